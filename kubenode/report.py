@@ -1,0 +1,62 @@
+"""What an operation tells the person who runs it: why it changes something, or why it will not."""
+
+from __future__ import annotations
+
+from pyinfra import logger
+from pyinfra.api import FunctionCommand, Host, State
+from pyinfra.operations.util.files import generate_color_diff
+
+
+def explain(host: Host, change: str) -> None:
+    """Say one change: what was, what will be, and which file wins.
+
+    + host: the host that is changed
+    + change: one sentence, such as ``net.ipv4.ip_forward: 0 -> 1 (live)``
+    """
+    logger.info(f"{host.print_prefix}{change}")
+
+
+def explain_file(host: Host, path: str, old: str | None, new: str | None) -> None:
+    """Say that a file is created, changed or removed; with ``--diff``, line by line.
+
+    + host: the host that is changed
+    + path: the file on the host
+    + old: its text now, None when there is no such file
+    + new: its text afterwards, None when it goes
+    """
+    verb = "create" if old is None else "remove" if new is None else "change"
+    explain(host, f"{verb} {path}")
+    if host.state.config.DIFF:
+        for line in generate_color_diff(
+            (old or "").splitlines(keepends=True), (new or "").splitlines(keepends=True)
+        ):
+            logger.info(f"{host.print_prefix}  {line}")
+
+
+def refuse(host: Host, reason: str) -> FunctionCommand:
+    """A command that fails this host alone and says why; nothing runs on the host.
+
+    An exception in an operation would end the run for every host, and a shell command that only
+    exits with 1 would cost a round trip and could not be told from a command that broke.
+
+    + host: the host that is unsuitable
+    + reason: what is wrong and what to do about it
+
+    While pyinfra only prepares (``--dry``, or before it asks) the reason is a warning.
+
+    **Example:**
+
+    .. code:: python
+
+        yield refuse(host, "overlay is blacklisted in /etc/modprobe.d/cis.conf:3: remove that line")
+        return
+    """
+    if not host.state.is_executing:
+        logger.warning(f"{host.print_prefix}would fail: {reason}")
+    return FunctionCommand(_refused, [reason], {})
+
+
+def _refused(state: State, host: Host, reason: str) -> bool:
+    # `state` is unused, but pyinfra only returns a function's own verdict when it takes both
+    logger.error(f"{host.print_prefix}{reason}")
+    return False

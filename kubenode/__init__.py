@@ -1,1 +1,1 @@
-"""Turn Linux hosts into Kubernetes nodes with pyinfra, and keep them nodes after the next reboot."""
+"""Turn Linux hosts into Kubernetes nodes with pyinfra, and keep them nodes across reboots."""

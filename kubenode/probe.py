@@ -36,7 +36,10 @@ PATH="${PATH:+$PATH:}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 nl='
 '
 one_line() { case $1 in *"$nl"*) return 1;; esac; }
-value() { if one_line "$2"; then printf '%%value %s %s\n' "$1" "$2"; else printf '%%unreadable %s\n' "$1"; fi; }
+value() {
+  if one_line "$2"; then printf '%%value %s %s\n' "$1" "$2"
+  else printf '%%unreadable %s\n' "$1"; fi
+}
 lines() { printf '%%text %s\n' "$1"; sed 's/^/|/'; printf '\n%%done\n'; }
 readable_file() {
   one_line "$1" || return 1
@@ -53,11 +56,15 @@ text() {
 exact() {
   readable_file "$1" || return 0
   printf '%%exact %s\n' "$1"
-  if encoded=$(base64 "$1"); then printf '%s\n' "$encoded" | sed 's/^/|/'; printf '%%done\n'; else printf '%%failed\n'; fi
+  if encoded=$(base64 "$1"); then printf '%s\n' "$encoded" | sed 's/^/|/'; printf '%%done\n'
+  else printf '%%failed\n'; fi
 }
 texts() {
   for dir in "$@"; do
-    if [ -d "$dir" ] && { [ ! -r "$dir" ] || [ ! -x "$dir" ]; }; then printf '%%unreadable %s\n' "$dir"; continue; fi
+    if [ -d "$dir" ] && { [ ! -r "$dir" ] || [ ! -x "$dir" ]; }; then
+      printf '%%unreadable %s\n' "$dir"
+      continue
+    fi
     for path in "$dir"/*.conf; do
       if [ -e "$path" ] || [ -L "$path" ]; then text "$path"; fi
     done

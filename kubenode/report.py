@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pyinfra import logger
-from pyinfra.api import FunctionCommand, Host, State
+from pyinfra.api import FunctionCommand, Host, State, StringCommand
 from pyinfra.operations.util.files import generate_color_diff
 
 
@@ -60,3 +60,16 @@ def _refused(state: State, host: Host, reason: str) -> bool:
     # `state` is unused, but pyinfra only returns a function's own verdict when it takes both
     logger.error(f"{host.print_prefix}{reason}")
     return False
+
+
+def later(host: Host, change: str) -> StringCommand:
+    """A change that cannot be worked out yet, because an earlier operation must run first.
+
+    + host: the host that will be changed
+    + change: what will be done once that operation has run
+
+    Only for ``--dry`` and pyinfra's question before it starts; an operation that is executed works
+    on what is there.
+    """
+    explain(host, change)
+    return StringCommand(":")

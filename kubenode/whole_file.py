@@ -5,21 +5,24 @@ from __future__ import annotations
 import posixpath
 import shlex
 
-REPLACE_FUNCTION = r"""
-# replace DEST: standard input becomes DEST in one step. An existing file keeps its owner and mode.
+FUNCTIONS = r"""
 # The temp file's name is fixed, so that what a power cut left behind is used up by the next run,
 # and it does not end in .conf or .toml, so that nothing at boot ever reads it.
-replace() {
-  dir=${1%/*}; temp="$dir/.${1##*/}.kubenode"
-  mkdir -p "$dir" && rm -f "$temp" && (umask 077; cat >"$temp") || return 1
+temp_of() { printf '%s\n' "${1%/*}/.${1##*/}.kubenode"; }
+# stage DEST: write standard input beside DEST, with the owner and mode that DEST has.
+stage() {
+  temp=$(temp_of "$1")
+  mkdir -p "${1%/*}" && rm -f "$temp" && (umask 077; cat >"$temp") || return 1
   if [ -f "$1" ] && [ ! -L "$1" ]; then
     chown "$(stat -c %u:%g "$1")" "$temp" && chmod "$(stat -c %a "$1")" "$temp" || return 1
   else
     chmod 0644 "$temp" || return 1
   fi
   { sync "$temp" || sync; } 2>/dev/null
-  mv -f "$temp" "$1" && { sync "$dir" || sync; } 2>/dev/null
 }
+# commit DEST: what was staged becomes DEST in one step.
+commit() { mv -f "$(temp_of "$1")" "$1" && { sync "${1%/*}" || sync; } 2>/dev/null; }
+replace() { stage "$1" && commit "$1"; }
 """
 
 
@@ -30,6 +33,8 @@ def write(path: str, text: str) -> str:
       is how a drop-in is masked, and writing through it would change nothing
     + text: the new content
 
+    An existing file keeps its owner and mode, a new one is root's with mode 0644.
+
     **Example:**
 
     .. code:: python
@@ -38,4 +43,4 @@ def write(path: str, text: str) -> str:
     """
     if not posixpath.isabs(path):
         raise ValueError(f"not an absolute path: {path}")
-    return f"{REPLACE_FUNCTION.strip()}\nprintf %s {shlex.quote(text)} | replace {shlex.quote(path)}"
+    return f"{FUNCTIONS.strip()}\nprintf %s {shlex.quote(text)} | replace {shlex.quote(path)}"

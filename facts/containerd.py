@@ -1,0 +1,543 @@
+"""containerd: what is installed, what its configuration says, and what the daemon does."""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass
+from typing import Literal, TypedDict
+
+from packaging.version import Version
+
+from kubenode import containerd_release, probe
+from kubenode.containerd_config import (
+    Config,
+    ConfigError,
+    Handler,
+    Stated,
+    in_force,
+    load_order,
+    parse,
+)
+from kubenode.facts.probe_fact import ProbeFact
+
+PACKAGE_PROBE = "containerd-package"
+CONFIG_PROBE = "containerd-config"
+DAEMON_PROBE = "containerd"
+
+DEFAULT_CONFIG = "/etc/containerd/config.toml"
+DEFAULT_SOCKET = "/run/containerd/containerd.sock"
+CRICTL_CONFIG = "/etc/crictl.yaml"
+
+Driver = Literal["systemd", "cgroupfs"]
+
+
+class PackageShape(TypedDict):
+    """The package containerd came from."""
+
+    name: str
+    """``containerd`` (distributions) or ``containerd.io`` (Docker)."""
+    version: str
+    held: bool
+    """Whether upgrades leave it alone (apt-mark hold, dnf versionlock, zypper addlock)."""
+
+
+class InstalledShape(TypedDict):
+    """What :class:`ContainerdPackage` returns."""
+
+    binary: str | None
+    """Path of the program, None when containerd is not installed."""
+    version: str | None
+    """Such as ``1.7.24``, None when the program does not say."""
+    package: PackageShape | None
+    """None when it is not from a package, or the host has no known package manager."""
+
+
+class SourceShape(TypedDict):
+    """Where a setting is stated."""
+
+    file: str
+    line: int
+
+
+class HandlerShape(TypedDict):
+    """A runtime handler, such as ``runc`` or ``nvidia``."""
+
+    runtime_type: str | None
+    cgroup_driver: Driver | None
+    """None for handlers that are not runc-type (kata, runsc): they have their own settings."""
+    stated: SourceShape | None
+    """The line that states the driver; None for the release's default, cgroupfs."""
+
+
+class ConfigShape(TypedDict):
+    """containerd's main configuration file."""
+
+    path: str
+    exists: bool | None
+    """None: it could not be read."""
+    version: int | None
+    """Its configuration version; 1 when it states none, None when there is nothing in it."""
+    highest_version: int | None
+    """The highest this release takes."""
+    error: str | None
+    """Why it cannot be used: ``FILE:LINE:COLUMN: reason``, or what containerd says of it."""
+
+
+class ImportShape(TypedDict):
+    """A file the main one imports."""
+
+    path: str
+    version: int | None
+    error: str | None
+
+
+class UnitShape(TypedDict):
+    """containerd.service as systemd has it."""
+
+    load: str
+    active: str
+    enabled: str
+    fragment: str | None
+    drop_ins: list[str]
+    limit_nofile: str | None
+    needs_daemon_reload: bool
+
+
+class PodsShape(TypedDict):
+    """Running CRI containers (pause containers included), by the driver that placed them."""
+
+    systemd: int
+    cgroupfs: int
+
+
+class ContainerdShape(TypedDict):
+    """What :class:`Containerd` returns."""
+
+    installed: InstalledShape
+    config: ConfigShape
+    imports: list[ImportShape]
+    effective: bool
+    """Whether handlers and the settings below are what containerd makes of all files
+    (``containerd config dump``); otherwise they are what the main file says."""
+    handlers: dict[str, HandlerShape]
+    default_handler: str | None
+    pause_image: str | None
+    snapshotter: str | None
+    registry_config_path: str | None
+    disabled_plugins: list[str]
+    unit: UnitShape | None
+    """None: there is no such unit, or the host has no systemd."""
+    socket: str
+    cri: Literal["serving", "disabled", "down", "unknown"]
+    """``disabled``: the daemon answers, and its CRI plugin is off or failed."""
+    restart_pending: list[str] | None
+    """Files changed since the daemon started; None when that is unknown or it does not run."""
+    pods: PodsShape | None
+    """None when the daemon's state cannot be read."""
+
+
+class ContainerdFilesShape(TypedDict):
+    """What :class:`ContainerdFiles` returns."""
+
+    containerd: ContainerdShape
+    files: dict[str, str]
+    """Content of the main file and its imports in base64, by path. It may hold registry passwords: for operations, not for reports."""
+    crictl: str | None
+    """Content of ``/etc/crictl.yaml`` in base64."""
+    unreadable: list[str]
+    """Files of these that exist and could not be read."""
+
+
+def script_package() -> str:
+    """The shell script of the package probe."""
+    return r"""
+value binary "$(command -v containerd)"
+value version "$(containerd --version)"
+if command -v dpkg-query >/dev/null; then
+  dpkg-query -W -f '${Package} ${Version} ${db:Status-Abbrev}\n' containerd containerd.io |
+    lines dpkg
+elif command -v rpm >/dev/null; then
+  rpm -q --qf '%{NAME} %{VERSION}-%{RELEASE}\n' containerd containerd.io |
+    grep -v ' is not installed' | lines rpm
+  text /etc/dnf/plugins/versionlock.list
+  text /etc/yum/pluginconf.d/versionlock.list
+  text /etc/dnf/versionlock.toml
+  text /etc/zypp/locks
+fi
+"""
+
+
+def script_config() -> str:
+    """The shell script of the configuration probe. ``containerd config dump`` only reads."""
+    return rf"""
+config={DEFAULT_CONFIG}
+set -f
+set -- $(systemctl show containerd.service -p ExecStart | sed -n 's/.*argv\[\]=\([^;]*\);.*/\1/p')
+set +f
+while [ $# -gt 0 ]; do
+  case $1 in
+    --config|-config|-c) config=$2;;
+    --config=*|-config=*|-c=*) config=${{1#*=}};;
+  esac
+  shift
+done
+case $config in /*) ;; *) config={DEFAULT_CONFIG};; esac
+value path "$config"
+exact "$config"
+[ "$config" = {DEFAULT_CONFIG} ] && option= || option="--config=$config"
+if dump=$(containerd $option config dump); then printf '%s\n' "$dump" | lines dump
+elif command -v containerd >/dev/null; then
+  containerd $option config dump 2>&1 | tail -n 3 | lines dump_error
+fi
+
+socket=$(printf '%s\n' "$dump" |
+  sed -n "/^\[grpc\]/,/^\[[^g]/s/^ *address = [\"']\(.*\)[\"']\$/\1/p" | sed -n 1p)
+socket=${{socket:-{DEFAULT_SOCKET}}}
+value socket "$socket"
+
+# The daemon makes its socket when it starts: a file newer than the socket was changed after that.
+changed() {{ [ -S "$socket" ] && [ -n "$(find -L "$1" -newer "$socket")" ] && printf '%s\n' "$1"; }}
+imported() {{
+  printf '%s\n' "$dump" | sed -n 's/^imports = \[\(.*\)\].*/\1/p' | tr , '\n' |
+    sed "s/^ *[\"']//; s/[\"'] *\$//" | while IFS= read -r pattern; do
+      case $pattern in '') continue;; /*) ;; *) pattern=${{config%/*}}/$pattern;; esac
+      IFS=
+      for path in $pattern; do
+        case "|$config$seen|" in *"|$path|"*) continue;; esac
+        seen="$seen|$path"
+        [ ! -f "$path" ] || printf '%s\n' "$path"
+      done
+    done | sed -n 1,64p
+}}
+imported | while IFS= read -r path; do exact "$path"; done
+imported | lines imports
+if [ -S "$socket" ]; then
+  {{ printf '%s\n' "$config"; imported; }} | while IFS= read -r path; do changed "$path"; done |
+    lines changed
+fi
+"""
+
+
+def script_daemon() -> str:
+    """The shell script of the daemon probe: all of the configuration probe's, and the service."""
+    return rf"""
+{script_config().strip()}
+if command -v systemctl >/dev/null && [ -d /run/systemd/system ]; then
+  systemctl show containerd.service -p LoadState -p ActiveState -p UnitFileState -p FragmentPath \
+    -p DropInPaths -p LimitNOFILE -p NeedDaemonReload | lines unit
+fi
+if [ ! -S "$socket" ]; then value socket_state absent
+elif [ ! -w "$socket" ]; then value socket_state forbidden
+else
+  value socket_state present
+  ctr --address "$socket" --connect-timeout 3s plugins ls |
+    grep -E '^io\.containerd\.(grpc|cri)\.v1 ' | lines plugins
+fi
+state=$(printf '%s\n' "$dump" | sed -n "s/^state = [\"']\(.*\)[\"']\$/\1/p" | sed -n 1p)
+state=${{state:-/run/containerd}}
+tasks=$state/io.containerd.runtime.v2.task/k8s.io
+if [ -d "$tasks" ] && [ -r "$tasks" ]; then
+  for directory in "$tasks"/*; do
+    [ -f "$directory/init.pid" ] && read -r pid <"$directory/init.pid" || continue
+    case $pid in ''|*[!0-9]*) continue;; esac
+    id=${{directory##*/}}
+    sed -n "s|^[0-9]*:[^:]*:|$id |p" "/proc/$pid/cgroup" | grep "/.*$id" | sed -n 1p
+  done | lines pods
+elif [ -d "$state" ] && [ ! -r "$state" ]; then printf '%%unreadable pods\n'
+else lines pods </dev/null; fi
+exact {CRICTL_CONFIG}
+"""
+
+
+def parse_package(reading: probe.Reading) -> InstalledShape:
+    """The installed part of the shape from what the host sent."""
+    version = containerd_release.parse_version(reading.value("version") or "")
+    return {
+        "binary": reading.value("binary") or None,
+        "version": str(version) if version else None,
+        "package": _dpkg(reading.text("dpkg")) or _rpm(reading),
+    }
+
+
+def _dpkg(lines: list[str]) -> PackageShape | None:
+    for line in lines:
+        name, _, rest = line.partition(" ")
+        version, _, status = rest.partition(" ")
+        # dpkg-query's db:Status-Abbrev: what is wanted (h: held), then what is there (i: installed)
+        if name in ("containerd", "containerd.io") and status[1:2] == "i":
+            return {"name": name, "version": version, "held": status.startswith("h")}
+    return None
+
+
+def _rpm(reading: probe.Reading) -> PackageShape | None:
+    for line in reading.text("rpm"):
+        name, _, version = line.partition(" ")
+        if name in ("containerd", "containerd.io") and version:
+            return {"name": name, "version": version, "held": _is_locked(reading, name)}
+    return None
+
+
+def _is_locked(reading: probe.Reading, name: str) -> bool:
+    # versionlock.list: "NAME-EPOCH:VERSION..." (dnf 4) ; versionlock.toml: name = "NAME" (dnf 5);
+    # /etc/zypp/locks: "solvable_name: NAME"
+    patterns = {
+        "/etc/dnf/plugins/versionlock.list": rf"(\d+:)?{re.escape(name)}-(\d+:)?\d.*",
+        "/etc/yum/pluginconf.d/versionlock.list": rf"(\d+:)?{re.escape(name)}-(\d+:)?\d.*",
+        "/etc/dnf/versionlock.toml": rf'name\s*=\s*"{re.escape(name)}"\s*',
+        "/etc/zypp/locks": rf"solvable_name:\s*{re.escape(name)}\s*",
+    }
+    return any(
+        re.fullmatch(pattern, line.strip())
+        for path, pattern in patterns.items()
+        for line in reading.text(path)
+    )
+
+
+def _unit(lines: list[str]) -> UnitShape | None:
+    properties = dict(line.partition("=")[::2] for line in lines if "=" in line)
+    if properties.get("LoadState", "not-found") == "not-found":
+        return None
+    return {
+        "load": properties["LoadState"],
+        "active": properties.get("ActiveState", ""),
+        "enabled": properties.get("UnitFileState", ""),
+        "fragment": properties.get("FragmentPath") or None,
+        "drop_ins": properties.get("DropInPaths", "").split(),
+        "limit_nofile": properties.get("LimitNOFILE") or None,
+        "needs_daemon_reload": properties.get("NeedDaemonReload") == "yes",
+    }
+
+
+def _pods(reading: probe.Reading) -> PodsShape | None:
+    if "pods" not in reading.texts:
+        return None
+    pods: PodsShape = {"systemd": 0, "cgroupfs": 0}
+    for line in reading.text("pods"):
+        container, _, path = line.partition(" ")
+        scope = f"/cri-containerd-{container}.scope"
+        pods["systemd" if f"{path}/".find(f"{scope}/") >= 0 else "cgroupfs"] += 1
+    return pods
+
+
+def _cri(reading: probe.Reading) -> Literal["serving", "disabled", "down", "unknown"]:
+    socket = reading.value("socket_state")
+    if socket == "absent":
+        return "down"
+    if socket != "present":
+        return "unknown"
+    plugins = [line.split() for line in reading.text("plugins")]
+    if not plugins:
+        return "down"
+    for words in plugins:
+        if words[:2] == ["io.containerd.grpc.v1", "cri"]:
+            return "serving" if words[-1] == "ok" else "disabled"
+    return "disabled"
+
+
+@dataclass(frozen=True)
+class Daemon:
+    """What the daemon probe found: the shape, and the files themselves."""
+
+    shape: ContainerdShape
+    files: dict[str, bytes]
+    crictl: bytes | None
+    unreadable: list[str]
+
+
+def parse_daemon(package: probe.Reading, daemon: probe.Reading) -> Daemon:
+    """The shape from what the host sent."""
+    installed = parse_package(package)
+    version = Version(installed["version"]) if installed["version"] else None
+    path = daemon.value("path") or DEFAULT_CONFIG
+    imported = [name for name in daemon.text("imports") if name]
+    files = {name: daemon.exact[name] for name in [path, *imported] if name in daemon.exact}
+
+    main, error = _parsed(path, files.get(path), 1)
+    configs = [main] if main else []
+    imports: list[ImportShape] = []
+    for name in imported:
+        config, trouble = _parsed(name, files.get(name), main.version if main else 1)
+        if name in daemon.unreadable:
+            trouble = f"{name}: cannot be read"
+        imports.append(
+            {"path": name, "version": config.version if config else None, "error": trouble}
+        )
+        if config:
+            configs.append(config)
+    dump, dump_error = _parsed("containerd config dump", _dump(daemon), 1)
+    if not error and not dump:
+        error = " ".join(daemon.text("dump_error")) or dump_error
+    unit = _unit(daemon.text("unit"))
+    active = unit is not None and unit["active"] == "active"
+    shape: ContainerdShape = {
+        "installed": installed,
+        "config": {
+            "path": path,
+            "exists": None if path in daemon.unreadable else path in files,
+            "version": main.version if main and not main.is_empty else None,
+            "highest_version": containerd_release.highest_config_version(version)
+            if version
+            else None,
+            "error": f"{path}: cannot be read" if path in daemon.unreadable else error,
+        },
+        "imports": imports,
+        "effective": dump is not None,
+        **_settings(dump or main, configs, version),
+        "unit": unit,
+        "socket": daemon.value("socket") or DEFAULT_SOCKET,
+        "cri": _cri(daemon),
+        "restart_pending": [name for name in daemon.text("changed") if name]
+        if active and "changed" in daemon.texts
+        else None,
+        "pods": _pods(daemon),
+    }
+    return Daemon(
+        shape,
+        files,
+        daemon.exact.get(CRICTL_CONFIG),
+        sorted({path, *imported, CRICTL_CONFIG} & daemon.unreadable),
+    )
+
+
+def _parsed(
+    path: str, content: bytes | None, unstated_version: int
+) -> tuple[Config | None, str | None]:
+    if content is None:
+        return None, None
+    try:
+        return parse(content, path, unstated_version), None
+    except ConfigError as error:
+        return None, str(error)
+
+
+def _dump(daemon: probe.Reading) -> bytes | None:
+    return "\n".join(daemon.text("dump")).encode() if "dump" in daemon.texts else None
+
+
+class _SettingsShape(TypedDict):
+    handlers: dict[str, HandlerShape]
+    default_handler: str | None
+    pause_image: str | None
+    snapshotter: str | None
+    registry_config_path: str | None
+    disabled_plugins: list[str]
+
+
+def _settings(
+    effective: Config | None, configs: list[Config], version: Version | None
+) -> _SettingsShape:
+    if effective is None:
+        return {
+            "handlers": {},
+            "default_handler": None,
+            "pause_image": None,
+            "snapshotter": None,
+            "registry_config_path": None,
+            "disabled_plugins": [],
+        }
+    settings = effective.settings
+    counting = configs
+    if configs and version:
+        loaded = load_order(configs, version)
+        counting = in_force(loaded, containerd_release.release_of(version))
+    return {
+        "handlers": {
+            name: _handler(handler, counting) for name, handler in settings.handlers.items()
+        },
+        "default_handler": _value(settings.default_runtime_name),
+        "pause_image": _value(settings.pause_image),
+        "snapshotter": _value(settings.snapshotter),
+        "registry_config_path": _value(settings.registry_config_path) or None,
+        "disabled_plugins": [entry.value for entry in settings.disabled_plugins],
+    }
+
+
+def _value(stated: Stated[str] | None) -> str | None:
+    return stated.value if stated else None
+
+
+def _handler(handler: Handler, configs: list[Config]) -> HandlerShape:
+    stated: SourceShape | None = None
+    for config in configs:
+        own = config.settings.handlers.get(handler.name)
+        if own and own.systemd_cgroup_line is not None:
+            stated = {"file": config.path, "line": own.systemd_cgroup_line}
+    driver: Driver | None = None
+    if handler.is_runc_type:
+        driver = "systemd" if handler.systemd_cgroup else "cgroupfs"
+    return {"runtime_type": handler.runtime_type, "cgroup_driver": driver, "stated": stated}
+
+
+class ContainerdPackage(ProbeFact[InstalledShape]):
+    """
+    Returns what is installed of containerd and whether it is held (:class:`InstalledShape`).
+
+    **Example:**
+
+    .. code:: shell
+
+        pyinfra --json INVENTORY fact kubenode.facts.containerd.ContainerdPackage
+    """
+
+    def command(self) -> str:
+        return probe.command({PACKAGE_PROBE: script_package()})
+
+    def parse(self, readings: dict[str, probe.Reading]) -> InstalledShape:
+        return parse_package(readings[PACKAGE_PROBE])
+
+
+class Containerd(ProbeFact[ContainerdShape]):
+    """
+    Returns what containerd is, how it is configured and what it does (:class:`ContainerdShape`).
+
+    Settings are the effective ones: what ``containerd config dump`` makes of all files. That is
+    what the daemon would use after a restart; ``restart_pending`` names the files it has not read
+    yet. Registry credentials are not part of it.
+
+    **Example:**
+
+    .. code:: shell
+
+        pyinfra --json INVENTORY fact kubenode.facts.containerd.Containerd
+    """
+
+    def command(self) -> str:
+        return probe.command(
+            {PACKAGE_PROBE: script_package(), DAEMON_PROBE: script_daemon()},
+        )
+
+    def parse(self, readings: dict[str, probe.Reading]) -> ContainerdShape:
+        return parse_daemon(readings[PACKAGE_PROBE], readings[DAEMON_PROBE]).shape
+
+
+class ContainerdFiles(ProbeFact[ContainerdFilesShape]):
+    """
+    Returns :class:`Containerd` and the content of its files (:class:`ContainerdFilesShape`).
+
+    What an operation needs to edit them; it may hold registry passwords.
+
+    **Example:**
+
+    .. code:: python
+
+        files = host.get_fact(ContainerdFiles)["files"]
+    """
+
+    def command(self) -> str:
+        return probe.command(
+            {PACKAGE_PROBE: script_package(), DAEMON_PROBE: script_daemon()},
+        )
+
+    def parse(self, readings: dict[str, probe.Reading]) -> ContainerdFilesShape:
+        daemon = parse_daemon(readings[PACKAGE_PROBE], readings[DAEMON_PROBE])
+        return {
+            "containerd": daemon.shape,
+            "files": {path: _encoded(content) for path, content in daemon.files.items()},
+            "crictl": None if daemon.crictl is None else _encoded(daemon.crictl),
+            "unreadable": daemon.unreadable,
+        }
+
+
+def _encoded(content: bytes) -> str:
+    return base64.b64encode(content).decode()

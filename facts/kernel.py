@@ -1,0 +1,568 @@
+"""Kernel modules and sysctls: what they are now, and what the next boot will make of them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Iterable
+from typing import Literal, NotRequired, TypedDict
+
+from pyinfra.api import FactValueError
+
+from kubenode import kernel_modules, probe, sysctl_d
+from kubenode.facts.probe_fact import ProbeFact
+
+MODULES_PROBE = "kernel_modules"
+SYSCTLS_PROBE = "sysctls"
+
+# confs DIR...: every *.conf of these directories, exactly; where a link leads is "real:PATH"
+_FILES = r"""
+confs() {
+  for dir in "$@"; do
+    [ -d "$dir" ] || continue
+    if [ "$dir" != "${dir#/lib/}" ] && [ -L /lib ]; then continue; fi
+    if [ ! -r "$dir" ] || [ ! -x "$dir" ]; then printf '%%unreadable %s\n' "$dir"; continue; fi
+    for path in "$dir"/*.conf; do
+      case $path in *[!\ -~]*) printf '%%unreadable %s\n' "$dir"; continue;; esac
+      if [ -d "$path" ] && [ ! -L "$path" ]; then continue; fi
+      conf "$path"
+    done
+  done
+}
+# command_line: the kernel's, whole where a word in it may matter and empty otherwise
+command_line() {
+  if [ ! -r /proc/cmdline ]; then text /proc/cmdline; return; fi
+  case $(cat /proc/cmdline) in
+    *sysctl* | *modules?load* | *blacklist*) text /proc/cmdline;;
+    *) lines /proc/cmdline </dev/null;;
+  esac
+}
+conf() {
+  exact "$1"
+  if [ -L "$1" ] && [ -f "$1" ]; then readlink -f "$1" | lines "real:$1"; fi
+}
+"""
+
+# matching KEY FILE PATTERN: the lines that match; an answer without lines is not no answer
+_MATCHING = r"""
+matching() {
+  [ -e "$2" ] || return 0
+  found=$(grep -E -e "$3" "$2"); status=$?
+  if [ "$status" -gt 1 ]; then printf '%%unreadable %s\n' "$1"
+  else printf '%s\n' "$found" | lines "$1"; fi
+}
+"""
+
+
+class PlaceShape(TypedDict):
+    """A line that asks for a module at boot."""
+
+    file: str
+    line: int
+
+
+class BlacklistShape(PlaceShape):
+    """A line that forbids a module."""
+
+    directive: str
+    """The line itself, or the kernel command line's parameter."""
+
+
+class ModuleShape(TypedDict):
+    """One module of :class:`KernelModules`."""
+
+    state: kernel_modules.State
+    """``blacklisted``: it could be loaded, is not, and a line forbids it. ``absent``: the running
+    kernel is known not to have it."""
+    reason: str
+    """How that is known; for ``absent`` and ``unknown`` also what to do."""
+    boot: bool | None
+    """Whether systemd-modules-load brings it in at the next boot, or it is built in; None when
+    that is unknown. Something else may load it all the same."""
+    requested_by: list[PlaceShape]
+    blacklisted_by: list[BlacklistShape]
+    """Of a module that is loaded too: it was loaded in spite of it, and will not be at boot."""
+
+
+class PersistFileShape(TypedDict):
+    """The file an operation is about to write."""
+
+    path: str
+    state: Literal["file", "link", "missing", "unreadable"]
+    """``link``: a link to another file. A link to ``/dev/null`` and one that leads nowhere are
+    an empty ``file``: so they count at boot."""
+    text: str | None
+    """Exact content; bytes that are no UTF-8 as lone surrogates (PEP 383). None when missing or
+    unreadable."""
+    target: str | None
+    """Where a link leads."""
+    masked_by: str | None
+    """A file of the same name in an earlier directory: this one does not count."""
+
+
+class KernelModulesShape(TypedDict):
+    """What :class:`KernelModules` returns."""
+
+    kernel: str | None
+    """Release of the running kernel."""
+    kernels_on_disk: list[str] | None
+    """Releases that have modules on disk, None when there is no ``/lib/modules``."""
+    modules: dict[str, ModuleShape]
+    """By name, in the caller's spelling."""
+    persist_file: NotRequired[PersistFileShape]
+    """Only when asked for."""
+
+
+class LineShape(TypedDict):
+    """A line that assigns a sysctl."""
+
+    file: str
+    line: int
+    key: str
+    value: str
+
+
+class IgnoredShape(LineShape):
+    """A line that looks as if it assigned a sysctl and does not count."""
+
+    reason: str
+
+
+class SysctlShape(TypedDict):
+    """One key of :class:`Sysctls`."""
+
+    live: str | None
+    """The value now, every run of white space as one blank."""
+    live_state: Literal["set", "absent", "unreadable"]
+    boot: str | None
+    """The value the next boot's systemd-sysctl will set."""
+    boot_state: Literal["set", "unset", "unknown"]
+    """``unset``: no file sets it, the kernel's default stays. ``unknown``: what could not be read
+    could change the answer."""
+    winner: LineShape | None
+    beaten: list[LineShape]
+    """Lines that assign it too, in reading order."""
+    ignored: list[IgnoredShape]
+
+
+class SourcesShape(TypedDict):
+    """Everything the next boot's sysctls follow from, for :class:`kubenode.sysctl_d.Tree`."""
+
+    files: dict[str, str | None]
+    """Text by path, None when it could not be read; not UTF-8: lone surrogates."""
+    links: dict[str, str]
+    unreadable: list[str]
+    """Directories that could not be read."""
+    command_line: str | None
+
+
+class SysctlsShape(TypedDict):
+    """What :class:`Sysctls` returns."""
+
+    keys: dict[str, SysctlShape]
+    """By key, in the caller's spelling."""
+    persist_file: NotRequired[PersistFileShape]
+    sources: NotRequired[SourcesShape]
+    """Only with ``persist_file``."""
+
+
+def _listed(value: object, check: Callable[[object], str], what: str) -> list[str]:
+    """A fact's argument as a list: a list, or one string with commas (the command line)."""
+    items = [item.strip() for item in value.split(",")] if isinstance(value, str) else value
+    if not isinstance(items, (list, tuple)):
+        raise FactValueError(f"{what} is a list of names, or names with commas, not {value!r}")
+    try:
+        return list(dict.fromkeys(check(item) for item in items))
+    except ValueError as error:
+        raise FactValueError(f"{what}: {error}") from None
+
+
+def _checked_path(path: object) -> str | None:
+    if path is None:
+        return None
+    if not isinstance(path, str) or not re.fullmatch(r"/[!-~]+", path):
+        raise FactValueError(f"persist_file is an absolute path without blanks, not {path!r}")
+    if path.startswith("/lib/"):
+        raise FactValueError(f"persist_file {path!r}: write it as /usr{path}")
+    return path
+
+
+def _decoded(reading: probe.Reading, path: str) -> str | None:
+    """A file's text; a device or a dangling link was sent as empty text. None: unreadable."""
+    if path in reading.exact:
+        return reading.exact[path].decode("utf-8", "surrogateescape")
+    return "" if path in reading.texts else None
+
+
+def _conf_paths(reading: probe.Reading, directories: Iterable[str]) -> list[str]:
+    sent = [*reading.exact, *reading.texts, *reading.unreadable]
+    return [path for path in sent if path.rpartition("/")[0] in directories]
+
+
+def _also_conf(path: str | None, directories: tuple[str, ...]) -> str:
+    """Send the persist file too, where it is not among those that are sent anyway."""
+    if path is None or path == sysctl_d.PROCPS_FILE:
+        return ""
+    directory, _, name = path.rpartition("/")
+    is_sent = directory in directories and name.endswith(".conf") and not name.startswith(".")
+    return "" if is_sent else f"conf {shlex.quote(path)}"
+
+
+def _persist_file(
+    reading: probe.Reading, path: str, directories: tuple[str, ...]
+) -> PersistFileShape:
+    text = _decoded(reading, path)
+    target = next(iter(reading.text(f"real:{path}")), None)
+    state: Literal["file", "link", "missing", "unreadable"] = "missing"
+    if reading.is_unreadable(path):
+        state = "unreadable"
+    elif target:
+        state = "link"
+    elif text is not None:
+        state = "file"
+    return {
+        "path": path,
+        "state": state,
+        "text": text,
+        "target": target,
+        "masked_by": sysctl_d.masked_by(path, _conf_paths(reading, directories), directories),
+    }
+
+
+def _command_line(reading: probe.Reading) -> str | None:
+    lines = reading.texts.get(sysctl_d.COMMAND_LINE)
+    return None if lines is None else " ".join(lines).strip()
+
+
+def script_modules(modules: list[str], persist_file: str | None = None) -> str:
+    """The shell script of the kernel modules probe."""
+    names = sorted({kernel_modules.underscored(name) for name in modules})
+    any_spelling = "|".join(name.replace("_", "[-_]") for name in names) or "-"
+    options = "|".join(
+        sorted({kernel_modules.CONFIG_OPTIONS.get(name, "") for name in names} - {""})
+    )
+    settings = f"^(# )?(CONFIG_MODULES{'|' if options else ''}{options})[= ]"
+    in_proc = shlex.quote(f"^({'|'.join(names) or '-'}) ")
+    filesystems = shlex.quote(f"[[:space:]]({'|'.join(names) or '-'})$")
+    builtin = shlex.quote(f"(^|/)({any_spelling})[.]ko")
+    loadable = shlex.quote(f"^([^:]*/)?({any_spelling})[.]ko([.][a-z]+)?:")
+    return f"""{_FILES}{_MATCHING}
+release=$(uname -r); value kernel "$release"
+if [ -e /proc/version ]; then value proc yes; fi
+matching loaded /proc/modules {in_proc}
+for name in {" ".join(names)}; do
+  if [ -e "/sys/module/$name/initstate" ]; then value "sys:$name" loaded
+  elif [ -d "/sys/module/$name" ]; then value "sys:$name" builtin; fi
+done
+matching filesystems /proc/filesystems {filesystems}
+if [ -d /proc/sys/net/bridge ]; then value bridge yes; fi
+for tree in /lib/modules /usr/lib/modules; do
+  [ -d "$tree" ] || continue
+  value trees "$tree"
+  if [ ! -r "$tree" ] || [ ! -x "$tree" ]; then printf '%%unreadable kernels\\n'; break; fi
+  for dep in "$tree"/*/modules.dep; do
+    if [ -e "$dep" ]; then dep=${{dep%/modules.dep}}; printf '%s\\n' "${{dep##*/}}"; fi
+  done | lines kernels
+  if [ -d "$tree/$release" ]; then value running "$tree/$release"; fi
+  matching builtin "$tree/$release/modules.builtin" {builtin}
+  matching loadable "$tree/$release/modules.dep" {loadable}
+  break
+done
+for file in /proc/config.gz "/boot/config-$release" "/usr/lib/modules/$release/config" \
+  "/lib/modules/$release/config"; do
+  [ -r "$file" ] || continue
+  case $file in
+    *.gz) found=$(zcat "$file" | grep -E -e {shlex.quote(settings)});;
+    *) found=$(grep -E -e {shlex.quote(settings)} "$file");;
+  esac
+  if [ -n "$found" ]; then
+    value config_file "$file"; printf '%s\\n' "$found" | lines config; break
+  fi
+done
+command_line
+confs {" ".join(kernel_modules.LOAD_DIRECTORIES)}
+for dir in {" ".join(kernel_modules.MODPROBE_DIRECTORIES)}; do
+  if [ "$dir" = /lib/modprobe.d ] && [ -L /lib ]; then continue; fi
+  texts "$dir"
+done
+{_also_conf(persist_file, kernel_modules.LOAD_DIRECTORIES)}
+"""
+
+
+def parse_modules(
+    reading: probe.Reading, modules: list[str], persist_file: str | None = None
+) -> KernelModulesShape:
+    """The shape from what the host sent."""
+    evidence = _evidence(reading)
+    command_line = _command_line(reading)
+    load_files = {
+        path: _decoded(reading, path) or ""
+        for path in _conf_paths(reading, kernel_modules.LOAD_DIRECTORIES)
+    }
+    modprobe_files = {
+        path: reading.text(path)
+        for path in _conf_paths(reading, kernel_modules.MODPROBE_DIRECTORIES)
+    }
+    requests = kernel_modules.requests(load_files, command_line or "")
+    blacklists = kernel_modules.blacklists(modprobe_files, command_line or "")
+    cannot_read_requests = command_line is None or _is_blind(
+        reading, load_files, kernel_modules.LOAD_DIRECTORIES
+    )
+    cannot_read_blacklists = command_line is None or _is_blind(
+        reading, modprobe_files, kernel_modules.MODPROBE_DIRECTORIES
+    )
+
+    shapes: dict[str, ModuleShape] = {}
+    for name in modules:
+        state, reason = kernel_modules.judge(name, evidence)
+        asked = requests.get(kernel_modules.underscored(name), [])
+        forbidden = [entry.place for entry in blacklists if entry.forbids(name)]
+        if state == "builtin":
+            forbidden = []
+        if state == "loadable" and forbidden:
+            state = "blacklisted"
+            reason = f"{forbidden[0].directive} in {forbidden[0]}"
+        shapes[name] = {
+            "state": state,
+            "reason": reason,
+            "boot": (
+                None
+                if _may_be_builtin(name, state, evidence)
+                else _at_boot(state, asked, forbidden, cannot_read_requests, cannot_read_blacklists)
+            ),
+            "requested_by": [{"file": place.file, "line": place.line} for place in asked],
+            "blacklisted_by": [
+                {"file": place.file, "line": place.line, "directive": place.directive}
+                for place in forbidden
+            ],
+        }
+    shape: KernelModulesShape = {
+        "kernel": evidence.kernel,
+        "kernels_on_disk": evidence.kernels_on_disk,
+        "modules": shapes,
+    }
+    if persist_file is not None:
+        shape["persist_file"] = _persist_file(
+            reading, persist_file, kernel_modules.LOAD_DIRECTORIES
+        )
+    return shape
+
+
+def _evidence(reading: probe.Reading) -> kernel_modules.Evidence:
+    config = {}
+    for line in reading.text("config"):
+        match = re.fullmatch(r"(CONFIG_\w+)=([ym])|# (CONFIG_\w+) is not set", line)
+        if match:
+            config[match[1] or match[3]] = match[2] or "n"
+    can_load = {"y": True, "n": False}.get(config.get("CONFIG_MODULES", ""))
+    no_proc_modules = "loaded" not in reading.texts and "loaded" not in reading.unreadable
+    if can_load is None and reading.value("proc") and no_proc_modules:
+        can_load = False
+    on_disk = None
+    if reading.value("trees") and "kernels" not in reading.unreadable:
+        on_disk = sorted(filter(None, reading.text("kernels")))
+        running = (reading.value("running") or "").rpartition("/")[2]
+        if running and running not in on_disk:
+            on_disk = sorted([*on_disk, running])
+    return kernel_modules.Evidence(
+        kernel=reading.value("kernel") or None,
+        kernels_on_disk=on_disk,
+        can_load=can_load,
+        loaded=_first_words(reading, "loaded", " "),
+        in_sys={
+            key.removeprefix("sys:"): value == "loaded"
+            for key, value in reading.values.items()
+            if key.startswith("sys:")
+        },
+        filesystems=frozenset(
+            line.split()[-1] for line in reading.text("filesystems") if line.split()
+        ),
+        bridge=reading.value("bridge") == "yes",
+        builtin=_first_words(reading, "builtin", ":"),
+        loadable=_first_words(reading, "loadable", ":"),
+        config=config,
+        config_file=reading.value("config_file"),
+    )
+
+
+def _first_words(reading: probe.Reading, key: str, end: str) -> frozenset[str] | None:
+    """The module names at the start of lines, paths and suffixes taken off."""
+    if key not in reading.texts:
+        return None
+    names = (line.split(end)[0].rpartition("/")[2] for line in reading.text(key))
+    return frozenset(kernel_modules.underscored(name.split(".ko")[0]) for name in names if name)
+
+
+def _is_blind(reading: probe.Reading, files: Iterable[str], directories: tuple[str, ...]) -> bool:
+    return any(directory in reading.unreadable for directory in directories) or any(
+        path in reading.unreadable for path in sysctl_d.in_force(list(files), directories)
+    )
+
+
+def _may_be_builtin(
+    name: str, state: kernel_modules.State, evidence: kernel_modules.Evidence
+) -> bool:
+    in_sys = evidence.in_sys.get(kernel_modules.underscored(name))
+    return state == "unknown" or (state == "loaded" and evidence.loaded is None and not in_sys)
+
+
+def _at_boot(
+    state: kernel_modules.State,
+    asked: list[kernel_modules.Place],
+    forbidden: list[kernel_modules.Place],
+    cannot_read_requests: bool,
+    cannot_read_blacklists: bool,
+) -> bool | None:
+    if state == "builtin":
+        return True
+    if forbidden:
+        return False
+    # another kernel may boot next
+    if state == "absent" and asked:
+        return None
+    # rd.modules_load= is the initrd's, which may not have the module
+    if any(place.directive != "rd.modules_load" for place in asked):
+        return None if cannot_read_blacklists else True
+    return None if asked or cannot_read_requests else False
+
+
+class KernelModules(ProbeFact[KernelModulesShape]):
+    """
+    Returns what modules are to the running kernel and to the next boot
+    (:class:`KernelModulesShape`).
+
+    + modules: names, a list or one string with commas; ``-`` and ``_`` are the same
+    + persist_file: also return this modules-load.d file's exact content
+
+    A module is ``loaded``, ``builtin``, ``loadable``, ``blacklisted``, ``absent`` or ``unknown``.
+    Built-in modules are found without module metadata too (``/sys/module``, ``/proc/filesystems``,
+    the kernel's configuration). ``boot`` follows modules-load.d(5) and the kernel command line;
+    systemd-modules-load heeds ``blacklist`` lines of modprobe.d(5), a plain ``modprobe`` does not.
+
+    **Example:**
+
+    .. code:: shell
+
+        pyinfra --json INVENTORY fact kubenode.facts.kernel.KernelModules \\
+            modules=overlay,br_netfilter
+    """
+
+    def command(self, modules: str | list[str], persist_file: str | None = None) -> str:
+        self.modules = _listed(modules, kernel_modules.check_name, "modules")
+        self.persist_file = _checked_path(persist_file)
+        return probe.command({MODULES_PROBE: script_modules(self.modules, self.persist_file)})
+
+    def parse(self, readings: dict[str, probe.Reading]) -> KernelModulesShape:
+        return parse_modules(readings[MODULES_PROBE], self.modules, self.persist_file)
+
+
+def script_sysctls(keys: list[str], persist_file: str | None = None) -> str:
+    """The shell script of the sysctls probe."""
+    live = "\n".join(
+        f"live {shlex.quote(key)} {shlex.quote('/proc/sys/' + sysctl_d.path_of(key))}"
+        for key in keys
+    )
+    return f"""{_FILES}
+live() {{
+  if [ -f "$2" ]; then
+    if content=$(cat "$2"); then printf '%s\\n' "$content" | lines "live:$1"
+    else printf '%%unreadable live:%s\\n' "$1"; fi
+  elif [ ! -d /proc/sys/kernel ]; then printf '%%unreadable live:%s\\n' "$1"; fi
+}}
+{live}
+command_line
+confs {" ".join(sysctl_d.DIRECTORIES)}
+if [ -e {sysctl_d.PROCPS_FILE} ] || [ -L {sysctl_d.PROCPS_FILE} ]; then
+  conf {sysctl_d.PROCPS_FILE}
+fi
+{_also_conf(persist_file, sysctl_d.DIRECTORIES)}
+"""
+
+
+def parse_sysctls(
+    reading: probe.Reading, keys: list[str], persist_file: str | None = None
+) -> SysctlsShape:
+    """The shape from what the host sent."""
+    tree = _tree(reading)
+    shape: SysctlsShape = {"keys": {key: _sysctl(reading, tree, key) for key in keys}}
+    if persist_file is not None:
+        shape["persist_file"] = _persist_file(reading, persist_file, sysctl_d.DIRECTORIES)
+        shape["sources"] = {
+            "files": dict(tree.files),
+            "links": dict(tree.links),
+            "unreadable": sorted(tree.unreadable),
+            "command_line": tree.command_line,
+        }
+    return shape
+
+
+def _tree(reading: probe.Reading) -> sysctl_d.Tree:
+    paths = _conf_paths(reading, sysctl_d.DIRECTORIES)
+    sent = (reading.exact, reading.texts, reading.unreadable)
+    if any(sysctl_d.PROCPS_FILE in items for items in sent):
+        paths.append(sysctl_d.PROCPS_FILE)
+    return sysctl_d.Tree(
+        files={path: _decoded(reading, path) for path in sorted(paths)},
+        links={
+            path: reading.text(f"real:{path}")[0]
+            for path in sorted(paths)
+            if reading.text(f"real:{path}")
+        },
+        unreadable=frozenset(
+            directory for directory in sysctl_d.DIRECTORIES if directory in reading.unreadable
+        ),
+        command_line=_command_line(reading),
+    )
+
+
+def _sysctl(reading: probe.Reading, tree: sysctl_d.Tree, key: str) -> SysctlShape:
+    boot = tree.boot(key)
+    live = None
+    live_state: Literal["set", "absent", "unreadable"] = "absent"
+    if f"live:{key}" in reading.unreadable:
+        live_state = "unreadable"
+    elif f"live:{key}" in reading.texts:
+        live, live_state = sysctl_d.words(" ".join(reading.text(f"live:{key}"))), "set"
+    return {
+        "live": live,
+        "live_state": live_state,
+        "boot": boot.value,
+        "boot_state": boot.state,
+        "winner": _line(boot.winner) if boot.winner else None,
+        "beaten": [_line(line) for line in boot.beaten],
+        "ignored": [{**_line(line), "reason": reason} for line, reason in boot.ignored],
+    }
+
+
+def _line(line: sysctl_d.Line) -> LineShape:
+    return {"file": line.file, "line": line.line, "key": line.key, "value": line.value or ""}
+
+
+class Sysctls(ProbeFact[SysctlsShape]):
+    """
+    Returns sysctls' live values, and those of the next boot with the lines that win and lose
+    (:class:`SysctlsShape`).
+
+    + keys: such as ``net.ipv4.ip_forward``, a list or one string with commas
+    + persist_file: also return this sysctl.d file's exact content, and all the files that count
+
+    The next boot is judged by sysctl.d(5), the rules of systemd-sysctl, see
+    :mod:`kubenode.sysctl_d`. ``sysctl --system`` (procps) differs: it reads ``/etc/sysctl.conf``
+    last; systemd-sysctl reads it only through a link in ``/etc/sysctl.d``, which Debian 13 and
+    Ubuntu 24.10 no longer have. A key that exists only once its module is loaded has a live state
+    of ``absent``, and its boot value all the same.
+
+    **Example:**
+
+    .. code:: shell
+
+        pyinfra --json INVENTORY fact kubenode.facts.kernel.Sysctls keys=net.ipv4.ip_forward
+    """
+
+    def command(self, keys: str | list[str], persist_file: str | None = None) -> str:
+        self.keys = _listed(keys, sysctl_d.check_key, "keys")
+        self.persist_file = _checked_path(persist_file)
+        return probe.command({SYSCTLS_PROBE: script_sysctls(self.keys, self.persist_file)})
+
+    def parse(self, readings: dict[str, probe.Reading]) -> SysctlsShape:
+        return parse_sysctls(readings[SYSCTLS_PROBE], self.keys, self.persist_file)

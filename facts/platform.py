@@ -1,0 +1,96 @@
+"""What kind of host this is: operating system, privileges, package manager, init and cgroups."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TypedDict
+
+from kubenode import probe
+from kubenode.facts import cgroup
+from kubenode.facts.probe_fact import ProbeFact
+
+PROBE = "platform"
+
+PACKAGE_MANAGERS = ("apt-get", "dnf", "zypper")
+
+
+class PlatformShape(TypedDict):
+    """What :class:`Platform` returns."""
+
+    kernel: str | None
+    """Kernel name, ``Linux`` on a host that can be a node."""
+    uid: int | None
+    """User the facts and operations run as; 0 is root, with or without sudo."""
+    os_id: str | None
+    """``ID`` of os-release(5), such as ``debian``."""
+    os_version: str | None
+    """``VERSION_ID`` of os-release(5); testing distributions have none."""
+    os_name: str | None
+    """``PRETTY_NAME`` of os-release(5)."""
+    package_manager: str | None
+    """``apt-get``, ``dnf`` or ``zypper``, None when the host has none of them."""
+    cgroups: cgroup.CgroupsShape
+
+
+def script() -> str:
+    """The probe's shell script."""
+    return f"""
+value kernel "$(uname -s)"
+value uid "$(id -u)"
+text /etc/os-release
+[ -e /etc/os-release ] || text /usr/lib/os-release
+for manager in {" ".join(PACKAGE_MANAGERS)}; do
+  if command -v "$manager" >/dev/null; then value package_manager "$manager"; break; fi
+done
+"""
+
+
+def parse(platform: probe.Reading, cgroups: probe.Reading) -> PlatformShape:
+    """The shape from what the host sent."""
+    uid = platform.value("uid") or ""
+    release = _os_release(
+        platform.text("/etc/os-release") or platform.text("/usr/lib/os-release"),
+    )
+    manager = platform.value("package_manager")
+    return {
+        "kernel": platform.value("kernel") or None,
+        "uid": int(uid) if uid.isdecimal() else None,
+        "os_id": release.get("ID"),
+        "os_version": release.get("VERSION_ID"),
+        "os_name": release.get("PRETTY_NAME"),
+        "package_manager": manager if manager in PACKAGE_MANAGERS else None,
+        "cgroups": cgroup.parse_cgroups(cgroups),
+    }
+
+
+def _os_release(lines: list[str]) -> dict[str, str]:
+    # os-release(5): shell assignments, of which only quoting may be used
+    release = {}
+    for line in lines:
+        name, equals, value = line.strip().partition("=")
+        if not equals or name.startswith("#"):
+            continue
+        try:
+            words = shlex.split(value)
+        except ValueError:
+            continue
+        release[name] = words[0] if words else ""
+    return release
+
+
+class Platform(ProbeFact[PlatformShape]):
+    """
+    Returns what decides whether kubenode can prepare a host at all (:class:`PlatformShape`).
+
+    **Example:**
+
+    .. code:: shell
+
+        pyinfra INVENTORY fact kubenode.facts.platform.Platform
+    """
+
+    def command(self) -> str:
+        return probe.command({PROBE: script(), cgroup.CGROUPS_PROBE: cgroup.script_cgroups()})
+
+    def parse(self, readings: dict[str, probe.Reading]) -> PlatformShape:
+        return parse(readings[PROBE], readings[cgroup.CGROUPS_PROBE])

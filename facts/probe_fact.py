@@ -1,0 +1,38 @@
+"""A fact whose remote command is one or more probes."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+from pyinfra.api import FactBase
+from pyinfra.api.exceptions import FactProcessError
+
+from kubenode import probe
+
+T = TypeVar("T")
+
+
+class ProbeFact(FactBase[T], Generic[T]):
+    """
+    A fact that reads a host through :mod:`kubenode.probe`.
+
+    A subclass writes ``command()`` with :func:`kubenode.probe.command` and ``parse()``. The fact's
+    value is None when the host did not answer: None means unknown, never absent.
+    """
+
+    abstract = True
+
+    def parse(self, readings: dict[str, probe.Reading]) -> T:
+        """The fact's value from the readings, by probe name; a KeyError is a missing probe."""
+        raise NotImplementedError
+
+    def process(self, output: list[str]) -> T:
+        # Any other exception than FactProcessError would end the run for the whole fleet.
+        try:
+            return self.parse(probe.read(output))
+        except KeyError as missing:
+            raise FactProcessError(
+                f"the host's answer to {missing} is cut off or out of form"
+            ) from missing
+        except (probe.ProbeError, ValueError) as error:
+            raise FactProcessError(f"the host's answer is out of form: {error}") from error

@@ -1,0 +1,46 @@
+"""Settings of every host of these inventories, at their defaults.
+
+Uncomment a line to change it for all; put it in GROUP.py beside this file for one group, or beside
+a host in the inventory. A name that is not here, or a value of another type, stops the run before
+anything is changed.
+"""
+
+# Kernel modules to load now and at boot (modules-load.d(5)). For kube-proxy in IPVS mode add
+# "ip_vs", "ip_vs_rr", "ip_vs_wrr", "ip_vs_sh" and "nf_conntrack".
+# kubenode_modules = ["overlay", "br_netfilter"]
+# kubenode_modules_file = "/etc/modules-load.d/k8s.conf"
+
+# Sysctls to set now and at boot (sysctl.d(5)). kubenode owns the file whole. The bridge keys are
+# needed by bridge CNIs with iptables; ip_forward by every node.
+# kubenode_sysctls = {
+#     "net.bridge.bridge-nf-call-iptables": 1,
+#     "net.bridge.bridge-nf-call-ip6tables": 1,
+#     "net.ipv4.ip_forward": 1,
+# }
+# kubenode_sysctls_file = "/etc/sysctl.d/k8s.conf"
+
+# What to do when a file that sorts later would win at boot. False: the host fails and names the
+# line. True: that line is commented out, with a mark and a backup.
+# kubenode_sysctls_override = False
+
+# kubenode_runtime = "containerd"
+
+# "systemd" or "cgroupfs"; kubelet must use the same.
+# kubenode_cgroup_driver = "systemd"
+
+# Exact package version, such as "1.7.24~ds1-6+deb13u1"; None: what the distribution offers.
+# kubenode_containerd_version = None
+
+# Hold the package, so that an unattended upgrade does not restart the runtime.
+# kubenode_containerd_hold = True
+
+# None leaves what is there, or the release's default.
+# kubenode_pause_image = None
+# kubenode_snapshotter = None
+# kubenode_registry_config_path = None
+
+# Change the cgroup driver although pods of the other driver run. Drain the node instead.
+# kubenode_change_driver_under_pods = False
+
+# The release the node is for, such as "1.36": what it needs is checked before any change.
+# kubenode_kubernetes_version = None

@@ -1,0 +1,3 @@
+"""This machine: ``pyinfra inventories/local.py deploy.py`` (add ``--sudo`` when not root)."""
+
+hosts = ["@local"]

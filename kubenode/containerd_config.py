@@ -1,0 +1,1092 @@
+"""containerd's configuration: what a file says, on which line, and the same file set differently.
+
+Nothing here talks to a host. A file is read by :mod:`tomllib`; where in its text a value stands is
+found by walking the text along TOML's grammar (the second half of this module), and an edit
+replaces or adds exactly those characters. So quoting, comments, order, indentation and line ends
+of all else stay to the letter, and the result is read again and compared before it is handed out.
+
+What containerd makes of several files, seen with ``containerd --config FILE config dump`` of
+1.6.20, 1.7.24 and 2.1.9:
+
+- The main file is loaded first, then what it imports in the order stated (globs sorted), then what
+  those import. Later files win.
+- 1.6 and 1.7: a drop-in that states one key of ``plugins."io.containerd.grpc.v1.cri"`` replaces all
+  that earlier files say of that plugin, the rest becomes the default again. A file that states
+  one handler has only that one: the default ``runc`` is gone. ``runtimes.runc`` without
+  ``runtime_type`` has none.
+- 2.1: files are merged key by key, down to a handler's options, and over the defaults:
+  ``runtimes.runc`` without ``runtime_type`` keeps the default, ``runc`` is always there.
+- ``disabled_plugins`` of all files are added up, in all three.
+- A drop-in without ``version`` is read as being of the main file's version. One with another
+  version changes the version of the whole: see :func:`drop_in_trouble`.
+- A version 1 file loses its CRI settings on 2.1, in the daemon and in ``config migrate`` alike
+  (the table is renamed and then ignored); 1.6 and 1.7 honour them.
+- A version 2 file that states version 3 tables has them honoured by 2.1, even before its own.
+- ``config dump`` shows only what was read, it does not check it: the legacy ``systemd_cgroup =
+  true`` is shown, and the CRI plugin then fails to start. On 2.1 an import that does not exist is
+  silent in the dump (and ends the imports there), and the daemon refuses it.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import posixpath
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Generic, Literal, TypeVar
+
+from packaging.version import Version
+
+from kubenode.containerd_release import (
+    Release,
+    globs_from_root,
+    refuses_higher_drop_in,
+    release_of,
+)
+
+Path = tuple[str | int, ...]
+"""The keys that lead to a value; a number is a place in an array."""
+
+T = TypeVar("T")
+
+_CRI = "io.containerd.grpc.v1.cri"
+_RUNTIME = "io.containerd.cri.v1.runtime"
+_IMAGES = "io.containerd.cri.v1.images"
+_SERVER = "io.containerd.server.v1.grpc"
+
+CRI_PLUGINS = frozenset({"cri", _CRI, _RUNTIME, _IMAGES})
+"""Entries of ``disabled_plugins`` that leave a node without CRI. ``cri`` is the name in version 1
+files; in later versions it keeps the daemon from starting. The ``cri.v1`` ones are 2.x only."""
+
+_RUNC_TYPES = frozenset({"io.containerd.runc.v2", "io.containerd.runc.v1"})
+_LEGACY_TYPE = "io.containerd.runtime.v1.linux"
+_DEFAULT_TYPE = "io.containerd.runc.v2"
+
+_LEGACY_HANDLERS = ("default_runtime", "untrusted_workload_runtime")
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used, as ``PATH:LINE:COL: reason``."""
+
+    def __init__(self, path: str, line: int, column: int, reason: str) -> None:
+        super().__init__(f"{path}:{line}:{column}: {reason}")
+        self.path = path
+        self.line = line
+        self.column = column
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Stated(Generic[T]):
+    """A value and the line that states it."""
+
+    value: T
+    line: int
+
+
+@dataclass(frozen=True)
+class Handler:
+    """A runtime handler as a file states it."""
+
+    name: str
+    """Its name in ``runtimes``, or the deprecated table ``default_runtime`` or
+    ``untrusted_workload_runtime`` of version 2."""
+    runtime_type: str | None
+    is_runc_type: bool
+    """Whether ``SystemdCgroup`` is its setting: runc itself and what stands in for the binary
+    (nvidia, crun, youki); not runsc or kata."""
+    systemd_cgroup: bool | None
+    """None when the file does not say."""
+    line: int
+    systemd_cgroup_line: int | None
+    table: Path
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a file states of the settings kubenode reads, None or empty where it does not."""
+
+    handlers: Mapping[str, Handler]
+    default_runtime_name: Stated[str] | None
+    pause_image: Stated[str] | None
+    snapshotter: Stated[str] | None
+    registry_config_path: Stated[str] | None
+    legacy_systemd_cgroup: Stated[bool] | None
+    """``systemd_cgroup`` of version 2's plugin table, for io.containerd.runtime.v1.linux only."""
+    disabled_plugins: tuple[Stated[str], ...]
+    required_plugins: tuple[Stated[str], ...]
+    imports: tuple[Stated[str], ...]
+    root: Stated[str] | None
+    state: Stated[str] | None
+    grpc_address: Stated[str] | None
+    states_cri: bool
+    """Whether the file has a table of the CRI plugin at all."""
+
+    @property
+    def cri_disabled_by(self) -> tuple[Stated[str], ...]:
+        """The entries of ``disabled_plugins`` that switch CRI off."""
+        return tuple(entry for entry in self.disabled_plugins if entry.value in CRI_PLUGINS)
+
+
+@dataclass(frozen=True)
+class Config:
+    """A configuration file, or what ``containerd config dump`` prints."""
+
+    path: str
+    text: str
+    data: Mapping[str, Any]
+    version: int
+    """The configuration version it is read as."""
+    states_version: bool
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it states nothing at all: no line, or blank lines and comments only."""
+        return not self.data
+
+    @property
+    def version_line(self) -> int:
+        """The line that states the version, 1 when none does."""
+        return self._outline.line_of(("version",)) if self.states_version else 1
+
+    @cached_property
+    def settings(self) -> Settings:
+        """What it states of the settings kubenode reads."""
+        return _settings(self)
+
+    @cached_property
+    def _outline(self) -> _Outline:
+        return _outline(self.text, self.path)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How containerd shall be configured."""
+
+    cgroup_driver: Literal["systemd", "cgroupfs"]
+    pause_image: str | None = None
+    """None leaves what is there, also below."""
+    snapshotter: str | None = None
+    registry_config_path: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.cgroup_driver not in ("systemd", "cgroupfs"):
+            raise ValueError(f"cgroup driver {self.cgroup_driver!r}: expected systemd or cgroupfs")
+
+
+@dataclass(frozen=True)
+class Change:
+    """A setting that an edit changes, in TOML's notation; None: it was not, or is not, stated."""
+
+    what: str
+    old: str | None
+    new: str | None
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.old or 'not stated'} -> {self.new or 'removed'}"
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A file's new text and what is different in it. No changes: the text is the old one."""
+
+    text: str
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """Where a configuration version keeps CRI's settings."""
+
+    plugin: Path
+    containerd: Path
+    pause_image: Path
+    snapshotter: Path
+    registry: Path
+    has_legacy_handlers: bool
+
+    @classmethod
+    def one_plugin(cls, name: str) -> _Tables:
+        plugin = ("plugins", name)
+        return cls(
+            plugin=plugin,
+            containerd=(*plugin, "containerd"),
+            pause_image=(*plugin, "sandbox_image"),
+            snapshotter=(*plugin, "containerd", "snapshotter"),
+            registry=(*plugin, "registry"),
+            has_legacy_handlers=True,
+        )
+
+
+_VERSION_1 = _Tables.one_plugin("cri")
+_VERSION_2 = _Tables.one_plugin(_CRI)
+_VERSION_3 = _Tables(
+    plugin=("plugins", _RUNTIME),
+    containerd=("plugins", _RUNTIME, "containerd"),
+    pause_image=("plugins", _IMAGES, "pinned_images", "sandbox"),
+    snapshotter=("plugins", _IMAGES, "snapshotter"),
+    registry=("plugins", _IMAGES, "registry"),
+    has_legacy_handlers=False,
+)
+
+
+def _tables(version: int) -> tuple[_Tables, ...]:
+    """The tables that count in a file, its own first."""
+    if version == 1:
+        return (_VERSION_1,)
+    return (_VERSION_2, _VERSION_3) if version == 2 else (_VERSION_3,)
+
+
+def parse(content: bytes | str, path: str, unstated_version: int = 1) -> Config:
+    """
+    Read a configuration file or the output of ``containerd config dump``.
+
+    + content: its bytes, or text that is known to be UTF-8
+    + path: where it is from, for messages
+    + unstated_version: the version of a file that states none: 1 for the main file, the main
+      file's for a drop-in
+
+    ConfigError: not UTF-8, not TOML 1.0, or a key kubenode reads has a value of the wrong type.
+
+    **Example:**
+
+    .. code:: python
+
+        config = parse(b'version = 2\\n', "/etc/containerd/config.toml")
+        config.version, config.settings.handlers
+    """
+    text = content if isinstance(content, str) else _decoded(content, path)
+    if text.startswith("\ufeff"):
+        raise ConfigError(path, 1, 1, "starts with a byte order mark: containerd 2.x refuses it")
+    try:
+        data = tomllib.loads(text)
+    except RecursionError:
+        raise ConfigError(path, 1, 1, "is nested too deeply") from None
+    except ValueError as error:
+        raise _toml_error(str(error), text, path) from None
+    stated = data.get("version")
+    config = Config(path, text, data, unstated_version, states_version=stated is not None)
+    if stated is not None:
+        if type(stated) is not int or stated < 0:
+            raise _wrong(config, ("version",), "is not a number such as 2")
+        # containerd takes 0 for 1
+        config = Config(path, text, data, stated or 1, states_version=True)
+    _ = config.settings
+    return config
+
+
+def _decoded(content: bytes, path: str) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = content[: error.start]
+        line, last = before.count(b"\n") + 1, before.rpartition(b"\n")[2]
+        column = len(last.decode("utf-8", "replace")) + 1
+        byte = f"byte 0x{content[error.start]:02x}"
+        raise ConfigError(path, line, column, f"is not UTF-8: {byte}") from None
+
+
+def _toml_error(message: str, text: str, path: str) -> ConfigError:
+    reason, _, place = message.partition(" (at ")
+    if found := re.fullmatch(r"line (\d+), column (\d+)\)", place):
+        line, column = int(found[1]), int(found[2])
+    elif place:
+        line, column = _position(text, len(text))
+    else:
+        line, column = 1, 1
+    return ConfigError(path, line, column, f"is not valid TOML: {reason}")
+
+
+def _position(text: str, offset: int) -> tuple[int, int]:
+    start = text.rfind("\n", 0, offset) + 1
+    return text.count("\n", 0, offset) + 1, offset - start + 1
+
+
+def _wrong(config: Config, path: Path, reason: str) -> ConfigError:
+    line, column = _position(config.text, config._outline.start_of(path))
+    return ConfigError(config.path, line, column, f"{_dotted(path)} {reason}")
+
+
+_KINDS: Mapping[type, str] = {dict: "a table", list: "an array", str: "a string", bool: "a boolean"}
+
+
+def _get(config: Config, path: Path, kind: type[T]) -> T | None:
+    """The value at *path*, None when there is none; ConfigError when its type is another."""
+    value: Any = config.data
+    for size, key in enumerate(path):
+        if not isinstance(value, dict):
+            raise _wrong(config, path[:size], f"is not {_KINDS[dict]}")
+        if key not in value:
+            return None
+        value = value[key]
+    if not isinstance(value, kind):
+        raise _wrong(config, path, f"is not {_KINDS[kind]}")
+    return value
+
+
+def _stated(config: Config, paths: Iterable[Path], kind: type[T]) -> Stated[T] | None:
+    """The value at the first of *paths* that has one; all are checked."""
+    found = [
+        Stated(value, config._outline.line_of(path))
+        for path in paths
+        if (value := _get(config, path, kind)) is not None
+    ]
+    return found[0] if found else None
+
+
+def _entries(config: Config, key: str) -> tuple[Stated[str], ...]:
+    values = _get(config, (key,), list) or []
+    for index, value in enumerate(values):
+        if not isinstance(value, str):
+            raise _wrong(config, (key, index), f"is not {_KINDS[str]}")
+    return tuple(
+        Stated(value, config._outline.line_of((key, index))) for index, value in enumerate(values)
+    )
+
+
+def _settings(config: Config) -> Settings:
+    tables = _tables(config.version)
+    server: list[Path] = [("grpc", "address")]
+    if config.version >= 4:
+        server.insert(0, ("plugins", _SERVER, "address"))
+    legacy = [(*table.plugin, "systemd_cgroup") for table in tables if table.has_legacy_handlers]
+    plugins = {path[:2] for table in tables for path in (table.plugin, table.pause_image)}
+    return Settings(
+        handlers={handler.name: handler for handler in _handlers(config)},
+        default_runtime_name=_stated(
+            config, [(*table.containerd, "default_runtime_name") for table in tables], str
+        ),
+        pause_image=_stated(config, [table.pause_image for table in tables], str),
+        snapshotter=_stated(config, [table.snapshotter for table in tables], str),
+        registry_config_path=_stated(
+            config, [(*table.registry, "config_path") for table in tables], str
+        ),
+        legacy_systemd_cgroup=_stated(config, legacy, bool),
+        disabled_plugins=_entries(config, "disabled_plugins"),
+        required_plugins=_entries(config, "required_plugins"),
+        imports=_entries(config, "imports"),
+        root=_stated(config, [("root",)], str),
+        state=_stated(config, [("state",)], str),
+        grpc_address=_stated(config, server, str),
+        states_cri=any(_get(config, path, dict) is not None for path in plugins),
+    )
+
+
+def _handlers(config: Config) -> Iterator[Handler]:
+    for tables in _tables(config.version):
+        runtimes = (*tables.containerd, "runtimes")
+        for name in _get(config, runtimes, dict) or {}:
+            yield _handler(config, (*runtimes, name), name)
+        for name in _LEGACY_HANDLERS if tables.has_legacy_handlers else ():
+            # `config dump` of 1.x prints them empty
+            if _get(config, (*tables.containerd, name, "runtime_type"), str):
+                yield _handler(config, (*tables.containerd, name), name)
+
+
+def _handler(config: Config, table: Path, name: str) -> Handler:
+    _get(config, table, dict)
+    runtime_type = _get(config, (*table, "runtime_type"), str)
+    driver = (*table, "options", "SystemdCgroup")
+    systemd_cgroup = _get(config, driver, bool)
+    return Handler(
+        name=name,
+        runtime_type=runtime_type,
+        # A drop-in may leave the type to the main file. Only runc's shim knows SystemdCgroup.
+        is_runc_type=runtime_type in _RUNC_TYPES
+        if runtime_type
+        else name == "runc" or systemd_cgroup is not None,
+        systemd_cgroup=systemd_cgroup,
+        line=config._outline.line_of(table),
+        systemd_cgroup_line=None if systemd_cgroup is None else config._outline.line_of(driver),
+        table=table,
+    )
+
+
+def edit(config: Config, wanted: Wanted, is_root: bool) -> Edit:
+    """
+    The file as it has to be for a Kubernetes node, all else in it to the letter.
+
+    + config: a file of version 2, 3 or 4
+    + wanted: the settings
+    + is_root: whether the file must have all of them, see :func:`in_force`. Otherwise only what it
+      states itself is brought in line: it would win over the main file
+
+    Every runc-type handler gets ``SystemdCgroup``; with *is_root* there is a complete ``runc``
+    handler. ``disabled_plugins`` loses what switches CRI off. The legacy ``systemd_cgroup = true``
+    of version 2 becomes false unless the default handler has the runtime_type
+    io.containerd.runtime.v1.linux: containerd 1.x does not start CRI with it, 2.x ignores it.
+
+    ConfigError: the version is unknown, a handler with that runtime_type has another driver, a
+    registry directory is wanted beside ``registry.mirrors``, or the new text does not say exactly
+    what was intended (``cannot be edited safely``).
+
+    **Example:**
+
+    .. code:: python
+
+        result = edit(parse(content, path), Wanted("systemd"), is_root=True)
+        for change in result.changes:
+            print(change)
+    """
+    if config.version not in (2, 3, 4):
+        reason = f"configuration version {config.version}: only 2, 3 and 4 can be edited"
+        raise ConfigError(config.path, config.version_line, 1, reason)
+    systemd_cgroup = wanted.cgroup_driver == "systemd"
+    draft = _Draft(config)
+    tables = _tables(config.version)
+    _refuse_legacy_type(config, systemd_cgroup)
+
+    draft.drop("disabled_plugins", CRI_PLUGINS)
+    _free_of_legacy_driver(draft, config)
+    for handler in _handlers(config):
+        if handler.is_runc_type:
+            if is_root and handler.name == "runc" and not handler.runtime_type:
+                draft.put((*handler.table, "runtime_type"), _DEFAULT_TYPE)
+            draft.put((*handler.table, "options", "SystemdCgroup"), systemd_cgroup)
+    if is_root:
+        for table in tables:
+            runtimes = (*table.containerd, "runtimes")
+            if table is tables[0] or _get(config, runtimes, dict) is not None:
+                runc = (*runtimes, "runc")
+                if _get(config, runc, dict) is None:
+                    draft.put((*runc, "runtime_type"), _DEFAULT_TYPE)
+                    draft.put((*runc, "options", "SystemdCgroup"), systemd_cgroup)
+
+    if wanted.registry_config_path:
+        _refuse_mirrors(config)
+    for paths, value in (
+        ([table.snapshotter for table in tables], wanted.snapshotter),
+        ([table.pause_image for table in tables], wanted.pause_image),
+        ([(*table.registry, "config_path") for table in tables], wanted.registry_config_path),
+    ):
+        stated = [path for path in paths if _get(config, path, str) is not None]
+        if value is not None:
+            for path in stated or (paths[:1] if is_root else []):
+                draft.put(path, value)
+    return draft.finish()
+
+
+def _refuse_legacy_type(config: Config, systemd_cgroup: bool) -> None:
+    legacy = config.settings.legacy_systemd_cgroup
+    for handler in _handlers(config):
+        if handler.runtime_type != _LEGACY_TYPE:
+            continue
+        has_options = _get(config, (*handler.table, "options"), dict) is not None
+        now = handler.systemd_cgroup if has_options else legacy and legacy.value
+        if bool(now) != systemd_cgroup:
+            raise _wrong(
+                config,
+                handler.table,
+                f"has the runtime_type {_LEGACY_TYPE}, which containerd 2.0 no longer has and "
+                f"whose driver is not set here: give it {_DEFAULT_TYPE}",
+            )
+
+
+def _free_of_legacy_driver(draft: _Draft, config: Config) -> None:
+    path = (*_VERSION_2.plugin, "systemd_cgroup")
+    if config.version != 2 or not _get(config, path, bool):
+        return
+    handlers = {handler.name: handler for handler in _handlers(config)}
+    name = config.settings.default_runtime_name
+    default = handlers.get("default_runtime") or handlers.get(name.value if name else "runc")
+    if default is None or default.runtime_type != _LEGACY_TYPE:
+        draft.put(path, False)
+
+
+def _refuse_mirrors(config: Config) -> None:
+    for tables in _tables(config.version):
+        if _get(config, (*tables.registry, "mirrors"), dict):
+            raise _wrong(
+                config,
+                (*tables.registry, "mirrors"),
+                "and config_path exclude each other: move the mirrors to hosts.toml files first",
+            )
+        for name, registry in (_get(config, (*tables.registry, "configs"), dict) or {}).items():
+            if isinstance(registry, dict) and "tls" in registry:
+                raise _wrong(
+                    config,
+                    (*tables.registry, "configs", name, "tls"),
+                    "and config_path exclude each other: move it to a hosts.toml file first",
+                )
+
+
+def new_file(version: int, wanted: Wanted) -> str:
+    """
+    The text of a new main file, with nothing in it but what is wanted.
+
+    + version: 2, 3 or 4, the highest the release takes
+    + wanted: the settings
+    """
+    return edit(parse(f"version = {version}\n", "config.toml"), wanted, is_root=True).text
+
+
+_VERSION_1_PLUGINS: Mapping[str, str] = {
+    "cri": _CRI,
+    "cgroups": "io.containerd.monitor.v1.cgroups",
+    "linux": "io.containerd.runtime.v1.linux",
+    "scheduler": "io.containerd.gc.v1.scheduler",
+    "bolt": "io.containerd.metadata.v1.bolt",
+    "task": "io.containerd.runtime.v2.task",
+    "opt": "io.containerd.internal.v1.opt",
+    "restart": "io.containerd.internal.v1.restart",
+    "tracing": "io.containerd.internal.v1.tracing",
+    "otlp": "io.containerd.tracing.processor.v1.otlp",
+    "aufs": "io.containerd.snapshotter.v1.aufs",
+    "btrfs": "io.containerd.snapshotter.v1.btrfs",
+    "devmapper": "io.containerd.snapshotter.v1.devmapper",
+    "native": "io.containerd.snapshotter.v1.native",
+    "overlayfs": "io.containerd.snapshotter.v1.overlayfs",
+    "zfs": "io.containerd.snapshotter.v1.zfs",
+}
+"""What containerd's own migration makes of the short names."""
+
+
+def upgrade_version_1(config: Config) -> Edit | None:
+    """
+    A version 1 file as version 2, None when a plugin's name in it is not known for certain.
+
+    + config: a file of version 1
+
+    Version 2 has the same keys, under the plugins' full names: ``version = 2`` is added on top and
+    the names are replaced where they stand. ``containerd config migrate`` is no substitute: it
+    loses comments, prints every default and the imports, and before 2.3 it loses CRI's settings.
+    """
+    if config.version != 1:
+        return None
+    outline = config._outline
+    names: dict[_Span, str] = {}
+    elements: list[_Header | _Pair] = [*outline.headers, *outline.pairs]
+    for element in elements:
+        place = 1 - len(element.table)
+        if element.path[0] == "plugins" and len(element.path) > 1 and place >= 0:
+            names[element.parts[place]] = str(element.path[1])
+    for key in ("disabled_plugins", "required_plugins"):
+        for span, entry in zip(outline.items.get((key,), ()), _entries(config, key), strict=True):
+            names[span] = entry.value
+    if any("." not in name and name not in _VERSION_1_PLUGINS for name in names.values()):
+        return None
+    plugins = _get(config, ("plugins",), dict) or {}
+    if len({_full_name(name) for name in plugins}) != len(plugins):
+        return None
+
+    draft = _Draft(config)
+    draft.text = _replaced(
+        config.text,
+        [
+            (span, _quoted(_full_name(name), like=config.text[span.start]))
+            for span, name in names.items()
+            if "." not in name
+        ],
+    )
+    if "plugins" in draft.data:
+        draft.data["plugins"] = {
+            _full_name(name): table for name, table in draft.data["plugins"].items()
+        }
+    for name in plugins:
+        if "." not in name:
+            old, new = _dotted(("plugins", name)), _dotted(("plugins", _full_name(name)))
+            draft.changes.append(Change("plugin table", old, new))
+    for key in ("disabled_plugins", "required_plugins"):
+        if old_list := draft.data.get(key):
+            new_list = [_full_name(name) for name in old_list]
+            if new_list != old_list:
+                draft.data[key] = new_list
+                draft.changes.append(Change(key, _literal(old_list), _literal(new_list)))
+    if config.states_version:
+        draft.put_text(("version",), "2")
+    else:
+        draft.text = f"version = 2{_line_end(draft.text)}{draft.text}"
+    draft.data["version"] = 2
+    stated = str(config.data["version"]) if config.states_version else None
+    draft.changes.append(Change("version", stated, "2"))
+    return draft.finish()
+
+
+def _full_name(name: str) -> str:
+    return _VERSION_1_PLUGINS.get(name, name)
+
+
+def import_patterns(config: Config, version: Version) -> list[str]:
+    """
+    The files a file imports, as absolute paths or shell patterns, in order.
+
+    + config: the file
+    + version: containerd's. Before 1.6.29 and 1.7.16 a relative pattern with ``*`` is taken from
+      the daemon's working directory, which is ``/`` under systemd, not from the file's
+    """
+    directory = posixpath.dirname(config.path)
+    return [
+        posixpath.normpath(
+            posixpath.join("/" if "*" in name and globs_from_root(version) else directory, name)
+        )
+        for name in (entry.value for entry in config.settings.imports)
+    ]
+
+
+def load_order(files: Sequence[Config], version: Version) -> list[Config]:
+    """
+    The files containerd loads, in its order; a file that none of them imports is left out.
+
+    + files: the main file first, then every file on the host that may be imported, in any order
+    + version: containerd's
+
+    ``config dump`` is no guide to the order: 1.x prints ``imports`` in a random one.
+    """
+    known = {config.path: config for config in files}
+    loaded: dict[str, Config] = {}
+    pending = [files[0].path]
+    while pending:
+        path = pending.pop(0)
+        if path not in loaded and path in known:
+            loaded[path] = known[path]
+            for pattern in import_patterns(known[path], version):
+                pending += sorted(each for each in known if _is_match(each, pattern))
+    return list(loaded.values())
+
+
+def _is_match(path: str, pattern: str) -> bool:
+    if "*" not in pattern:
+        return path == pattern
+    parts, patterns = path.split("/"), pattern.split("/")
+    # unlike fnmatch's, Go's * does not match a slash
+    return len(parts) == len(patterns) and all(map(fnmatch.fnmatchcase, parts, patterns))
+
+
+def in_force(files: Sequence[Config], release: Release) -> list[Config]:
+    """
+    The files whose CRI settings count, in the order they are loaded; a later one wins.
+
+    + files: the main file, then the drop-ins in the order of :func:`load_order`
+    + release: containerd's
+
+    The first of the result must state all that is wanted: pass ``is_root=True`` to :func:`edit` for
+    it. Before 2.0 it is the only one: the last file that states the CRI plugin replaces all
+    earlier ones. From 2.0 it is the main file, and the others are merged over it key by key.
+    """
+    if not release.drop_in_replaces_plugin:
+        return list(files)
+    stating = [config for config in files if config.settings.states_cri]
+    return [stating[-1] if stating else files[0]]
+
+
+def drop_in_trouble(root: Config, drop_in: Config, version: Version) -> str | None:
+    """
+    Why a drop-in's configuration version does harm, None when it does none. The version is stated
+    on the drop-in's ``version_line``.
+
+    + root: the main file
+    + drop_in: a file it imports
+    + version: containerd's
+    """
+    if not drop_in.states_version or drop_in.version == root.version:
+        return None
+    release = release_of(version)
+    what = f"version {drop_in.version} beside version {root.version} in {root.path}"
+    if drop_in.version > release.config_version:
+        return f"{what}: containerd {version} takes {release.config_version} at most"
+    if drop_in.version > root.version:
+        if refuses_higher_drop_in(version):
+            return f"{what}: containerd {version} does not start"
+        if release.series < Version("2.3"):
+            return f"{what}: containerd {version} ignores the CRI settings of {root.path}"
+        return None
+    if release.drop_in_replaces_plugin:
+        return f"{what}: containerd {version} ignores the CRI settings of both"
+    if release.series < Version("2.3"):
+        return f"{what}: containerd {version} ignores runtime handlers of {drop_in.path}"
+    return None
+
+
+class _Draft:
+    """A text under change, and the data it has to say in the end."""
+
+    def __init__(self, config: Config) -> None:
+        self.path = config.path
+        self.text = config.text
+        self.data = _comparable(config.text)
+        self.changes: list[Change] = []
+
+    def put(self, path: Path, value: str | bool) -> None:
+        """Make *value* what stands at *path*."""
+        table: Any = self.data
+        for key in path[:-1]:
+            table = table.setdefault(key, {})
+        old = table.get(path[-1])
+        if type(old) is type(value) and old == value:
+            return
+        table[path[-1]] = value
+        self.put_text(path, _literal(value))
+        stated = None if old is None else _literal(old)
+        self.changes.append(Change(_dotted(path), stated, _literal(value)))
+
+    def put_text(self, path: Path, literal: str) -> None:
+        outline = self._outlined()
+        span = outline.values.get(path)
+        if span is None:
+            self.text = _with_new_value(outline, path, literal)
+            return
+        if self.text[span.start] == "'" and literal.startswith('"'):
+            literal = _quoted(json.loads(literal), like="'")
+        self.text = _replaced(self.text, [(span, literal)])
+
+    def drop(self, key: str, unwanted: frozenset[str]) -> None:
+        """Take the *unwanted* entries out of the top-level array *key*."""
+        values: list[str] = self.data.get(key, [])
+        old = list(values)
+        while found := [index for index, value in enumerate(values) if value in unwanted]:
+            spans = self._outlined().items[(key,)]
+            self.text = _without_item(self.text, spans, found[0])
+            del values[found[0]]
+        if values != old:
+            self.changes.append(Change(key, _literal(old), _literal(values)))
+
+    def _outlined(self) -> _Outline:
+        try:
+            return _outline(self.text, self.path)
+        except ConfigError as error:
+            # a place in this text means nothing to who reads the message
+            raise _unsafe(self.path, error.reason) from None
+
+    def finish(self) -> Edit:
+        """The result, once it is sure to say what was intended and nothing else."""
+        try:
+            said = _comparable(self.text)
+        except ValueError as error:
+            raise _unsafe(self.path, str(error)) from None
+        if said != self.data:
+            raise _unsafe(self.path, "the result would say something else than intended")
+        return Edit(self.text, tuple(self.changes))
+
+
+def _unsafe(path: str, reason: str) -> ConfigError:
+    return ConfigError(path, 1, 1, f"cannot be edited safely: {reason}")
+
+
+def _comparable(text: str) -> dict[str, Any]:
+    # floats as they are written: nan is not even equal to itself
+    return tomllib.loads(text, parse_float=lambda digits: ("float", digits))
+
+
+# --- where things stand in TOML text --------------------------------------------------------
+# The walk relies on tomllib having taken the text: it finds ends, it does not judge.
+
+_SPACE = re.compile(r"[ \t]*")
+_BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
+_KEY = re.compile(r"""[A-Za-z0-9_-]+|"(?:\\.|[^"\\])*"|'[^']*'""")
+_SCALAR = re.compile(
+    r'''"""(?:\\.|[^\\])*?"""(?:"{0,2})'''
+    r"""|'''.*?'''(?:'{0,2})"""
+    r'''|"(?:\\.|[^"\\])*"'''
+    r"""|'[^']*'"""
+    r"""|[^\s,\]}#"'\[{]+(?:[ ]\d\d:[^\s,\]}#]+)?""",
+    re.DOTALL,
+)
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+
+@dataclass(frozen=True)
+class _Span:
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class _Header:
+    """``[table]`` or ``[[table]]``."""
+
+    path: Path
+    parts: tuple[_Span, ...]
+    span: _Span
+    table: Path = ()
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """``key = value``; *table* is where it stands, *path* adds its own, possibly dotted, key."""
+
+    table: Path
+    path: Path
+    parts: tuple[_Span, ...]
+    value: _Span
+    is_inline: bool
+
+
+@dataclass
+class _Outline:
+    """Where the headers, keys and values of a text are."""
+
+    text: str
+    headers: list[_Header] = field(default_factory=list)
+    pairs: list[_Pair] = field(default_factory=list)
+    items: dict[Path, list[_Span]] = field(default_factory=dict)
+    """Entries of arrays, by the array's path."""
+
+    @cached_property
+    def values(self) -> dict[Path, _Span]:
+        """Every value, also inline tables, arrays and their entries."""
+        values = {pair.path: pair.value for pair in self.pairs}
+        for path, spans in self.items.items():
+            values.update({(*path, index): span for index, span in enumerate(spans)})
+        return values
+
+    def start_of(self, path: Path) -> int:
+        """Where *path* is stated: its key, its header, or the first thing in it."""
+        depth = len(path)
+        if path and isinstance(path[-1], int) and path in self.values:
+            return self.values[path].start
+        exact = [pair.parts[0].start for pair in self.pairs if pair.path == path]
+        exact += [header.span.start for header in self.headers if header.path == path]
+        inside = [pair.parts[0].start for pair in self.pairs if pair.path[:depth] == path]
+        inside += [header.span.start for header in self.headers if header.path[:depth] == path]
+        return min(exact or inside or [0])
+
+    def line_of(self, path: Path) -> int:
+        """The line of :meth:`start_of`, counted from 1."""
+        return _position(self.text, self.start_of(path))[0]
+
+
+def _outline(text: str, path: str) -> _Outline:
+    return _Walk(text, path).outline
+
+
+class _Walk:
+    def __init__(self, text: str, path: str) -> None:
+        self.text = text
+        self.path = path
+        self.position = 0
+        self.outline = _Outline(text)
+        self._last_index: dict[Path, int] = {}
+        table: Path = ()
+        self._skip(_BLANK)
+        while self.position < len(text):
+            if self._is_next("["):
+                table = self._header()
+            else:
+                self._pair(table, is_inline=False)
+            self._skip(_BLANK)
+
+    def _is_next(self, what: str) -> bool:
+        return self.text.startswith(what, self.position)
+
+    def _skip(self, pattern: re.Pattern[str]) -> None:
+        self._match(pattern)
+
+    def _match(self, pattern: re.Pattern[str]) -> _Span:
+        found = pattern.match(self.text, self.position)
+        if found is None:
+            line, column = _position(self.text, self.position)
+            raise ConfigError(self.path, line, column, "cannot be followed as TOML")
+        self.position = found.end()
+        return _Span(found.start(), found.end())
+
+    def _key(self) -> tuple[Path, tuple[_Span, ...]]:
+        parts: list[_Span] = []
+        while True:
+            self._skip(_SPACE)
+            parts.append(self._match(_KEY))
+            self._skip(_SPACE)
+            if not self._is_next("."):
+                return tuple(self._name(part) for part in parts), tuple(parts)
+            self.position += 1
+
+    def _name(self, part: _Span) -> str:
+        token = self.text[part.start : part.end]
+        if token[0] not in "\"'":
+            return token
+        return str(tomllib.loads(f"x = {token}")["x"])
+
+    def _header(self) -> Path:
+        start = self.position
+        brackets = 2 if self._is_next("[[") else 1
+        self.position += brackets
+        names, parts = self._key()
+        self.position += brackets
+        path: Path = ()
+        for name in names[:-1]:
+            path = self._latest((*path, name))
+        path = (*path, names[-1])
+        if brackets == 2:
+            self._last_index[path] = self._last_index.get(path, -1) + 1
+        path = self._latest(path)
+        self.outline.headers.append(_Header(path, parts, _Span(start, self.position)))
+        return path
+
+    def _latest(self, path: Path) -> Path:
+        """In an array of tables, its last one: that is what a header's name means."""
+        return (*path, self._last_index[path]) if path in self._last_index else path
+
+    def _pair(self, table: Path, is_inline: bool) -> None:
+        names, parts = self._key()
+        self.position += 1
+        self._skip(_SPACE)
+        path = (*table, *names)
+        value = self._value(path)
+        self.outline.pairs.append(_Pair(table, path, parts, value, is_inline))
+
+    def _value(self, path: Path) -> _Span:
+        start = self.position
+        if self._is_next("["):
+            spans = self.outline.items.setdefault(path, [])
+            while self._has_next("]"):
+                spans.append(self._value((*path, len(spans))))
+        elif self._is_next("{"):
+            while self._has_next("}"):
+                self._pair(path, is_inline=True)
+        else:
+            self._match(_SCALAR)
+        return _Span(start, self.position)
+
+    def _has_next(self, end: str) -> bool:
+        """Step over the opening bracket or a comma, and over *end* if nothing else comes."""
+        if self._is_next("[") or self._is_next("{") or self._is_next(","):
+            self.position += 1
+        self._skip(_BLANK)
+        if self._is_next(","):
+            self.position += 1
+            self._skip(_BLANK)
+        if self._is_next(end):
+            self.position += 1
+            return False
+        return True
+
+
+def _quoted(text: str, like: str = '"') -> str:
+    if like == "'" and "'" not in text and text.isprintable():
+        return f"'{text}'"
+    # JSON's string escapes are TOML's, but for the one control character JSON leaves bare
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return f"[{', '.join(_literal(item) for item in value)}]"
+    return _quoted(str(value))
+
+
+def _key(name: str | int) -> str:
+    text = str(name)
+    return text if _BARE_KEY.fullmatch(text) else _quoted(text)
+
+
+def _dotted(path: Path) -> str:
+    return ".".join(_key(name) for name in path)
+
+
+def _line_end(text: str) -> str:
+    first = text.find("\n")
+    return "\r\n" if first > 0 and text[first - 1] == "\r" else "\n"
+
+
+def _replaced(text: str, replacements: Iterable[tuple[_Span, str]]) -> str:
+    for span, new in sorted(replacements, key=lambda item: item[0].start, reverse=True):
+        text = text[: span.start] + new + text[span.end :]
+    return text
+
+
+def _with_new_value(outline: _Outline, path: Path, literal: str) -> str:
+    """The text with a value added in the style in which its table is written already."""
+    for size in range(len(path) - 1, 0, -1):
+        owner, rest = path[:size], path[size:]
+        if owner in outline.values:
+            return _with_inline(outline, owner, rest, literal)
+        dotted = [
+            pair
+            for pair in outline.pairs
+            if len(pair.table) < size < len(pair.path) and pair.path[:size] == owner
+        ]
+        if dotted:
+            last = max(dotted, key=lambda pair: pair.value.end)
+            return _with_dotted(outline.text, last, owner, rest, literal)
+        headers = [header for header in outline.headers if header.path == owner]
+        if headers and len(rest) == 1:
+            return _with_line(outline, headers[0], f"{_key(rest[0])} = {literal}")
+        if any(header.path[:size] == owner for header in outline.headers):
+            break
+    return _with_section(outline.text, path, literal)
+
+
+def _with_inline(outline: _Outline, owner: Path, rest: Path, literal: str) -> str:
+    for name in reversed(rest[1:]):
+        literal = f"{{ {_key(name)} = {literal} }}"
+    pair = f"{_key(rest[0])} = {literal}"
+    ends = [each.value.end for each in outline.pairs if each.table == owner]
+    if not ends:
+        return _replaced(outline.text, [(outline.values[owner], f"{{ {pair} }}")])
+    return _replaced(outline.text, [(_Span(max(ends), max(ends)), f", {pair}")])
+
+
+def _with_dotted(text: str, last: _Pair, owner: Path, rest: Path, literal: str) -> str:
+    """A pair beside *last*, which has *owner* in its own dotted key."""
+    end = last.parts[len(owner) - len(last.table) - 1].end
+    pair = f"{text[last.parts[0].start : end]}.{_dotted(rest)} = {literal}"
+    if last.is_inline:
+        return _replaced(text, [(_Span(last.value.end, last.value.end), f", {pair}")])
+    return _with_line_after(text, last.value.end, _indentation(text, last.parts[0].start), pair)
+
+
+def _with_line(outline: _Outline, header: _Header, line: str) -> str:
+    text = outline.text
+    pairs = [pair for pair in outline.pairs if pair.table == header.path and not pair.is_inline]
+    if not pairs:
+        indentation = _indentation(text, header.span.start) + "  "
+        return _with_line_after(text, header.span.end, indentation, line)
+    last = max(pairs, key=lambda pair: pair.value.end)
+    return _with_line_after(text, last.value.end, _indentation(text, last.parts[0].start), line)
+
+
+def _indentation(text: str, start: int) -> str:
+    before = text[text.rfind("\n", 0, start) + 1 : start]
+    return "" if before.strip() else before
+
+
+def _with_line_after(text: str, offset: int, indentation: str, line: str) -> str:
+    end = text.find("\n", offset)
+    if end < 0:
+        text += _line_end(text)
+        end = len(text) - 1
+    return f"{text[: end + 1]}{indentation}{line}{_line_end(text)}{text[end + 1 :]}"
+
+
+def _with_section(text: str, path: Path, literal: str) -> str:
+    end = _line_end(text)
+    if text and not text.endswith("\n"):
+        text += end
+    gap = "" if not text or text.endswith(("\n\n", "\n\r\n")) else end
+    return f"{text}{gap}[{_dotted(path[:-1])}]{end}  {_key(path[-1])} = {literal}{end}"
+
+
+def _without_item(text: str, spans: Sequence[_Span], index: int) -> str:
+    """The text without an entry of an array and the comma that belongs to it."""
+    item = spans[index]
+    start, end = item.start, item.end
+    after = _end_of(_BLANK, text, end)
+    comma = None
+    if text.startswith(",", after):
+        comma = _Span(after, after + 1)
+        if not text[end:after].strip(" \t"):
+            end, comma = after + 1, None
+            behind = _end_of(_SPACE, text, end)
+            if not text.startswith(("\r", "\n", "#"), behind):
+                end = behind
+    elif index > 0:
+        before = _end_of(_BLANK, text, spans[index - 1].end)
+        # a comma at the end of another line may stay: TOML takes a trailing one
+        if not text[before + 1 : start].strip(" \t"):
+            start = before
+    text = _replaced(text, [(_Span(start, end), ""), *([(comma, "")] if comma else [])])
+    first = text.rfind("\n", 0, start) + 1
+    last = text.find("\n", start)
+    if first > 0 and last >= 0 and not text[first:last].strip():
+        text = text[:first] + text[last + 1 :]
+    return text
+
+
+def _end_of(pattern: re.Pattern[str], text: str, start: int) -> int:
+    found = pattern.match(text, start)
+    return found.end() if found else start

@@ -1,0 +1,89 @@
+"""Which of containerd's files have to change, and to what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from packaging.version import Version
+
+from kubenode.containerd_config import (
+    Change,
+    Config,
+    ConfigError,
+    Edit,
+    Wanted,
+    drop_in_trouble,
+    edit,
+    in_force,
+    load_order,
+    parse,
+    upgrade_version_1,
+)
+from kubenode.containerd_release import release_of
+
+
+def plan(
+    main: str, files: Mapping[str, bytes], version: Version, wanted: Wanted
+) -> dict[str, Edit]:
+    """The files to change, each with its new text; empty when all is as wanted.
+
+    + main: path of the main configuration file, whether it exists or not
+    + files: content of the main file and of what it may import, by path
+    + version: containerd's
+    + wanted: the settings
+
+    A main file that does not exist, or says nothing, is begun with the highest configuration
+    version the release takes. Version 1 files become version 2. Raises ConfigError for a file that
+    cannot be used, and when an import's version does harm.
+
+    **Example:**
+
+    .. code:: python
+
+        plan("/etc/containerd/config.toml", {}, Version("2.1.9"), Wanted("systemd"))
+    """
+    release = release_of(version)
+    begun: dict[str, tuple[Change, ...]] = {}
+    root = parse(files.get(main, b""), main)
+    if root.is_empty:
+        statement = f"version = {release.config_version}\n"
+        begun[main] = (Change("version", None, str(release.config_version)),)
+        root = parse(statement + root.text, main)
+    drop_ins = [
+        parse(content, path, unstated_version=root.version)
+        for path, content in files.items()
+        if path != main
+    ]
+    if root.version == 1:
+        root = _upgraded(root, begun)
+        drop_ins = [
+            _upgraded(drop_in, begun) if drop_in.version == 1 else drop_in for drop_in in drop_ins
+        ]
+    for drop_in in drop_ins:
+        if trouble := drop_in_trouble(root, drop_in, version):
+            raise ConfigError(drop_in.path, drop_in.version_line, 1, trouble)
+
+    loaded = load_order([root, *drop_ins], version)
+    complete = in_force(loaded, release)[0]
+    edits = {}
+    for config in loaded:
+        edited = edit(config, wanted, is_root=config is complete)
+        changes = begun.get(config.path, ()) + edited.changes
+        if changes:
+            edits[config.path] = replace(edited, changes=changes)
+    return edits
+
+
+def _upgraded(config: Config, begun: dict[str, tuple[Change, ...]]) -> Config:
+    upgrade = upgrade_version_1(config)
+    if upgrade is None:
+        raise ConfigError(
+            config.path,
+            1,
+            1,
+            "is a version 1 configuration with plugins whose full names are not known for certain: "
+            "rewrite it as version 2",
+        )
+    begun[config.path] = upgrade.changes
+    return parse(upgrade.text, config.path)

@@ -1,0 +1,145 @@
+"""What differs between containerd's releases, as far as configuring a node needs it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date
+
+from packaging.version import Version
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release series, such as 1.7, and what holds for all its releases."""
+
+    series: Version
+    config_version: int
+    """The highest configuration version it takes, see also :func:`refuses_higher_version`."""
+    pause_image: str
+    """The pause image it uses when none is configured."""
+    end_of_life: date
+    """The last day upstream takes fixes, the last of the month where upstream names a month."""
+    is_lts: bool
+    has_runtime_config: bool
+    """Whether CRI's RuntimeConfig tells kubelet the cgroup driver."""
+    default_imports_conf_d: bool
+    """Whether ``containerd config default`` prints ``imports = ["/etc/containerd/conf.d/*.toml"]``.
+    No release reads that directory unless a configuration file says so."""
+    has_config_migrate: bool
+    """Whether there is ``containerd config migrate``."""
+    migrates_version_1_cri: bool
+    """Whether CRI's settings in a version 1 file take effect, or survive ``config migrate``. 2.0 to
+    2.2 rename the table and then ignore it, without a word."""
+    drop_in_replaces_plugin: bool
+    """Whether a drop-in that states one key of a plugin replaces all the main file says of it
+    (1.x). Otherwise it replaces single keys."""
+
+
+def _release(
+    series: str,
+    config_version: int,
+    pause_image: str,
+    end_of_life: str,
+    is_lts: bool = False,
+) -> Release:
+    number = Version(series)
+    return Release(
+        series=number,
+        config_version=config_version,
+        pause_image=pause_image,
+        end_of_life=date.fromisoformat(end_of_life),
+        is_lts=is_lts,
+        has_runtime_config=number >= Version("2.0"),
+        default_imports_conf_d=number >= Version("2.2"),
+        has_config_migrate=number >= Version("2.0"),
+        migrates_version_1_cri=not Version("2.0") <= number < Version("2.3"),
+        drop_in_replaces_plugin=number < Version("2.0"),
+    )
+
+
+RELEASES: tuple[Release, ...] = (
+    _release("1.4", 2, "k8s.gcr.io/pause:3.2", "2022-03-03"),
+    _release("1.5", 2, "k8s.gcr.io/pause:3.5", "2023-02-28"),
+    _release("1.6", 2, "registry.k8s.io/pause:3.6", "2025-08-23"),
+    _release("1.7", 2, "registry.k8s.io/pause:3.8", "2026-09-30", is_lts=True),
+    _release("2.0", 3, "registry.k8s.io/pause:3.10", "2027-03-31", is_lts=True),
+    _release("2.1", 3, "registry.k8s.io/pause:3.10", "2026-07-03"),
+    _release("2.2", 3, "registry.k8s.io/pause:3.10.1", "2026-11-06"),
+    _release("2.3", 4, "registry.k8s.io/pause:3.10.2", "2028-04-30", is_lts=True),
+)
+"""Oldest first. From containerd's RELEASES.md and its source as of August 2026."""
+
+_VERSION = re.compile(
+    r"^containerd\s+\S+\s+v?"
+    r"(\d+\.\d+\.\d+)(?:-?(alpha|beta|rc)\.?(\d+))?",
+    re.MULTILINE,
+)
+
+
+def parse_version(output: str) -> Version | None:
+    """The version in what ``containerd --version`` prints, None when there is none.
+
+    + output: such as ``containerd github.com/containerd/containerd/v2 2.1.9+unknown``
+
+    What a distribution appends (``~ds1``, ``+unknown``) is left out.
+    """
+    found = _VERSION.search(output)
+    if not found:
+        return None
+    number, stage, count = found.groups()
+    return Version(f"{number}{stage}{count}" if stage else number)
+
+
+def release_of(version: Version) -> Release:
+    """The row for *version*.
+
+    One newer than the table gets the newest row: containerd keeps reading older configuration
+    versions, so what is right for the newest known release is the best guess. One older than the
+    table gets the oldest row.
+    """
+    series = Version(f"{version.major}.{version.minor}")
+    known = [release for release in RELEASES if release.series <= series]
+    return known[-1] if known else RELEASES[0]
+
+
+def is_newer_than_known(version: Version) -> bool:
+    """Whether :func:`release_of` has to guess because the table does not reach to *version*."""
+    return (version.major, version.minor) > RELEASES[-1].series.release[:2]
+
+
+def highest_config_version(version: Version) -> int:
+    """The highest configuration version the release takes."""
+    return release_of(version).config_version
+
+
+def dump_may_omit_systemd_cgroup(version: Version) -> bool:
+    """Whether ``config dump`` leaves ``SystemdCgroup`` out where no file states it.
+
+    The key is missing from the defaults of 2.0.0 to 2.0.5 and 2.1.0 to 2.1.4 (containerd#12244).
+    Missing means false.
+    """
+    number = Version(version.base_version)
+    return Version("2.0") <= number < Version("2.0.6") or Version("2.1") <= number < Version(
+        "2.1.5"
+    )
+
+
+def refuses_higher_version(version: Version) -> bool:
+    """Whether a file of a higher configuration version than the release takes stops the daemon.
+
+    Before 1.6.32 and 1.7.17 it starts, and ignores the tables whose names it does not know.
+    """
+    number = Version(version.base_version)
+    return number >= Version("1.7.17") or Version("1.6.32") <= number < Version("1.7")
+
+
+def refuses_higher_drop_in(version: Version) -> bool:
+    """Whether a drop-in of a higher configuration version than the main file stops the daemon."""
+    return Version("2.3") <= Version(version.base_version) < Version("2.3.5")
+
+
+def globs_from_root(version: Version) -> bool:
+    """Whether a relative ``imports`` pattern with ``*`` is not relative to the file's directory."""
+    number = Version(version.base_version)
+    return number < Version("1.6.29") or Version("1.7") <= number < Version("1.7.16")

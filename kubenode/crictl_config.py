@@ -1,0 +1,46 @@
+"""``/etc/crictl.yaml``: which runtime crictl(1) talks to."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+TIMEOUT_SECONDS = 10
+"""crictl's own 2 s are too short for a node under load."""
+
+
+class CrictlConfigError(Exception):
+    """The file is not what crictl could read."""
+
+
+def pointed_at(content: bytes | None, socket: str) -> bytes:
+    """The file's content with both endpoints at *socket*; everything else in it is kept.
+
+    + content: the file as it is, None when there is none
+    + socket: path of the runtime's socket
+
+    Returns the content unchanged when both endpoints are right already. Raises CrictlConfigError
+    when it is not a YAML mapping in UTF-8.
+
+    Source: cri-tools, docs/crictl.md ("runtime-endpoint", "image-endpoint", "timeout").
+    """
+    endpoint = f"unix://{socket}"
+    if content is None or not content.strip():
+        endpoints = f"runtime-endpoint: {endpoint}\nimage-endpoint: {endpoint}\n"
+        return f"{endpoints}timeout: {TIMEOUT_SECONDS}\n".encode()
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    try:
+        data = yaml.load(content.decode())
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise CrictlConfigError(" ".join(str(error).split())) from error
+    if not isinstance(data, dict):
+        raise CrictlConfigError("not a mapping of settings")
+    if all(data.get(key) == endpoint for key in ("runtime-endpoint", "image-endpoint")):
+        return content
+    data["runtime-endpoint"] = data["image-endpoint"] = endpoint
+    out = StringIO()
+    yaml.dump(data, out)
+    return out.getvalue().encode()

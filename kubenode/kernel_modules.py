@@ -1,0 +1,288 @@
+"""What a kernel module is on a host: loaded, built in, loadable, forbidden, absent, or unknown.
+
+Pure functions of what was read there. Absent is said only on positive knowledge: a kernel may have
+everything built in, with no ``/proc/modules`` and no ``/lib/modules`` at all.
+
+Sources: modules-load.d(5), systemd-modules-load.service(8), modprobe.d(5), kmod's
+``libkmod-config.c``, the kernel's ``Documentation/kbuild``.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from kubenode.sysctl_d import COMMAND_LINE, in_force, kernel_parameters
+
+LOAD_DIRECTORIES = (
+    "/etc/modules-load.d",
+    "/run/modules-load.d",
+    "/usr/local/lib/modules-load.d",
+    "/usr/lib/modules-load.d",
+    "/lib/modules-load.d",
+)
+"""Where systemd-modules-load looks; a file name in an earlier one masks it in later ones."""
+
+MODPROBE_DIRECTORIES = (
+    "/etc/modprobe.d",
+    "/run/modprobe.d",
+    "/usr/local/lib/modprobe.d",
+    "/usr/lib/modprobe.d",
+    "/lib/modprobe.d",
+)
+"""Where kmod looks, masked in the same way."""
+
+State = Literal["loaded", "builtin", "loadable", "blacklisted", "absent", "unknown"]
+
+CONFIG_OPTIONS = {
+    "bridge": "CONFIG_BRIDGE",
+    "br_netfilter": "CONFIG_BRIDGE_NETFILTER",
+    "dummy": "CONFIG_DUMMY",
+    "geneve": "CONFIG_GENEVE",
+    "ip6_tables": "CONFIG_IP6_NF_IPTABLES",
+    "ip_set": "CONFIG_IP_SET",
+    "ip_tables": "CONFIG_IP_NF_IPTABLES",
+    "ip_vs": "CONFIG_IP_VS",
+    "ip_vs_rr": "CONFIG_IP_VS_RR",
+    "ip_vs_sh": "CONFIG_IP_VS_SH",
+    "ip_vs_wrr": "CONFIG_IP_VS_WRR",
+    "ipip": "CONFIG_NET_IPIP",
+    "nf_conntrack": "CONFIG_NF_CONNTRACK",
+    "nf_nat": "CONFIG_NF_NAT",
+    "nf_tables": "CONFIG_NF_TABLES",
+    "overlay": "CONFIG_OVERLAY_FS",
+    "tun": "CONFIG_TUN",
+    "veth": "CONFIG_VETH",
+    "vxlan": "CONFIG_VXLAN",
+    "wireguard": "CONFIG_WIREGUARD",
+    "xt_comment": "CONFIG_NETFILTER_XT_MATCH_COMMENT",
+    "xt_conntrack": "CONFIG_NETFILTER_XT_MATCH_CONNTRACK",
+    "xt_mark": "CONFIG_NETFILTER_XT_MARK",
+    "xt_set": "CONFIG_NETFILTER_XT_SET",
+    "xt_statistic": "CONFIG_NETFILTER_XT_MATCH_STATISTIC",
+}
+"""The kernel option that builds a module, for those a node may need."""
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
+_SPACE = " \t\r"
+
+
+def check_name(name: object) -> str:
+    """*name* itself when it can be a module's name, ValueError with what was expected if not."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > 64:
+        raise ValueError(f"{name!r} is not a kernel module's name, write it as br_netfilter")
+    return name
+
+
+def underscored(name: str) -> str:
+    """A module's name as the kernel spells it: ``-`` and ``_`` are the same."""
+    return name.replace("-", "_")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A line of a file."""
+
+    file: str
+    line: int
+    directive: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a host's running kernel shows of its modules, names with underscores.
+
+    + kernel: its release
+    + kernels_on_disk: releases with a directory of modules, None when there is no ``/lib/modules``
+    + can_load: False for a kernel built without loadable modules, None when that is unknown
+    + loaded: ``/proc/modules``, None when it could not be read
+    + in_sys: directories of ``/sys/module``, and whether each is of a loaded module
+    + filesystems: ``/proc/filesystems``
+    + bridge: whether ``/proc/sys/net/bridge`` is there: what br_netfilter brings
+    + builtin, loadable: those named in ``modules.builtin`` and ``modules.dep`` of the running
+      kernel, None when the file is not there or could not be read
+    + config: the kernel's configuration, option to ``y``, ``m`` or ``n``
+    + config_file: where that was read, None when nowhere
+    """
+
+    kernel: str | None = None
+    kernels_on_disk: list[str] | None = None
+    can_load: bool | None = None
+    loaded: frozenset[str] | None = None
+    in_sys: Mapping[str, bool] = field(default_factory=dict)
+    filesystems: frozenset[str] = frozenset()
+    bridge: bool = False
+    builtin: frozenset[str] | None = None
+    loadable: frozenset[str] | None = None
+    config: Mapping[str, str] = field(default_factory=dict)
+    config_file: str | None = None
+
+
+def judge(name: str, evidence: Evidence) -> tuple[State, str]:
+    """A module's state, and why it is said to be that; blacklists are not looked at.
+
+    + name: the module, in either spelling
+    + evidence: what the host showed
+    """
+    name = underscored(name)
+    option = CONFIG_OPTIONS.get(name, "")
+    configured = evidence.config.get(option)
+    if evidence.loaded is not None and name in evidence.loaded:
+        return "loaded", "in /proc/modules"
+    if evidence.in_sys.get(name):
+        return "loaded", f"/sys/module/{name}"
+    if name in evidence.in_sys:
+        return "builtin", f"/sys/module/{name}, and not in /proc/modules"
+    if evidence.builtin is not None and name in evidence.builtin:
+        return "builtin", f"in modules.builtin of kernel {evidence.kernel}"
+    for works, seen in (
+        (name in evidence.filesystems, "/proc/filesystems"),
+        (name == "br_netfilter" and evidence.bridge, "/proc/sys/net/bridge"),
+    ):
+        if works and (evidence.loaded is not None or evidence.can_load is False):
+            return "builtin", f"seen in {seen}, and not in /proc/modules"
+        if works:
+            return "loaded", f"seen in {seen}; loaded or built in, /proc/modules is not readable"
+    if configured == "y":
+        return "builtin", f"{option}=y in {evidence.config_file}"
+    if configured == "n":
+        return "absent", f"kernel {evidence.kernel} is built without it ({option} is not set)"
+    if evidence.loadable is not None and name in evidence.loadable:
+        return "loadable", f"in modules.dep of kernel {evidence.kernel}"
+    return _not_found(option, configured, evidence)
+
+
+def _not_found(option: str, configured: str | None, evidence: Evidence) -> tuple[State, str]:
+    kernel, on_disk = evidence.kernel, evidence.kernels_on_disk
+    if evidence.can_load is False:
+        return "unknown", (
+            f"kernel {kernel} cannot load modules, and nothing says whether it has this built in"
+        )
+    if kernel and on_disk and kernel not in on_disk:
+        return (
+            "absent",
+            f"kernel {kernel} is gone from disk (on disk: {', '.join(on_disk)}): reboot",
+        )
+    if evidence.builtin is not None and evidence.loadable is not None:
+        return "absent", (
+            f"kernel {kernel} does not have it (neither in modules.dep nor in modules.builtin): "
+            "install the package with the kernel's further modules, or another kernel"
+        )
+    if configured == "m":
+        return "unknown", (
+            f"{option}=m in {evidence.config_file}, but modules.dep of kernel {kernel} "
+            "could not be read"
+        )
+    return "unknown", f"modules.dep and modules.builtin of kernel {kernel} could not be read"
+
+
+def requests(files: Mapping[str, str], command_line: str) -> dict[str, list[Place]]:
+    """Who asks for a module at boot, by its name with underscores.
+
+    + files: text of modules-load.d files by path, masked ones included
+    + command_line: the kernel's; ``rd.modules_load=`` is read in the initrd only
+    """
+    asked: dict[str, list[Place]] = {}
+    for path in in_force(files, LOAD_DIRECTORIES):
+        for number, name in requested_lines(files[path]):
+            asked.setdefault(name, []).append(Place(path, number))
+    for parameter, value in kernel_parameters(command_line):
+        if underscored(parameter) in ("modules_load", "rd.modules_load"):
+            for name in (value or "").split(","):
+                place = Place(COMMAND_LINE, 1, underscored(parameter))
+                asked.setdefault(underscored(name), []).append(place)
+    return asked
+
+
+def requested_lines(text: str) -> Iterator[tuple[int, str]]:
+    """The line numbers and module names (with underscores) of a modules-load.d file."""
+    for number, line in enumerate(text.split("\n"), 1):
+        name = line.strip(_SPACE)
+        if name and name[0] not in "#;":
+            yield number, underscored(name)
+
+
+def with_requests(text: str, names: Iterable[str]) -> str:
+    """A modules-load.d file that asks for *names* too; every line that is there stays."""
+    asked = {name for _, name in requested_lines(text)}
+    for name in names:
+        if underscored(name) not in asked:
+            asked.add(underscored(name))
+            text += ("" if not text or text.endswith("\n") else "\n") + f"{name}\n"
+    return text
+
+
+def without_requests(text: str, names: Iterable[str]) -> str:
+    """A modules-load.d file that does not ask for *names*; every other line stays."""
+    unwanted = {underscored(name) for name in names}
+    gone = {number for number, name in requested_lines(text) if name in unwanted}
+    lines = text.split("\n")
+    return "\n".join(line for number, line in enumerate(lines, 1) if number not in gone)
+
+
+@dataclass(frozen=True)
+class Blacklist:
+    """A line that forbids a module to be loaded at boot."""
+
+    pattern: str
+    """The module's name with underscores; of an ``install`` line it may be a glob."""
+    place: Place
+
+    def forbids(self, name: str) -> bool:
+        return fnmatch.fnmatchcase(underscored(name), self.pattern)
+
+
+def blacklists(files: Mapping[str, list[str]], command_line: str) -> list[Blacklist]:
+    """Every line that keeps a module from being loaded at boot.
+
+    + files: lines of modprobe.d files by path, masked ones included
+    + command_line: the kernel's: ``module_blacklist=`` and ``modprobe.blacklist=``
+
+    systemd-modules-load heeds all of them; a plain ``modprobe NAME`` does not heed ``blacklist``
+    lines, so a forbidden module may well be loaded now.
+    """
+    found = []
+    for path in in_force(files, MODPROBE_DIRECTORIES):
+        for number, line in _wrapped(files[path]):
+            fields = line.split(None, 2)
+            if len(fields) > 1 and fields[0] == "blacklist":
+                # kmod compares the name literally here
+                pattern = re.sub(r"([*?[])", r"[\1]", underscored(fields[1]))
+            elif len(fields) > 2 and fields[0] == "install" and _does_nothing(fields[2]):
+                pattern = underscored(fields[1])
+            else:
+                continue
+            found.append(Blacklist(pattern, Place(path, number, line)))
+    for name, value in kernel_parameters(command_line):
+        if name in ("module_blacklist", "modprobe.blacklist"):
+            for module in (value or "").split(","):
+                found.append(
+                    Blacklist(underscored(module), Place(COMMAND_LINE, 1, f"{name}={value}"))
+                )
+    return found
+
+
+def _wrapped(lines: list[str]) -> Iterator[tuple[int, str]]:
+    """Lines with those that end in a backslash joined, by the number of the first."""
+    start, joined = 1, ""
+    for number, line in enumerate(lines, 1):
+        if not joined:
+            start = number
+        joined += line.rstrip("\r")
+        if joined.endswith("\\"):
+            joined = joined[:-1] + " "
+            continue
+        if not joined.startswith("#"):
+            yield start, joined.strip(_SPACE)
+        joined = ""
+
+
+def _does_nothing(command: str) -> bool:
+    """Whether an ``install`` command loads nothing: ``/bin/false``, ``/usr/bin/true`` and alike."""
+    return re.match(r"(?:(?:/usr)?/bin/)?(?:true|false)(?:\s*(?:#.*)?)$", command) is not None

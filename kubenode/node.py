@@ -1,0 +1,63 @@
+"""The main job: make a Linux host a Kubernetes node."""
+
+from __future__ import annotations
+
+from pyinfra import host
+from pyinfra.api import deploy
+
+from kubenode import settings
+from kubenode.operations import containerd, kernel, platform
+
+
+@deploy("Node")
+def prepare() -> None:
+    """
+    Make the host a node on which kubelet can start pods, now and after the next reboot.
+
+    Modules are loaded and persisted, sysctls set and persisted, containerd is installed, configured
+    and running. What exactly is decided by the host's ``kubenode_`` data
+    (:class:`kubenode.settings.NodeSettings`). A host that cannot be a node fails alone, before any
+    change; a wrong setting ends the run before any host is changed.
+
+    **Example:**
+
+    .. code:: python
+
+        from kubenode.node import prepare
+
+        prepare()
+    """
+    node = settings.for_host(host)
+    platform.supported(
+        name="Can this host be a node?",
+        cgroup_driver=node.cgroup_driver,
+        kubernetes_version=node.kubernetes_version,
+    )
+    kernel.modules(
+        name="Kernel modules",
+        modules=node.modules,
+        persist_file=node.modules_file,
+    )
+    kernel.sysctls(
+        name="Sysctls",
+        values=node.sysctls,
+        persist_file=node.sysctls_file,
+        override=node.sysctls_override,
+    )
+    containerd.installed(
+        name="containerd is installed",
+        version=node.containerd_version,
+        hold=node.containerd_hold,
+    )
+    containerd.configured(
+        name="containerd is configured",
+        cgroup_driver=node.cgroup_driver,
+        pause_image=node.pause_image,
+        snapshotter=node.snapshotter,
+        registry_config_path=node.registry_config_path,
+        change_driver_under_pods=node.change_driver_under_pods,
+    )
+    containerd.running(
+        name="containerd serves CRI",
+        change_driver_under_pods=node.change_driver_under_pods,
+    )

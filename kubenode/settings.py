@@ -1,0 +1,208 @@
+"""The settings of a node: host data with the prefix ``kubenode_``, checked before any change.
+
+Every default is here and nowhere else. They are those of the tutorial this project grew out of:
+the modules ``overlay`` and ``br_netfilter``, three sysctls, containerd, the systemd driver.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+from weakref import WeakSet
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pyinfra.api import Host, OperationValueError, State
+
+from kubenode import kernel_modules, sysctl_d
+
+PREFIX = "kubenode_"
+
+
+def _comma_separated(value: object) -> object:
+    # `--data kubenode_modules=overlay,br_netfilter` arrives as one string
+    return [item.strip() for item in value.split(",")] if isinstance(value, str) else value
+
+
+class NodeSettings(BaseModel):
+    """What a node should be. Host data ``kubenode_NAME`` sets the field ``NAME``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    modules: Annotated[list[str], BeforeValidator(_comma_separated)] = Field(
+        default=["overlay", "br_netfilter"],
+        description="kernel modules to load now and at boot",
+    )
+    modules_file: str = Field(
+        default="/etc/modules-load.d/k8s.conf",
+        description="modules-load.d(5) file that names them",
+    )
+    sysctls: dict[str, int | str] = Field(
+        default={
+            "net.bridge.bridge-nf-call-iptables": 1,
+            "net.bridge.bridge-nf-call-ip6tables": 1,
+            "net.ipv4.ip_forward": 1,
+        },
+        description="sysctls to set now and at boot (the two bridge keys serve bridge CNIs)",
+    )
+    sysctls_file: str = Field(
+        default="/etc/sysctl.d/k8s.conf",
+        description="sysctl.d(5) file that sets them, owned whole",
+    )
+    sysctls_override: bool = Field(
+        default=False,
+        description="disable a line elsewhere that would win at boot, instead of failing the host",
+    )
+    runtime: Literal["containerd"] = Field(
+        default="containerd", description="container runtime to install and configure"
+    )
+    cgroup_driver: Literal["systemd", "cgroupfs"] = Field(
+        default="systemd", description="cgroup driver of every runc-type runtime handler"
+    )
+    containerd_version: str | None = Field(
+        default=None,
+        description="exact package version to install, None for what the distribution offers",
+    )
+    containerd_hold: bool = Field(
+        default=True,
+        description="hold the package: an unattended upgrade would restart the runtime",
+    )
+    pause_image: str | None = Field(
+        default=None, description="pause (sandbox) image, None for the release's default"
+    )
+    snapshotter: str | None = Field(
+        default=None, description="snapshotter, None for the release's default"
+    )
+    registry_config_path: str | None = Field(
+        default=None,
+        description="directory of registry hosts.toml files, None to leave it as it is",
+    )
+    change_driver_under_pods: bool = Field(
+        default=False,
+        description="change the cgroup driver although pods of the other driver run",
+    )
+    kubernetes_version: str | None = Field(
+        default=None,
+        description='release the node is for, such as "1.36": what it needs is checked first',
+    )
+
+    @field_validator("kubernetes_version")
+    @classmethod
+    def _minor_release(cls, version: str | None) -> str | None:
+        if version is not None:
+            minor_release(version)
+        return version
+
+    @field_validator("modules")
+    @classmethod
+    def _module_names(cls, modules: list[str]) -> list[str]:
+        for module in modules:
+            kernel_modules.check_name(module)
+        return modules
+
+    @field_validator("sysctls")
+    @classmethod
+    def _sysctl_keys(cls, sysctls: dict[str, int | str]) -> dict[str, int | str]:
+        for key in sysctls:
+            sysctl_d.check_key(key)
+        return sysctls
+
+
+def minor_release(version: str) -> tuple[int, int]:
+    """The major and minor number of a Kubernetes release such as ``1.36`` or ``v1.36.2``."""
+    parts = version.removeprefix("v").split(".")
+    if len(parts) not in (2, 3) or not all(part.isdecimal() and len(part) < 6 for part in parts):
+        raise ValueError('not a Kubernetes release, write it as "1.36"')
+    return int(parts[0]), int(parts[1])
+
+
+_checked: WeakSet[State] = WeakSet()
+
+
+def for_host(host: Host) -> NodeSettings:
+    """The settings of *host*; at the first call of a run those of every host are checked.
+
+    + host: the host that is prepared
+
+    Raises OperationValueError, which ends pyinfra before anything is changed anywhere, with one
+    line for each mistake: the key, where it was set, what is wrong and what was expected.
+
+    **Example:**
+
+    .. code:: python
+
+        settings = settings.for_host(host)
+        kernel.modules(modules=settings.modules)
+    """
+    if host.state not in _checked:
+        mistakes = [
+            mistake
+            for other in host.state.inventory
+            if host.state.is_host_in_limit(other)
+            for mistake in _mistakes(other)
+        ]
+        if mistakes:
+            # A mistake in group data is met once for every host of the group; say it once.
+            lines = "\n".join(f"    {mistake}" for mistake in dict.fromkeys(mistakes))
+            raise OperationValueError(f"settings are wrong, nothing was changed:\n{lines}")
+        _checked.add(host.state)
+    return NodeSettings.model_validate(_data(host))
+
+
+def _data(host: Host) -> dict[str, Any]:
+    return {
+        key.removeprefix(PREFIX): value
+        for key, value in host.data.dict().items()
+        if key.startswith(PREFIX)
+    }
+
+
+def _mistakes(host: Host) -> Iterator[str]:
+    try:
+        NodeSettings.model_validate(_data(host))
+    except ValidationError as error:
+        # One value can be wrong in several ways: a sysctl is neither a number nor a text.
+        wrong: dict[str, list[str]] = {}
+        values: dict[str, object] = {}
+        for detail in error.errors(include_url=False):
+            field, *path = detail["loc"]
+            place = "".join(f"[{part!r}]" for part in path if part not in ("int", "str"))
+            name = f"{PREFIX}{field}{place} ({source(host, f'{PREFIX}{field}')})"
+            if detail["type"] == "extra_forbidden":
+                wrong[name] = [_unknown(str(field))]
+            else:
+                values[name] = detail["input"]
+                wrong.setdefault(name, []).append(
+                    detail["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+                )
+        for name, reasons in wrong.items():
+            found = f", found {values[name]!r}" if name in values else ""
+            yield f"{name}: {' or '.join(reasons)}{found}"
+
+
+def _unknown(field: str) -> str:
+    if near := difflib.get_close_matches(field, NodeSettings.model_fields, n=1):
+        return f"no such setting; did you mean {PREFIX}{near[0]}?"
+    return f"no such setting; there are {', '.join(map(PREFIX.__add__, NodeSettings.model_fields))}"
+
+
+def source(host: Host, key: str) -> str:
+    """Where *host* has the data *key* from, the most specific place first.
+
+    + host: the host
+    + key: the whole name, such as ``kubenode_modules``
+    """
+    inventory = host.inventory
+    if key in host.data.override_datas:
+        return f"set for {host.name} by the deploy"
+    if key in inventory.get_override_data():
+        return "from --data"
+    if key in inventory.get_host_data(host.name):
+        return f"from host {host.name}"
+    # pyinfra lets the last group win
+    for group in reversed(host.groups):
+        if key in inventory.get_group_data(group):
+            return f"from group {group}"
+    if key in inventory.get_data():
+        return "from group all"
+    return f"for host {host.name}"

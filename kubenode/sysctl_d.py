@@ -1,0 +1,546 @@
+"""What systemd-sysctl will set at the next boot: sysctl.d(5)'s precedence, and who wins.
+
+A pure function of the files. The rules (man sysctl.d, systemd's ``src/sysctl/sysctl.c`` and
+``src/basic/conf-files.c``, the same from systemd 252 to 262):
+
+* The ``*.conf`` files of all directories are read in the order of their file names. A name in an
+  earlier directory masks the same name in a later one, also when it is empty or a link to
+  ``/dev/null``.
+* A key's first separator decides: ``net/ipv4/conf/eth0.1/tag`` is taken as it stands, in
+  ``net.ipv4.conf.eth0/1.tag`` dots and slashes are exchanged.
+* A later assignment of the same key takes the place of the earlier one *and goes to the end*,
+  unless the value is the same: then the earlier one keeps its place.
+* The assignments are then applied in that order. One whose key has ``*``, ``?`` or ``[`` applies to
+  every variable it matches, but for those that any line names literally, wherever that line is.
+* ``-key = value`` ignores errors. ``-key`` alone takes the key out: it ends an earlier assignment
+  of the same key, and no glob sets it.
+
+What is not seen here: values a service sets later, credentials (``sysctl.extra``), the initrd, and
+a value the kernel refuses at boot.
+
+``sysctl --system`` of procps is another program with other rules: it also reads
+``/etc/sysctl.conf``, last of all. systemd-sysctl reads that file only where a link in
+``/etc/sysctl.d`` leads to it (Debian up to 12).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
+from typing import Literal
+
+DIRECTORIES = (
+    "/etc/sysctl.d",
+    "/run/sysctl.d",
+    "/usr/local/lib/sysctl.d",
+    "/usr/lib/sysctl.d",
+    "/lib/sysctl.d",
+)
+"""Earlier ones mask later ones. ``/lib`` counts only where it is no link to ``/usr/lib``."""
+
+PROCPS_FILE = "/etc/sysctl.conf"
+
+COMMAND_LINE = "/proc/cmdline"
+"""The kernel itself sets ``sysctl.KEY=VALUE`` from its command line, before any file is read."""
+
+SAME_VARIABLE = (
+    ("net/ipv4/ip_forward", "net/ipv4/conf/all/forwarding"),
+    ("net/netfilter/nf_conntrack_max", "net/nf_conntrack_max"),
+    ("fs/inotify/max_user_instances", "user/max_inotify_instances"),
+    ("fs/inotify/max_user_watches", "user/max_inotify_watches"),
+)
+"""Two names of one kernel variable: what is applied last wins, whichever name it uses."""
+
+MARK = "# disabled by kubenode: "
+
+_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_:@+./-]*")
+_SPACE = " \t\r\n"
+
+
+def check_key(key: object) -> str:
+    """*key* itself when it can be one sysctl's name, ValueError with what was expected if not."""
+    if not isinstance(key, str):
+        raise ValueError(f"{key!r} is not a sysctl key, write it as net.ipv4.ip_forward")
+    parts = path_of(key).split("/")
+    if not _KEY.fullmatch(key) or len(parts) < 2 or ".." in parts or key[-1] in "./":
+        raise ValueError(f"{key!r} is not a sysctl key, write it as net.ipv4.ip_forward (no globs)")
+    return key
+
+
+def check_value(key: str, value: object) -> str:
+    """*value* as the text to write, ValueError with what was expected when it is none.
+
+    + key: the sysctl it is for
+    + value: a whole number, or one line of printable ASCII text
+    """
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        raise ValueError(f"{key}: {value!r} is not a sysctl value, expected a number or text")
+    text = words(str(value))
+    if not text or not (text.isascii() and text.isprintable()) or re.search(r"[\r\n]", str(value)):
+        raise ValueError(f"{key}: {value!r} is not a sysctl value, expected one line of text")
+    return text
+
+
+def path_of(key: str) -> str:
+    """A key as the path under ``/proc/sys``, such as ``net/ipv4/ip_forward``."""
+    separator = re.search(r"[/.]", key)
+    if separator and separator[0] == ".":
+        key = key.translate({ord("."): "/", ord("/"): "."})
+    return "/".join(part for part in key.split("/") if part not in ("", "."))
+
+
+def words(value: str) -> str:
+    """A value with every run of white space as one blank: how two values are compared."""
+    return " ".join(re.split(f"[{_SPACE}]+", value.strip(_SPACE)))
+
+
+@dataclass(frozen=True)
+class Line:
+    """One assignment (or, with no value, one exclusion) in a file."""
+
+    file: str
+    line: int
+    key: str
+    """As it is written there, without the leading ``-``."""
+    value: str | None
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+    @property
+    def text(self) -> str:
+        """The line in short, to show it: ``key=value``, or ``-key`` for an exclusion."""
+        return f"-{self.key}" if self.value is None else f"{self.key}={self.value}"
+
+
+@dataclass(frozen=True)
+class Boot:
+    """What the next boot will do to one key."""
+
+    state: Literal["set", "unset", "unknown"]
+    """``unset``: no file sets it, the kernel's own default stays. ``unknown``: what could not be
+    read could change the answer."""
+    value: str | None = None
+    winner: Line | None = None
+    beaten: tuple[Line, ...] = ()
+    """Other lines that assign the key, in reading order; those that say the same are among them."""
+    ignored: tuple[tuple[Line, str], ...] = ()
+    """Lines that look as if they set the key and do not, with the reason."""
+    excluded_by: Line | None = None
+    """The ``-key`` line that keeps an assignment from being applied."""
+    reason: str = ""
+    """Why the state is unknown."""
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The files that decide, as they are or as they will be.
+
+    + files: text by path, None for one that could not be read; ``/etc/sysctl.conf`` may be there
+    + links: where symbolic links among them lead
+    + unreadable: directories that could not be read
+    + command_line: the kernel's, None when it could not be read
+    """
+
+    files: Mapping[str, str | None]
+    links: Mapping[str, str] = field(default_factory=dict)
+    unreadable: Collection[str] = ()
+    command_line: str | None = ""
+
+    def with_file(self, path: str, text: str) -> Tree:
+        """The tree once *text* was written to *path*; a link there becomes a file."""
+        links = {link: target for link, target in self.links.items() if link != path}
+        files = {
+            other: text if other == path or links.get(other) == path else old
+            for other, old in self.files.items()
+        }
+        return replace(self, files={**files, path: text}, links=links)
+
+    def with_line_disabled(self, line: Line) -> tuple[Tree, str]:
+        """The tree once *line* no longer counts, and the file to write for that.
+
+        A file of the administrator, in ``/etc``, is edited, through a link if it is one. Any other
+        file is its package's or a program's, it would be back after an upgrade or a boot: it is
+        masked by an edited copy of the same name in ``/etc/sysctl.d``, as sysctl.d(5) advises.
+        """
+        text = self.files[line.file]
+        assert text is not None
+        lines = text.split("\n")
+        lines[line.line - 1] = MARK + lines[line.line - 1]
+        real = self.links.get(line.file, line.file)
+        name = line.file.rpartition("/")[2]
+        path = real if real.startswith("/etc/") else f"/etc/sysctl.d/{name}"
+        return self.with_file(path, "\n".join(lines)), path
+
+    def boot(self, key: str) -> Boot:
+        """What the next boot will do to *key*."""
+        return _resolve(self, path_of(key))
+
+    @cached_property
+    def in_force(self) -> list[str]:
+        """The files systemd-sysctl reads, in its order."""
+        return in_force(self.files, DIRECTORIES)
+
+    @cached_property
+    def lines(self) -> list[Line]:
+        """Every assignment and exclusion that is read, in reading order."""
+        return [line for path in self.in_force for line in _lines(path, self.files[path])]
+
+    @cached_property
+    def options(self) -> dict[str, Line]:
+        """What is left once later assignments took the place of earlier ones, in applied order."""
+        options: dict[str, Line] = {}
+        for line in self.lines:
+            earlier = options.get(line.path)
+            if earlier is not None:
+                if earlier.value == line.value:
+                    continue
+                del options[line.path]
+            options[line.path] = line
+        return options
+
+    @cached_property
+    def command_line_lines(self) -> list[Line]:
+        """The ``sysctl.KEY=VALUE`` parameters of the kernel's command line."""
+        found = []
+        for name, value in kernel_parameters(self.command_line or ""):
+            match = re.fullmatch(r"sysctl[./](.+)", name)
+            if match and value is not None:
+                # the kernel knows no exchange of dots and slashes
+                path = path_of(match[1].replace(".", "/"))
+                found.append(Line(COMMAND_LINE, 1, match[1], value, path))
+        return found
+
+
+def without_conflicts(
+    before: Tree, path: str, text: str, wanted: Mapping[str, str]
+) -> tuple[Tree, dict[str, str], list[tuple[str, Line]]]:
+    """The files once *path* holds *text* and every line that would win over it is disabled.
+
+    + before: the files as they are
+    + path: our file
+    + text: what it will hold; it assigns all that is wanted
+    + wanted: value by key
+
+    Returns the tree; the other files to write for it, each with the file it is an edited copy of;
+    and the lines that are disabled, each with the key it would decide. Where that is not enough,
+    because something could not be read, :meth:`Tree.boot` of the tree still says so.
+    """
+    after = before.with_file(path, text)
+    edits: dict[str, str] = {}
+    conflicts: list[tuple[str, Line]] = []
+    for key, value in wanted.items():
+        while True:
+            boot = after.boot(key)
+            line = boot.winner
+            if line is None or line.file == COMMAND_LINE:
+                line = boot.excluded_by
+            if boot.value == value or line is None or line.file == path:
+                break
+            conflicts.append((key, line))
+            source = after.links.get(line.file, line.file)
+            after, edited = after.with_line_disabled(line)
+            edits.setdefault(edited, source)
+    return after, edits, conflicts
+
+
+def in_force(files: Collection[str], directories: tuple[str, ...]) -> list[str]:
+    """The drop-in files that count, sorted by name; masked ones are left out.
+
+    + files: paths of all files found
+    + directories: earlier ones mask later ones
+    """
+    by_name: dict[str, str] = {}
+    for directory in directories:
+        for path in files:
+            parent, _, name = path.rpartition("/")
+            if parent == directory and name.endswith(".conf") and not name.startswith("."):
+                by_name.setdefault(name, path)
+    return [by_name[name] for name in sorted(by_name, key=str.encode)]
+
+
+def masked_by(path: str, files: Collection[str], directories: tuple[str, ...]) -> str | None:
+    """The file of an earlier directory that keeps *path* from being read, None when none does."""
+    parent, _, name = path.rpartition("/")
+    for directory in directories[: directories.index(parent)] if parent in directories else ():
+        if f"{directory}/{name}" in files:
+            return f"{directory}/{name}"
+    return None
+
+
+def kernel_parameters(command_line: str) -> list[tuple[str, str | None]]:
+    """Names and values on a kernel command line; what follows ``--`` is for init."""
+    parameters: list[tuple[str, str | None]] = []
+    for word in re.findall(r'(?:[^\s"]|"[^"]*"?)+', command_line):
+        if word == "--":
+            break
+        name, equals, value = word.replace('"', "").partition("=")
+        parameters.append((name, value if equals else None))
+    return parameters
+
+
+def is_glob(path: str) -> bool:
+    """Whether systemd takes a key for a pattern: braces alone do not make one."""
+    return any(character in path for character in "*?[")
+
+
+def matches(pattern: str, path: str) -> bool:
+    """Whether a glob matches a path as glob(3) with GLOB_BRACE does: not across ``/``."""
+    return any(_glob(expanded).fullmatch(path) is not None for expanded in _braces(pattern))
+
+
+def _braces(pattern: str) -> Iterator[str]:
+    """The patterns that ``{a,b}`` stands for; an unbalanced brace stands for itself."""
+    for opening in re.finditer(r"\\.|{", pattern, re.DOTALL):
+        if opening[0] == "{":
+            break
+    else:
+        yield pattern
+        return
+    start, depth = opening.end(), 1
+    parts, position = [], start
+    while position < len(pattern) and depth:
+        character = pattern[position]
+        if character == "\\":
+            position += 1
+        elif character == "{":
+            depth += 1
+        elif character == "}":
+            depth -= 1
+        if (character == "," and depth == 1) or (character == "}" and depth == 0):
+            parts.append(pattern[start:position])
+            start = position + 1
+        position += 1
+    if depth:
+        yield pattern
+        return
+    for part in parts:
+        yield from _braces(pattern[: opening.start()] + part + pattern[start:])
+
+
+_CLASSES = {
+    "alnum": "A-Za-z0-9",
+    "alpha": "A-Za-z",
+    "digit": "0-9",
+    "lower": "a-z",
+    "upper": "A-Z",
+    "xdigit": "0-9A-Fa-f",
+    "punct": re.escape("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"),
+}
+
+
+@lru_cache(maxsize=1024)
+def _glob(pattern: str) -> re.Pattern[str]:
+    expression = []
+    at_start = True
+    position = 0
+    while position < len(pattern):
+        character = pattern[position]
+        bracket = _bracket(pattern, position) if character == "[" else None
+        # a leading dot is matched only by a dot
+        guard = r"(?!\.)" if at_start else ""
+        if character == "*":
+            expression.append(guard + "[^/]*")
+        elif character == "?":
+            expression.append(guard + "[^/]")
+        elif bracket:
+            expression.append(guard + "(?!/)" + bracket[0])
+            position = bracket[1]
+        elif character == "\\" and position + 1 < len(pattern):
+            position += 1
+            expression.append(re.escape(pattern[position]))
+        else:
+            expression.append(re.escape(character))
+        at_start = character == "/"
+        position += 1
+    return re.compile("".join(expression), re.DOTALL)
+
+
+def _bracket(pattern: str, start: int) -> tuple[str, int] | None:
+    """The regular expression of ``[...]`` and where it ends; None when it does not end."""
+    position = start + 1
+    negated = pattern[position : position + 1] in ("!", "^")
+    position += negated
+    items: list[str] = []
+    first = True
+    while position < len(pattern):
+        character = pattern[position]
+        named = re.compile(r"\[:([a-z]+):\]").match(pattern, position)
+        if character == "]" and not first:
+            members = "".join(items)
+            if not members:
+                return ("." if negated else "(?!)", position)
+            return (f"[{'^' if negated else ''}{members}]", position)
+        if character == "/":
+            return None
+        if named and named[1] in _CLASSES:
+            items.append(_CLASSES[named[1]])
+            position = named.end()
+        else:
+            low, position = _member(pattern, position)
+            high = low
+            if re.compile(r"-[^\]]").match(pattern, position):
+                high, position = _member(pattern, position + 1)
+            if low <= high:
+                items.append(f"{re.escape(low)}-{re.escape(high)}")
+        first = False
+    return None
+
+
+def _member(pattern: str, position: int) -> tuple[str, int]:
+    if pattern[position] == "\\" and position + 1 < len(pattern):
+        position += 1
+    return pattern[position], position + 1
+
+
+def _lines(path: str, text: str | None) -> Iterator[Line]:
+    for number, line in enumerate((text or "").split("\n"), 1):
+        # systemd takes a lone carriage return for the end of a line, an editor does not count it
+        for part in re.split("[\r\0]", line):
+            content = part.strip(_SPACE)
+            if not content or content[0] in "#;":
+                continue
+            key, equals, value = content.partition("=")
+            if content[0] == "-":
+                key = key[1:]
+            elif not equals:
+                continue
+            key = key.strip(_SPACE)
+            yield Line(path, number, key, value.strip(_SPACE) if equals else None, path_of(key))
+
+
+def _not_assignments(path: str, text: str | None) -> Iterator[Line]:
+    """Lines systemd-sysctl complains about and skips, by the key they seem to mean."""
+    for number, line in enumerate((text or "").split("\n"), 1):
+        content = line.strip(_SPACE)
+        if content and content[0] not in "#;-" and "=" not in content:
+            key, *value = re.split(f"[{_SPACE}:]+", content, maxsplit=1)
+            yield Line(path, number, key, "".join(value), path_of(key))
+
+
+def _names(path: str) -> set[str]:
+    """Every name of the variable at *path*."""
+    return {path, *(name for names in SAME_VARIABLE if path in names for name in names)}
+
+
+def _leader(path: str) -> tuple[str, bool] | None:
+    """The variable that sets *path* too when it is written, and whether it always does.
+
+    The kernel copies forwarding and disable_ipv6 of ``all`` to ``default`` and to the interfaces:
+    of IPv6 always to ``default``; of IPv4 only when the value of ``all`` changes; to an interface
+    only when it is there already.
+    """
+    match = re.fullmatch(r"net/(ipv[46])/conf/([^/]+)/(forwarding|disable_ipv6)", path)
+    if not match or match[2] == "all":
+        return None
+    if match[1] == "ipv6":
+        return f"net/ipv6/conf/all/{match[3]}", match[2] == "default"
+    return ("net/ipv4/ip_forward", False) if match[3] == "forwarding" else None
+
+
+def _hits(line: Line, names: Collection[str]) -> list[str]:
+    """Those of *names* that a line assigns, were it alone."""
+    if line.path in names:
+        return [line.path]
+    return [name for name in sorted(names) if is_glob(line.path) and matches(line.path, name)]
+
+
+def _is_applied(tree: Tree, line: Line, names: Collection[str]) -> bool:
+    return any(name == line.path or name not in tree.options for name in _hits(line, names))
+
+
+def _resolve(tree: Tree, path: str) -> Boot:
+    names = _names(path)
+    leader, always = _leader(path) or (None, False)
+    if leader and always:
+        names |= _names(leader)
+    possible = _names(leader) if leader and not always else set()
+
+    winner: Line | None = None
+    overridden_by: Line | None = None
+    for line in tree.command_line_lines:
+        if line.path in names:
+            winner = line
+    for line in tree.options.values():
+        if line.value is None:
+            continue
+        if _is_applied(tree, line, names):
+            winner, overridden_by = line, None
+        elif _is_applied(tree, line, possible) and (
+            winner is None or words(winner.value or "") != words(line.value)
+        ):
+            overridden_by = line
+
+    beaten, ignored, excluded_by = _others(tree, names, winner)
+    reason = _blind_spot(tree, winner, names | possible)
+    if overridden_by:
+        reason = f"{overridden_by} ({overridden_by.text}) may set it too"
+    return Boot(
+        state="unknown" if reason else "set" if winner else "unset",
+        value=words(winner.value or "") if winner and not reason else None,
+        winner=winner,
+        beaten=tuple(beaten),
+        ignored=tuple(ignored),
+        excluded_by=excluded_by,
+        reason=reason,
+    )
+
+
+def _others(
+    tree: Tree, names: set[str], winner: Line | None
+) -> tuple[list[Line], list[tuple[Line, str]], Line | None]:
+    """Lines that lose, lines that do not count with the reason, and an exclusion that is why."""
+    beaten: list[Line] = []
+    ignored: list[tuple[Line, str]] = []
+    excluded_by: Line | None = None
+    for line in [*tree.command_line_lines, *tree.lines]:
+        if line == winner or line.value is None:
+            continue
+        hits = _hits(line, names)
+        if not hits:
+            continue
+        exclusions = [
+            option
+            for option in (tree.options.get(name) for name in [line.path, *hits])
+            if option and option.value is None and line.file != COMMAND_LINE
+        ]
+        if exclusions:
+            excluded_by = excluded_by or exclusions[0]
+            ignored.append((line, f"excluded by {exclusions[0]} ({exclusions[0].text})"))
+        else:
+            beaten.append(line)
+    for path in tree.in_force:
+        for line in _not_assignments(path, tree.files[path]):
+            if line.path in names:
+                ignored.append((line, "not an assignment, it has no ="))
+    for path in sorted(set(tree.files) - set(tree.in_force)):
+        masking = masked_by(path, tree.files, DIRECTORIES)
+        linked = any(tree.links.get(other) == path for other in tree.in_force)
+        if masking:
+            reason = f"masked by {masking}"
+        elif path == PROCPS_FILE and not linked:
+            reason = "systemd-sysctl does not read /etc/sysctl.conf, only sysctl --system does"
+        else:
+            continue
+        ignored += [(line, reason) for line in _lines(path, tree.files[path]) if _hits(line, names)]
+    return beaten, ignored, excluded_by
+
+
+def _blind_spot(tree: Tree, winner: Line | None, names: set[str]) -> str:
+    """What could not be read and could change the answer; empty when nothing could."""
+    if tree.unreadable:
+        return f"{min(tree.unreadable)} could not be read"
+    # Later files decide over a line with the key's only name; over a glob, and where names or
+    # equal assignments compete, any file may.
+    certain = winner is not None and len(names) == 1 and not is_glob(winner.path)
+    for path in tree.in_force:
+        if tree.files[path] is None and not (
+            certain and winner and winner.file in tree.in_force[tree.in_force.index(path) :]
+        ):
+            return f"{path} could not be read"
+    if winner is None and tree.command_line is None:
+        return f"{COMMAND_LINE} could not be read"
+    return ""

@@ -1,0 +1,416 @@
+"""Install containerd, configure it for Kubernetes, and keep it running."""
+
+from __future__ import annotations
+
+import base64
+import shlex
+from collections.abc import Generator
+from typing import Any, Literal
+
+from packaging.version import Version
+from pyinfra import host
+from pyinfra.api import FunctionCommand, OperationValueError, StringCommand, operation
+from pyinfra.operations import apt, dnf, zypper
+
+from kubenode import whole_file
+from kubenode.containerd_config import ConfigError, Wanted
+from kubenode.containerd_plan import plan
+from kubenode.containerd_swap import start, swap
+from kubenode.crictl_config import CrictlConfigError, pointed_at
+from kubenode.facts.containerd import (
+    CRICTL_CONFIG,
+    Containerd,
+    ContainerdFiles,
+    ContainerdPackage,
+    ContainerdShape,
+    InstalledShape,
+)
+from kubenode.facts.platform import Platform
+from kubenode.report import explain, explain_file, later, refuse
+
+Commands = Generator[str | StringCommand | FunctionCommand, Any, None]
+
+Driver = Literal["systemd", "cgroupfs"]
+
+_PACKAGE = "containerd"
+
+_HOLD = {
+    "apt-get": "apt-mark hold {}",
+    "dnf": "dnf versionlock add {}",
+    "zypper": "zypper --non-interactive addlock {}",
+}
+
+
+@operation()
+def installed(
+    version: str | None = None,
+    hold: bool = True,
+    source: Literal["distribution"] = "distribution",
+) -> Commands:
+    """
+    Install containerd, unless it is there already, from whatever source.
+
+    + version: exact package version to install, such as ``1.7.24~ds1-6+deb13u1``; None takes what
+      the source offers and leaves an installed one alone
+    + hold: keep the package manager from upgrading it: an unattended upgrade would restart the
+      runtime (kubespray#7276, moby#48179). False leaves a hold as it is
+    + source: where it comes from. ``distribution`` is the distribution's own ``containerd`` package
+      by apt, dnf or zypper
+
+    A ``containerd.io`` package or a binary without a package counts as installed: kubenode does not
+    replace a runtime that somebody chose. With ``version`` given, either is an error of that host.
+
+    **Example:**
+
+    .. code:: python
+
+        containerd.installed(
+            name="Install containerd and keep its version",
+            hold=True,
+        )
+    """
+    if source != "distribution":
+        raise OperationValueError(f"source {source!r}: only 'distribution' is known")
+    if version is not None and (not version or not version.isprintable() or " " in version):
+        raise OperationValueError(f"version {version!r} is not a package version")
+
+    now = host.get_fact(ContainerdPackage)
+    if now is None:
+        yield refuse(host, "cannot tell whether containerd is installed, see the lines above")
+        return
+
+    package = now["package"]
+    if version is not None and now["binary"] and (package is None or package["name"] != _PACKAGE):
+        yield refuse(
+            host,
+            f"containerd {now['version']} at {now['binary']} is not from the package {_PACKAGE}, "
+            f"so it cannot become {version}: remove it first, or do not ask for a version",
+        )
+        return
+    install = not now["binary"] or (
+        version is not None and package is not None and package["version"] != version
+    )
+    want_hold = hold and not (package and package["held"])
+    if not install and (not want_hold or package is None):
+        host.noop(f"containerd is installed: {_describe(now)}")
+        return
+
+    platform = host.get_fact(Platform)
+    manager = platform["package_manager"] if platform else None
+    if manager is None:
+        yield refuse(
+            host, "no known package manager (apt-get, dnf, zypper): install containerd yourself"
+        )
+        return
+    if install:
+        explain(
+            host,
+            f"install {_PACKAGE} {version or ''}".rstrip()
+            + f" with {manager} (was: {_describe(now)})",
+        )
+        yield from _install(manager, version)
+    if want_hold:
+        name = package["name"] if package and not install else _PACKAGE
+        explain(host, f"hold {name}: upgrades leave it alone")
+        yield _HOLD[manager].format(shlex.quote(name))
+
+
+def _install(manager: str, version: str | None) -> Commands:
+    if manager == "apt-get":
+        yield from apt.packages._inner(
+            packages=[f"{_PACKAGE}={version}" if version else _PACKAGE],
+            update=True,
+            no_recommends=True,
+            allow_downgrades=version is not None,
+            # wait for unattended-upgrades or cloud-init instead of failing; a held one may change
+            extra_install_args="-o DPkg::Lock::Timeout=300"
+            + (" --allow-change-held-packages" if version else ""),
+        )
+    elif manager == "dnf":
+        yield from dnf.packages._inner(packages=[f"{_PACKAGE}-{version}" if version else _PACKAGE])
+    else:
+        yield from zypper.packages._inner(
+            packages=[f"{_PACKAGE}={version}" if version else _PACKAGE]
+        )
+
+
+def _describe(now: InstalledShape) -> str:
+    if not now["binary"]:
+        return "not installed"
+    package = now["package"]
+    origin = (
+        f"package {package['name']} {package['version']}{', held' if package['held'] else ''}"
+        if package
+        else "from no package"
+    )
+    return f"{now['version'] or 'unknown version'} at {now['binary']}, {origin}"
+
+
+@operation()
+def configured(
+    cgroup_driver: Driver = "systemd",
+    pause_image: str | None = None,
+    snapshotter: str | None = None,
+    registry_config_path: str | None = None,
+    change_driver_under_pods: bool = False,
+) -> Commands:
+    """
+    Configure containerd for Kubernetes: the cgroup driver of every runc-type handler, CRI switched
+    on, ``/etc/crictl.yaml`` pointing at it. All else in its files stays to the letter.
+
+    + cgroup_driver: ``systemd`` or ``cgroupfs``; kubelet must use the same
+    + pause_image: pause (sandbox) image, None leaves what is there
+    + snapshotter: None leaves what is there
+    + registry_config_path: directory of registry ``hosts.toml`` files, None leaves what is there
+    + change_driver_under_pods: change the driver although pods of the other driver run. They keep
+      running in the old place, kubelet then manages the new one: drain the node instead
+
+    The files are edited structurally in the tables of their own version (2, 3 or 4); a version 1
+    file becomes version 2. Files the main one imports are edited where they state the same
+    settings, since they win over it.
+
+    A change is shown to containerd before the swap, the daemon is restarted if it runs, and the
+    operation ends when CRI answers. If it does not, the old files come back, on the host itself.
+    The file before the change stays beside it with the suffix ``.kubenode-backup``.
+
+    **Example:**
+
+    .. code:: python
+
+        containerd.configured(
+            name="containerd uses the systemd cgroup driver",
+            cgroup_driver="systemd",
+            pause_image="registry.k8s.io/pause:3.10",
+        )
+    """
+    wanted = _wanted(cgroup_driver, pause_image, snapshotter, registry_config_path)
+    now = host.get_fact(ContainerdFiles)
+    if now is None:
+        yield refuse(host, "cannot tell how containerd is configured, see the lines above")
+        return
+    daemon = now["containerd"]
+    if not daemon["installed"]["binary"]:
+        if host.state.is_executing:
+            yield refuse(host, "containerd is not installed: containerd.installed comes first")
+        else:
+            yield later(host, "containerd will be configured once it is installed")
+        return
+    if now["unreadable"]:
+        yield refuse(host, f"cannot read {', '.join(now['unreadable'])}: nothing was changed")
+        return
+
+    if daemon["installed"]["version"] is None:
+        yield refuse(host, "cannot tell containerd's version, and so not what it takes")
+        return
+
+    files = {path: base64.b64decode(content) for path, content in now["files"].items()}
+    crictl_now = None if now["crictl"] is None else base64.b64decode(now["crictl"])
+    try:
+        edits = plan(
+            daemon["config"]["path"], files, Version(daemon["installed"]["version"]), wanted
+        )
+        crictl = pointed_at(crictl_now, daemon["socket"])
+    except ConfigError as error:
+        yield refuse(host, f"{error}: nothing was changed")
+        return
+    except CrictlConfigError as error:
+        yield refuse(host, f"{CRICTL_CONFIG}: {error}: nothing was changed")
+        return
+    if not edits and crictl == crictl_now:
+        host.noop(_configured_already(daemon, cgroup_driver))
+        return
+
+    pods = _pods_of_other_driver(daemon, cgroup_driver)
+    if pods and not change_driver_under_pods and _changes_driver(daemon, cgroup_driver):
+        yield refuse(host, pods)
+        return
+
+    for path, edit in edits.items():
+        for change in edit.changes:
+            explain(host, f"{path}: {change}")
+        explain_file(host, path, files[path].decode() if path in files else None, edit.text)
+    if crictl != crictl_now:
+        explain_file(
+            host,
+            CRICTL_CONFIG,
+            None if crictl_now is None else crictl_now.decode(),
+            crictl.decode(),
+        )
+        yield whole_file.write(CRICTL_CONFIG, crictl.decode())
+    if not edits:
+        return
+    runs = daemon["unit"] is not None and daemon["unit"]["active"] == "active"
+    if runs:
+        explain(host, f"restart containerd and wait for CRI on {daemon['socket']}")
+    yield swap(
+        {path: edit.text for path, edit in edits.items()},
+        main=daemon["config"]["path"],
+        socket=daemon["socket"],
+        restart=runs,
+    )
+
+    # What was read before the change says nothing about what came of it.
+    after = host.get_fact(Containerd)
+    if after is None:
+        yield refuse(host, "containerd was configured, and now its state cannot be read")
+        return
+    wrong = [
+        name
+        for name, handler in after["handlers"].items()
+        if handler["cgroup_driver"] not in (None, cgroup_driver)
+    ]
+    if not after["effective"] or wrong:
+        yield refuse(host, _still_wrong(after, wrong, cgroup_driver))
+
+
+def _wanted(
+    cgroup_driver: object,
+    pause_image: object,
+    snapshotter: object,
+    registry_config_path: object,
+) -> Wanted:
+    if cgroup_driver not in ("systemd", "cgroupfs"):
+        raise OperationValueError(f"cgroup_driver is systemd or cgroupfs, not {cgroup_driver!r}")
+    named = {
+        "pause_image": pause_image,
+        "snapshotter": snapshotter,
+        "registry_config_path": registry_config_path,
+    }
+    texts: dict[str, str | None] = {}
+    for name, value in named.items():
+        if value is None:
+            texts[name] = None
+        elif (
+            isinstance(value, str)
+            and value.isprintable()
+            and value
+            and not set(value) & set(" '\"\\")
+        ):
+            texts[name] = value
+        else:
+            raise OperationValueError(f"{name} is one word without blanks or quotes, not {value!r}")
+    return Wanted(cgroup_driver=cgroup_driver, **texts)
+
+
+def _configured_already(daemon: ContainerdShape, cgroup_driver: str) -> str:
+    handlers = [name for name, handler in daemon["handlers"].items() if handler["cgroup_driver"]]
+    return (
+        f"{daemon['config']['path']} has the {cgroup_driver} cgroup driver for "
+        f"{', '.join(handlers)}, CRI is on, {CRICTL_CONFIG} points at {daemon['socket']}"
+    )
+
+
+def _changes_driver(daemon: ContainerdShape, cgroup_driver: str) -> bool:
+    return any(
+        handler["cgroup_driver"] not in (None, cgroup_driver)
+        for handler in daemon["handlers"].values()
+    )
+
+
+def _pods_of_other_driver(daemon: ContainerdShape, cgroup_driver: str) -> str | None:
+    """Why the driver must not change now, None when it may."""
+    if daemon["pods"] is None:
+        return "cannot tell whether pods run, and the cgroup driver would change under them"
+    other: Driver = "cgroupfs" if cgroup_driver == "systemd" else "systemd"
+    count = daemon["pods"][other]
+    if not count:
+        return None
+    return (
+        f"{count} containers of pods run with the {other} cgroup driver: drain the node first "
+        f"(kubectl drain), or allow it with change_driver_under_pods"
+    )
+
+
+def _still_wrong(after: ContainerdShape, wrong: list[str], cgroup_driver: str) -> str:
+    if not after["effective"]:
+        return f"containerd does not read its configuration any more: {after['config']['error']}"
+    where = "; ".join(
+        f"handler {name} has {after['handlers'][name]['cgroup_driver']}"
+        + (
+            f" from {stated['file']}:{stated['line']}"
+            if (stated := after["handlers"][name]["stated"])
+            else ""
+        )
+        for name in wrong
+    )
+    return f"containerd is configured, but not with {cgroup_driver} everywhere: {where}"
+
+
+@operation()
+def running(change_driver_under_pods: bool = False) -> Commands:
+    """
+    Keep containerd enabled, running and serving CRI, with the configuration that is on disk.
+
+    + change_driver_under_pods: restart a daemon whose configuration was edited although pods of
+      the other cgroup driver run
+
+    A daemon whose files were changed after it started is restarted; running containers stay (their
+    shims hold them). The operation ends when CRI answers.
+
+    **Example:**
+
+    .. code:: python
+
+        containerd.running(
+            name="containerd serves CRI, also after the next boot",
+        )
+    """
+    now = host.get_fact(Containerd)
+    if now is None:
+        yield refuse(host, "cannot tell whether containerd runs, see the lines above")
+        return
+    if not now["installed"]["binary"]:
+        if host.state.is_executing:
+            yield refuse(host, "containerd is not installed: containerd.installed comes first")
+        else:
+            yield later(host, "containerd will be enabled and started once it is installed")
+        return
+    unit = now["unit"]
+    if unit is None or unit["load"] != "loaded":
+        state = f"its unit is {unit['load']}" if unit else "systemd does not know it"
+        yield refuse(host, f"containerd.service cannot be kept running: {state}")
+        return
+    if now["config"]["error"]:
+        yield refuse(host, now["config"]["error"])
+        return
+
+    steps = []
+    if unit["needs_daemon_reload"]:
+        explain(host, "containerd.service changed on disk: reload systemd")
+        steps.append("systemctl daemon-reload")
+    if unit["enabled"] in ("disabled", "enabled-runtime"):
+        explain(host, f"containerd.service: {unit['enabled']} -> enabled")
+        steps.append("systemctl enable containerd.service")
+    if unit["active"] != "active":
+        explain(host, f"containerd.service: {unit['active']} -> active")
+        steps += ["systemctl reset-failed containerd.service", "systemctl start containerd.service"]
+    elif now["restart_pending"]:
+        drivers = {handler["cgroup_driver"] for handler in now["handlers"].values()} - {None}
+        pods = next(
+            filter(None, (_pods_of_other_driver(now, str(driver)) for driver in drivers)), None
+        )
+        if pods and not change_driver_under_pods:
+            yield refuse(host, f"containerd waits for a restart, and {pods}")
+            return
+        explain(
+            host,
+            f"restart containerd: {', '.join(now['restart_pending'])} changed after it started",
+        )
+        steps.append("systemctl restart containerd.service")
+    elif now["cri"] == "disabled":
+        yield refuse(
+            host,
+            "containerd runs without CRI: its plugin is disabled or failed, containerd.configured "
+            "switches it on; otherwise see `journalctl -u containerd` on the host",
+        )
+        return
+    elif now["cri"] != "serving":
+        explain(host, f"containerd.service is active and CRI is {now['cri']}: wait for it")
+        steps.append(":")
+    if not steps:
+        host.noop(
+            f"containerd {now['installed']['version']} is {unit['enabled']}, active and serves CRI "
+            f"on {now['socket']}"
+        )
+        return
+    yield start(now["socket"], steps)

@@ -1,0 +1,382 @@
+"""Kernel modules and sysctls, set now and for the next boot."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Generator, Mapping
+
+from pyinfra import host
+from pyinfra.api import FunctionCommand, OperationValueError, operation
+
+from kubenode import kernel_modules, sysctl_d, whole_file
+from kubenode.facts.kernel import (
+    KernelModules,
+    KernelModulesShape,
+    PersistFileShape,
+    SourcesShape,
+    Sysctls,
+    SysctlsShape,
+)
+from kubenode.report import explain, explain_file, refuse
+
+Commands = Generator[str | FunctionCommand, None, None]
+
+
+@operation()
+def modules(
+    modules: str | list[str],
+    present: bool = True,
+    persist_file: str = "/etc/modules-load.d/k8s.conf",
+) -> Commands:
+    """
+    Load kernel modules, now and at every boot.
+
+    + modules: names; one string is one module; ``-`` and ``_`` are the same
+    + present: False unloads them and no longer asks for them at boot
+    + persist_file: the modules-load.d(5) file that names them, a ``*.conf``
+
+    A module that is built in counts as loaded. Lines of others in ``persist_file`` stay: several
+    calls may share one file. A host fails, before anything is changed on it, when a module is
+    blacklisted (the boot would not load it), absent, or not known to be there.
+
+    With ``present=False`` a host fails when a module is built in or another file asks for it.
+
+    **Example:**
+
+    .. code:: python
+
+        from kubenode.operations import kernel
+
+        kernel.modules(
+            name="Modules of kube-proxy's ipvs mode",
+            modules=["ip_vs", "ip_vs_rr", "nf_conntrack"],
+            persist_file="/etc/modules-load.d/ipvs.conf",
+        )
+    """
+    names = _module_names(modules)
+    if not isinstance(present, bool):
+        raise OperationValueError(f"present is True or False, not {present!r}")
+    _check_persist_file(persist_file, kernel_modules.LOAD_DIRECTORIES)
+    if not names:
+        host.noop("no modules asked for")
+        return
+
+    fact = host.get_fact(KernelModules, modules=names, persist_file=persist_file)
+    if fact is None:
+        yield refuse(host, "cannot tell which modules the kernel has: the host did not answer")
+        return
+    problem = _cannot_write(fact["persist_file"]) or (
+        _cannot_load(fact) if present else _cannot_unload(fact)
+    )
+    if problem:
+        yield refuse(host, problem)
+        return
+
+    old = fact["persist_file"]["text"]
+    states = {name: module["state"] for name, module in fact["modules"].items()}
+    if present:
+        to_change = [name for name in names if states[name] == "loadable"]
+        text = kernel_modules.with_requests(old or "", names)
+    else:
+        to_change = [name for name in names if states[name] == "loaded"]
+        text = kernel_modules.without_requests(old or "", names)
+    if to_change:
+        for name in to_change:
+            explain(host, f"module {name}: {states[name]} -> {'loaded' if present else 'unloaded'}")
+        # /usr/sbin is not in every user's PATH
+        modprobe = "modprobe -a" if present else "modprobe -r"
+        yield f'PATH="$PATH:/usr/sbin:/sbin" {modprobe} {" ".join(to_change)}'
+    if text != (old or ""):
+        yield _file_command(persist_file, old, text if text.strip() else None)
+    elif not to_change:
+        listed = ", ".join(f"{name} ({states[name]})" for name in names)
+        host.noop(f"{listed}: {'all' if present else 'none'} in {persist_file}")
+
+
+def _module_names(modules: object) -> list[str]:
+    items = [modules] if isinstance(modules, str) else modules
+    if not isinstance(items, (list, tuple)):
+        raise OperationValueError(f"modules is a list of kernel modules' names, not {modules!r}")
+    names: dict[str, str] = {}
+    for item in items:
+        try:
+            names.setdefault(kernel_modules.underscored(kernel_modules.check_name(item)), item)
+        except ValueError as error:
+            raise OperationValueError(f"modules: {error}") from error
+    return list(names.values())
+
+
+def _check_persist_file(path: object, directories: tuple[str, ...]) -> None:
+    # /run is empty after a boot; /lib is another name of /usr/lib on all but old hosts
+    lasting = [path for path in directories if not path.startswith(("/run/", "/lib/"))]
+    directory, _, name = path.rpartition("/") if isinstance(path, str) else ("", "", "")
+    if directory not in lasting or not re.fullmatch(
+        r"[A-Za-z0-9_@+-][A-Za-z0-9_@+.-]*[.]conf", name
+    ):
+        raise OperationValueError(
+            f"persist_file {path!r} would not be read at boot: expected a file *.conf "
+            f"directly in {', '.join(lasting)}"
+        )
+
+
+def _cannot_write(persist_file: PersistFileShape) -> str | None:
+    """Why the persist file cannot be written, or why writing it would change nothing."""
+    path = persist_file["path"]
+    if persist_file["masked_by"]:
+        return f"{path} would not be read at boot: {persist_file['masked_by']} masks it"
+    if persist_file["state"] == "unreadable":
+        return f"{path} could not be read: it is no file, or needs root"
+    if persist_file["state"] == "link":
+        return f"{path} is a link to {persist_file['target']}: name another persist_file"
+    if not _is_text(persist_file["text"] or ""):
+        return f"{path} is not text (UTF-8): mend it, or name another persist_file"
+    return None
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
+
+
+def _file_command(path: str, old: str | None, new: str | None) -> str:
+    """Explain what becomes of a file, and the command that does it; *new* None removes it."""
+    explain_file(host, path, old, new)
+    return f"rm -f {shlex.quote(path)}" if new is None else whole_file.write(path, new)
+
+
+def _cannot_load(fact: KernelModulesShape) -> str | None:
+    problems = []
+    for name, module in fact["modules"].items():
+        for place in module["blacklisted_by"]:
+            now = (
+                "is loaded now, but will not be at boot: it" if module["state"] == "loaded" else ""
+            )
+            problems.append(
+                f"module {' '.join(filter(None, [name, now]))} is blacklisted in "
+                f"{place['file']}:{place['line']} ({place['directive']}): remove that"
+            )
+        if module["state"] in ("absent", "unknown"):
+            problems.append(f"module {name} is {module['state']}: {module['reason']}")
+    return "; ".join(problems) or None
+
+
+def _cannot_unload(fact: KernelModulesShape) -> str | None:
+    problems = []
+    for name, module in fact["modules"].items():
+        if module["state"] in ("builtin", "unknown"):
+            problems.append(f"module {name} is {module['state']}: {module['reason']}")
+        for place in module["requested_by"]:
+            if place["file"] != fact["persist_file"]["path"]:
+                problems.append(
+                    f"{place['file']}:{place['line']} asks for module {name} at boot: remove that"
+                )
+    return "; ".join(problems) or None
+
+
+HEADER = "# Written by kubenode, which owns this file whole: changes here will be lost.\n"
+
+_NEEDED_MODULE = (
+    ("net/bridge/", "br_netfilter"),
+    ("net/netfilter/nf_", "nf_conntrack"),
+    ("net/nf_conntrack", "nf_conntrack"),
+    ("net/ipv4/vs/", "ip_vs"),
+)
+
+
+@operation()
+def sysctls(
+    values: dict[str, str | int],
+    persist_file: str = "/etc/sysctl.d/k8s.conf",
+    override: bool = False,
+) -> Commands:
+    """
+    Set sysctls, now and at every boot.
+
+    + values: value by key, such as ``{"net.ipv4.ip_forward": 1}``; where one key makes the kernel
+      set another (``net.ipv6.conf.all.forwarding``), it comes first
+    + persist_file: the sysctl.d(5) file that sets them, a ``*.conf``. The operation owns it whole,
+      so each call needs a file of its own
+    + override: disable a line of another file that would win at boot, instead of failing the host
+
+    What is right already is not written. A host fails, before anything is changed on it, when
+    another file would win over ``persist_file`` at the next boot (see :mod:`kubenode.sysctl_d`);
+    the message names file, line and both values. With ``override=True`` such a line is commented
+    out and marked ``# disabled by kubenode:``. A file in ``/etc`` is edited, the original stays
+    beside it as ``FILE.kubenode-backup``. A file elsewhere belongs to a package and is left alone:
+    an edited copy of the same name in ``/etc/sysctl.d`` masks it, as sysctl.d(5) advises; what the
+    package changes in it later then has no effect. A line with a glob is disabled for all its keys.
+
+    A key that does not exist while the operation runs fails the host and names the module it
+    needs. A value the kernel does not take fails the host with the kernel's message, before
+    anything is written to disk.
+
+    **Example:**
+
+    .. code:: python
+
+        from kubenode.operations import kernel
+
+        kernel.sysctls(
+            name="What kubelet's protectKernelDefaults asks for",
+            values={"vm.overcommit_memory": 1, "kernel.panic": 10, "kernel.panic_on_oops": 1},
+            persist_file="/etc/sysctl.d/kubelet.conf",
+        )
+    """
+    wanted = _sysctl_values(values)
+    if not isinstance(override, bool):
+        raise OperationValueError(f"override is True or False, not {override!r}")
+    _check_persist_file(persist_file, sysctl_d.DIRECTORIES)
+    text = HEADER + "".join(f"{key} = {value}\n" for key, value in wanted.items())
+    _check_agreement(wanted, persist_file, text)
+    if not wanted:
+        host.noop("no sysctls asked for")
+        return
+
+    fact = host.get_fact(Sysctls, keys=list(wanted), persist_file=persist_file)
+    if fact is None:
+        yield refuse(host, "cannot tell the sysctls' values: the host did not answer")
+        return
+    before = _tree(fact["sources"])
+    after, edits, conflicts = sysctl_d.without_conflicts(before, persist_file, text, wanted)
+    problem = (
+        _cannot_write(fact["persist_file"])
+        or _cannot_set(fact)
+        or _cannot_win(after, persist_file, wanted, conflicts, override)
+    )
+    if problem:
+        yield refuse(host, problem)
+        return
+
+    differs = [key for key, value in wanted.items() if fact["keys"][key]["live"] != value]
+    old = fact["persist_file"]["text"]
+    for key in differs:
+        now = fact["keys"][key]["live"]
+        explain(host, f"{key}: {'not there yet' if now is None else now} -> {wanted[key]} (live)")
+    if differs:
+        yield set_live_command(wanted)
+    for key, line in conflicts:
+        explain(host, f"{key}: {line} ({line.text}) would win at boot and is disabled")
+    for path, source in edits.items():
+        if path == source:
+            yield (
+                f"[ -e {shlex.quote(path + '.kubenode-backup')} ] || "
+                f"cp -p {shlex.quote(path)} {shlex.quote(path + '.kubenode-backup')}"
+            )
+        yield _file_command(path, before.files.get(path), after.files[path])
+    if old != text:
+        yield _file_command(persist_file, old, text)
+    if not differs and not edits and old == text:
+        listed = ", ".join(f"{key} is {value}" for key, value in wanted.items())
+        host.noop(f"{listed}: now, and at boot by {persist_file}")
+
+
+def _sysctl_values(values: object) -> dict[str, str]:
+    if not isinstance(values, dict):
+        raise OperationValueError(f"values is a dict of sysctl keys and values, not {values!r}")
+    wanted: dict[str, str] = {}
+    paths: dict[str, str] = {}
+    for key, value in values.items():
+        try:
+            wanted[sysctl_d.check_key(key)] = sysctl_d.check_value(key, value)
+        except ValueError as error:
+            raise OperationValueError(f"values: {error}") from error
+        other = paths.setdefault(sysctl_d.path_of(key), key)
+        if other != key:
+            raise OperationValueError(f"values: {other} and {key} are the same key")
+    return wanted
+
+
+def _check_agreement(wanted: Mapping[str, str], persist_file: str, text: str) -> None:
+    """Raise where the values, applied in the order given, undo each other."""
+    alone = sysctl_d.Tree(files={persist_file: text})
+    for key, value in wanted.items():
+        boot = alone.boot(key)
+        if boot.value == value:
+            continue
+        cause = boot.reason or (f"{boot.winner.text} comes later" if boot.winner else "")
+        raise OperationValueError(
+            f"values: {key} would not stay {value}, another key sets the same variable: "
+            f"{cause.replace(f'{persist_file}:', 'line ')}"
+        )
+
+
+def _tree(sources: SourcesShape) -> sysctl_d.Tree:
+    return sysctl_d.Tree(
+        files=sources["files"],
+        links=sources["links"],
+        unreadable=sources["unreadable"],
+        command_line=sources["command_line"],
+    )
+
+
+def _cannot_set(fact: SysctlsShape) -> str | None:
+    problems = []
+    for key, sysctl in fact["keys"].items():
+        if sysctl["live_state"] == "unreadable":
+            problems.append(f"{key} cannot be read, so it cannot be kept at a value")
+        # while pyinfra prepares, an operation before this one may be about to load the module
+        elif sysctl["live_state"] == "absent" and host.state.is_executing:
+            path = sysctl_d.path_of(key)
+            needed = [module for start, module in _NEEDED_MODULE if path.startswith(start)]
+            problems.append(
+                f"{key} does not exist: "
+                + (f"load module {needed[0]} first" if needed else "this kernel has no such key")
+            )
+    return "; ".join(problems) or None
+
+
+def _cannot_win(
+    after: sysctl_d.Tree,
+    persist_file: str,
+    wanted: Mapping[str, str],
+    conflicts: list[tuple[str, sysctl_d.Line]],
+    override: bool,
+) -> str | None:
+    """Why the next boot would not set what is wanted, None when it would."""
+    problems = []
+    for key, value in wanted.items():
+        boot = after.boot(key)
+        if boot.value != value:
+            reason = boot.reason or f"{boot.winner or boot.excluded_by} decides"
+            problems.append(f"cannot tell that {key} will be {value} at boot: {reason}")
+    for key, line in conflicts:
+        if not override:
+            problems.append(
+                f"{line} ({line.text}) would win at the next boot over {key}={wanted[key]} in "
+                f"{persist_file}: remove that line, or use override=True"
+            )
+        elif not _is_text(after.files[line.file] or ""):
+            problems.append(f"{line.file} is not text (UTF-8): remove line {line.line} yourself")
+    return "; ".join(problems) or None
+
+
+def set_live_command(wanted: Mapping[str, str]) -> str:
+    """A shell command that sets what differs and reads back what the kernel made of it.
+
+    The keys are gone through in order, since one may change another.
+    """
+    keep = "\n".join(
+        f"keep {shlex.quote(key)} {shlex.quote('/proc/sys/' + sysctl_d.path_of(key))} "
+        f"{shlex.quote(value)}"
+        for key, value in wanted.items()
+    )
+    return f"""
+set -f; failed=0
+# now PATH: a value with every run of white space as one blank
+now() {{ set -- $(cat "$1"); printf %s "$*"; }}
+keep() {{
+  if [ "$(now "$2")" = "$3" ]; then return; fi
+  if ! error=$(printf '%s\\n' "$3" | LC_ALL=C tee "$2" 2>&1 >/dev/null); then
+    echo "cannot set $1 to $3: ${{error##*: }}" >&2; failed=1; return
+  fi
+  if [ "$(now "$2")" != "$3" ]; then
+    echo "set $1 to $3, and the kernel made $(now "$2") of it" >&2; failed=1
+  fi
+}}
+{keep}
+[ "$failed" = 0 ]
+""".strip()

@@ -1,0 +1,88 @@
+"""Fixtures: Docker targets, and pyinfra run against them.
+
+A test that uses a target is marked ``targets``: ``-m "not targets"`` leaves it out. Where there is
+no Docker it fails: a run without it must not look like a run that passed.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+from docker import DockerClient
+
+from tests.targets import daemon, image, pyinfra_cli, ssh_key
+from tests.targets.container import Target
+from tests.targets.fleet import Fleet
+from tests.targets.pyinfra_cli import Result
+
+ROOT = Path(__file__).parent.parent
+
+
+class RunPyinfra(Protocol):
+    """See :func:`tests.targets.pyinfra_cli.run`; *cwd* is the test's own folder by default."""
+
+    def __call__(
+        self, *arguments: str | Path, cwd: Path = ..., data: dict[str, str] | None = ...
+    ) -> Result: ...
+
+
+WriteInventory = Callable[..., Path]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "docker_client" in getattr(item, "fixturenames", ()):
+            item.add_marker("targets")
+
+
+@pytest.fixture(scope="session")
+def docker_client() -> DockerClient:
+    """The Docker daemon targets run on."""
+    # `timeout` and CI end a run so: as with ctrl-C, the targets must not outlive it
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return daemon.connect()
+    except daemon.TargetError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def login_key(tmp_path_factory: pytest.TempPathFactory) -> ssh_key.SshKey:
+    """Who may log in to targets by SSH."""
+    return ssh_key.generate(tmp_path_factory.mktemp("ssh") / "id_ed25519")
+
+
+@pytest.fixture
+def targets(docker_client: DockerClient, login_key: ssh_key.SshKey) -> Iterator[Fleet]:
+    """Starts targets: ``targets.start("bookworm", init="sshd")``."""
+    with Fleet(docker_client, login_key) as fleet:
+        yield fleet
+
+
+@pytest.fixture(params=image.SUITES)
+def target(request: pytest.FixtureRequest, targets: Fleet) -> Target:
+    """A fresh systemd host, once for each suite."""
+    return targets.start(request.param)
+
+
+@pytest.fixture
+def run_pyinfra(tmp_path: Path) -> RunPyinfra:
+    """Runs pyinfra: ``run_pyinfra("-y", inventory, ROOT / "deploy.py")``."""
+    run: Any = partial(pyinfra_cli.run, cwd=tmp_path)
+    return run  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def inventory(tmp_path: Path) -> WriteInventory:
+    """Writes an inventory file: ``inventory(target.host(), other.host_over_ssh("operator"))``."""
+
+    def write(*hosts: tuple[str, dict[str, Any]]) -> Path:
+        return pyinfra_cli.write_inventory(tmp_path / "inventory.py", hosts)
+
+    return write

@@ -1,0 +1,249 @@
+"""containerd's configuration on real hosts: foreign settings stay, what is broken is named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from docker import DockerClient
+
+from tests.conftest import ROOT, RunPyinfra, WriteInventory
+from tests.end_to_end.test_prepare import changes
+from tests.targets import image, pyinfra_cli
+from tests.targets.container import Target
+from tests.targets.fleet import Fleet
+from tests.targets.ssh_key import SshKey
+
+pytestmark = pytest.mark.targets
+
+DEPLOY = ROOT / "deploy.py"
+CONFIG = "/etc/containerd/config.toml"
+BACKUP = f"{CONFIG}.kubenode-backup"
+
+FOREIGN = """\
+# managed by the storage team, ask before you change it
+version = 2
+root = "/var/lib/containerd"   # on its own disk
+oom_score = -500
+
+[metrics]
+  address = "127.0.0.1:1338"
+
+# mirrors: ticket 4711
+[plugins."io.containerd.grpc.v1.cri".registry]
+  config_path = "/etc/containerd/certs.d"
+
+[plugins."io.containerd.grpc.v1.cri".containerd]
+  default_runtime_name = "runc" # not nvidia
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes]
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+      runtime_type = "io.containerd.runc.v2"
+      [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+        SystemdCgroup = false
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.nvidia]
+      runtime_type = 'io.containerd.runc.v2'
+      [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.nvidia.options]
+        BinaryName = "/usr/bin/nvidia-container-runtime"
+        SystemdCgroup = false # ünset
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.kata]
+      runtime_type = "io.containerd.kata.v2"
+      privileged_without_host_devices = true
+
+[plugins."io.containerd.internal.v1.opt"]
+  path = "/var/lib/containerd/opt"
+"""
+
+
+@pytest.fixture(scope="module", params=image.SUITES)
+def node(
+    request: pytest.FixtureRequest,
+    docker_client: DockerClient,
+    login_key: SshKey,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Target]:
+    """A prepared node, one for all tests of a suite: :func:`configure` resets what they change."""
+    folder = tmp_path_factory.mktemp("node")
+    with Fleet(docker_client, login_key) as fleet:
+        target = fleet.start(request.param)
+        hosts = pyinfra_cli.write_inventory(folder / "inventory.py", [target.host()])
+        result = pyinfra_cli.run("-y", hosts, DEPLOY, cwd=folder)
+        assert result.returncode == 0, result.output
+        target.import_pause_image()
+        yield target
+
+
+def configure(node: Target, text: str | None, drop_in: str | None = None) -> None:
+    """Give the node a configuration and restart containerd on it."""
+    node.sh(f"rm -rf {CONFIG} {BACKUP} /etc/containerd/conf.d")
+    if text is not None:
+        node.write(CONFIG, text)
+    if drop_in is not None:
+        node.write("/etc/containerd/conf.d/50-site.toml", drop_in)
+    node.try_sh("systemctl reset-failed containerd; systemctl restart containerd")
+
+
+def test_foreign_settings_stay_to_the_letter(
+    node: Target, run_pyinfra: RunPyinfra, inventory: WriteInventory
+) -> None:
+    configure(node, FOREIGN)
+    node.sh(f"chown operator:operator {CONFIG} && chmod 0640 {CONFIG}")
+    assert set(node.cri().systemd_cgroup().values()) == {False}
+
+    result = run_pyinfra("-y", "--diff", inventory(node.host()), DEPLOY)
+    assert result.returncode == 0, result.output
+
+    assert node.read(CONFIG) == FOREIGN.replace("SystemdCgroup = false", "SystemdCgroup = true")
+    assert node.read(BACKUP) == FOREIGN
+    assert node.sh(f"stat -c '%U %G %a' {CONFIG}") == "operator operator 640\n"
+    assert node.cri().systemd_cgroup() == {"runc": True, "nvidia": True}
+    assert "SystemdCgroup: false -> true" in result.output
+
+    again = run_pyinfra("-y", inventory(node.host()), DEPLOY)
+    assert set(changes(again.output).values()) == {(0, 0, 1)}, again.output
+
+
+def test_broken_toml_fails_the_host_with_its_place_and_changes_nothing(
+    node: Target, run_pyinfra: RunPyinfra, inventory: WriteInventory
+) -> None:
+    broken = 'version = 2\n[plugins]\n  oops = = "x"\n'
+    configure(node, "version = 2\n")
+    node.write(CONFIG, broken)
+    result = run_pyinfra("-y", inventory(node.host()), DEPLOY)
+    assert result.returncode == 1
+    assert f"{CONFIG}:3:10: is not valid TOML" in result.output
+    assert "Traceback" not in result.output
+    assert node.read(CONFIG) == broken
+    assert node.try_sh(f"ls {BACKUP}")[0] != 0
+    assert node.sh("systemctl is-active containerd") == "active\n"
+
+
+def test_disabled_cri_is_switched_on(
+    node: Target, run_pyinfra: RunPyinfra, inventory: WriteInventory
+) -> None:
+    """Docker's containerd.io package ships a file without a version that disables CRI."""
+    comment = "# Copyright Docker, Inc.\n"
+    disabled = 'disabled_plugins = ["cri"]'
+    configure(node, f"{comment}{disabled}\n")
+    with pytest.raises(AssertionError):
+        node.cri().version()
+
+    result = run_pyinfra("-y", inventory(node.host()), DEPLOY)
+    assert result.returncode == 0, result.output
+    assert node.cri().systemd_cgroup() == {"runc": True}
+    text = node.read(CONFIG)
+    assert comment in text
+    assert "version = 2" in text
+    assert disabled not in text
+
+
+def test_version_1_file_keeps_its_settings(
+    node: Target, run_pyinfra: RunPyinfra, inventory: WriteInventory
+) -> None:
+    configure(
+        node,
+        "# from 2019\n[plugins.cri]\n"
+        '  sandbox_image = "registry.k8s.io/pause:3.9" # pinned\n'
+        "  [plugins.cri.containerd.runtimes.runc]\n"
+        '    runtime_type = "io.containerd.runc.v2"\n',
+    )
+    result = run_pyinfra("-y", inventory(node.host()), DEPLOY)
+    assert result.returncode == 0, result.output
+    assert node.pause_image() == "registry.k8s.io/pause:3.9"
+    assert node.cri().systemd_cgroup() == {"runc": True}
+    assert "# from 2019" in node.read(CONFIG)
+    assert "# pinned" in node.read(CONFIG)
+
+
+def test_missing_file_is_begun_with_the_highest_version(
+    node: Target, run_pyinfra: RunPyinfra, inventory: WriteInventory
+) -> None:
+    configure(node, None)
+    result = run_pyinfra("-y", inventory(node.host()), DEPLOY)
+    assert result.returncode == 0, result.output
+    version = {"bookworm": 2, "trixie": 2, "forky": 3}[node.suite]
+    assert node.read(CONFIG).startswith(f"version = {version}\n")
+    assert node.cri().systemd_cgroup() == {"runc": True}
+    again = run_pyinfra("-y", inventory(node.host()), DEPLOY)
+    assert set(changes(again.output).values()) == {(0, 0, 1)}, again.output
+
+
+def test_a_handler_in_a_drop_in_gets_the_driver_too(
+    node: Target, run_pyinfra: RunPyinfra, inventory: WriteInventory
+) -> None:
+    drop_in = FOREIGN[FOREIGN.index("[plugins") :].replace("SystemdCgroup = false\n", "\n")
+    main = 'version = 2\nimports = ["/etc/containerd/conf.d/*.toml"]\n'
+    configure(node, main, f"version = 2\n{drop_in}")
+    assert False in node.cri().systemd_cgroup().values()
+    result = run_pyinfra("-y", inventory(node.host()), DEPLOY)
+    assert result.returncode == 0, result.output
+    assert node.cri().systemd_cgroup() == {"runc": True, "nvidia": True}
+    again = run_pyinfra("-y", inventory(node.host()), DEPLOY)
+    assert set(changes(again.output).values()) == {(0, 0, 1)}, again.output
+
+
+def test_driver_is_not_changed_under_running_pods(
+    node: Target, run_pyinfra: RunPyinfra, inventory: WriteInventory
+) -> None:
+    configure(node, FOREIGN)
+    node.import_pause_image()
+    name, data = node.host()
+    with node.cri() as cri, cri.pod() as pod:
+        refused = run_pyinfra("-y", inventory((name, data)), DEPLOY)
+        assert refused.returncode == 1
+        assert "1 containers of pods run with the cgroupfs cgroup driver" in refused.output
+        assert "drain the node first" in refused.output
+        assert node.read(CONFIG) == FOREIGN
+        assert pod.id in node.sh("ctr -n k8s.io tasks ls -q")
+
+        allowed = run_pyinfra(
+            "-y", inventory((name, {**data, "kubenode_change_driver_under_pods": True})), DEPLOY
+        )
+        assert allowed.returncode == 0, allowed.output
+        assert node.cri().systemd_cgroup() == {"runc": True, "nvidia": True}
+
+
+def test_a_configuration_that_does_not_come_up_is_rolled_back(
+    node: Target, run_pyinfra: RunPyinfra, inventory: WriteInventory
+) -> None:
+    """`config dump` accepts this file and the daemon does not start CRI with it."""
+    configure(node, None)
+    assert run_pyinfra("-y", inventory(node.host()), DEPLOY).returncode == 0
+    good = node.read(CONFIG)
+    # a state folder that cannot be one: accepted by the dump, refused at the start
+    broken = f'state = "/proc/version"\n{good.replace("true", "false")}'
+    node.write(CONFIG, broken)
+    result = run_pyinfra("-y", inventory(node.host()), DEPLOY)
+    assert result.returncode == 1
+    assert "containerd did not come up" in result.output
+    assert node.read(CONFIG) == broken
+    configure(node, good)
+
+
+def test_a_file_edited_after_the_start_is_put_in_force(
+    node: Target, run_pyinfra: RunPyinfra, inventory: WriteInventory
+) -> None:
+    configure(node, FOREIGN)
+    assert run_pyinfra("-y", inventory(node.host()), DEPLOY).returncode == 0
+    node.sh(f"sleep 1; echo '# later' >>{CONFIG}")
+    name, data = node.host()
+    fact = run_pyinfra(
+        "--json", inventory((name, data)), "fact", "kubenode.facts.containerd.Containerd"
+    ).json()["kubenode.facts.containerd.Containerd"][name]
+    assert fact["restart_pending"] == [CONFIG]
+    before = node.sh("systemctl show containerd -p MainPID")
+
+    result = run_pyinfra("-y", inventory((name, data)), DEPLOY)
+    assert changes(result.output)["Node | containerd serves CRI"] == (1, 0, 0)
+    assert f"{CONFIG} changed after it started" in result.output
+    assert node.sh("systemctl show containerd -p MainPID") != before
+
+
+def test_a_stopped_and_disabled_daemon_comes_back(
+    node: Target, run_pyinfra: RunPyinfra, inventory: WriteInventory
+) -> None:
+    configure(node, FOREIGN)
+    node.sh("systemctl disable --now containerd")
+    result = run_pyinfra("-y", inventory(node.host()), DEPLOY)
+    assert result.returncode == 0, result.output
+    assert node.sh("systemctl is-enabled containerd") == "enabled\n"
+    assert node.cri().conditions()["RuntimeReady"]

@@ -1,0 +1,67 @@
+"""Record a fact's case from a running container.
+
+    python tests/record_fact.py CONTAINER kernel.Sysctls CASE 'keys=["net.ipv4.ip_forward"]'
+
+Runs the fact's command there as root, as pyinfra would, and writes the output and what the fact
+makes of it to ``tests/facts/kernel.Sysctls/CASE.json``. Read the result: it becomes what the tests
+expect.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+import docker
+
+FACTS = Path(__file__).parent / "facts"
+
+
+def record(container_name: str, fact_name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The case: where it was recorded, the fact's arguments, the output, and the fact.
+
+    + container_name: a running container
+    + fact_name: module and class, such as ``kernel.Sysctls``
+    + arguments: the fact's
+    """
+    module_name, class_name = fact_name.rsplit(".", 1)
+    fact = getattr(importlib.import_module(f"kubenode.facts.{module_name}"), class_name)()
+    container = docker.from_env().containers.get(container_name)
+    result: Any = container.exec_run(["sh", "-c", fact.command(**arguments)], demux=True)
+    stdout, stderr = result.output
+    if result.exit_code != 0:
+        raise SystemExit(f"exit code {result.exit_code}: {(stderr or b'').decode()}")
+    output = (stdout or b"").decode().splitlines()
+    system: Any = container.exec_run(["sh", "-c", '. /etc/os-release; echo "$PRETTY_NAME"'])
+    return {
+        "recorded_on": f"{system.output.decode().strip()} container, {datetime.date.today()}",
+        "arg": arguments,
+        "output": output,
+        "fact": fact.process(output),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("container")
+    parser.add_argument("fact", help="such as kernel.Sysctls")
+    parser.add_argument("case", help="the case's name")
+    parser.add_argument("arguments", nargs="*", metavar="name=JSON")
+    options = parser.parse_args()
+    arguments = {
+        name: json.loads(value)
+        for name, _, value in (argument.partition("=") for argument in options.arguments)
+    }
+    path = FACTS / options.fact / f"{options.case}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    case = record(options.container, options.fact, arguments)
+    path.write_text(json.dumps(case, indent=2) + "\n")
+    print(path)
+
+
+if __name__ == "__main__":
+    main()

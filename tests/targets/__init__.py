@@ -1,0 +1,1 @@
+"""Docker targets: systemd hosts in containers, built and run to test deploys against."""

@@ -1,0 +1,201 @@
+"""A CRI client on this machine for the runtime in a target: what kubelet would ask, no more.
+
+Over the runtime's socket, as seen through ``/proc/PID/root``: nothing is installed in the target.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import grpc
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+_PROTO = Path(__file__).with_name("cri.proto")
+_ANSWER_SECONDS = 20
+# unpacking the pause image, and a shim's start, on a busy machine
+_POD_SECONDS = 120
+
+
+class CriError(AssertionError):
+    """The runtime refused a call, or does not answer."""
+
+
+@dataclass(frozen=True)
+class Pod:
+    """A pod sandbox that runs."""
+
+    id: str
+    """Also the id of its pause container."""
+    cgroup: str
+    """The cgroup its pause process is in, as the host sees it, such as
+    ``/kubepods.slice/cri-containerd-<id>.scope``."""
+
+
+class Cri:
+    """A client of one runtime; also a context manager that closes its connection.
+
+    + socket: path of the runtime's socket on this machine
+    + cgroup_of: the text of ``/proc/PID/cgroup`` for a PID of the host the runtime is on
+    """
+
+    def __init__(self, socket: Path, cgroup_of: Callable[[int], str]) -> None:
+        # the name sent by default is the socket's path, which is no valid HTTP/2 authority
+        self._channel = grpc.insecure_channel(
+            f"unix://{socket}", options=[("grpc.default_authority", "localhost")]
+        )
+        self._cgroup_of = cgroup_of
+
+    def __enter__(self) -> Cri:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._channel.close()
+
+    def version(self) -> str:
+        """The runtime's release, such as ``1.7.24~ds1``."""
+        return str(self._call("Version").runtime_version)
+
+    def conditions(self) -> dict[str, bool]:
+        """The runtime's conditions by type, such as ``RuntimeReady``."""
+        conditions = self._call("Status").status.conditions
+        return {condition.type: condition.status for condition in conditions}
+
+    def config(self) -> dict[str, Any]:
+        """The CRI plugin's effective configuration, in the plugin's own shape."""
+        config: dict[str, Any] = json.loads(self._call("Status", verbose=True).info["config"])
+        return config
+
+    def systemd_cgroup(self) -> dict[str, bool]:
+        """The effective ``SystemdCgroup`` of each runc-type runtime handler."""
+        runtimes = self.config()["containerd"]["runtimes"]
+        return {
+            handler: bool((runtime["options"] or {}).get("SystemdCgroup"))
+            for handler, runtime in runtimes.items()
+            if runtime["runtimeType"] == "io.containerd.runc.v2"
+        }
+
+    def runtime_config_driver(self) -> str | None:
+        """The driver that kubelet is told (``systemd``, ``cgroupfs``); None for containerd 1.x,
+        which does not know the call."""
+        try:
+            answer = self._call("RuntimeConfig")
+        except CriError as error:
+            cause = error.__cause__
+            if isinstance(cause, grpc.RpcError) and cause.code() == grpc.StatusCode.UNIMPLEMENTED:
+                return None
+            raise
+        return "cgroupfs" if answer.linux.cgroup_driver else "systemd"
+
+    def pause_image(self) -> str | None:
+        """The effective pause image; None for containerd 2.x, whose status does not say it."""
+        return self.config().get("sandboxImage")
+
+    @contextmanager
+    def pod(self, cgroup_parent: str = "/kubepods.slice") -> Iterator[Pod]:
+        """Run a pod in the host's network, and remove it again.
+
+        + cgroup_parent: the cgroup that kubelet would ask for
+        """
+        pod = self.run_pod(cgroup_parent)
+        try:
+            yield pod
+        finally:
+            self.remove_pod(pod.id)
+
+    def run_pod(self, cgroup_parent: str = "/kubepods.slice") -> Pod:
+        """Run a pod as :meth:`pod` does, and leave it: see :meth:`remove_pod`."""
+        unconfined = {"profile_type": "Unconfined"}
+        config = {
+            "metadata": {"name": "probe", "uid": uuid.uuid4().hex, "namespace": "default"},
+            "linux": {
+                "cgroup_parent": cgroup_parent,
+                "security_context": {
+                    "namespace_options": {"network": "NODE"},
+                    "seccomp": unconfined,
+                    "apparmor": unconfined,
+                },
+            },
+        }
+        pod_id = str(self._call("RunPodSandbox", config=config).pod_sandbox_id)
+        try:
+            status = self._call("PodSandboxStatus", pod_sandbox_id=pod_id, verbose=True)
+            pid = int(json.loads(status.info["info"])["pid"])
+            return Pod(pod_id, _cgroup_path(self._cgroup_of(pid)))
+        except BaseException:
+            self.remove_pod(pod_id)
+            raise
+
+    def remove_pod(self, pod_id: str) -> None:
+        """Stop and remove a pod."""
+        self._call("StopPodSandbox", pod_sandbox_id=pod_id)
+        self._call("RemovePodSandbox", pod_sandbox_id=pod_id)
+
+    def _call(self, method: str, **fields: Any) -> Any:
+        messages = _messages()
+        request = messages[f"runtime.v1.{method}Request"](**fields)
+        call = self._channel.unary_unary(
+            f"/runtime.v1.RuntimeService/{method}",
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=messages[f"runtime.v1.{method}Response"].FromString,
+        )
+        seconds = _POD_SECONDS if method.endswith("PodSandbox") else _ANSWER_SECONDS
+        try:
+            # a runtime that has just been started is a little later with its socket
+            return call(request, timeout=seconds, wait_for_ready=True)
+        except grpc.RpcError as error:
+            raise CriError(f"{method}: {error.code().name}: {error.details()}") from error
+
+
+def _cgroup_path(text: str) -> str:
+    """The path in cgroups(7)' ``/proc/PID/cgroup``: v2's, or that of systemd's v1 hierarchy."""
+    paths = {}
+    for line in text.splitlines():
+        _, controllers, path = line.split(":", 2)
+        paths[controllers] = path
+    # each hierarchy is listed, and the ones that the runtime does not use say "/"
+    unified = paths.get("", "/")
+    return unified if unified != "/" else paths.get("name=systemd", "/")
+
+
+@functools.cache
+def _messages() -> Mapping[str, Any]:
+    """The message classes of :file:`cri.proto`, by full name."""
+    with tempfile.TemporaryDirectory(prefix="kubenode-cri-") as folder:
+        output = Path(folder, "cri.binpb")
+        subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "grpc_tools.protoc",
+                f"--proto_path={_PROTO.parent}",
+                f"--descriptor_set_out={output}",
+                _PROTO.name,
+            ],
+            check=True,
+            stdin=subprocess.DEVNULL,
+        )
+        files = descriptor_pb2.FileDescriptorSet.FromString(output.read_bytes())
+    pool = descriptor_pool.DescriptorPool()
+    for file in files.file:
+        pool.Add(file)
+    return message_factory.GetMessageClassesForFiles([_PROTO.name], pool)

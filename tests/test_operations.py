@@ -1,0 +1,36 @@
+"""Every case of ``tests/operations/MODULE.OPERATION/*.json``: facts, arguments, and the commands.
+
+``"is_executing": true`` in a case runs the operation as pyinfra does once it no longer prepares.
+The shell functions that write a file whole, the same in each command that does, are cut short.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from pyinfra_testing.operations import make_operation_tests  # type: ignore[import-untyped]
+
+from kubenode import whole_file
+
+OPERATIONS = Path(__file__).parent / "operations"
+
+
+def _with_stage(cases: Any) -> Any:
+    run = cases._test
+
+    def run_in_stage(self: Any, name: str, data: dict[str, Any]) -> None:
+        self.state.is_executing = data.get("is_executing", False)
+        with patch.object(whole_file, "FUNCTIONS", "# whole_file.FUNCTIONS"):
+            run(self, name, data)
+
+    cases._test = run_in_stage
+    return cases
+
+
+for folder in sorted(OPERATIONS.iterdir()):
+    name = "".join(part.capitalize() for part in folder.name.replace(".", "_").split("_"))
+    globals()[f"Test{name}"] = _with_stage(
+        make_operation_tests("kubenode.operations", folder.name, folder)
+    )

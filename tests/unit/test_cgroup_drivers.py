@@ -1,0 +1,91 @@
+"""Who states which cgroup driver where, from the files of Docker, CRI-O and kubelet."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kubenode import cgroup_drivers
+from kubenode.cgroup_drivers import CannotTell, Statement
+
+DAEMON = "/etc/docker/daemon.json"
+
+
+def test_docker_states_it_in_its_file_or_on_its_command_line() -> None:
+    text = '{\n  "exec-opts": ["native.cgroupdriver=systemd"]\n}\n'
+    assert cgroup_drivers.docker(text, DAEMON, "") == Statement(DAEMON, 2, "systemd")
+    flag = "/usr/sbin/dockerd --exec-opt native.cgroupdriver=cgroupfs"
+    assert cgroup_drivers.docker(None, DAEMON, flag) == Statement(
+        "docker.service", None, "cgroupfs"
+    )
+
+
+@pytest.mark.parametrize("text", [None, "", "{}", '{"exec-opts": []}', '{"log-level": "warn"}'])
+def test_docker_states_nothing(text: str | None) -> None:
+    assert cgroup_drivers.docker(text, DAEMON, "/usr/sbin/dockerd -H fd://") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", "[]", '{"exec-opts": 3}', '{"exec-opts": ["native.cgroupdriver=system"]}', "[" * 99999],
+)
+def test_a_docker_file_that_cannot_be_understood_is_unknown(text: str) -> None:
+    with pytest.raises(CannotTell, match=DAEMON):
+        cgroup_drivers.docker(text, DAEMON, "")
+
+
+def test_the_last_crio_file_wins() -> None:
+    main = ("/etc/crio/crio.conf", '[crio.runtime]\ncgroup_manager = "systemd"\n')
+    drop_in = ("/etc/crio/crio.conf.d/02-x.conf", '[crio.runtime]\n\ncgroup_manager = "cgroupfs"\n')
+    other = ("/etc/crio/crio.conf.d/03-y.conf", "[crio.image]\n")
+    assert cgroup_drivers.crio([main, drop_in, other]) == Statement(drop_in[0], 3, "cgroupfs")
+    assert cgroup_drivers.crio([other]) is None
+    with pytest.raises(CannotTell, match="03-y"):
+        cgroup_drivers.crio([main, (other[0], "= 3")])
+
+
+KUBELET = ("/var/lib/kubelet/config.yaml", "kind: KubeletConfiguration\ncgroupDriver: systemd\n")
+
+
+def test_kubelet_drop_ins_beat_the_file_and_flags_beat_both() -> None:
+    drop_in = ("/var/lib/kubelet/config.d/10.conf", "cgroupDriver: cgroupfs\n")
+    flags = ("/var/lib/kubelet/kubeadm-flags.env", 'KUBELET_KUBEADM_ARGS="--cgroup-driver=systemd"')
+    running = "/usr/bin/kubelet --config=/x --cgroup-driver cgroupfs"
+    assert cgroup_drivers.kubelet([KUBELET], [], "") == Statement(KUBELET[0], 2, "systemd")
+    assert cgroup_drivers.kubelet([KUBELET, drop_in], [], "") == Statement(
+        drop_in[0], 1, "cgroupfs"
+    )
+    assert cgroup_drivers.kubelet([KUBELET, drop_in], [flags], "") == Statement(
+        flags[0], 1, "systemd"
+    )
+    assert cgroup_drivers.kubelet([KUBELET, drop_in], [flags], running) == Statement(
+        "kubelet's command line", None, "cgroupfs"
+    )
+
+
+def test_kubelet_configuration_may_be_json_and_comments_do_not_count() -> None:
+    as_json = (KUBELET[0], json.dumps({"cgroupDriver": "systemd"}))
+    assert cgroup_drivers.kubelet([as_json], [], "") == Statement(KUBELET[0], 1, "systemd")
+    commented = ("/etc/default/kubelet", "# --cgroup-driver=cgroupfs\nKUBELET_EXTRA_ARGS=\n")
+    assert cgroup_drivers.kubelet([(KUBELET[0], "kind: x\n")], [commented], "") is None
+
+
+@pytest.mark.parametrize("text", ["a: [", "- a\n", "cgroupDriver: system\n", "cgroupDriver: [1]\n"])
+def test_a_kubelet_file_that_cannot_be_understood_is_unknown(text: str) -> None:
+    with pytest.raises(CannotTell, match=r"config\.yaml"):
+        cgroup_drivers.kubelet([(KUBELET[0], text)], [], "")
+
+
+@given(st.text(max_size=200))
+def test_no_text_raises_anything_else(text: str) -> None:
+    for read in (
+        lambda: cgroup_drivers.docker(text, DAEMON, text),
+        lambda: cgroup_drivers.crio([("/etc/crio/crio.conf", text)]),
+        lambda: cgroup_drivers.kubelet([(KUBELET[0], text)], [(KUBELET[0], text)], text),
+    ):
+        with suppress(CannotTell):
+            read()

@@ -1,0 +1,994 @@
+"""Reading and editing containerd's configuration."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from packaging.version import Version
+
+from kubenode import containerd_config
+from kubenode.containerd_config import (
+    CRI_PLUGINS,
+    Config,
+    ConfigError,
+    Edit,
+    Wanted,
+    drop_in_trouble,
+    edit,
+    import_patterns,
+    in_force,
+    load_order,
+    new_file,
+    parse,
+    upgrade_version_1,
+)
+from kubenode.containerd_release import release_of
+
+CONFIGS = Path(__file__).parent / "containerd_configs"
+MAIN = "/etc/containerd/config.toml"
+CRI = "io.containerd.grpc.v1.cri"
+RUNTIME = "io.containerd.cri.v1.runtime"
+IMAGES = "io.containerd.cri.v1.images"
+SYSTEMD = Wanted("systemd")
+
+
+def config(name: str) -> Config:
+    return parse((CONFIGS / name).read_bytes(), MAIN)
+
+
+def edited(text: str, wanted: Wanted = SYSTEMD, is_root: bool = True) -> Edit:
+    """The edit, which a second one leaves alone."""
+    result = edit(parse(text, MAIN), wanted, is_root)
+    assert edit(parse(result.text, MAIN), wanted, is_root) == Edit(result.text, ())
+    return result
+
+
+def drivers(text: str) -> dict[str, bool | None]:
+    handlers = parse(text, MAIN).settings.handlers.values()
+    return {handler.name: handler.systemd_cgroup for handler in handlers if handler.is_runc_type}
+
+
+# --- files that are none
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (b"version = 2\n[plugins\n", ":2:9: is not valid TOML: Expected ']'"),
+        (b"version = 2\r\na = \r\n", ":2:5: is not valid TOML: Invalid value"),
+        (b"a = 1\na = 2\n", ":2:6: is not valid TOML: Cannot overwrite a value"),
+        (b"# x\na = [1", ":2:7: is not valid TOML: Unclosed array"),
+        (b"a = " + b"9" * 5000, ":1:1: is not valid TOML: Exceeds the limit"),
+        (b"a = " + b"[" * 5000, ":1:1: is nested too deeply"),
+        (b"# caf\xc3\xa9\n# caf\xe9\n", ":2:6: is not UTF-8: byte 0xe9"),
+        (b"\xef\xbb\xbfversion = 2\n", ":1:1: starts with a byte order mark"),
+        (b'# x\nversion = "2"\n', ":2:1: version is not a number"),
+        (b"version = true\n", ":1:1: version is not a number"),
+        (b"version = -1\n", ":1:1: version is not a number"),
+        (b'version = 2\nplugins = "x"\n', ":2:1: plugins is not a table"),
+        (b"version = 2\n[[plugins]]\n", ":2:1: plugins is not a table"),
+        (b'disabled_plugins = "cri"\n', ":1:1: disabled_plugins is not an array"),
+        (b'disabled_plugins = [\n "a",\n 1]\n', ":3:2: disabled_plugins.1 is not a string"),
+        (
+            f'version = 2\n[plugins."{CRI}"]\n  containerd = 1\n'.encode(),
+            f':3:3: plugins."{CRI}".containerd is not a table',
+        ),
+        (
+            f'version = 3\n[plugins."{RUNTIME}".containerd.runtimes]\nrunc = []\n'.encode(),
+            f':3:1: plugins."{RUNTIME}".containerd.runtimes.runc is not a table',
+        ),
+        (
+            f'version = 3\n[plugins."{RUNTIME}".containerd.runtimes.runc.options]\n'
+            'SystemdCgroup = "true"\n'.encode(),
+            f':3:1: plugins."{RUNTIME}".containerd.runtimes.runc.options.SystemdCgroup '
+            "is not a boolean",
+        ),
+        (
+            f'version = 3\n[[plugins."{IMAGES}".pinned_images]]\nsandbox = "x"\n'.encode(),
+            f':2:1: plugins."{IMAGES}".pinned_images is not a table',
+        ),
+    ],
+)
+def test_error_names_file_line_and_column(content: bytes, error: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(content, MAIN)
+    message = str(caught.value)
+    assert message.startswith(MAIN + error)
+    assert "\n" not in message
+
+
+@settings(max_examples=100)
+@given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
+def test_no_content_raises_anything_else(content: bytes) -> None:
+    try:
+        parsed = parse(content, MAIN)
+        edit(parsed, SYSTEMD, is_root=True)
+        upgrade_version_1(parsed)
+    except ConfigError:
+        pass
+
+
+# --- reading
+
+
+@pytest.mark.parametrize(
+    ("text", "version", "states_version", "is_empty"),
+    [
+        ("", 1, False, True),
+        ("# only\n\n  # comments\n", 1, False, True),
+        ('root = "/x"\n', 1, False, False),
+        ("version = 0\n", 1, True, False),
+        ("version = 2\n", 2, True, False),
+        ("version = 4\n", 4, True, False),
+        ("version = 17\n", 17, True, False),
+    ],
+)
+def test_version(text: str, version: int, states_version: bool, is_empty: bool) -> None:
+    read = parse(text, MAIN)
+    assert (read.version, read.states_version, read.is_empty) == (
+        version,
+        states_version,
+        is_empty,
+    )
+
+
+def test_drop_in_without_a_version_has_the_main_files() -> None:
+    text = f'[plugins."{RUNTIME}".containerd.runtimes.runc.options]\nSystemdCgroup = true\n'
+    assert parse(text, "/d.toml", unstated_version=3).settings.handlers["runc"].systemd_cgroup
+    assert not parse(text, "/d.toml").settings.handlers
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "pause_image", "imports"),
+    [
+        ("dump-1.6.20.toml", 2, "registry.k8s.io/pause:3.6", [MAIN]),
+        ("dump-1.7.24.toml", 2, "registry.k8s.io/pause:3.8", [MAIN]),
+        ("dump-2.1.9.toml", 3, "registry.k8s.io/pause:3.10", []),
+    ],
+)
+def test_dump(name: str, version: int, pause_image: str, imports: list[str]) -> None:
+    dump = config(name)
+    said = dump.settings
+    assert dump.version == version
+    assert list(said.handlers) == ["runc"]
+    runc = said.handlers["runc"]
+    assert (runc.runtime_type, runc.is_runc_type) == ("io.containerd.runc.v2", True)
+    assert runc.systemd_cgroup is False
+    assert said.default_runtime_name
+    assert said.default_runtime_name.value == "runc"
+    assert said.pause_image
+    assert said.pause_image.value == pause_image
+    assert said.snapshotter
+    assert said.snapshotter.value == "overlayfs"
+    assert said.registry_config_path
+    assert said.registry_config_path.value == ""
+    assert said.root
+    assert said.root.value == "/var/lib/containerd"
+    assert said.state
+    assert said.state.value == "/run/containerd"
+    assert said.grpc_address
+    assert said.grpc_address.value == "/run/containerd/containerd.sock"
+    assert [entry.value for entry in said.imports] == imports
+    assert not said.disabled_plugins
+    # the lines, against the text itself
+    lines = dump.text.splitlines()
+    assert ".runtimes.runc]" in lines[runc.line - 1]
+    assert runc.systemd_cgroup_line
+    assert lines[runc.systemd_cgroup_line - 1].strip() == "SystemdCgroup = false"
+    assert pause_image in lines[said.pause_image.line - 1]
+    assert "address = " in lines[said.grpc_address.line - 1]
+    # a dump is a file like another
+    assert drivers(edited(dump.text).text) == {"runc": True}
+
+
+def test_dump_that_leaves_the_driver_out_states_none() -> None:
+    text = (CONFIGS / "dump-2.1.9.toml").read_text().replace("SystemdCgroup = false", "")
+    runc = parse(text, MAIN).settings.handlers["runc"]
+    assert (runc.systemd_cgroup, runc.systemd_cgroup_line) == (None, None)
+
+
+def test_handlers_and_where_they_are_stated() -> None:
+    said = config("gpu-version-2.toml").settings
+    found = {
+        handler.name: (handler.is_runc_type, handler.systemd_cgroup, handler.systemd_cgroup_line)
+        for handler in said.handlers.values()
+    }
+    assert found == {
+        "runc": (True, False, 15),
+        "nvidia": (True, None, None),
+        "runsc": (False, None, None),
+        "kata": (False, None, None),
+    }
+    assert said.handlers["nvidia"].line == 16
+    assert said.default_runtime_name
+    assert said.default_runtime_name.line == 9
+    assert [(entry.value, entry.line) for entry in said.required_plugins] == [(CRI, 4)]
+
+    said = config("gpu-version-3.toml").settings
+    assert {name: handler.line for name, handler in said.handlers.items()} == {
+        "runc": 11,
+        "crun": 12,
+        "runsc": 15,
+    }
+    assert said.pause_image
+    assert said.pause_image.line == 6
+    assert [(entry.value, entry.line) for entry in said.imports] == [
+        ("/etc/containerd/conf.d/*.toml", 2)
+    ]
+
+
+def test_address_of_version_4_is_the_server_plugins() -> None:
+    text = (
+        'version = 4\n[grpc]\naddress = "/old"\n'
+        '[plugins."io.containerd.server.v1.grpc"]\naddress = "/new"\n'
+    )
+    stated = parse(text, MAIN).settings.grpc_address
+    assert stated
+    assert (stated.value, stated.line) == ("/new", 5)
+    stated = parse(text.replace("= 4", "= 3"), MAIN).settings.grpc_address
+    assert stated
+    assert stated.value == "/old"
+
+
+def test_legacy_handler_tables_of_version_2() -> None:
+    text = (
+        f'version = 2\n[plugins."{CRI}".containerd.default_runtime]\n'
+        'runtime_type = "io.containerd.runc.v1"\n'
+        f'[plugins."{CRI}".containerd.untrusted_workload_runtime]\nruntime_type = ""\n'
+    )
+    assert list(parse(text, MAIN).settings.handlers) == ["default_runtime"]
+    assert drivers(edited(text).text) == {"default_runtime": True, "runc": True}
+
+
+@pytest.mark.parametrize("plugin", sorted(CRI_PLUGINS))
+@pytest.mark.parametrize("version", [1, 2, 3, 4])
+def test_whether_cri_is_disabled(plugin: str, version: int) -> None:
+    text = f'version = {version}\ndisabled_plugins = [\n  "x.y.z",\n  "{plugin}"]\n'
+    by = parse(text, MAIN).settings.cri_disabled_by
+    assert [(entry.value, entry.line) for entry in by] == [(plugin, 4)]
+    assert not parse('disabled_plugins = ["cri2"]', MAIN).settings.cri_disabled_by
+
+
+def test_lines_under_every_kind_of_string() -> None:
+    text = (
+        'version = 2\n# [plugins."x"]\ntemp = """\n[plugins."io.containerd.grpc.v1.cri"]\n'
+        'sandbox_image = "no"\\\n  \\"""" # end\n'
+        "other = '''\n] } # no comment ''''\n"
+        'when = 1979-05-27 07:32:00 # a date\nlist = [ [1, "]"], {a = "}"}, # here\n]\n'
+        f'[plugins."{CRI}"]\n'
+        'sandbox_image = "yes"\n'
+    )
+    stated = parse(text, MAIN).settings.pause_image
+    assert stated
+    assert (stated.value, stated.line) == (
+        "yes",
+        text.split("\n").index('sandbox_image = "yes"') + 1,
+    )
+
+
+# --- editing
+
+
+def test_debians_file() -> None:
+    old = (CONFIGS / "debian.toml").read_text()
+    result = edited(old)
+    assert result.text == old + (
+        f'\n[plugins."{CRI}".containerd.runtimes.runc]\n'
+        '  runtime_type = "io.containerd.runc.v2"\n'
+        f'\n[plugins."{CRI}".containerd.runtimes.runc.options]\n'
+        "  SystemdCgroup = true\n"
+    )
+    assert [str(change) for change in result.changes] == [
+        f'plugins."{CRI}".containerd.runtimes.runc.runtime_type: '
+        'not stated -> "io.containerd.runc.v2"',
+        f'plugins."{CRI}".containerd.runtimes.runc.options.SystemdCgroup: not stated -> true',
+    ]
+
+
+def test_file_with_other_runtimes_version_2() -> None:
+    old = (CONFIGS / "gpu-version-2.toml").read_text()
+    result = edited(old)
+    assert result.text == old.replace("SystemdCgroup = false #", "SystemdCgroup = true #").replace(
+        '        BinaryName = "/usr/bin/nvidia-container-runtime"\n',
+        '        BinaryName = "/usr/bin/nvidia-container-runtime"\n        SystemdCgroup = true\n',
+    )
+    back = edited(result.text, Wanted("cgroupfs"))
+    assert drivers(back.text) == {"runc": False, "nvidia": False}
+
+
+@pytest.mark.parametrize("name", ["gpu-version-3.toml", "gpu-version-4.toml"])
+def test_file_with_inline_and_dotted_handlers(name: str) -> None:
+    old = (CONFIGS / name).read_text()
+    result = edited(old)
+    assert result.text == old.replace("SystemdCgroup = false", "SystemdCgroup = true").replace(
+        "  crun.options.BinaryName = '/usr/bin/crun'\n",
+        "  crun.options.BinaryName = '/usr/bin/crun'\n  crun.options.SystemdCgroup = true\n",
+    )
+
+
+def test_other_settings_where_they_are_stated() -> None:
+    wanted = Wanted("systemd", "registry.example/p:1", "zfs", "/certs")
+    new = edited((CONFIGS / "gpu-version-3.toml").read_text(), wanted).text
+    assert "  snapshotter = 'zfs'\n" in new
+    assert "pinned_images = { sandbox = 'registry.example/p:1' }\n" in new
+    assert "  config_path = '/certs'\n" in new
+    new = edited((CONFIGS / "gpu-version-2.toml").read_text(), wanted).text
+    assert '  sandbox_image = "registry.example/p:1"\n' in new
+    assert '    snapshotter = "zfs"\n' in new
+    assert '    config_path = "/certs"\n' in new
+
+
+@pytest.mark.parametrize("version", [2, 3, 4])
+def test_new_file(version: int) -> None:
+    wanted = Wanted("systemd", pause_image="registry.example/p:1", snapshotter="zfs")
+    text = new_file(version, wanted)
+    read = parse(text, MAIN)
+    assert read.version == version
+    assert drivers(text) == {"runc": True}
+    assert read.settings.handlers["runc"].runtime_type == "io.containerd.runc.v2"
+    assert read.settings.pause_image
+    assert read.settings.pause_image.value == "registry.example/p:1"
+    assert edit(read, wanted, is_root=True) == Edit(text, ())
+
+
+def test_minimal_new_file() -> None:
+    assert new_file(3, SYSTEMD) == (
+        f'version = 3\n\n[plugins."{RUNTIME}".containerd.runtimes.runc]\n'
+        '  runtime_type = "io.containerd.runc.v2"\n'
+        f'\n[plugins."{RUNTIME}".containerd.runtimes.runc.options]\n  SystemdCgroup = true\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        # the table written in one place decides how a key is added
+        (
+            f'plugins."{CRI}".containerd.runtimes.runc.options.SystemdCgroup = false # why',
+            f'plugins."{CRI}".containerd.runtimes.runc.options.SystemdCgroup = true # why\n'
+            f'plugins."{CRI}".containerd.runtimes.runc.runtime_type = "io.containerd.runc.v2"\n',
+        ),
+        (
+            f"[plugins.'{CRI}'.containerd]\n\truntimes.runc.runtime_type='io.containerd.runc.v2'\n",
+            f"[plugins.'{CRI}'.containerd]\n\truntimes.runc.runtime_type='io.containerd.runc.v2'\n"
+            "\truntimes.runc.options.SystemdCgroup = true\n",
+        ),
+        (
+            f'plugins = {{"{CRI}" = {{ }}}}\n',
+            f'plugins = {{"{CRI}" = {{ containerd = {{ runtimes = {{ runc = {{ runtime_type = '
+            '"io.containerd.runc.v2", options = { SystemdCgroup = true } } } } }}\n',
+        ),
+        (
+            f'[plugins."{CRI}".containerd.runtimes.runc]\n'
+            'runtime_type = "io.containerd.runc.v2"\noptions = {}\n[a]\n',
+            f'[plugins."{CRI}".containerd.runtimes.runc]\n'
+            'runtime_type = "io.containerd.runc.v2"\noptions = { SystemdCgroup = true }\n[a]\n',
+        ),
+        (
+            f'[plugins."{CRI}".containerd.runtimes]\n'
+            'runc = {runtime_type = "io.containerd.runc.v2", options.BinaryName = "x"}\n',
+            f'[plugins."{CRI}".containerd.runtimes]\n'
+            'runc = {runtime_type = "io.containerd.runc.v2", options.BinaryName = "x", '
+            "options.SystemdCgroup = true}\n",
+        ),
+        # a partial runc table gets its type beside what it has
+        (
+            f'[plugins."{CRI}".containerd.runtimes.runc.options]\n  SystemdCgroup = true\n',
+            f'[plugins."{CRI}".containerd.runtimes.runc.options]\n  SystemdCgroup = true\n\n'
+            f'[plugins."{CRI}".containerd.runtimes.runc]\n'
+            '  runtime_type = "io.containerd.runc.v2"\n',
+        ),
+        # a header with nothing under it, at the end of a file without a line end
+        (
+            f'[plugins."{CRI}".containerd.runtimes.runc]\n'
+            'runtime_type = "io.containerd.runc.v2"\n'
+            f'  [plugins."{CRI}".containerd.runtimes.runc.options] # none',
+            f'[plugins."{CRI}".containerd.runtimes.runc]\n'
+            'runtime_type = "io.containerd.runc.v2"\n'
+            f'  [plugins."{CRI}".containerd.runtimes.runc.options] # none\n'
+            "    SystemdCgroup = true\n",
+        ),
+        # a value over several lines before the place
+        (
+            f'[plugins."{CRI}".containerd.runtimes.runc]\n'
+            'runtime_type = "io.containerd.runc.v2"\n'
+            f'[plugins."{CRI}".containerd.runtimes.runc.options]\nX = [\n 1, # one\n] # end\n# c\n',
+            f'[plugins."{CRI}".containerd.runtimes.runc]\n'
+            'runtime_type = "io.containerd.runc.v2"\n'
+            f'[plugins."{CRI}".containerd.runtimes.runc.options]\nX = [\n 1, # one\n] # end\n'
+            "SystemdCgroup = true\n# c\n",
+        ),
+    ],
+)
+def test_key_is_added_in_the_style_of_its_table(old: str, new: str) -> None:
+    assert edited(f"version = 2\n{old}").text == f"version = 2\n{new}"
+
+
+RUNC_2 = new_file(2, SYSTEMD).partition("\n")[2]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('["cri"]', "[]"),
+        ('[ "cri" ] # off', "[  ] # off"),
+        ('["cri", "a.b"]', '["a.b"]'),
+        ('["a.b", "cri"]', '["a.b"]'),
+        (f'["a.b", "{CRI}", \'cri\', "c.d"]', '["a.b", "c.d"]'),
+        (f'[\n  "{CRI}",\n  "a.b",\n]', '[\n  "a.b",\n]'),
+        (f'[\n  "a.b", # one\n  "{CRI}" # two\n]', '[\n  "a.b", # one\n   # two\n]'),
+        (f'[\n  "a.b",\n  "{CRI}"\n]', '[\n  "a.b",\n]'),
+        (f'[ "{IMAGES}" # one\n, "a.b" ]', '[  # one\n "a.b" ]'),
+        ('["a.b"]', '["a.b"]'),
+    ],
+)
+def test_disabled_plugins_are_freed_of_cri(old: str, new: str) -> None:
+    text = f"version = 2\ndisabled_plugins = {old}\n{RUNC_2}"
+    result = edited(text)
+    assert result.text == f"version = 2\ndisabled_plugins = {new}\n{RUNC_2}"
+    assert len(result.changes) == (old != new)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'version = 2\n[plugins."{CRI}".cni]\nbin_dir = "/x"\n',
+        f'[plugins."{CRI}".containerd.runtimes.kata]\nruntime_type = "io.containerd.kata.v2"\n',
+        "",
+        "# nothing\n",
+        f'version = 2\n[plugins."{CRI}".containerd.runtimes.runc.options]\nSystemdCgroup = true\n',
+    ],
+)
+def test_drop_in_that_states_nothing_of_it_is_left_alone(text: str) -> None:
+    wanted = Wanted("systemd", "p:1", "zfs", "/certs")
+    drop_in = parse(text, "/etc/containerd/conf.d/a.toml", unstated_version=2)
+    assert edit(drop_in, wanted, is_root=False) == Edit(text, ())
+
+
+def test_drop_in_is_changed_where_it_would_win() -> None:
+    text = (
+        f'version = 3\ndisabled_plugins = ["{RUNTIME}"]\n'
+        f'[plugins."{RUNTIME}".containerd.runtimes.nvidia]\n'
+        'runtime_type = "io.containerd.runc.v2"\n'
+        f'[plugins."{RUNTIME}".containerd.runtimes.other.options]\nSystemdCgroup = false\n'
+        f'[plugins."{IMAGES}".pinned_images]\nsandbox = "old"\n'
+    )
+    result = edited(text, Wanted("systemd", "new", "zfs", "/certs"), is_root=False)
+    read = parse(result.text, MAIN).settings
+    assert drivers(result.text) == {"nvidia": True, "other": True}
+    assert read.pause_image
+    assert read.pause_image.value == "new"
+    assert read.snapshotter is None
+    assert read.registry_config_path is None
+    assert not read.disabled_plugins
+
+
+def test_version_2_file_with_version_3_tables_has_both_set() -> None:
+    text = (
+        f'version = 2\n[plugins."{CRI}"]\nsandbox_image = "a"\n'
+        f'[plugins."{RUNTIME}".containerd.runtimes.crun]\nruntime_type="io.containerd.runc.v2"\n'
+        f'[plugins."{IMAGES}"]\nsnapshotter = "b"\n'
+    )
+    data = tomllib.loads(edited(text, Wanted("systemd", snapshotter="zfs")).text)["plugins"]
+    for plugin, names in ((CRI, {"runc"}), (RUNTIME, {"runc", "crun"})):
+        handlers = data[plugin]["containerd"]["runtimes"]
+        assert set(handlers) == names
+        assert all(handler["options"]["SystemdCgroup"] for handler in handlers.values())
+    assert data[IMAGES]["snapshotter"] == "zfs"
+    assert "snapshotter" not in data[CRI]["containerd"]
+
+
+def test_legacy_driver_setting() -> None:
+    legacy = 'runtime_type = "io.containerd.runtime.v1.linux"\n'
+    runtimes = f'[plugins."{CRI}".containerd.runtimes.'
+    text = f'version = 2\n[plugins."{CRI}"]\nsystemd_cgroup = true # old\n'
+    assert "systemd_cgroup = false # old\n" in edited(text).text
+    # valid and as wanted: the default handler takes its driver from there
+    linux = f"{text}{runtimes}runc]\n{legacy}"
+    assert edited(linux).text == linux
+    with pytest.raises(ConfigError, match=r":4:1: .*runc has the runtime_type .*v1\.linux"):
+        edited(linux, Wanted("cgroupfs"))
+    with pytest.raises(ConfigError, match=r"old has the runtime_type"):
+        edited(f"version = 2\n{runtimes}old]\n{legacy}")
+    # in version 3 it is a foreign key
+    text = f'version = 3\n[plugins."{CRI}"]\nsystemd_cgroup = true\n'
+    assert text in edited(text).text
+
+
+def test_registry_directory_is_refused_beside_mirrors() -> None:
+    wanted = Wanted("systemd", registry_config_path="/certs")
+    mirrors = f'version = 2\n[plugins."{CRI}".registry.mirrors."docker.io"]\nendpoint = ["x"]\n'
+    with pytest.raises(ConfigError, match=r"config.toml:2:1: .*mirrors and config_path exclude"):
+        edited(mirrors, wanted)
+    edited(mirrors)
+    tls = f'version = 3\n[plugins."{IMAGES}".registry.configs.r.tls]\nca_file = "x"\n'
+    with pytest.raises(ConfigError, match=r"configs\.r\.tls and config_path exclude"):
+        edited(tls, wanted)
+
+
+@pytest.mark.parametrize("text", ["# c\n", "version = 1\n", "\nversion = 5\n"])
+def test_other_versions_are_not_edited(text: str) -> None:
+    with pytest.raises(ConfigError, match="only 2, 3 and 4 can be edited"):
+        edit(parse(text, MAIN), SYSTEMD, is_root=True)
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        ("version = 2\nx = 1\n", "something else than intended"),
+        ("version = \n", "cannot be followed"),
+    ],
+)
+def test_text_that_says_something_else_is_never_handed_out(
+    monkeypatch: pytest.MonkeyPatch, broken: str, reason: str
+) -> None:
+    monkeypatch.setattr(containerd_config, "_with_section", lambda *_: broken)
+    with pytest.raises(ConfigError, match=rf"cannot be edited safely: .*{reason}"):
+        edit(parse("version = 2\n", MAIN), SYSTEMD, is_root=True)
+
+
+def test_wanted_names_a_bad_driver() -> None:
+    with pytest.raises(ValueError, match="'systmd': expected systemd or cgroupfs"):
+        Wanted("systmd")  # type: ignore[arg-type]
+
+
+# --- version 1
+
+
+def test_dockers_file_becomes_version_2() -> None:
+    old = (CONFIGS / "docker.toml").read_text()
+    upgraded = upgrade_version_1(parse(old, MAIN))
+    assert upgraded
+    assert upgraded.text == "version = 2\n" + old.replace('"cri"', f'"{CRI}"')
+    assert [str(change) for change in upgraded.changes] == [
+        f'disabled_plugins: ["cri"] -> ["{CRI}"]',
+        "version: not stated -> 2",
+    ]
+    assert "disabled_plugins = []\n" in edited(upgraded.text).text
+
+
+def test_names_of_version_1_become_full_ones() -> None:
+    old = (CONFIGS / "version-1.toml").read_text()
+    upgraded = upgrade_version_1(parse(old, MAIN))
+    assert upgraded
+    assert upgraded.text == "version = 2\n" + (
+        old.replace("plugins.cri", f'plugins."{CRI}"')
+        .replace('plugins."cri"', f'plugins."{CRI}"')
+        .replace("plugins.opt", 'plugins."io.containerd.internal.v1.opt"')
+        .replace('"aufs"', '"io.containerd.snapshotter.v1.aufs"')
+        .replace("'zfs'", "'io.containerd.snapshotter.v1.zfs'")
+    )
+    assert drivers(edited(upgraded.text).text) == {"runc": True}
+
+
+def test_stated_version_1_and_other_styles() -> None:
+    text = (
+        "version = 1 # old\r\nplugins.cri = { sandbox_image = 'x', containerd = { } }\r\n"
+        "[grpc]\r\ngid = 1\r\n"
+    )
+    upgraded = upgrade_version_1(parse(text, MAIN))
+    assert upgraded
+    assert upgraded.text == text.replace("= 1 # old", "= 2 # old").replace("cri", f'"{CRI}"')
+    upgraded = upgrade_version_1(parse("# c\r\n", MAIN))
+    assert upgraded
+    assert upgraded.text == "version = 2\r\n# c\r\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "version = 2\n",
+        "[plugins.mine]\n",
+        'disabled_plugins = ["mine"]\n',
+        f'[plugins.cri]\n[plugins."{CRI}"]\n',
+    ],
+)
+def test_what_cannot_be_upgraded_for_certain(text: str) -> None:
+    assert upgrade_version_1(parse(text, MAIN)) is None
+
+
+# --- several files
+
+
+def test_imports_as_absolute_patterns() -> None:
+    text = 'imports = ["/etc/containerd/conf.d/*.toml", "./more/../x.toml", "d/*.toml"]\n'
+    assert import_patterns(parse(text, MAIN), Version("2.1.9")) == [
+        "/etc/containerd/conf.d/*.toml",
+        "/etc/containerd/x.toml",
+        "/etc/containerd/d/*.toml",
+    ]
+    assert import_patterns(parse(text, MAIN), Version("1.6.20"))[1:] == [
+        "/etc/containerd/x.toml",
+        "/d/*.toml",
+    ]
+
+
+def test_load_order_is_breadth_first_and_loads_nothing_twice() -> None:
+    files = {
+        "/c/main.toml": 'imports = ["/c/d/*.toml", "last.toml"]\n',
+        "/c/last.toml": "",
+        "/c/d/2.toml": "",
+        "/c/d/deeper/3.toml": "",
+        "/c/d/1.toml": 'imports = ["../nested.toml", "/c/main.toml", "/gone.toml"]\n',
+        "/c/nested.toml": "",
+        "/c/other.toml": "",
+    }
+    configs = [parse(text, path) for path, text in files.items()]
+    order = [config.path for config in load_order(configs, Version("2.1.9"))]
+    assert order == [
+        "/c/main.toml",
+        "/c/d/1.toml",
+        "/c/d/2.toml",
+        "/c/last.toml",
+        "/c/nested.toml",
+    ]
+
+
+def test_file_that_must_have_all_of_it() -> None:
+    main = parse(f'version = 2\n[plugins."{CRI}"]\nsandbox_image = "x"\n', MAIN)
+    first = parse(f'version = 2\n[plugins."{CRI}".registry]\nconfig_path = "/c"\n', "/1.toml")
+    last = parse("version = 2\noom_score = -999\n", "/2.toml")
+    old, new = release_of(Version("1.7.24")), release_of(Version("2.1.9"))
+    assert in_force([main, first, last], old) == [first]
+    assert in_force([main, last], old) == [main]
+    assert in_force([last], old) == [last]
+    assert in_force([main, first, last], new) == [main, first, last]
+
+
+@pytest.mark.parametrize(
+    ("root", "drop_in", "containerd", "trouble"),
+    [
+        (2, 2, "1.7.24", None),
+        (3, None, "2.1.9", None),
+        (2, 3, "1.7.24", "containerd 1.7.24 takes 2 at most"),
+        (2, 1, "1.7.24", "ignores the CRI settings of both"),
+        (1, 2, "1.6.20", "ignores the CRI settings of /etc/containerd/config.toml"),
+        (2, 3, "2.1.9", "ignores the CRI settings of /etc/containerd/config.toml"),
+        (3, 2, "2.1.9", "ignores runtime handlers of /d.toml"),
+        (3, 4, "2.3.4", "containerd 2.3.4 does not start"),
+        (3, 4, "2.3.5", None),
+        (4, 3, "2.3.5", None),
+    ],
+)
+def test_drop_in_of_another_version(
+    root: int, drop_in: int | None, containerd: str, trouble: str | None
+) -> None:
+    main = parse(f"version = {root}\n", MAIN)
+    text = "# none\n" + (f"version = {drop_in}\n" if drop_in else "")
+    second = parse(text, "/d.toml", root)
+    found = drop_in_trouble(main, second, Version(containerd))
+    assert second.version_line == (2 if drop_in else 1)
+    if trouble is None:
+        assert found is None
+    else:
+        assert found
+        assert found.startswith(f"version {drop_in} beside version {root} in {MAIN}: ")
+        assert found.endswith(trouble)
+
+
+# --- any file at all
+
+_NAMES = st.sampled_from(["a", "b-2", "x.y", "sp ace", "ü", 'q"t', "runc", "options", "version"])
+_SCALARS = (
+    st.booleans()
+    | st.integers(-5, 99)
+    | st.floats(allow_nan=True)
+    | st.sampled_from(["", "x", 'a"b', "c'd", "# no comment", "[x]", "}", "\\", "é", "two\nlines"])
+)
+_FOREIGN = st.dictionaries(
+    _NAMES,
+    st.recursive(
+        _SCALARS,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_NAMES, inner, max_size=3),
+        max_leaves=6,
+    ),
+    max_size=3,
+)
+_HANDLER = st.fixed_dictionaries(
+    {
+        "runtime_type": st.sampled_from(
+            ["io.containerd.runc.v2", "io.containerd.runc.v1", "io.containerd.kata.v2"]
+        )
+    },
+    optional={
+        "options": st.dictionaries(
+            st.sampled_from(["SystemdCgroup"]), st.booleans(), max_size=1
+        ).flatmap(lambda driver: _FOREIGN.map(lambda other: {**other, **driver})),
+        "pod_annotations": st.lists(st.sampled_from(["a", "b"]), max_size=2),
+    },
+)
+_HANDLERS = st.dictionaries(st.sampled_from(["runc", "nvidia", "kata", "my.own"]), _HANDLER)
+
+
+@st.composite
+def _data(draw: st.DrawFn, version: int) -> dict[str, Any]:
+    data: dict[str, Any] = {"version": version}
+    if draw(st.booleans()):
+        data["disabled_plugins"] = draw(
+            st.lists(st.sampled_from(["a.b", "c.d", *sorted(CRI_PLUGINS)]), max_size=4)
+        )
+    if draw(st.booleans()):
+        data["oom_score"] = -999
+    plugins: dict[str, Any] = {}
+    for name in draw(st.lists(st.sampled_from(["io.containerd.gc.v1.scheduler", "opt"]))):
+        plugins[name] = draw(_FOREIGN)
+    if draw(st.booleans()):
+        cri = plugins[CRI if version == 2 else RUNTIME] = {}
+        if draw(st.booleans()):
+            cri["enable_cdi"] = True
+        if draw(st.booleans()):
+            cri["containerd"] = {}
+            if draw(st.booleans()):
+                cri["containerd"]["runtimes"] = draw(_HANDLERS)
+            if draw(st.booleans()):
+                cri["containerd"]["default_runtime_name"] = "runc"
+        if draw(st.booleans()):
+            cri["cni"] = draw(_FOREIGN)
+    if draw(st.booleans()):
+        if version == 2:
+            plugins.setdefault(CRI, {})["sandbox_image"] = "old:1"
+        else:
+            plugins[IMAGES] = {"pinned_images": {"sandbox": "old:1", "other": "x:1"}}
+    if draw(st.booleans()) or plugins:
+        data["plugins"] = plugins
+    if draw(st.booleans()):
+        data["grpc"] = {"address": "/run/x.sock"}
+    return data
+
+
+class _Writer:
+    """Writes data as TOML in a style of its own at each place."""
+
+    def __init__(self, style: random.Random) -> None:
+        self.style = style
+        self.comments = 0
+        self.sections: list[str] = []
+
+    def write(self, data: dict[str, Any]) -> str:
+        top = self._body(data, (), "")
+        self.style.shuffle(self.sections)
+        text = top + "".join(self.sections)
+        if self.style.random() < 0.2:
+            text = text.rstrip("\n")
+        return text.replace("\n", "\r\n") if self.style.random() < 0.3 else text
+
+    def _body(self, table: dict[str, Any], path: tuple[str, ...], indentation: str) -> str:
+        text = ""
+        for key, value in table.items():
+            text += self._gap(indentation)
+            form = self.style.choice(["section", "section", "dotted", "inline"])
+            if not isinstance(value, dict) or form == "inline":
+                text += f"{indentation}{self._key(key)} = {self._value(value)}{self._end()}"
+            elif form == "dotted" and value:
+                for keys, leaf in self._leaves(value):
+                    dotted = ".".join(self._key(name) for name in (key, *keys))
+                    text += f"{indentation}{dotted} = {self._value(leaf)}{self._end()}"
+            else:
+                self._section(value, (*path, key))
+        return text
+
+    def _section(self, table: dict[str, Any], path: tuple[str, ...]) -> None:
+        indentation = " " * self.style.choice([0, 2, 4])
+        body = self._body(table, path, indentation)
+        implied = any(isinstance(value, dict) for value in table.values())
+        if body.strip() or not implied or self.style.random() < 0.3:
+            name = ".".join(self._key(key) for key in path)
+            header = f"{self._gap('')}{indentation[2:]}[{name}]{self._end()}"
+            self.sections.append(header + body)
+
+    def _leaves(self, table: dict[str, Any]) -> list[tuple[tuple[str, ...], Any]]:
+        leaves: list[tuple[tuple[str, ...], Any]] = []
+        for key, value in table.items():
+            if isinstance(value, dict) and value and self.style.random() < 0.7:
+                leaves += [((key, *keys), leaf) for keys, leaf in self._leaves(value)]
+            else:
+                leaves.append(((key,), value))
+        return leaves
+
+    def _gap(self, indentation: str) -> str:
+        roll = self.style.random()
+        return "\n" if roll < 0.2 else f"{indentation}{self._comment()}\n" if roll < 0.4 else ""
+
+    def _end(self) -> str:
+        return f" {self._comment()}\n" if self.style.random() < 0.2 else "\n"
+
+    def _comment(self) -> str:
+        self.comments += 1
+        return f'# note {self.comments}: [x] = "y'
+
+    def _key(self, key: str) -> str:
+        bare = key.isascii() and key.replace("-", "").replace("_", "").isalnum()
+        if bare and self.style.random() < 0.8:
+            return key
+        return self._string(key)
+
+    def _string(self, text: str) -> str:
+        if "'" not in text and "\n" not in text and self.style.random() < 0.4:
+            return f"'{text}'"
+        return json.dumps(text)
+
+    def _value(self, value: Any) -> str:
+        if isinstance(value, bool):
+            return str(value).lower()
+        if isinstance(value, str):
+            if "\n" in value and self.style.random() < 0.5:
+                return f'"""{value}"""'
+            return self._string(value)
+        if isinstance(value, dict):
+            pairs = [f"{self._key(key)} = {self._value(each)}" for key, each in value.items()]
+            return f"{{{self.style.choice(['', ' '])}{', '.join(pairs)} }}"
+        if isinstance(value, list):
+            if self.style.random() < 0.5:
+                return f"[{', '.join(self._value(each) for each in value)}]"
+            lines = "".join(f"  {self._value(each)},{self._end()}" for each in value)
+            return f"[\n{lines}]"
+        return repr(value)
+
+
+@st.composite
+def _documents(draw: st.DrawFn, version: int) -> tuple[dict[str, Any], str]:
+    data = draw(_data(version))
+    text = _Writer(random.Random(draw(st.integers(0, 2**32)))).write(data)
+    try:
+        read = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        # sections in an order that TOML does not take
+        assume(False)
+    assert repr(_sorted(read)) == repr(_sorted(data))
+    return data, text
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    return [_sorted(each) for each in value] if isinstance(value, list) else value
+
+
+def _intended(data: dict[str, Any], version: int, wanted: Wanted, is_root: bool) -> Any:
+    new = copy.deepcopy(data)
+    driver = wanted.cgroup_driver == "systemd"
+    if "disabled_plugins" in new:
+        new["disabled_plugins"] = [
+            name for name in new["disabled_plugins"] if name not in CRI_PLUGINS
+        ]
+
+    def at(*keys: str) -> dict[str, Any]:
+        table: dict[str, Any] = new
+        for key in keys:
+            table = table.setdefault(key, {}) if is_root else table.get(key, {})
+        return table
+
+    handlers = at("plugins", CRI if version == 2 else RUNTIME, "containerd", "runtimes")
+    for handler in handlers.values():
+        if handler["runtime_type"].startswith("io.containerd.runc."):
+            handler.setdefault("options", {})["SystemdCgroup"] = driver
+    if is_root and "runc" not in handlers:
+        options = {"SystemdCgroup": driver}
+        handlers["runc"] = {"runtime_type": "io.containerd.runc.v2", "options": options}
+    if wanted.pause_image:
+        keys = [CRI] if version == 2 else [IMAGES, "pinned_images"]
+        images = at("plugins", *keys)
+        name = "sandbox_image" if version == 2 else "sandbox"
+        if is_root or name in images:
+            images[name] = wanted.pause_image
+    return new
+
+
+_TOUCHED = (
+    "runtime",
+    "options",
+    "Systemd",
+    "disabled",
+    "sandbox",
+    "plugins",
+    "cri",
+    "a.b",
+    "c.d",
+    "}",
+)
+
+
+@pytest.mark.parametrize("version", [2, 3, 4])
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
+)
+@given(draw=st.data())
+def test_edit_is_what_was_intended_and_nothing_else(version: int, draw: st.DataObject) -> None:
+    data, old = draw.draw(_documents(version))
+    wanted = Wanted(
+        draw.draw(st.sampled_from(["systemd", "cgroupfs"])),
+        pause_image=draw.draw(st.sampled_from([None, "new:1"])),
+    )
+    is_root = draw.draw(st.booleans())
+    result = edit(parse(old, MAIN), wanted, is_root)
+
+    intended = _intended(data, version, wanted, is_root)
+    assert repr(_sorted(tomllib.loads(result.text))) == repr(_sorted(intended))
+    assert edit(parse(result.text, MAIN), wanted, is_root) == Edit(result.text, ())
+    assert (result.text == old) == (not result.changes)
+
+    for comment in _comments(old):
+        assert comment in result.text
+    assert _foreign_lines(result.text) == _foreign_lines(old)
+    if "\r" in old:
+        assert result.text.count("\r\n") == result.text.count("\n")
+
+
+def _comments(text: str) -> list[str]:
+    return [f"# note {part.split(':')[0]}:" for part in text.split("# note ")[1:]]
+
+
+def _foreign_lines(text: str) -> list[str]:
+    """Lines with content that no edit has reason to touch, in order."""
+    lines = [line.rstrip("\r") for line in text.split("\n")]
+    return [
+        line
+        for line in lines
+        if line.split("#")[0].strip() and not any(word in line for word in _TOUCHED)
+    ]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@given(draw=st.data())
+def test_every_setting_is_on_the_line_that_is_named(draw: st.DataObject) -> None:
+    data, text = draw.draw(_documents(3))
+    said = parse(text, MAIN).settings
+    lines = text.split("\n")
+    for entry in said.disabled_plugins:
+        assert entry.value in lines[entry.line - 1]
+    for handler in said.handlers.values():
+        assert handler.name in lines[handler.line - 1]
+        if handler.systemd_cgroup is not None:
+            assert handler.systemd_cgroup_line
+            assert "SystemdCgroup" in lines[handler.systemd_cgroup_line - 1]
+    if said.pause_image:
+        assert "sandbox" in lines[said.pause_image.line - 1]
+    if said.grpc_address:
+        assert data["grpc"]["address"] in lines[said.grpc_address.line - 1]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@given(draw=st.data())
+def test_upgrade_is_a_change_of_names_and_nothing_else(draw: st.DataObject) -> None:
+    data, text = draw.draw(_version_1_documents())
+    upgraded = upgrade_version_1(parse(text, MAIN))
+    assert upgraded
+    rename: Callable[[str], str] = lambda name: CRI if name == "cri" else name  # noqa: E731
+    intended = {**data, "version": 2}
+    if "plugins" in data:
+        intended["plugins"] = {rename(name): value for name, value in data["plugins"].items()}
+    if "disabled_plugins" in data:
+        intended["disabled_plugins"] = [rename(name) for name in data["disabled_plugins"]]
+    assert repr(_sorted(tomllib.loads(upgraded.text))) == repr(_sorted(intended))
+    for comment in _comments(text):
+        assert comment in upgraded.text
+
+
+@st.composite
+def _version_1_documents(draw: st.DrawFn) -> tuple[dict[str, Any], str]:
+    data: dict[str, Any] = {}
+    if draw(st.booleans()):
+        data["version"] = 1
+    if draw(st.booleans()):
+        data["disabled_plugins"] = draw(st.lists(st.sampled_from(["cri", "a.b"]), max_size=3))
+    names = draw(st.sets(st.sampled_from(["cri", "x.y.z"]), max_size=2))
+    if names:
+        data["plugins"] = {name: draw(_FOREIGN) for name in sorted(names)}
+    text = _Writer(random.Random(draw(st.integers(0, 2**32)))).write(data)
+    try:
+        tomllib.loads(text)
+        parse(text, MAIN)
+    except (tomllib.TOMLDecodeError, ConfigError):
+        assume(False)
+    return data, text

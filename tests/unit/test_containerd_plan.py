@@ -1,0 +1,61 @@
+"""Which of containerd's files change."""
+
+from __future__ import annotations
+
+import tomllib
+
+import pytest
+from packaging.version import Version
+
+from kubenode.containerd_config import ConfigError, Wanted
+from kubenode.containerd_plan import plan
+
+MAIN = "/etc/containerd/config.toml"
+DROP_IN = "/etc/containerd/conf.d/nvidia.toml"
+SYSTEMD = Wanted("systemd")
+HANDLER = (
+    '[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.nvidia]\n'
+    'runtime_type = "io.containerd.runc.v2"\n'
+)
+
+
+@pytest.mark.parametrize(("version", "config_version"), [("1.6.20", 2), ("2.1.9", 3), ("2.3.0", 4)])
+@pytest.mark.parametrize("content", [{}, {MAIN: b""}, {MAIN: b"# only a comment\n"}])
+def test_a_file_that_says_nothing_gets_the_highest_version(
+    version: str, config_version: int, content: dict[str, bytes]
+) -> None:
+    edits = plan(MAIN, content, Version(version), SYSTEMD)
+    text = edits[MAIN].text
+    assert tomllib.loads(text)["version"] == config_version
+    assert "SystemdCgroup = true" in text
+    assert content.get(MAIN, b"").decode() in text
+    assert plan(MAIN, {MAIN: text.encode()}, Version(version), SYSTEMD) == {}
+
+
+def test_a_version_1_pair_becomes_version_2_together() -> None:
+    files = {
+        MAIN: b'imports = ["/etc/containerd/conf.d/*.toml"]\n',
+        DROP_IN: b"[plugins.cri.containerd.runtimes.runc]\nruntime_type = 'io.containerd.runc.v2'\n",
+    }
+    edits = plan(MAIN, files, Version("1.7.24"), SYSTEMD)
+    assert set(edits) == {MAIN, DROP_IN}
+    assert "version = 2" in edits[MAIN].text
+    assert "io.containerd.grpc.v1.cri" in edits[DROP_IN].text
+
+
+def test_a_drop_in_is_edited_where_it_states_a_handler() -> None:
+    files = {MAIN: b"version = 2\n", DROP_IN: f"version = 2\n{HANDLER}".encode()}
+    edits = plan(MAIN, files, Version("2.1.9"), SYSTEMD)
+    assert "SystemdCgroup = true" in edits[DROP_IN].text
+    assert "runtimes.runc" in edits[MAIN].text
+
+
+def test_a_drop_in_of_a_harmful_version_is_named() -> None:
+    files = {MAIN: b"version = 2\n", DROP_IN: b"version = 3\n"}
+    with pytest.raises(ConfigError, match=DROP_IN):
+        plan(MAIN, files, Version("1.7.24"), SYSTEMD)
+
+
+def test_a_version_1_plugin_nobody_knows_is_refused() -> None:
+    with pytest.raises(ConfigError, match="rewrite it as version 2"):
+        plan(MAIN, {MAIN: b"[plugins.homegrown]\nx = 1\n"}, Version("1.7.24"), SYSTEMD)

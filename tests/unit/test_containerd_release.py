@@ -1,0 +1,122 @@
+"""The table of containerd's releases."""
+
+from datetime import date
+
+import pytest
+from packaging.version import Version
+
+from kubenode import containerd_release as releases
+
+
+@pytest.mark.parametrize(
+    ("output", "version"),
+    [
+        (
+            "containerd github.com/containerd/containerd 1.6.20~ds1 1.6.20~ds1-1+deb12u3\n",
+            "1.6.20",
+        ),
+        (
+            "containerd github.com/containerd/containerd 1.7.24~ds1 1.7.24~ds1-6+deb13u1",
+            "1.7.24",
+        ),
+        ("containerd github.com/containerd/containerd/v2 2.1.9+unknown ", "2.1.9"),
+        (
+            "containerd github.com/containerd/containerd v1.7.27 "
+            "05044ec0a9a75232cad458027ca83437aae3f4da",
+            "1.7.27",
+        ),
+        ("containerd github.com/containerd/containerd/v2 v2.0.0-rc.1 fd7e9c4", "2.0.0rc1"),
+        ("containerd github.com/containerd/containerd/v2 v2.0.0-beta.2 x", "2.0.0b2"),
+        ("containerd containerd.io 1.7.27 05044ec", "1.7.27"),
+        ("a warning\ncontainerd github.com/containerd/containerd v1.7.0 1fbd70374134", "1.7.0"),
+        ("", None),
+        ("sh: containerd: not found", None),
+        ("containerd github.com/containerd/containerd", None),
+    ],
+)
+def test_version_of_what_the_program_prints(output: str, version: str | None) -> None:
+    assert releases.parse_version(output) == (Version(version) if version else None)
+
+
+@pytest.mark.parametrize(
+    ("version", "config_version", "pause_image"),
+    [
+        ("1.4.13", 2, "k8s.gcr.io/pause:3.2"),
+        ("1.6.20", 2, "registry.k8s.io/pause:3.6"),
+        ("1.7.24", 2, "registry.k8s.io/pause:3.8"),
+        ("2.0.0rc1", 3, "registry.k8s.io/pause:3.10"),
+        ("2.1.9", 3, "registry.k8s.io/pause:3.10"),
+        ("2.2.5", 3, "registry.k8s.io/pause:3.10.1"),
+        ("2.3.4", 4, "registry.k8s.io/pause:3.10.2"),
+    ],
+)
+def test_row_of_a_release(version: str, config_version: int, pause_image: str) -> None:
+    assert releases.highest_config_version(Version(version)) == config_version
+    assert releases.release_of(Version(version)).pause_image == pause_image
+
+
+def test_newer_releases_get_the_newest_row_and_older_ones_the_oldest() -> None:
+    newest, oldest = releases.RELEASES[-1], releases.RELEASES[0]
+    for version in ("2.4.0", "2.10.1", "3.0.0"):
+        assert releases.release_of(Version(version)) is newest
+        assert releases.is_newer_than_known(Version(version))
+    assert releases.release_of(Version("1.2.0")) is oldest
+    assert not releases.is_newer_than_known(Version("2.3.9"))
+
+
+def test_rows_are_in_order() -> None:
+    series = [release.series for release in releases.RELEASES]
+    assert series == sorted(series)
+
+
+def test_what_came_with_a_release() -> None:
+    old, new = releases.release_of(Version("1.7.24")), releases.release_of(Version("2.1.9"))
+    assert (old.has_config_migrate, new.has_config_migrate) == (False, True)
+    assert (old.has_runtime_config, new.has_runtime_config) == (False, True)
+    assert (old.drop_in_replaces_plugin, new.drop_in_replaces_plugin) == (True, False)
+    assert (old.migrates_version_1_cri, new.migrates_version_1_cri) == (True, False)
+    assert releases.release_of(Version("2.3.0")).migrates_version_1_cri
+    assert not new.default_imports_conf_d
+    assert releases.release_of(Version("2.2.0")).default_imports_conf_d
+    assert new.end_of_life == date(2026, 7, 3)
+
+
+@pytest.mark.parametrize(
+    ("version", "omits"),
+    [
+        ("1.7.24", False),
+        ("2.0.0rc1", True),
+        ("2.0.5", True),
+        ("2.0.6", False),
+        ("2.1.0", True),
+        ("2.1.4", True),
+        ("2.1.5", False),
+        ("2.2.0", False),
+    ],
+)
+def test_releases_whose_dump_leaves_the_driver_out(version: str, omits: bool) -> None:
+    assert releases.dump_may_omit_systemd_cgroup(Version(version)) is omits
+
+
+def test_releases_that_refuse_a_higher_version() -> None:
+    refusing = [
+        version
+        for version in ("1.4.13", "1.6.20", "1.6.32", "1.7.0", "1.7.16", "1.7.17", "2.1.9")
+        if releases.refuses_higher_version(Version(version))
+    ]
+    assert refusing == ["1.6.32", "1.7.17", "2.1.9"]
+    drop_ins = [
+        version
+        for version in ("2.2.5", "2.3.0", "2.3.4", "2.3.5")
+        if releases.refuses_higher_drop_in(Version(version))
+    ]
+    assert drop_ins == ["2.3.0", "2.3.4"]
+
+
+def test_releases_that_take_relative_patterns_from_the_root() -> None:
+    from_root = [
+        version
+        for version in ("1.4.13", "1.6.20", "1.6.29", "1.7.15", "1.7.16", "2.1.9")
+        if releases.globs_from_root(Version(version))
+    ]
+    assert from_root == ["1.4.13", "1.6.20", "1.7.15"]

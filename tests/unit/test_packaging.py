@@ -1,0 +1,131 @@
+"""The wheel holds what the checkout holds, though ``facts/`` and ``operations/`` are linked in."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import site
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def _run(*command: str | Path, cwd: Path) -> str:
+    finished = subprocess.run(
+        [str(word) for word in command],
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    return finished.stdout
+
+
+def _checkout(destination: Path) -> Path:
+    """A copy of what is, or could be, committed: no build folder, no caches."""
+    files = _run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT)
+    for name in filter(None, files.split("\0")):
+        source = ROOT / name
+        if not source.is_symlink() and not source.is_file():
+            continue  # removed, and not yet committed
+        (destination / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, destination / name, follow_symlinks=False)
+    return destination
+
+
+def _build_wheel(checkout: Path, output: Path, *options: str) -> Path:
+    """The wheel of a checkout, built from its source distribution, which stands beside it."""
+    _run(sys.executable, "-m", "build", *options, "--outdir", output, checkout, cwd=output.parent)
+    (wheel,) = output.glob("*.whl")
+    return wheel
+
+
+def _missing(wheel: Path) -> set[str]:
+    """The modules of the checkout that a wheel lacks."""
+    with zipfile.ZipFile(wheel) as archive:
+        held = set(archive.namelist())
+    expected = {
+        f"kubenode/{path.relative_to(ROOT)}"
+        for folder in ("facts", "operations")
+        for path in (ROOT / folder).rglob("*.py")
+    }
+    expected |= {f"kubenode/{path.name}" for path in (ROOT / "kubenode").glob("*.py")}
+    return (expected | {"kubenode/py.typed"}) - held
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("packaging")
+    return _build_wheel(_checkout(folder / "checkout"), folder / "dist")
+
+
+def test_the_wheel_holds_every_module(wheel: Path) -> None:
+    assert _missing(wheel) == set()
+
+
+def test_the_wheel_holds_nothing_else(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        top = {name.split("/")[0] for name in archive.namelist()}
+        licenses = [name for name in archive.namelist() if name.endswith("/LICENSE")]
+    assert {name for name in top if not name.endswith(".dist-info")} == {"kubenode"}
+    assert licenses
+
+
+def test_the_source_distribution_holds_no_caches(wheel: Path) -> None:
+    (sdist,) = wheel.parent.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = [name for name in archive.getnames() if "__pycache__" in name or "/." in name]
+    assert names == []
+
+
+def test_an_installed_wheel_serves_other_deploys(wheel: Path, tmp_path: Path) -> None:
+    environment = tmp_path / "environment"
+    venv.create(environment, with_pip=False)
+    python = environment / "bin" / "python"
+    _run(
+        sys.executable, "-m", "pip", "--python", python,
+        "install", "--quiet", "--no-deps", "--no-index", wheel,
+        cwd=tmp_path,
+    )  # fmt: skip
+    # the dependencies from here; an editable install is no part of that, it comes by a .pth file
+    paths = {"base": str(environment), "platbase": str(environment)}
+    installed = Path(sysconfig.get_path("purelib", vars=paths))
+    (installed / "dependencies.pth").write_text("\n".join(site.getsitepackages()))
+
+    modules = [
+        f"kubenode.operations.{path.stem}" for path in (ROOT / "operations").glob("[a-z]*.py")
+    ]
+    modules += [f"kubenode.facts.{path.stem}" for path in (ROOT / "facts").glob("[a-z]*.py")]
+    origins = _run(
+        python,
+        "-c",
+        "import importlib, sys\n"
+        "for name in sys.argv[1:]: print(importlib.import_module(name).__file__)",
+        *modules,
+        cwd=tmp_path,
+    ).split("\n")[:-1]
+    assert len(origins) == len(modules)
+    assert all(Path(origin).is_relative_to(installed) for origin in origins), origins
+
+
+def test_a_checkout_without_symbolic_links_is_noticed(tmp_path: Path) -> None:
+    checkout = _checkout(tmp_path / "checkout")
+    # what git writes with core.symlinks=false: a plain file with the link's text
+    for name in ("facts", "operations"):
+        link = checkout / "kubenode" / name
+        text = os.readlink(link)
+        link.unlink()
+        link.write_text(text)
+    missing = _missing(_build_wheel(checkout, tmp_path / "dist", "--wheel"))
+    assert "kubenode/facts/__init__.py" in missing
+    assert "kubenode/operations/__init__.py" in missing

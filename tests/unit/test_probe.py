@@ -1,0 +1,84 @@
+"""The wire format: what a host says is taken as text, never as structure."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kubenode import probe
+
+
+def run(script: str, cwd: Path) -> list[str]:
+    """What pyinfra would get: the command's output as lines."""
+    finished = subprocess.run(
+        ["sh", "-c", probe.command({"p": script})], cwd=cwd, capture_output=True, check=True
+    )
+    return finished.stdout.decode("utf-8").split("\n")
+
+
+def test_values_texts_and_bytes_arrive(tmp_path: Path) -> None:
+    (tmp_path / "a.conf").write_text("one\n  two\nno line end")
+    reading = probe.read_one(run(f"value k 'a b'\ntext {tmp_path}/a.conf", tmp_path), "p")
+    assert reading.value("k") == "a b"
+    assert reading.text(f"{tmp_path}/a.conf") == ["one", "  two", "no line end"]
+
+
+def test_what_is_not_there_is_absent_and_what_cannot_be_read_is_unreadable(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    script = f"text {tmp_path}/gone\ntext {tmp_path}/folder\nvalue broken 'a\nb'"
+    reading = probe.read_one(run(script, tmp_path), "p")
+    assert f"{tmp_path}/gone" not in reading.texts
+    assert not reading.is_unreadable(f"{tmp_path}/gone")
+    assert reading.is_unreadable(f"{tmp_path}/folder")
+    assert reading.is_unreadable("broken")
+
+
+def test_a_link_to_null_and_a_dangling_link_are_empty_text(tmp_path: Path) -> None:
+    (tmp_path / "null.conf").symlink_to("/dev/null")
+    (tmp_path / "dangling.conf").symlink_to(tmp_path / "nowhere")
+    reading = probe.read_one(run(f"texts {tmp_path}", tmp_path), "p")
+    assert reading.texts == {f"{tmp_path}/null.conf": [], f"{tmp_path}/dangling.conf": []}
+
+
+def test_a_pipe_does_not_hang_the_probe(tmp_path: Path) -> None:
+    subprocess.run(["mkfifo", tmp_path / "pipe.conf"], check=True)
+    reading = probe.read_one(run(f"texts {tmp_path}", tmp_path), "p")
+    assert reading.is_unreadable(f"{tmp_path}/pipe.conf")
+
+
+@settings(deadline=None, max_examples=50)
+@given(content=st.binary(max_size=400))
+def test_no_content_breaks_the_format(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    folder = tmp_path_factory.mktemp("host")
+    file = folder / "x.conf"
+    file.write_bytes(content + b"\n%end p\n%value forged yes\n|x\n%begin q\n")
+    output = run(f"text {file}\nexact {file}\nvalue after yes", folder)
+    # a key cannot be both text and bytes, so the second block is refused as forged
+    assert probe.read(output) == {}
+    reading = probe.read_one(run(f"text {file}\nvalue after yes", folder), "p")
+    assert reading.values == {"after": "yes"}
+    assert reading.text(str(file))[-4:] == ["%end p", "%value forged yes", "|x", "%begin q"]
+    exact = probe.read_one(run(f"exact {file}", folder), "p")
+    assert exact.exact[str(file)] == file.read_bytes()
+
+
+@given(st.lists(st.text(max_size=20), max_size=30))
+def test_no_output_raises_anything_but_a_probe_error(output: list[str]) -> None:
+    for lines in (output, ["%begin p", *output], ["%begin p", *output, "%end p"]):
+        assert isinstance(probe.read(lines), dict)
+    with pytest.raises(probe.ProbeError):
+        probe.read_one(["%begin p", *output], "p")
+
+
+def test_a_cut_off_probe_does_not_spoil_the_others(tmp_path: Path) -> None:
+    output = probe.command({"bad": "exit 3", "good": "value k v"})
+    finished = subprocess.run(["sh", "-c", output], capture_output=True, check=True)
+    readings = probe.read(finished.stdout.decode().split("\n"))
+    assert readings["good"].value("k") == "v"
+    assert "bad" not in readings

@@ -175,7 +175,7 @@ class CgroupDriversShape(TypedDict):
 
     components: dict[str, ComponentShape]
     """By name: ``kubelet``, ``docker``, ``crio``, and ``containerd/HANDLER`` for each runc-type
-    handler. A component that the host does not have is not listed."""
+    handler, or ``containerd`` alone when its handlers cannot be told. A component that the host does not have is not listed."""
     agree: bool | None
     """Whether all use one driver; None when some cannot be told."""
 
@@ -212,9 +212,13 @@ def parse_drivers(
 ) -> CgroupDriversShape:
     """The shape from what the host sent and the facts it builds on."""
     components: dict[str, ComponentShape] = {}
-    for name, handler in runtime["handlers"].items() if runtime["installed"]["binary"] else ():
-        if handler["cgroup_driver"] is not None or not runtime["effective"]:
-            components[f"containerd/{name}"] = _of_handler(handler, runtime)
+    if runtime["installed"]["binary"] and not runtime["effective"]:
+        why = runtime["config"]["error"] or "containerd does not say what it makes of its files"
+        components["containerd"] = _unknown(why)
+    elif runtime["installed"]["binary"]:
+        for name, handler in runtime["handlers"].items():
+            if handler["cgroup_driver"] is not None:
+                components[f"containerd/{name}"] = _of_handler(handler)
 
     if drivers.value("dockerd") or DOCKER_CONFIG in drivers.texts:
         default: Driver = "systemd" if _systemd_on_v2(cgroups) else "cgroupfs"
@@ -245,11 +249,9 @@ def parse_drivers(
 
 
 def _of_handler(
-    handler: containerd.HandlerShape, runtime: containerd.ContainerdShape
+    handler: containerd.HandlerShape,
 ) -> ComponentShape:
     stated = handler["stated"]
-    if not runtime["effective"]:
-        return _unknown(runtime["config"]["error"] or "containerd does not say what it makes of it")
     return {
         "driver": handler["cgroup_driver"],
         "stated": stated is not None,

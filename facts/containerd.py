@@ -142,7 +142,8 @@ class ContainerdFilesShape(TypedDict):
 
     containerd: ContainerdShape
     files: dict[str, str]
-    """Content of the main file and its imports in base64, by path. It may hold registry passwords: for operations, not for reports."""
+    """Content of the main file and its imports in base64, by path. It may hold registry
+    passwords: for operations, not for reports."""
     crictl: str | None
     """Content of ``/etc/crictl.yaml`` in base64."""
     unreadable: list[str]
@@ -239,7 +240,7 @@ state=${{state:-/run/containerd}}
 tasks=$state/io.containerd.runtime.v2.task/k8s.io
 if [ -d "$tasks" ] && [ -r "$tasks" ]; then
   for directory in "$tasks"/*; do
-    [ -f "$directory/init.pid" ] && read -r pid <"$directory/init.pid" || continue
+    [ -f "$directory/init.pid" ] && pid=$(cat "$directory/init.pid") || continue
     case $pid in ''|*[!0-9]*) continue;; esac
     id=${{directory##*/}}
     sed -n "s|^[0-9]*:[^:]*:|$id |p" "/proc/$pid/cgroup" | grep "/.*$id" | sed -n 1p

@@ -7,9 +7,7 @@ import shlex
 from collections.abc import Callable, Iterable
 from typing import Literal, NotRequired, TypedDict
 
-from pyinfra.api import FactValueError
-
-from kubenode import kernel_modules, probe, sysctl_d
+from kubenode import drop_ins, kernel_command_line, kernel_modules, probe, sysctl_d
 from kubenode.facts.probe_fact import ProbeFact
 
 MODULES_PROBE = "kernel_modules"
@@ -170,20 +168,20 @@ def _listed(value: object, check: Callable[[object], str], what: str) -> list[st
     """A fact's argument as a list: a list, or one string with commas (the command line)."""
     items = [item.strip() for item in value.split(",")] if isinstance(value, str) else value
     if not isinstance(items, (list, tuple)):
-        raise FactValueError(f"{what} is a list of names, or names with commas, not {value!r}")
+        raise ValueError(f"{what} is a list of names, or names with commas, not {value!r}")
     try:
         return list(dict.fromkeys(check(item) for item in items))
     except ValueError as error:
-        raise FactValueError(f"{what}: {error}") from None
+        raise ValueError(f"{what}: {error}") from None
 
 
 def _checked_path(path: object) -> str | None:
     if path is None:
         return None
     if not isinstance(path, str) or not re.fullmatch(r"/[!-~]+", path):
-        raise FactValueError(f"persist_file is an absolute path without blanks, not {path!r}")
+        raise ValueError(f"persist_file is an absolute path without blanks, not {path!r}")
     if path.startswith("/lib/"):
-        raise FactValueError(f"persist_file {path!r}: write it as /usr{path}")
+        raise ValueError(f"persist_file {path!r}: write it as /usr{path}")
     return path
 
 
@@ -225,12 +223,12 @@ def _persist_file(
         "state": state,
         "text": text,
         "target": target,
-        "masked_by": sysctl_d.masked_by(path, _conf_paths(reading, directories), directories),
+        "masked_by": drop_ins.masked_by(path, _conf_paths(reading, directories), directories),
     }
 
 
 def _command_line(reading: probe.Reading) -> str | None:
-    lines = reading.texts.get(sysctl_d.COMMAND_LINE)
+    lines = reading.texts.get(kernel_command_line.PATH)
     return None if lines is None else " ".join(lines).strip()
 
 
@@ -395,7 +393,7 @@ def _first_words(reading: probe.Reading, key: str, end: str) -> frozenset[str] |
 
 def _is_blind(reading: probe.Reading, files: Iterable[str], directories: tuple[str, ...]) -> bool:
     return any(directory in reading.unreadable for directory in directories) or any(
-        path in reading.unreadable for path in sysctl_d.in_force(list(files), directories)
+        path in reading.unreadable for path in drop_ins.in_force(list(files), directories)
     )
 
 
@@ -448,8 +446,11 @@ class KernelModules(ProbeFact[KernelModulesShape]):
     """
 
     def command(self, modules: str | list[str], persist_file: str | None = None) -> str:
-        self.modules = _listed(modules, kernel_modules.check_name, "modules")
-        self.persist_file = _checked_path(persist_file)
+        try:
+            self.modules = _listed(modules, kernel_modules.check_name, "modules")
+            self.persist_file = _checked_path(persist_file)
+        except ValueError as error:
+            return self.refused(str(error))
         return probe.command({MODULES_PROBE: script_modules(self.modules, self.persist_file)})
 
     def parse(self, readings: dict[str, probe.Reading]) -> KernelModulesShape:
@@ -560,8 +561,11 @@ class Sysctls(ProbeFact[SysctlsShape]):
     """
 
     def command(self, keys: str | list[str], persist_file: str | None = None) -> str:
-        self.keys = _listed(keys, sysctl_d.check_key, "keys")
-        self.persist_file = _checked_path(persist_file)
+        try:
+            self.keys = _listed(keys, sysctl_d.check_key, "keys")
+            self.persist_file = _checked_path(persist_file)
+        except ValueError as error:
+            return self.refused(str(error))
         return probe.command({SYSCTLS_PROBE: script_sysctls(self.keys, self.persist_file)})
 
     def parse(self, readings: dict[str, probe.Reading]) -> SysctlsShape:

@@ -20,7 +20,9 @@ class PlatformShape(TypedDict):
     kernel: str | None
     """Kernel name, ``Linux`` on a host that can be a node."""
     uid: int | None
-    """User the facts and operations run as; 0 is root, with or without sudo."""
+    """User the fact runs as; 0 is root, also by way of sudo."""
+    sudo: bool
+    """Whether this user, not being root, can become root by sudo without a password."""
     os_id: str | None
     """``ID`` of os-release(5), such as ``debian``."""
     os_version: str | None
@@ -37,6 +39,7 @@ def script() -> str:
     return f"""
 value kernel "$(uname -s)"
 value uid "$(id -u)"
+[ "$(id -u)" = 0 ] || value sudo "$(sudo -n id -u)"
 text /etc/os-release
 [ -e /etc/os-release ] || text /usr/lib/os-release
 for manager in {" ".join(PACKAGE_MANAGERS)}; do
@@ -55,6 +58,7 @@ def parse(platform: probe.Reading, cgroups: probe.Reading) -> PlatformShape:
     return {
         "kernel": platform.value("kernel") or None,
         "uid": int(uid) if uid.isdecimal() else None,
+        "sudo": platform.value("sudo") == "0",
         "os_id": release.get("ID"),
         "os_version": release.get("VERSION_ID"),
         "os_name": release.get("PRETTY_NAME"),

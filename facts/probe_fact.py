@@ -22,11 +22,26 @@ class ProbeFact(FactBase[T], Generic[T]):
 
     abstract = True
 
+    _mistake: str | None = None
+
+    def refused(self, mistake: str) -> str:
+        """A command for ``command()`` to return when the fact's own arguments are wrong.
+
+        + mistake: what is wrong and what was expected
+
+        An exception there would come out as a traceback for each host; so the host is asked for
+        nothing, and the fact fails with the mistake.
+        """
+        self._mistake = mistake
+        return "echo"
+
     def parse(self, readings: dict[str, probe.Reading]) -> T:
         """The fact's value from the readings, by probe name; a KeyError is a missing probe."""
         raise NotImplementedError
 
     def process(self, output: list[str]) -> T:
+        if self._mistake is not None:
+            raise FactProcessError(self._mistake)
         # Any other exception than FactProcessError would end the run for the whole fleet.
         try:
             return self.parse(probe.read(output))

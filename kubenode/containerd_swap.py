@@ -10,7 +10,7 @@ import base64
 import shlex
 from collections.abc import Mapping
 
-from kubenode.whole_file import FUNCTIONS
+from kubenode import whole_file
 
 CRI_WAIT_SECONDS = 60
 """How long the daemon may take until CRI answers: a restart with many containers is slow."""
@@ -34,7 +34,7 @@ wait_for_cri() {
 last_words() { journalctl -u containerd.service -n 5 --no-pager -o cat 2>/dev/null | cut -c1-300; }
 """
 
-_SWAP_FUNCTIONS = rf"""
+SWAP_FUNCTIONS = rf"""
 fail() {{ printf '%s\n' "$*" >&2; exit 1; }}
 dump() {{ containerd --config="$1" config dump 2>&1 >/dev/null; }}
 target_of() {{ mkdir -p "${{1%/*}}" && readlink -f "$1"; }}
@@ -101,9 +101,9 @@ systemctl restart containerd.service && wait_for_cri {CRI_WAIT_SECONDS} || {{
         if restart
         else ""
     )
-    return f"""{FUNCTIONS.strip()}
+    return f"""{whole_file.FUNCTIONS.strip()}
 {CRI_FUNCTIONS.strip()}
-{_SWAP_FUNCTIONS.strip()}
+{SWAP_FUNCTIONS.strip()}
 socket={shlex.quote(socket)}
 {stage}{check_main}
 each keep {quoted} || fail "cannot keep a backup: nothing was changed"

@@ -15,7 +15,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from kubenode.sysctl_d import COMMAND_LINE, in_force, kernel_parameters
+from kubenode.drop_ins import in_force
+from kubenode.kernel_command_line import PATH as COMMAND_LINE
+from kubenode.kernel_command_line import parameters
 
 LOAD_DIRECTORIES = (
     "/etc/modules-load.d",
@@ -192,7 +194,7 @@ def requests(files: Mapping[str, str], command_line: str) -> dict[str, list[Plac
     for path in in_force(files, LOAD_DIRECTORIES):
         for number, name in requested_lines(files[path]):
             asked.setdefault(name, []).append(Place(path, number))
-    for parameter, value in kernel_parameters(command_line):
+    for parameter, value in parameters(command_line):
         if underscored(parameter) in ("modules_load", "rd.modules_load"):
             for name in (value or "").split(","):
                 place = Place(COMMAND_LINE, 1, underscored(parameter))
@@ -259,7 +261,7 @@ def blacklists(files: Mapping[str, list[str]], command_line: str) -> list[Blackl
             else:
                 continue
             found.append(Blacklist(pattern, Place(path, number, line)))
-    for name, value in kernel_parameters(command_line):
+    for name, value in parameters(command_line):
         if name in ("module_blacklist", "modprobe.blacklist"):
             for module in (value or "").split(","):
                 found.append(

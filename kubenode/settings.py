@@ -11,10 +11,19 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 from weakref import WeakSet
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pyinfra.api import Host, OperationValueError, State
 
-from kubenode import kernel_modules, sysctl_d
+from kubenode import drop_ins, kernel_modules, sysctl_d
+from kubenode.containerd_config import Wanted
 
 PREFIX = "kubenode_"
 
@@ -103,9 +112,24 @@ class NodeSettings(BaseModel):
     @field_validator("sysctls")
     @classmethod
     def _sysctl_keys(cls, sysctls: dict[str, int | str]) -> dict[str, int | str]:
-        for key in sysctls:
-            sysctl_d.check_key(key)
+        sysctl_d.check_values(sysctls)
         return sysctls
+
+    @field_validator("modules_file")
+    @classmethod
+    def _modules_file(cls, path: str) -> str:
+        return drop_ins.check_path(path, kernel_modules.LOAD_DIRECTORIES)
+
+    @field_validator("sysctls_file")
+    @classmethod
+    def _sysctls_file(cls, path: str) -> str:
+        return drop_ins.check_path(path, sysctl_d.DIRECTORIES)
+
+    @field_validator("pause_image", "snapshotter", "registry_config_path")
+    @classmethod
+    def _containerd_word(cls, word: str | None, info: ValidationInfo) -> str | None:
+        Wanted("systemd", **{str(info.field_name): word})
+        return word
 
 
 def minor_release(version: str) -> tuple[int, int]:

@@ -31,6 +31,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Literal
 
+from kubenode.drop_ins import in_force, masked_by
+from kubenode.kernel_command_line import PATH as COMMAND_LINE
+from kubenode.kernel_command_line import parameters
+
 DIRECTORIES = (
     "/etc/sysctl.d",
     "/run/sysctl.d",
@@ -42,9 +46,6 @@ DIRECTORIES = (
 
 PROCPS_FILE = "/etc/sysctl.conf"
 
-COMMAND_LINE = "/proc/cmdline"
-"""The kernel itself sets ``sysctl.KEY=VALUE`` from its command line, before any file is read."""
-
 SAME_VARIABLE = (
     ("net/ipv4/ip_forward", "net/ipv4/conf/all/forwarding"),
     ("net/netfilter/nf_conntrack_max", "net/nf_conntrack_max"),
@@ -52,6 +53,8 @@ SAME_VARIABLE = (
     ("fs/inotify/max_user_watches", "user/max_inotify_watches"),
 )
 """Two names of one kernel variable: what is applied last wins, whichever name it uses."""
+
+HEADER = "# Written by kubenode, which owns this file whole: changes here will be lost.\n"
 
 MARK = "# disabled by kubenode: "
 
@@ -206,7 +209,7 @@ class Tree:
     def command_line_lines(self) -> list[Line]:
         """The ``sysctl.KEY=VALUE`` parameters of the kernel's command line."""
         found = []
-        for name, value in kernel_parameters(self.command_line or ""):
+        for name, value in parameters(self.command_line or ""):
             match = re.fullmatch(r"sysctl[./](.+)", name)
             if match and value is not None:
                 # the kernel knows no exchange of dots and slashes
@@ -245,41 +248,6 @@ def without_conflicts(
             after, edited = after.with_line_disabled(line)
             edits.setdefault(edited, source)
     return after, edits, conflicts
-
-
-def in_force(files: Collection[str], directories: tuple[str, ...]) -> list[str]:
-    """The drop-in files that count, sorted by name; masked ones are left out.
-
-    + files: paths of all files found
-    + directories: earlier ones mask later ones
-    """
-    by_name: dict[str, str] = {}
-    for directory in directories:
-        for path in files:
-            parent, _, name = path.rpartition("/")
-            if parent == directory and name.endswith(".conf") and not name.startswith("."):
-                by_name.setdefault(name, path)
-    return [by_name[name] for name in sorted(by_name, key=str.encode)]
-
-
-def masked_by(path: str, files: Collection[str], directories: tuple[str, ...]) -> str | None:
-    """The file of an earlier directory that keeps *path* from being read, None when none does."""
-    parent, _, name = path.rpartition("/")
-    for directory in directories[: directories.index(parent)] if parent in directories else ():
-        if f"{directory}/{name}" in files:
-            return f"{directory}/{name}"
-    return None
-
-
-def kernel_parameters(command_line: str) -> list[tuple[str, str | None]]:
-    """Names and values on a kernel command line; what follows ``--`` is for init."""
-    parameters: list[tuple[str, str | None]] = []
-    for word in re.findall(r'(?:[^\s"]|"[^"]*"?)+', command_line):
-        if word == "--":
-            break
-        name, equals, value = word.replace('"', "").partition("=")
-        parameters.append((name, value if equals else None))
-    return parameters
 
 
 def is_glob(path: str) -> bool:
@@ -544,3 +512,36 @@ def _blind_spot(tree: Tree, winner: Line | None, names: set[str]) -> str:
     if winner is None and tree.command_line is None:
         return f"{COMMAND_LINE} could not be read"
     return ""
+
+
+def rendered(values: Mapping[str, str]) -> str:
+    """The file that sets *values*, in their order."""
+    return HEADER + "".join(f"{key} = {value}\n" for key, value in values.items())
+
+
+def check_values(values: object) -> dict[str, str]:
+    """*values* as texts by key, ValueError with what was expected when they cannot all be set.
+
+    + values: a dict of sysctl keys and values, see :func:`check_key` and :func:`check_value`. Two
+      keys of one variable must agree: they are applied in the order given
+    """
+    if not isinstance(values, dict):
+        raise ValueError(f"{values!r} is not a dict of sysctl keys and values")
+    wanted: dict[str, str] = {}
+    keys: dict[str, str] = {}
+    for key, value in values.items():
+        wanted[check_key(key)] = check_value(key, value)
+        other = keys.setdefault(path_of(key), key)
+        if other != key:
+            raise ValueError(f"{other} and {key} are the same key")
+    file = f"{DIRECTORIES[0]}/values.conf"
+    alone = Tree(files={file: rendered(wanted)})
+    for key, value in wanted.items():
+        boot = alone.boot(key)
+        if boot.value != value:
+            cause = boot.reason or (f"{boot.winner.text} comes later" if boot.winner else "")
+            raise ValueError(
+                f"{key} would not stay {value}, another key sets the same variable: "
+                f"{cause.replace(f'{file}:', 'line ')}"
+            )
+    return wanted

@@ -301,7 +301,8 @@ def _configured_already(daemon: ContainerdShape, cgroup_driver: str) -> str:
 
 
 def _changes_driver(daemon: ContainerdShape, cgroup_driver: str) -> bool:
-    return any(
+    # a daemon whose CRI is disabled shows no handlers, and pods may run from before that
+    return not daemon["handlers"] or any(
         handler["cgroup_driver"] not in (None, cgroup_driver)
         for handler in daemon["handlers"].values()
     )

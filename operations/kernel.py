@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Generator, Mapping
 
 from pyinfra import host
 from pyinfra.api import FunctionCommand, OperationValueError, operation
 
-from kubenode import kernel_modules, sysctl_d, whole_file
+from kubenode import drop_ins, kernel_modules, sysctl_d, whole_file
 from kubenode.facts.kernel import (
     KernelModules,
     KernelModulesShape,
@@ -108,16 +107,10 @@ def _module_names(modules: object) -> list[str]:
 
 
 def _check_persist_file(path: object, directories: tuple[str, ...]) -> None:
-    # /run is empty after a boot; /lib is another name of /usr/lib on all but old hosts
-    lasting = [path for path in directories if not path.startswith(("/run/", "/lib/"))]
-    directory, _, name = path.rpartition("/") if isinstance(path, str) else ("", "", "")
-    if directory not in lasting or not re.fullmatch(
-        r"[A-Za-z0-9_@+-][A-Za-z0-9_@+.-]*[.]conf", name
-    ):
-        raise OperationValueError(
-            f"persist_file {path!r} would not be read at boot: expected a file *.conf "
-            f"directly in {', '.join(lasting)}"
-        )
+    try:
+        drop_ins.check_path(path, directories)
+    except ValueError as error:
+        raise OperationValueError(f"persist_file {error}") from error
 
 
 def _cannot_write(persist_file: PersistFileShape) -> str | None:
@@ -177,8 +170,6 @@ def _cannot_unload(fact: KernelModulesShape) -> str | None:
     return "; ".join(problems) or None
 
 
-HEADER = "# Written by kubenode, which owns this file whole: changes here will be lost.\n"
-
 _NEEDED_MODULE = (
     ("net/bridge/", "br_netfilter"),
     ("net/netfilter/nf_", "nf_conntrack"),
@@ -226,12 +217,14 @@ def sysctls(
             persist_file="/etc/sysctl.d/kubelet.conf",
         )
     """
-    wanted = _sysctl_values(values)
+    try:
+        wanted = sysctl_d.check_values(values)
+    except ValueError as error:
+        raise OperationValueError(f"values: {error}") from error
     if not isinstance(override, bool):
         raise OperationValueError(f"override is True or False, not {override!r}")
     _check_persist_file(persist_file, sysctl_d.DIRECTORIES)
-    text = HEADER + "".join(f"{key} = {value}\n" for key, value in wanted.items())
-    _check_agreement(wanted, persist_file, text)
+    text = sysctl_d.rendered(wanted)
     if not wanted:
         host.noop("no sysctls asked for")
         return
@@ -272,36 +265,6 @@ def sysctls(
     if not differs and not edits and old == text:
         listed = ", ".join(f"{key} is {value}" for key, value in wanted.items())
         host.noop(f"{listed}: now, and at boot by {persist_file}")
-
-
-def _sysctl_values(values: object) -> dict[str, str]:
-    if not isinstance(values, dict):
-        raise OperationValueError(f"values is a dict of sysctl keys and values, not {values!r}")
-    wanted: dict[str, str] = {}
-    paths: dict[str, str] = {}
-    for key, value in values.items():
-        try:
-            wanted[sysctl_d.check_key(key)] = sysctl_d.check_value(key, value)
-        except ValueError as error:
-            raise OperationValueError(f"values: {error}") from error
-        other = paths.setdefault(sysctl_d.path_of(key), key)
-        if other != key:
-            raise OperationValueError(f"values: {other} and {key} are the same key")
-    return wanted
-
-
-def _check_agreement(wanted: Mapping[str, str], persist_file: str, text: str) -> None:
-    """Raise where the values, applied in the order given, undo each other."""
-    alone = sysctl_d.Tree(files={persist_file: text})
-    for key, value in wanted.items():
-        boot = alone.boot(key)
-        if boot.value == value:
-            continue
-        cause = boot.reason or (f"{boot.winner.text} comes later" if boot.winner else "")
-        raise OperationValueError(
-            f"values: {key} would not stay {value}, another key sets the same variable: "
-            f"{cause.replace(f'{persist_file}:', 'line ')}"
-        )
 
 
 def _tree(sources: SourcesShape) -> sysctl_d.Tree:

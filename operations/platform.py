@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import sys
+from collections.abc import Generator, Mapping
 from typing import Literal
 
 from pyinfra import host, logger
@@ -45,7 +46,24 @@ def supported(
     except ValueError as error:
         raise OperationValueError(f"kubernetes_version {kubernetes_version!r}: {error}") from error
 
-    platform = host.get_fact(Platform)
+    # Somebody has to type a password that sudo asks for. Where nobody can, pyinfra would end the
+    # run for all hosts at its prompt, so this host is looked at without sudo and fails alone.
+    arguments: Mapping[str, object] = host.current_op_global_arguments or {}
+    needs_no_password = (
+        bool(arguments.get("_sudo"))
+        and not any(map(arguments.get, ("_sudo_user", "_sudo_password", "_use_sudo_password")))
+        and not sys.stdin.isatty()
+    )
+    platform = host.get_fact(Platform, **({"_sudo": False} if needs_no_password else {}))
+    if platform and needs_no_password and platform["uid"] != 0:
+        if not platform["sudo"]:
+            yield refuse(
+                host,
+                f"sudo asks uid {platform['uid']} for a password, or does not let it become root: "
+                "allow it without one (NOPASSWD), or run with --use-sudo-password",
+            )
+            return
+        platform = {**platform, "uid": 0}
     if platform is None:
         yield refuse(host, "cannot tell what this host is: it did not answer, see the lines above")
         return

@@ -1,6 +1,6 @@
 """Record a fact's case from a running container.
 
-    python tests/record_fact.py CONTAINER kernel.Sysctls CASE 'keys=["net.ipv4.ip_forward"]'
+    python -m tests.record_fact CONTAINER kernel.Sysctls CASE 'keys=["net.ipv4.ip_forward"]'
 
 Runs the fact's command there as root, as pyinfra would, and writes the output and what the fact
 makes of it to ``tests/facts/kernel.Sysctls/CASE.json``. Read the result: it becomes what the tests
@@ -18,6 +18,8 @@ from typing import Any
 
 import docker
 
+from tests.targets import command
+
 FACTS = Path(__file__).parent / "facts"
 
 
@@ -30,15 +32,17 @@ def record(container_name: str, fact_name: str, arguments: dict[str, Any]) -> di
     """
     module_name, class_name = fact_name.rsplit(".", 1)
     fact = getattr(importlib.import_module(f"kubenode.facts.{module_name}"), class_name)()
-    container = docker.from_env().containers.get(container_name)
-    result: Any = container.exec_run(["sh", "-c", fact.command(**arguments)], demux=True)
-    stdout, stderr = result.output
-    if result.exit_code != 0:
-        raise SystemExit(f"exit code {result.exit_code}: {(stderr or b'').decode()}")
-    output = (stdout or b"").decode().splitlines()
-    system: Any = container.exec_run(["sh", "-c", '. /etc/os-release; echo "$PRETTY_NAME"'])
+    api = docker.from_env().api
+    code, out, err = command.run(
+        api, container_name, ["sh", "-c", fact.command(**arguments)], "root"
+    )
+    if code != 0:
+        raise SystemExit(f"exit code {code}: {err}")
+    output = out.splitlines()
+    ask = ["sh", "-c", '. /etc/os-release; echo "$PRETTY_NAME"']
+    _, system, _ = command.run(api, container_name, ask, "root")
     return {
-        "recorded_on": f"{system.output.decode().strip()} container, {datetime.date.today()}",
+        "recorded_on": f"{system.strip()} container, {datetime.date.today()}",
         "arg": arguments,
         "output": output,
         "fact": fact.process(output),

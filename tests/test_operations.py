@@ -1,7 +1,7 @@
 """Every case of ``tests/operations/MODULE.OPERATION/*.json``: facts, arguments, and the commands.
 
 ``"is_executing": true`` in a case runs the operation as pyinfra does once it no longer prepares.
-The shell functions that write a file whole, the same in each command that does, are cut short.
+The shell functions that commands share are cut short.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 from pyinfra_testing.operations import make_operation_tests  # type: ignore[import-untyped]
 
-from kubenode import whole_file
+from kubenode import containerd_swap, whole_file
 
 OPERATIONS = Path(__file__).parent / "operations"
 
@@ -22,7 +22,14 @@ def _with_stage(cases: Any) -> Any:
 
     def run_in_stage(self: Any, name: str, data: dict[str, Any]) -> None:
         self.state.is_executing = data.get("is_executing", False)
-        with patch.object(whole_file, "FUNCTIONS", "# whole_file.FUNCTIONS"):
+        with (
+            patch.object(whole_file, "FUNCTIONS", "# whole_file.FUNCTIONS"),
+            patch.multiple(
+                containerd_swap,
+                CRI_FUNCTIONS="# containerd_swap.CRI_FUNCTIONS",
+                SWAP_FUNCTIONS="# containerd_swap.SWAP_FUNCTIONS",
+            ),
+        ):
             run(self, name, data)
 
     cases._test = run_in_stage

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 
-from kubenode import sysctl_d
+from kubenode import drop_ins, sysctl_d
 from kubenode.facts.kernel import Sysctls, SysctlsShape
 from kubenode.operations import kernel
 from tests.targets.container import Target
@@ -160,7 +160,7 @@ def test_predicts_what_systemd_sysctl_does(target: Target) -> None:
         sources = fact["sources"]
         expected = [
             path
-            for path in sysctl_d.in_force(sources["files"], sysctl_d.DIRECTORIES)
+            for path in drop_ins.in_force(sources["files"], sysctl_d.DIRECTORIES)
             if sources["files"][path]
         ]
         assert [path for path in read if path in expected] == expected

@@ -12,7 +12,7 @@ from tests.targets.fleet import Fleet
 
 pytestmark = pytest.mark.targets
 
-LATER = "/etc/sysctl.d/99-cis.conf"
+LATER = "/etc/sysctl.d/zz-cis.conf"
 HARDENING = "# CIS 3.1.1\nnet.ipv4.ip_forward = 0\nnet.ipv4.conf.all.log_martians = 1\n"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from http.client import HTTPResponse
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,19 @@ def test_files_of_a_target(target: Target) -> None:
     assert target.read("/etc/new folder/file.conf") == text
     with pytest.raises(container.CommandError, match="No such file"):
         target.read("/etc/nothing")
+
+
+def test_output_is_whole_on_a_busy_machine(targets: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = targets.start("bookworm")
+    read_head = HTTPResponse.begin
+
+    def read_head_late(response: HTTPResponse) -> None:
+        time.sleep(0.3)
+        read_head(response)
+
+    monkeypatch.setattr(HTTPResponse, "begin", read_head_late)
+    assert target.try_sh("echo out; echo err >&2; exit 3") == (3, "out\n", "err\n")
+    assert len(target.sh("head -c 300000 /dev/zero")) == 300000
 
 
 def test_the_machine_keeps_its_sysctls(targets: Fleet) -> None:

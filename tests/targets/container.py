@@ -17,7 +17,7 @@ from docker.errors import APIError, DockerException, NotFound
 from docker.models.containers import Container
 from docker.types import Mount
 
-from tests.targets import image, pause_image
+from tests.targets import command, image, pause_image
 from tests.targets.cri import Cri
 from tests.targets.daemon import TargetError
 from tests.targets.ssh_key import SshKey
@@ -46,6 +46,8 @@ class Target:
     def __init__(self, container: Container, key: SshKey | None = None) -> None:
         self._container = container
         self._key = key
+        assert container.client is not None
+        self._api = container.client.api
         self.name: str = container.name or ""
         """Name of the container, which is the host's name too."""
         self.suite: str = container.labels.get(SUITE_LABEL, "")
@@ -72,9 +74,7 @@ class Target:
         """Run a shell script in the target; its exit code, standard output and standard error."""
         if len(script.encode()) > _SCRIPT_BYTES:
             raise ValueError(f"script of {len(script.encode())} bytes, at most {_SCRIPT_BYTES}")
-        result: Any = self._container.exec_run(["sh", "-c", script], user=user, demux=True)
-        out, err = ((stream or b"").decode(errors="replace") for stream in result.output)
-        return int(result.exit_code), out, err
+        return command.run(self._api, self.name, ["sh", "-c", script], user)
 
     def sh(self, script: str, user: str = "root") -> str:
         """Run a shell script in the target; its standard output, CommandError unless it exits 0."""
@@ -133,7 +133,7 @@ class Target:
         before = self._state()["StartedAt"]
         if self.init == "systemd":
             # the command may die with the host: what counts is a later start
-            with contextlib.suppress(DockerException):
+            with contextlib.suppress(DockerException, OSError):
                 self.try_sh("systemctl reboot")
         else:
             self._container.restart(timeout=1)
@@ -196,7 +196,7 @@ class Target:
     def _has_booted(self) -> bool:
         try:
             return self.try_sh("systemctl is-system-running")[1].strip() in ("running", "degraded")
-        except APIError:
+        except (DockerException, OSError):
             # the container is between two starts
             return False
 

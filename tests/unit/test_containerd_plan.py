@@ -35,7 +35,8 @@ def test_a_file_that_says_nothing_gets_the_highest_version(
 def test_a_version_1_pair_becomes_version_2_together() -> None:
     files = {
         MAIN: b'imports = ["/etc/containerd/conf.d/*.toml"]\n',
-        DROP_IN: b"[plugins.cri.containerd.runtimes.runc]\nruntime_type = 'io.containerd.runc.v2'\n",
+        DROP_IN: b"[plugins.cri.containerd.runtimes.runc]\n"
+        b"runtime_type = 'io.containerd.runc.v2'\n",
     }
     edits = plan(MAIN, files, Version("1.7.24"), SYSTEMD)
     assert set(edits) == {MAIN, DROP_IN}
@@ -44,7 +45,8 @@ def test_a_version_1_pair_becomes_version_2_together() -> None:
 
 
 def test_a_drop_in_is_edited_where_it_states_a_handler() -> None:
-    files = {MAIN: b"version = 2\n", DROP_IN: f"version = 2\n{HANDLER}".encode()}
+    main = b'version = 2\nimports = ["conf.d/*.toml"]\n'
+    files = {MAIN: main, DROP_IN: f"version = 2\n{HANDLER}".encode()}
     edits = plan(MAIN, files, Version("2.1.9"), SYSTEMD)
     assert "SystemdCgroup = true" in edits[DROP_IN].text
     assert "runtimes.runc" in edits[MAIN].text

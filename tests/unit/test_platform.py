@@ -13,6 +13,7 @@ from kubenode.operations.platform import unsuitable
 GOOD: PlatformShape = {
     "kernel": "Linux",
     "uid": 0,
+    "sudo": False,
     "os_id": "debian",
     "os_version": "12",
     "os_name": "Debian GNU/Linux 12 (bookworm)",

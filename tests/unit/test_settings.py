@@ -74,7 +74,7 @@ def test_a_wrong_value_names_its_place_and_what_was_expected(
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [
-        ("kubenode_sysctls", {"net.ipv4.ip_forward": True}, "expected a number or text"),
+        ("kubenode_sysctls", {"net.ipv4.ip_forward": True}, "a valid integer or a valid string"),
         ("kubenode_sysctls", {"net.ipv4.*": 1}, "is not a sysctl key"),
         ("kubenode_sysctls", {"net.ipv4.ip_forward": "1\n2"}, "expected one line of text"),
         ("kubenode_sysctls", ["net.ipv4.ip_forward"], "a valid dictionary"),

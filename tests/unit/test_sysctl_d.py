@@ -6,15 +6,13 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from kubenode.drop_ins import in_force, masked_by
 from kubenode.sysctl_d import (
     DIRECTORIES,
     MARK,
     Tree,
     check_key,
     check_value,
-    in_force,
-    kernel_parameters,
-    masked_by,
     matches,
     path_of,
     without_conflicts,
@@ -216,17 +214,6 @@ def test_good_values() -> None:
         "-1",
         "4096 87380 6291456",
         "|/bin/core %p",
-    ]
-
-
-def test_kernel_parameters() -> None:
-    line = 'a=1 b "c d"=e f="g h" i=j=k -- l=m'
-    assert kernel_parameters(line) == [
-        ("a", "1"),
-        ("b", None),
-        ("c d", "e"),
-        ("f", "g h"),
-        ("i", "j=k"),
     ]
 
 

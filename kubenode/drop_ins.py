@@ -1,0 +1,52 @@
+"""Drop-in directories as systemd and kmod read them: which files count, and which are masked.
+
+Sources: systemd's ``src/basic/conf-files.c``, sysctl.d(5), modules-load.d(5), modprobe.d(5).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+
+def in_force(files: Collection[str], directories: tuple[str, ...]) -> list[str]:
+    """The drop-in files that count, sorted by name; masked ones are left out.
+
+    + files: paths of all files found
+    + directories: earlier ones mask later ones
+    """
+    by_name: dict[str, str] = {}
+    for directory in directories:
+        for path in files:
+            parent, _, name = path.rpartition("/")
+            if parent == directory and name.endswith(".conf") and not name.startswith("."):
+                by_name.setdefault(name, path)
+    return [by_name[name] for name in sorted(by_name, key=str.encode)]
+
+
+def masked_by(path: str, files: Collection[str], directories: tuple[str, ...]) -> str | None:
+    """The file of an earlier directory that keeps *path* from being read, None when none does."""
+    parent, _, name = path.rpartition("/")
+    for directory in directories[: directories.index(parent)] if parent in directories else ():
+        if f"{directory}/{name}" in files:
+            return f"{directory}/{name}"
+    return None
+
+
+def check_path(path: object, directories: tuple[str, ...]) -> str:
+    """*path* itself when a file there is read at every boot, ValueError if not.
+
+    + path: where a drop-in shall be
+    + directories: those that are read
+    """
+    # /run is empty after a boot; /lib is another name of /usr/lib on all but old hosts
+    lasting = [path for path in directories if not path.startswith(("/run/", "/lib/"))]
+    directory, _, name = path.rpartition("/") if isinstance(path, str) else ("", "", "")
+    if directory not in lasting or not re.fullmatch(
+        r"[A-Za-z0-9_@+-][A-Za-z0-9_@+.-]*[.]conf", name
+    ):
+        raise ValueError(
+            f"{path!r} would not be read at boot: expected a file *.conf "
+            f"directly in {', '.join(lasting)}"
+        )
+    return str(path)

@@ -77,14 +77,14 @@ class NodeSettings(BaseModel):
         description="hold the package: an unattended upgrade would restart the runtime",
     )
     pause_image: str | None = Field(
-        default=None, description="pause (sandbox) image, None for the release's default"
+        default=None, description="pause (sandbox) image, None leaves what is there"
     )
     snapshotter: str | None = Field(
-        default=None, description="snapshotter, None for the release's default"
+        default=None, description="snapshotter, None leaves what is there"
     )
     registry_config_path: str | None = Field(
         default=None,
-        description="directory of registry hosts.toml files, None to leave it as it is",
+        description="directory of registry hosts.toml files, None leaves what is there",
     )
     change_driver_under_pods: bool = Field(
         default=False,
@@ -92,7 +92,7 @@ class NodeSettings(BaseModel):
     )
     kubernetes_version: str | None = Field(
         default=None,
-        description='release the node is for, such as "1.36": what it needs is checked first',
+        description='release the node is for, such as "1.36"; from 1.35 on cgroup v1 is refused',
     )
 
     @field_validator("kubernetes_version")

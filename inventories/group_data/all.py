@@ -34,7 +34,7 @@ anything is changed.
 # Hold the package, so that an unattended upgrade does not restart the runtime.
 # kubenode_containerd_hold = True
 
-# None leaves what is there, or the release's default.
+# None leaves what is there.
 # kubenode_pause_image = None
 # kubenode_snapshotter = None
 # kubenode_registry_config_path = None
@@ -42,5 +42,5 @@ anything is changed.
 # Change the cgroup driver although pods of the other driver run. Drain the node instead.
 # kubenode_change_driver_under_pods = False
 
-# The release the node is for, such as "1.36": what it needs is checked before any change.
+# The release the node is for, such as "1.36": from 1.35 on a host with cgroup v1 fails.
 # kubenode_kubernetes_version = None

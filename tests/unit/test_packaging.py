@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import site
-import subprocess
 import sys
 import sysconfig
 import tarfile
@@ -15,39 +13,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent.parent
-
-
-def _run(*command: str | Path, cwd: Path) -> str:
-    finished = subprocess.run(
-        [str(word) for word in command],
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert finished.returncode == 0, finished.stdout + finished.stderr
-    return finished.stdout
-
-
-def _checkout(destination: Path) -> Path:
-    """A copy of what is, or could be, committed: no build folder, no caches."""
-    files = _run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT)
-    for name in filter(None, files.split("\0")):
-        source = ROOT / name
-        if not source.is_symlink() and not source.is_file():
-            continue  # removed, and not yet committed
-        (destination / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(source, destination / name, follow_symlinks=False)
-    return destination
-
-
-def _build_wheel(checkout: Path, output: Path, *options: str) -> Path:
-    """The wheel of a checkout, built from its source distribution, which stands beside it."""
-    _run(sys.executable, "-m", "build", *options, "--outdir", output, checkout, cwd=output.parent)
-    (wheel,) = output.glob("*.whl")
-    return wheel
+from tests.conftest import ROOT
+from tests.wheel import build, checkout, run
 
 
 def _missing(wheel: Path) -> set[str]:
@@ -66,7 +33,7 @@ def _missing(wheel: Path) -> set[str]:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("packaging")
-    return _build_wheel(_checkout(folder / "checkout"), folder / "dist")
+    return build(checkout(folder / "checkout"), folder / "dist")
 
 
 def test_the_wheel_holds_every_module(wheel: Path) -> None:
@@ -92,7 +59,7 @@ def test_an_installed_wheel_serves_other_deploys(wheel: Path, tmp_path: Path) ->
     environment = tmp_path / "environment"
     venv.create(environment, with_pip=False)
     python = environment / "bin" / "python"
-    _run(
+    run(
         sys.executable, "-m", "pip", "--python", python,
         "install", "--quiet", "--no-deps", "--no-index", wheel,
         cwd=tmp_path,
@@ -106,7 +73,7 @@ def test_an_installed_wheel_serves_other_deploys(wheel: Path, tmp_path: Path) ->
         f"kubenode.operations.{path.stem}" for path in (ROOT / "operations").glob("[a-z]*.py")
     ]
     modules += [f"kubenode.facts.{path.stem}" for path in (ROOT / "facts").glob("[a-z]*.py")]
-    origins = _run(
+    origins = run(
         python,
         "-c",
         "import importlib, sys\n"
@@ -119,13 +86,13 @@ def test_an_installed_wheel_serves_other_deploys(wheel: Path, tmp_path: Path) ->
 
 
 def test_a_checkout_without_symbolic_links_is_noticed(tmp_path: Path) -> None:
-    checkout = _checkout(tmp_path / "checkout")
+    source = checkout(tmp_path / "checkout")
     # what git writes with core.symlinks=false: a plain file with the link's text
     for name in ("facts", "operations"):
-        link = checkout / "kubenode" / name
+        link = source / "kubenode" / name
         text = os.readlink(link)
         link.unlink()
         link.write_text(text)
-    missing = _missing(_build_wheel(checkout, tmp_path / "dist", "--wheel"))
+    missing = _missing(build(source, tmp_path / "dist", "--wheel"))
     assert "kubenode/facts/__init__.py" in missing
     assert "kubenode/operations/__init__.py" in missing

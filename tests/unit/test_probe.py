@@ -50,7 +50,7 @@ def test_a_pipe_does_not_hang_the_probe(tmp_path: Path) -> None:
     assert reading.is_unreadable(f"{tmp_path}/pipe.conf")
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(content=st.binary(max_size=400))
 def test_no_content_breaks_the_format(
     tmp_path_factory: pytest.TempPathFactory, content: bytes

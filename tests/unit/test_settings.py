@@ -135,6 +135,13 @@ def test_the_documented_group_data_names_every_setting() -> None:
             assert f"# kubenode_{name} = {default}\n" in text
 
 
+def test_the_readme_describes_every_setting() -> None:
+    text = (ROOT / "README.md").read_text()
+    for name, field in NodeSettings.model_fields.items():
+        (row,) = [line for line in text.splitlines() if line.startswith(f"| `kubenode_{name}` |")]
+        assert row.endswith(f"| {field.description} |")
+
+
 @pytest.mark.parametrize("version", ["", "1", "1.x", "one", "1.36.2.1", "1.36-rc1"])
 def test_what_is_no_kubernetes_release(version: str) -> None:
     with pytest.raises(ValueError, match="not a Kubernetes release"):

@@ -53,12 +53,13 @@ def _show(console: Console, client: Any) -> int:
         console.rule(title)
         command = ["pyinfra", "-y", "inventories/docker.py", "deploy.py"]
         console.print(f"$ {' '.join(command)}")
-        code = subprocess.run(
-            [sys.executable, "-m", *command], cwd=_ROOT, stdin=subprocess.DEVNULL
-        ).returncode
+        code, output = _shown(command)
         if code != 0:
             print(f"demo: pyinfra ended with exit code {code}, see above", file=sys.stderr)
             return code
+    if "Success" in output.partition("--> Results")[0]:
+        print("demo: the second run changed something, see above", file=sys.stderr)
+        return 1
 
     console.rule("What they look like now")
     console.print(_facts_table(targets))
@@ -72,6 +73,24 @@ def _show(console: Console, client: Any) -> int:
     return 1 if misplaced else 0
 
 
+def _shown(command: list[str]) -> tuple[int, str]:
+    """Run a Python module and show its output as it comes; its exit code and the output."""
+    lines = []
+    with subprocess.Popen(
+        [sys.executable, "-m", *command],
+        cwd=_ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            lines.append(line)
+    return process.returncode, "".join(lines)
+
+
 def _facts_table(targets: list[Target]) -> Table:
     modules = _fact("kernel.KernelModules", f"modules={','.join(_MODULES)}")
     sysctls = _fact("kernel.Sysctls", f"keys={','.join(_SYSCTLS)}")
@@ -79,7 +98,8 @@ def _facts_table(targets: list[Target]) -> Table:
     drivers = _fact("cgroup.CgroupDrivers")
     runtimes = _fact("containerd.Containerd")
 
-    table = Table(Column("", no_wrap=True), *(target.name for target in targets))
+    hosts_columns = [Column(target.name, overflow="fold") for target in targets]
+    table = Table(Column("", no_wrap=True), *hosts_columns)
     hosts = [target.host()[0] for target in targets]
 
     def row(label: str, cell: Any) -> None:

@@ -175,7 +175,8 @@ class CgroupDriversShape(TypedDict):
 
     components: dict[str, ComponentShape]
     """By name: ``kubelet``, ``docker``, ``crio``, and ``containerd/HANDLER`` for each runc-type
-    handler, or ``containerd`` alone when its handlers cannot be told. A component that the host does not have is not listed."""
+    handler, or ``containerd`` alone when its handlers cannot be told. A component that the host
+    does not have is not listed."""
     agree: bool | None
     """Whether all use one driver; None when some cannot be told."""
 

@@ -1,9 +1,7 @@
 """containerd's configuration: what a file says, on which line, and the same file set differently.
 
-Nothing here talks to a host. A file is read by :mod:`tomllib`; where in its text a value stands is
-found by walking the text along TOML's grammar (the second half of this module), and an edit
-replaces or adds exactly those characters. So quoting, comments, order, indentation and line ends
-of all else stay to the letter, and the result is read again and compared before it is handed out.
+Nothing here talks to a host. :mod:`kubenode.toml_text` says on which line a value stands and edits
+the text: quoting, comments, order and line ends of all else stay to the letter.
 
 What containerd makes of several files, seen with ``containerd --config FILE config dump`` of
 1.6.20, 1.7.24 and 2.1.9:
@@ -30,12 +28,12 @@ What containerd makes of several files, seen with ``containerd --config FILE con
 from __future__ import annotations
 
 import fnmatch
-import json
 import posixpath
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, Literal, TypeVar
 
@@ -47,9 +45,7 @@ from kubenode.containerd_release import (
     refuses_higher_drop_in,
     release_of,
 )
-
-Path = tuple[str | int, ...]
-"""The keys that lead to a value; a number is a place in an array."""
+from kubenode.toml_text import Path, TomlText, UnsafeEditError, dotted, literal
 
 T = TypeVar("T")
 
@@ -65,6 +61,8 @@ files; in later versions it keeps the daemon from starting. The ``cri.v1`` ones 
 _RUNC_TYPES = frozenset({"io.containerd.runc.v2", "io.containerd.runc.v1"})
 _LEGACY_TYPE = "io.containerd.runtime.v1.linux"
 _DEFAULT_TYPE = "io.containerd.runc.v2"
+
+_WORD = re.compile(r"""[!#-&(-\[\]-~]+""")
 
 _LEGACY_HANDLERS = ("default_runtime", "untrusted_workload_runtime")
 
@@ -151,7 +149,7 @@ class Config:
     @property
     def version_line(self) -> int:
         """The line that states the version, 1 when none does."""
-        return self._outline.line_of(("version",)) if self.states_version else 1
+        return self._toml.line_of(("version",)) if self.states_version else 1
 
     @cached_property
     def settings(self) -> Settings:
@@ -159,8 +157,8 @@ class Config:
         return _settings(self)
 
     @cached_property
-    def _outline(self) -> _Outline:
-        return _outline(self.text, self.path)
+    def _toml(self) -> TomlText:
+        return TomlText(self.text)
 
 
 @dataclass(frozen=True)
@@ -176,6 +174,11 @@ class Wanted:
     def __post_init__(self) -> None:
         if self.cgroup_driver not in ("systemd", "cgroupfs"):
             raise ValueError(f"cgroup driver {self.cgroup_driver!r}: expected systemd or cgroupfs")
+        for name in ("pause_image", "snapshotter", "registry_config_path"):
+            value: object = getattr(self, name)
+            if value is None or (isinstance(value, str) and _WORD.fullmatch(value)):
+                continue
+            raise ValueError(f"{name} is one word without blanks or quotes, not {value!r}")
 
 
 @dataclass(frozen=True)
@@ -307,8 +310,10 @@ def _position(text: str, offset: int) -> tuple[int, int]:
 
 
 def _wrong(config: Config, path: Path, reason: str) -> ConfigError:
-    line, column = _position(config.text, config._outline.start_of(path))
-    return ConfigError(config.path, line, column, f"{_dotted(path)} {reason}")
+    line = config._toml.line_of(path)
+    text = config.text.split("\n")[line - 1]
+    column = len(text) - len(text.lstrip()) + 1
+    return ConfigError(config.path, line, column, f"{dotted(path)} {reason}")
 
 
 _KINDS: Mapping[type, str] = {dict: "a table", list: "an array", str: "a string", bool: "a boolean"}
@@ -331,7 +336,7 @@ def _get(config: Config, path: Path, kind: type[T]) -> T | None:
 def _stated(config: Config, paths: Iterable[Path], kind: type[T]) -> Stated[T] | None:
     """The value at the first of *paths* that has one; all are checked."""
     found = [
-        Stated(value, config._outline.line_of(path))
+        Stated(value, config._toml.line_of(path))
         for path in paths
         if (value := _get(config, path, kind)) is not None
     ]
@@ -344,7 +349,7 @@ def _entries(config: Config, key: str) -> tuple[Stated[str], ...]:
         if not isinstance(value, str):
             raise _wrong(config, (key, index), f"is not {_KINDS[str]}")
     return tuple(
-        Stated(value, config._outline.line_of((key, index))) for index, value in enumerate(values)
+        Stated(value, config._toml.line_of((key, index))) for index, value in enumerate(values)
     )
 
 
@@ -400,8 +405,8 @@ def _handler(config: Config, table: Path, name: str) -> Handler:
         if runtime_type
         else name == "runc" or systemd_cgroup is not None,
         systemd_cgroup=systemd_cgroup,
-        line=config._outline.line_of(table),
-        systemd_cgroup_line=None if systemd_cgroup is None else config._outline.line_of(driver),
+        line=config._toml.line_of(table),
+        systemd_cgroup_line=None if systemd_cgroup is None else config._toml.line_of(driver),
         table=table,
     )
 
@@ -557,53 +562,55 @@ def upgrade_version_1(config: Config) -> Edit | None:
     """
     if config.version != 1:
         return None
-    outline = config._outline
-    names: dict[_Span, str] = {}
-    elements: list[_Header | _Pair] = [*outline.headers, *outline.pairs]
-    for element in elements:
-        place = 1 - len(element.table)
-        if element.path[0] == "plugins" and len(element.path) > 1 and place >= 0:
-            names[element.parts[place]] = str(element.path[1])
-    for key in ("disabled_plugins", "required_plugins"):
-        for span, entry in zip(outline.items.get((key,), ()), _entries(config, key), strict=True):
-            names[span] = entry.value
-    if any("." not in name and name not in _VERSION_1_PLUGINS for name in names.values()):
-        return None
     plugins = _get(config, ("plugins",), dict) or {}
+    required = _entries(config, "required_plugins")
+    names = [
+        *plugins,
+        *(entry.value for entry in (*required, *_entries(config, "disabled_plugins"))),
+    ]
+    if any("." not in name and name not in _VERSION_1_PLUGINS for name in names):
+        return None
     if len({_full_name(name) for name in plugins}) != len(plugins):
         return None
 
     draft = _Draft(config)
-    draft.text = _replaced(
-        config.text,
-        [
-            (span, _quoted(_full_name(name), like=config.text[span.start]))
-            for span, name in names.items()
-            if "." not in name
-        ],
-    )
-    if "plugins" in draft.data:
-        draft.data["plugins"] = {
-            _full_name(name): table for name, table in draft.data["plugins"].items()
-        }
-    for name in plugins:
-        if "." not in name:
-            old, new = _dotted(("plugins", name)), _dotted(("plugins", _full_name(name)))
-            draft.changes.append(Change("plugin table", old, new))
+    # taken out, not renamed: edit would have to take it out then
+    draft.drop("disabled_plugins", CRI_PLUGINS)
     for key in ("disabled_plugins", "required_plugins"):
-        if old_list := draft.data.get(key):
-            new_list = [_full_name(name) for name in old_list]
-            if new_list != old_list:
-                draft.data[key] = new_list
-                draft.changes.append(Change(key, _literal(old_list), _literal(new_list)))
-    if config.states_version:
-        draft.put_text(("version",), "2")
-    else:
-        draft.text = f"version = 2{_line_end(draft.text)}{draft.text}"
-    draft.data["version"] = 2
-    stated = str(config.data["version"]) if config.states_version else None
-    draft.changes.append(Change("version", stated, "2"))
+        with draft.refusing():
+            left = draft.toml.get((key,)) or []
+        for index, name in enumerate(left):
+            draft.put((key, index), _full_name(name))
+    with draft.refusing():
+        draft.toml = _with_full_plugin_names(draft.toml)
+    for name in plugins:
+        if _full_name(name) != name:
+            old, new = dotted(("plugins", name)), dotted(("plugins", _full_name(name)))
+            draft.changes.append(Change("plugin table", old, new))
+    draft.put(("version",), 2)
     return draft.finish()
+
+
+_PLUGIN_KEY = re.compile(
+    r"""^([ \t]*\[{0,2}[ \t]*(["']?)plugins\2[ \t]*\.[ \t]*)(["']?)([\w-]+)\3""", re.MULTILINE
+)
+
+
+def _with_full_plugin_names(toml: TomlText) -> TomlText:
+    def renamed(found: re.Match[str]) -> str:
+        name, quote = _full_name(found[4]), found[3] or '"'
+        return found[0] if name == found[4] else f"{found[1]}{quote}{name}{quote}"
+
+    intended = dict(toml.data)
+    if "plugins" in intended:
+        intended["plugins"] = {_full_name(key): it for key, it in intended["plugins"].items()}
+    new = TomlText(_PLUGIN_KEY.sub(renamed, toml.text))
+    try:
+        if new.data == intended:
+            return new
+    except tomllib.TOMLDecodeError:
+        pass
+    raise UnsafeEditError(("plugins",))
 
 
 def _full_name(name: str) -> str:
@@ -702,391 +709,38 @@ def drop_in_trouble(root: Config, drop_in: Config, version: Version) -> str | No
 
 
 class _Draft:
-    """A text under change, and the data it has to say in the end."""
+    """A text under change."""
 
     def __init__(self, config: Config) -> None:
         self.path = config.path
-        self.text = config.text
-        self.data = _comparable(config.text)
+        self.toml = config._toml
         self.changes: list[Change] = []
 
-    def put(self, path: Path, value: str | bool) -> None:
+    def put(self, path: Path, value: str | bool | int) -> None:
         """Make *value* what stands at *path*."""
-        table: Any = self.data
-        for key in path[:-1]:
-            table = table.setdefault(key, {})
-        old = table.get(path[-1])
-        if type(old) is type(value) and old == value:
-            return
-        table[path[-1]] = value
-        self.put_text(path, _literal(value))
-        stated = None if old is None else _literal(old)
-        self.changes.append(Change(_dotted(path), stated, _literal(value)))
-
-    def put_text(self, path: Path, literal: str) -> None:
-        outline = self._outlined()
-        span = outline.values.get(path)
-        if span is None:
-            self.text = _with_new_value(outline, path, literal)
-            return
-        if self.text[span.start] == "'" and literal.startswith('"'):
-            literal = _quoted(json.loads(literal), like="'")
-        self.text = _replaced(self.text, [(span, literal)])
+        with self.refusing():
+            old = self.toml.get(path)
+            if type(old) is not type(value) or old != value:
+                self.toml = self.toml.with_value(path, value)
+                stated = None if old is None else literal(old)
+                self.changes.append(Change(dotted(path), stated, literal(value)))
 
     def drop(self, key: str, unwanted: frozenset[str]) -> None:
         """Take the *unwanted* entries out of the top-level array *key*."""
-        values: list[str] = self.data.get(key, [])
-        old = list(values)
-        while found := [index for index, value in enumerate(values) if value in unwanted]:
-            spans = self._outlined().items[(key,)]
-            self.text = _without_item(self.text, spans, found[0])
-            del values[found[0]]
-        if values != old:
-            self.changes.append(Change(key, _literal(old), _literal(values)))
+        with self.refusing():
+            old = self.toml.get((key,)) or []
+            if not unwanted.isdisjoint(old):
+                self.toml = self.toml.without_entries((key,), unwanted)
+                self.changes.append(Change(key, literal(old), literal(self.toml.get((key,)))))
 
-    def _outlined(self) -> _Outline:
+    @contextmanager
+    def refusing(self) -> Iterator[None]:
+        """Name the file in the reason why an edit is not safe."""
         try:
-            return _outline(self.text, self.path)
-        except ConfigError as error:
+            yield
+        except (UnsafeEditError, RecursionError) as error:
             # a place in this text means nothing to who reads the message
-            raise _unsafe(self.path, error.reason) from None
+            raise ConfigError(self.path, 1, 1, f"cannot be edited safely: {error}") from None
 
     def finish(self) -> Edit:
-        """The result, once it is sure to say what was intended and nothing else."""
-        try:
-            said = _comparable(self.text)
-        except ValueError as error:
-            raise _unsafe(self.path, str(error)) from None
-        if said != self.data:
-            raise _unsafe(self.path, "the result would say something else than intended")
-        return Edit(self.text, tuple(self.changes))
-
-
-def _unsafe(path: str, reason: str) -> ConfigError:
-    return ConfigError(path, 1, 1, f"cannot be edited safely: {reason}")
-
-
-def _comparable(text: str) -> dict[str, Any]:
-    # floats as they are written: nan is not even equal to itself
-    return tomllib.loads(text, parse_float=lambda digits: ("float", digits))
-
-
-# --- where things stand in TOML text --------------------------------------------------------
-# The walk relies on tomllib having taken the text: it finds ends, it does not judge.
-
-_SPACE = re.compile(r"[ \t]*")
-_BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
-_KEY = re.compile(r"""[A-Za-z0-9_-]+|"(?:\\.|[^"\\])*"|'[^']*'""")
-_SCALAR = re.compile(
-    r'''"""(?:\\.|[^\\])*?"""(?:"{0,2})'''
-    r"""|'''.*?'''(?:'{0,2})"""
-    r'''|"(?:\\.|[^"\\])*"'''
-    r"""|'[^']*'"""
-    r"""|[^\s,\]}#"'\[{]+(?:[ ]\d\d:[^\s,\]}#]+)?""",
-    re.DOTALL,
-)
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-
-
-@dataclass(frozen=True)
-class _Span:
-    start: int
-    end: int
-
-
-@dataclass(frozen=True)
-class _Header:
-    """``[table]`` or ``[[table]]``."""
-
-    path: Path
-    parts: tuple[_Span, ...]
-    span: _Span
-    table: Path = ()
-
-
-@dataclass(frozen=True)
-class _Pair:
-    """``key = value``; *table* is where it stands, *path* adds its own, possibly dotted, key."""
-
-    table: Path
-    path: Path
-    parts: tuple[_Span, ...]
-    value: _Span
-    is_inline: bool
-
-
-@dataclass
-class _Outline:
-    """Where the headers, keys and values of a text are."""
-
-    text: str
-    headers: list[_Header] = field(default_factory=list)
-    pairs: list[_Pair] = field(default_factory=list)
-    items: dict[Path, list[_Span]] = field(default_factory=dict)
-    """Entries of arrays, by the array's path."""
-
-    @cached_property
-    def values(self) -> dict[Path, _Span]:
-        """Every value, also inline tables, arrays and their entries."""
-        values = {pair.path: pair.value for pair in self.pairs}
-        for path, spans in self.items.items():
-            values.update({(*path, index): span for index, span in enumerate(spans)})
-        return values
-
-    def start_of(self, path: Path) -> int:
-        """Where *path* is stated: its key, its header, or the first thing in it."""
-        depth = len(path)
-        if path and isinstance(path[-1], int) and path in self.values:
-            return self.values[path].start
-        exact = [pair.parts[0].start for pair in self.pairs if pair.path == path]
-        exact += [header.span.start for header in self.headers if header.path == path]
-        inside = [pair.parts[0].start for pair in self.pairs if pair.path[:depth] == path]
-        inside += [header.span.start for header in self.headers if header.path[:depth] == path]
-        return min(exact or inside or [0])
-
-    def line_of(self, path: Path) -> int:
-        """The line of :meth:`start_of`, counted from 1."""
-        return _position(self.text, self.start_of(path))[0]
-
-
-def _outline(text: str, path: str) -> _Outline:
-    return _Walk(text, path).outline
-
-
-class _Walk:
-    def __init__(self, text: str, path: str) -> None:
-        self.text = text
-        self.path = path
-        self.position = 0
-        self.outline = _Outline(text)
-        self._last_index: dict[Path, int] = {}
-        table: Path = ()
-        self._skip(_BLANK)
-        while self.position < len(text):
-            if self._is_next("["):
-                table = self._header()
-            else:
-                self._pair(table, is_inline=False)
-            self._skip(_BLANK)
-
-    def _is_next(self, what: str) -> bool:
-        return self.text.startswith(what, self.position)
-
-    def _skip(self, pattern: re.Pattern[str]) -> None:
-        self._match(pattern)
-
-    def _match(self, pattern: re.Pattern[str]) -> _Span:
-        found = pattern.match(self.text, self.position)
-        if found is None:
-            line, column = _position(self.text, self.position)
-            raise ConfigError(self.path, line, column, "cannot be followed as TOML")
-        self.position = found.end()
-        return _Span(found.start(), found.end())
-
-    def _key(self) -> tuple[Path, tuple[_Span, ...]]:
-        parts: list[_Span] = []
-        while True:
-            self._skip(_SPACE)
-            parts.append(self._match(_KEY))
-            self._skip(_SPACE)
-            if not self._is_next("."):
-                return tuple(self._name(part) for part in parts), tuple(parts)
-            self.position += 1
-
-    def _name(self, part: _Span) -> str:
-        token = self.text[part.start : part.end]
-        if token[0] not in "\"'":
-            return token
-        return str(tomllib.loads(f"x = {token}")["x"])
-
-    def _header(self) -> Path:
-        start = self.position
-        brackets = 2 if self._is_next("[[") else 1
-        self.position += brackets
-        names, parts = self._key()
-        self.position += brackets
-        path: Path = ()
-        for name in names[:-1]:
-            path = self._latest((*path, name))
-        path = (*path, names[-1])
-        if brackets == 2:
-            self._last_index[path] = self._last_index.get(path, -1) + 1
-        path = self._latest(path)
-        self.outline.headers.append(_Header(path, parts, _Span(start, self.position)))
-        return path
-
-    def _latest(self, path: Path) -> Path:
-        """In an array of tables, its last one: that is what a header's name means."""
-        return (*path, self._last_index[path]) if path in self._last_index else path
-
-    def _pair(self, table: Path, is_inline: bool) -> None:
-        names, parts = self._key()
-        self.position += 1
-        self._skip(_SPACE)
-        path = (*table, *names)
-        value = self._value(path)
-        self.outline.pairs.append(_Pair(table, path, parts, value, is_inline))
-
-    def _value(self, path: Path) -> _Span:
-        start = self.position
-        if self._is_next("["):
-            spans = self.outline.items.setdefault(path, [])
-            while self._has_next("]"):
-                spans.append(self._value((*path, len(spans))))
-        elif self._is_next("{"):
-            while self._has_next("}"):
-                self._pair(path, is_inline=True)
-        else:
-            self._match(_SCALAR)
-        return _Span(start, self.position)
-
-    def _has_next(self, end: str) -> bool:
-        """Step over the opening bracket or a comma, and over *end* if nothing else comes."""
-        if self._is_next("[") or self._is_next("{") or self._is_next(","):
-            self.position += 1
-        self._skip(_BLANK)
-        if self._is_next(","):
-            self.position += 1
-            self._skip(_BLANK)
-        if self._is_next(end):
-            self.position += 1
-            return False
-        return True
-
-
-def _quoted(text: str, like: str = '"') -> str:
-    if like == "'" and "'" not in text and text.isprintable():
-        return f"'{text}'"
-    # JSON's string escapes are TOML's, but for the one control character JSON leaves bare
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _literal(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list):
-        return f"[{', '.join(_literal(item) for item in value)}]"
-    return _quoted(str(value))
-
-
-def _key(name: str | int) -> str:
-    text = str(name)
-    return text if _BARE_KEY.fullmatch(text) else _quoted(text)
-
-
-def _dotted(path: Path) -> str:
-    return ".".join(_key(name) for name in path)
-
-
-def _line_end(text: str) -> str:
-    first = text.find("\n")
-    return "\r\n" if first > 0 and text[first - 1] == "\r" else "\n"
-
-
-def _replaced(text: str, replacements: Iterable[tuple[_Span, str]]) -> str:
-    for span, new in sorted(replacements, key=lambda item: item[0].start, reverse=True):
-        text = text[: span.start] + new + text[span.end :]
-    return text
-
-
-def _with_new_value(outline: _Outline, path: Path, literal: str) -> str:
-    """The text with a value added in the style in which its table is written already."""
-    for size in range(len(path) - 1, 0, -1):
-        owner, rest = path[:size], path[size:]
-        if owner in outline.values:
-            return _with_inline(outline, owner, rest, literal)
-        dotted = [
-            pair
-            for pair in outline.pairs
-            if len(pair.table) < size < len(pair.path) and pair.path[:size] == owner
-        ]
-        if dotted:
-            last = max(dotted, key=lambda pair: pair.value.end)
-            return _with_dotted(outline.text, last, owner, rest, literal)
-        headers = [header for header in outline.headers if header.path == owner]
-        if headers and len(rest) == 1:
-            return _with_line(outline, headers[0], f"{_key(rest[0])} = {literal}")
-        if any(header.path[:size] == owner for header in outline.headers):
-            break
-    return _with_section(outline.text, path, literal)
-
-
-def _with_inline(outline: _Outline, owner: Path, rest: Path, literal: str) -> str:
-    for name in reversed(rest[1:]):
-        literal = f"{{ {_key(name)} = {literal} }}"
-    pair = f"{_key(rest[0])} = {literal}"
-    ends = [each.value.end for each in outline.pairs if each.table == owner]
-    if not ends:
-        return _replaced(outline.text, [(outline.values[owner], f"{{ {pair} }}")])
-    return _replaced(outline.text, [(_Span(max(ends), max(ends)), f", {pair}")])
-
-
-def _with_dotted(text: str, last: _Pair, owner: Path, rest: Path, literal: str) -> str:
-    """A pair beside *last*, which has *owner* in its own dotted key."""
-    end = last.parts[len(owner) - len(last.table) - 1].end
-    pair = f"{text[last.parts[0].start : end]}.{_dotted(rest)} = {literal}"
-    if last.is_inline:
-        return _replaced(text, [(_Span(last.value.end, last.value.end), f", {pair}")])
-    return _with_line_after(text, last.value.end, _indentation(text, last.parts[0].start), pair)
-
-
-def _with_line(outline: _Outline, header: _Header, line: str) -> str:
-    text = outline.text
-    pairs = [pair for pair in outline.pairs if pair.table == header.path and not pair.is_inline]
-    if not pairs:
-        indentation = _indentation(text, header.span.start) + "  "
-        return _with_line_after(text, header.span.end, indentation, line)
-    last = max(pairs, key=lambda pair: pair.value.end)
-    return _with_line_after(text, last.value.end, _indentation(text, last.parts[0].start), line)
-
-
-def _indentation(text: str, start: int) -> str:
-    before = text[text.rfind("\n", 0, start) + 1 : start]
-    return "" if before.strip() else before
-
-
-def _with_line_after(text: str, offset: int, indentation: str, line: str) -> str:
-    end = text.find("\n", offset)
-    if end < 0:
-        text += _line_end(text)
-        end = len(text) - 1
-    return f"{text[: end + 1]}{indentation}{line}{_line_end(text)}{text[end + 1 :]}"
-
-
-def _with_section(text: str, path: Path, literal: str) -> str:
-    end = _line_end(text)
-    if text and not text.endswith("\n"):
-        text += end
-    gap = "" if not text or text.endswith(("\n\n", "\n\r\n")) else end
-    return f"{text}{gap}[{_dotted(path[:-1])}]{end}  {_key(path[-1])} = {literal}{end}"
-
-
-def _without_item(text: str, spans: Sequence[_Span], index: int) -> str:
-    """The text without an entry of an array and the comma that belongs to it."""
-    item = spans[index]
-    start, end = item.start, item.end
-    after = _end_of(_BLANK, text, end)
-    comma = None
-    if text.startswith(",", after):
-        comma = _Span(after, after + 1)
-        if not text[end:after].strip(" \t"):
-            end, comma = after + 1, None
-            behind = _end_of(_SPACE, text, end)
-            if not text.startswith(("\r", "\n", "#"), behind):
-                end = behind
-    elif index > 0:
-        before = _end_of(_BLANK, text, spans[index - 1].end)
-        # a comma at the end of another line may stay: TOML takes a trailing one
-        if not text[before + 1 : start].strip(" \t"):
-            start = before
-    text = _replaced(text, [(_Span(start, end), ""), *([(comma, "")] if comma else [])])
-    first = text.rfind("\n", 0, start) + 1
-    last = text.find("\n", start)
-    if first > 0 and last >= 0 and not text[first:last].strip():
-        text = text[:first] + text[last + 1 :]
-    return text
-
-
-def _end_of(pattern: re.Pattern[str], text: str, start: int) -> int:
-    found = pattern.match(text, start)
-    return found.end() if found else start
+        return Edit(self.toml.text, tuple(self.changes))

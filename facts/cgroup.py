@@ -20,7 +20,6 @@ DOCKER_CONFIG = "/etc/docker/daemon.json"
 CRIO_CONFIG = "/etc/crio/crio.conf"
 CRIO_DROP_INS = "/etc/crio/crio.conf.d"
 KUBELET_CONFIG = "/var/lib/kubelet/config.yaml"
-KUBELET_DROP_INS = "/var/lib/kubelet/config.d"
 KUBELET_FLAGS = (
     "/var/lib/kubelet/kubeadm-flags.env",
     "/etc/default/kubelet",
@@ -203,8 +202,18 @@ for process in /proc/[0-9]*; do
 done
 value kubelet_config "$config"
 text "$config"
-texts {KUBELET_DROP_INS}
 for path in {" ".join(KUBELET_FLAGS)}; do text "$path"; done
+# kubelet reads drop-ins only from the folder that it is told
+drop_ins=$(
+  {{ printf '%s\n' "$arguments"; cat {" ".join(KUBELET_FLAGS)}; }} |
+    sed -n 's/^[^#]*--config-dir[= ]"\{{0,1\}}\([^ "]*\).*/\1/p' | sed -n 1p
+)
+case $drop_ins in
+  /*) value kubelet_drop_ins "$drop_ins"
+    for path in "$drop_ins"/*.conf; do
+      [ "$path" = "$config" ] || [ ! -e "$path" ] || text "$path"
+    done;;
+esac
 """
 
 
@@ -265,15 +274,16 @@ def _of_handler(
 def _of_kubelet(
     drivers: probe.Reading, config: str, runtime: containerd.ContainerdShape
 ) -> ComponentShape:
+    drop_ins = drivers.value("kubelet_drop_ins")
     component = _component(
         lambda: cgroup_drivers.kubelet(
-            _files(drivers, [config], KUBELET_DROP_INS),
+            _files(drivers, [config], drop_ins),
             _files(drivers, KUBELET_FLAGS),
             " ".join(drivers.text("kubelet_arguments")),
         ),
         "cgroupfs",
         "kubelet's default",
-        _unreadable(drivers, config, KUBELET_DROP_INS, *KUBELET_FLAGS),
+        _unreadable(drivers, config, drop_ins or config, *KUBELET_FLAGS),
     )
     version = _kubelet_version(drivers)
     default_handler = runtime["handlers"].get(runtime["default_handler"] or "")

@@ -19,6 +19,7 @@ from kubenode.containerd_config import (
     load_order,
     parse,
 )
+from kubenode.containerd_swap import UNPROVEN_SUFFIX
 from kubenode.facts.probe_fact import ProbeFact
 
 PACKAGE_PROBE = "containerd-package"
@@ -28,6 +29,8 @@ DAEMON_PROBE = "containerd"
 DEFAULT_CONFIG = "/etc/containerd/config.toml"
 DEFAULT_SOCKET = "/run/containerd/containerd.sock"
 CRICTL_CONFIG = "/etc/crictl.yaml"
+
+UNCLEAR_CONFIG = "cannot tell from containerd.service which configuration file its --config names"
 
 Driver = Literal["systemd", "cgroupfs"]
 
@@ -96,12 +99,15 @@ class UnitShape(TypedDict):
     """containerd.service as systemd has it."""
 
     load: str
+    """``loaded``, ``masked``, ...; ``unknown`` when systemd did not answer."""
     active: str
     enabled: str
     fragment: str | None
     drop_ins: list[str]
     limit_nofile: str | None
     needs_daemon_reload: bool
+    wanted_by: list[str]
+    """Units that start it, such as ``multi-user.target``."""
 
 
 class PodsShape(TypedDict):
@@ -129,8 +135,11 @@ class ContainerdShape(TypedDict):
     unit: UnitShape | None
     """None: there is no such unit, or the host has no systemd."""
     socket: str
+    ctr: bool
+    """Whether ``ctr`` is there, which is how the daemon is asked."""
     cri: Literal["serving", "disabled", "down", "unknown"]
-    """``disabled``: the daemon answers, and its CRI plugin is off or failed."""
+    """``disabled``: the daemon answers, and its CRI plugin is off or failed. ``unknown``: it
+    cannot be asked, for want of ``ctr`` or of the right to."""
     restart_pending: list[str] | None
     """Files changed since the daemon started; None when that is unknown or it does not run."""
     pods: PodsShape | None
@@ -148,18 +157,35 @@ class ContainerdFilesShape(TypedDict):
     """Content of ``/etc/crictl.yaml`` in base64."""
     unreadable: list[str]
     """Files of these that exist and could not be read."""
+    unproven: list[str]
+    """Files of a change that was interrupted before CRI had answered with it."""
+
+
+# The program that systemd starts comes first: another one in PATH would read another
+# configuration. A program that hangs must not hang the run.
+_PROGRAM = r"""
+exec_start=
+if command -v systemctl >/dev/null && [ -d /run/systemd/system ]; then
+  exec_start=$(systemctl show containerd.service -p ExecStart)
+fi
+program=$(printf '%s\n' "$exec_start" | sed -n 's/^ExecStart={ path=\([^ ;]*\) ;.*/\1/p')
+[ -x "$program" ] || program=$(command -v containerd)
+case $program in /*) PATH="${program%/*}:$PATH";; esac
+limited() { if command -v timeout >/dev/null; then timeout 20 "$@"; else "$@"; fi; }
+"""
 
 
 def script_package() -> str:
     """The shell script of the package probe."""
-    return r"""
-value binary "$(command -v containerd)"
-value version "$(containerd --version)"
+    return rf"""
+{_PROGRAM.strip()}
+value binary "$program"
+value version "$(limited containerd --version)"
 if command -v dpkg-query >/dev/null; then
-  dpkg-query -W -f '${Package} ${Version} ${db:Status-Abbrev}\n' containerd containerd.io |
+  dpkg-query -W -f '${{Package}} ${{Version}} ${{db:Status-Abbrev}}\n' containerd containerd.io |
     lines dpkg
 elif command -v rpm >/dev/null; then
-  rpm -q --qf '%{NAME} %{VERSION}-%{RELEASE}\n' containerd containerd.io |
+  rpm -q --qf '%{{NAME}} %{{VERSION}}-%{{RELEASE}}\n' containerd containerd.io |
     grep -v ' is not installed' | lines rpm
   text /etc/dnf/plugins/versionlock.list
   text /etc/yum/pluginconf.d/versionlock.list
@@ -172,24 +198,58 @@ fi
 def script_config() -> str:
     """The shell script of the configuration probe. ``containerd config dump`` only reads."""
     return rf"""
-config={DEFAULT_CONFIG}
+{_PROGRAM.strip()}
+# The value of --config among arguments, one a line; nothing when there is a word that belongs to
+# no option: systemd shows arguments without their quotes.
+configured() {{
+  config={DEFAULT_CONFIG}; takes=
+  while IFS= read -r word; do
+    case $takes in
+      config) config=$word; takes=; continue;;
+      other) takes=; continue;;
+    esac
+    case $word in
+      --config|-config|-c) takes=config;;
+      --config=*|-config=*|-c=*) config=${{word#*=}};;
+      --log-level|-l|--address|-a|--root|--state) takes=other;;
+      -*) ;;
+      *) config=;;
+    esac
+  done
+  printf '%s\n' "$config"
+}}
 set -f
-set -- $(systemctl show containerd.service -p ExecStart | sed -n 's/.*argv\[\]=\([^;]*\);.*/\1/p')
+config=$(printf '%s\n' "$exec_start" | sed -n 's/.*argv\[\]=\([^;]*[^; ]\) *;.*/\1/p' |
+  {{ read -r arguments; printf '%s\n' $arguments; }} | sed 1d | configured)
 set +f
-while [ $# -gt 0 ]; do
-  case $1 in
-    --config|-config|-c) config=$2;;
-    --config=*|-config=*|-c=*) config=${{1#*=}};;
+case $config in
+  *'$'*|*'%'*) config=;;
+  /*) ;;
+  *) config=;;
+esac
+if [ -z "$config" ]; then
+  # what the running daemon was given is beyond doubt
+  pid=$(systemctl show containerd.service -p MainPID | sed -n 's/^MainPID=//p')
+  config=$([ "${{pid:-0}}" -gt 0 ] && tr '\0' '\n' <"/proc/$pid/cmdline" | sed 1d | configured)
+  case $config in
+    ''|/*) ;;
+    *) config=$(readlink "/proc/$pid/cwd")/$config;;
   esac
-  shift
-done
-case $config in /*) ;; *) config={DEFAULT_CONFIG};; esac
-value path "$config"
-exact "$config"
-[ "$config" = {DEFAULT_CONFIG} ] && option= || option="--config=$config"
-if dump=$(containerd $option config dump); then printf '%s\n' "$dump" | lines dump
-elif command -v containerd >/dev/null; then
-  containerd $option config dump 2>&1 | tail -n 3 | lines dump_error
+fi
+# A device is no configuration, though as a drop-in it would mask one.
+settings() {{
+  if [ -e "$1" ] && [ ! -f "$1" ]; then printf '%%unreadable %s\n' "$1"; else exact "$1"; fi
+}}
+dumped() {{
+  if [ "$config" = {DEFAULT_CONFIG} ]; then limited containerd config dump
+  else limited containerd --config "$config" config dump; fi
+}}
+if [ -z "$config" ]; then printf '%%unreadable path\n'
+else
+  value path "$config"
+  settings "$config"
+  if dump=$(dumped); then printf '%s\n' "$dump" | lines dump
+  elif [ -n "$program" ]; then dumped 2>&1 | tail -n 3 | lines dump_error; fi
 fi
 
 socket=$(printf '%s\n' "$dump" |
@@ -197,8 +257,12 @@ socket=$(printf '%s\n' "$dump" |
 socket=${{socket:-{DEFAULT_SOCKET}}}
 value socket "$socket"
 
-# The daemon makes its socket when it starts: a file newer than the socket was changed after that.
-changed() {{ [ -S "$socket" ] && [ -n "$(find -L "$1" -newer "$socket")" ] && printf '%s\n' "$1"; }}
+# The daemon makes its socket when it starts: a file that changed later is not in force. The time
+# of the change counts, not the time that `cp -p` or a wrong clock gave the file.
+changed() {{
+  found=$(find -L "$1" -cnewer "$socket") || found=$(find -L "$1" -newer "$socket")
+  [ -z "$found" ] || printf '%s\n' "$1"
+}}
 imported() {{
   printf '%s\n' "$dump" | sed -n 's/^imports = \[\(.*\)\].*/\1/p' | tr , '\n' |
     sed "s/^ *[\"']//; s/[\"'] *\$//" | while IFS= read -r pattern; do
@@ -207,15 +271,18 @@ imported() {{
       for path in $pattern; do
         case "|$config$seen|" in *"|$path|"*) continue;; esac
         seen="$seen|$path"
-        [ ! -f "$path" ] || printf '%s\n' "$path"
+        if [ -e "$path" ] || [ -L "$path" ]; then printf '%s\n' "$path"; fi
       done
-    done | sed -n 1,64p
+    done
 }}
-imported | while IFS= read -r path; do exact "$path"; done
-imported | lines imports
-if [ -S "$socket" ]; then
-  {{ printf '%s\n' "$config"; imported; }} | while IFS= read -r path; do changed "$path"; done |
-    lines changed
+if [ "$(imported | wc -l)" -gt 64 ]; then printf '%%unreadable imports\n'
+else
+  imported | while IFS= read -r path; do settings "$path"; done
+  imported | lines imports
+  if [ -S "$socket" ]; then
+    {{ printf '%s\n' "$config"; imported; }} | while IFS= read -r path; do changed "$path"; done |
+      lines changed
+  fi
 fi
 """
 
@@ -224,17 +291,19 @@ def script_daemon() -> str:
     """The shell script of the daemon probe: all of the configuration probe's, and the service."""
     return rf"""
 {script_config().strip()}
-if command -v systemctl >/dev/null && [ -d /run/systemd/system ]; then
+if [ -d /run/systemd/system ]; then
   systemctl show containerd.service -p LoadState -p ActiveState -p UnitFileState -p FragmentPath \
-    -p DropInPaths -p LimitNOFILE -p NeedDaemonReload | lines unit
+    -p DropInPaths -p LimitNOFILE -p NeedDaemonReload -p WantedBy -p RequiredBy | lines unit
 fi
 if [ ! -S "$socket" ]; then value socket_state absent
 elif [ ! -w "$socket" ]; then value socket_state forbidden
+elif ! command -v ctr >/dev/null; then value socket_state present
 else
-  value socket_state present
-  ctr --address "$socket" --connect-timeout 3s plugins ls |
+  value socket_state answers
+  limited ctr --address "$socket" --connect-timeout 3s plugins ls |
     grep -E '^io\.containerd\.(grpc|cri)\.v1 ' | lines plugins
 fi
+command -v ctr >/dev/null && value ctr yes
 state=$(printf '%s\n' "$dump" | sed -n "s/^state = [\"']\(.*\)[\"']\$/\1/p" | sed -n 1p)
 state=${{state:-/run/containerd}}
 tasks=$state/io.containerd.runtime.v2.task/k8s.io
@@ -247,6 +316,7 @@ if [ -d "$tasks" ] && [ -r "$tasks" ]; then
   done | lines pods
 elif [ -d "$state" ] && [ ! -r "$state" ]; then printf '%%unreadable pods\n'
 else lines pods </dev/null; fi
+[ -e "$config{UNPROVEN_SUFFIX}" ] && exact "$config{UNPROVEN_SUFFIX}"
 exact {CRICTL_CONFIG}
 """
 
@@ -265,8 +335,9 @@ def _dpkg(lines: list[str]) -> PackageShape | None:
     for line in lines:
         name, _, rest = line.partition(" ")
         version, _, status = rest.partition(" ")
-        # dpkg-query's db:Status-Abbrev: what is wanted (h: held), then what is there (i: installed)
-        if name in ("containerd", "containerd.io") and status[1:2] == "i":
+        # dpkg-query's db:Status-Abbrev: what is wanted (h: held), then what is there (n: nothing,
+        # c: configuration files only)
+        if name in ("containerd", "containerd.io") and status[1:2] not in ("", "n", "c"):
             return {"name": name, "version": version, "held": status.startswith("h")}
     return None
 
@@ -297,16 +368,21 @@ def _is_locked(reading: probe.Reading, name: str) -> bool:
 
 def _unit(lines: list[str]) -> UnitShape | None:
     properties = dict(line.partition("=")[::2] for line in lines if "=" in line)
-    if properties.get("LoadState", "not-found") == "not-found":
+    load = properties.get("LoadState", "unknown")
+    if load == "not-found":
         return None
     return {
-        "load": properties["LoadState"],
+        "load": load,
         "active": properties.get("ActiveState", ""),
         "enabled": properties.get("UnitFileState", ""),
         "fragment": properties.get("FragmentPath") or None,
         "drop_ins": properties.get("DropInPaths", "").split(),
         "limit_nofile": properties.get("LimitNOFILE") or None,
         "needs_daemon_reload": properties.get("NeedDaemonReload") == "yes",
+        "wanted_by": [
+            *properties.get("WantedBy", "").split(),
+            *properties.get("RequiredBy", "").split(),
+        ],
     }
 
 
@@ -325,7 +401,7 @@ def _cri(reading: probe.Reading) -> Literal["serving", "disabled", "down", "unkn
     socket = reading.value("socket_state")
     if socket == "absent":
         return "down"
-    if socket != "present":
+    if socket != "answers":
         return "unknown"
     plugins = [line.split() for line in reading.text("plugins")]
     if not plugins:
@@ -344,6 +420,7 @@ class Daemon:
     files: dict[str, bytes]
     crictl: bytes | None
     unreadable: list[str]
+    unproven: list[str]
 
 
 def parse_daemon(package: probe.Reading, daemon: probe.Reading) -> Daemon:
@@ -367,9 +444,13 @@ def parse_daemon(package: probe.Reading, daemon: probe.Reading) -> Daemon:
         if config:
             configs.append(config)
     dump, dump_error = _parsed("containerd config dump", _dump(daemon), 1)
-    if not error and not dump:
+    if daemon.value("path") is None:
+        error = UNCLEAR_CONFIG
+    elif path in daemon.unreadable:
+        error = f"{path}: cannot be read"
+    elif not error and not dump:
         error = " ".join(daemon.text("dump_error")) or dump_error
-    unit = _unit(daemon.text("unit"))
+    unit = _unit(daemon.text("unit")) if "unit" in daemon.texts else None
     active = unit is not None and unit["active"] == "active"
     shape: ContainerdShape = {
         "installed": installed,
@@ -380,24 +461,29 @@ def parse_daemon(package: probe.Reading, daemon: probe.Reading) -> Daemon:
             "highest_version": containerd_release.highest_config_version(version)
             if version
             else None,
-            "error": f"{path}: cannot be read" if path in daemon.unreadable else error,
+            "error": error,
         },
         "imports": imports,
         "effective": dump is not None,
         **_settings(dump or main, configs, version),
         "unit": unit,
         "socket": daemon.value("socket") or DEFAULT_SOCKET,
+        "ctr": daemon.value("ctr") == "yes",
         "cri": _cri(daemon),
         "restart_pending": [name for name in daemon.text("changed") if name]
         if active and "changed" in daemon.texts
         else None,
         "pods": _pods(daemon),
     }
+    unreadable = {path, CRICTL_CONFIG, "imports"} & daemon.unreadable
+    unreadable |= set(imported) - set(files)
+    unproven = daemon.exact.get(f"{path}{UNPROVEN_SUFFIX}")
     return Daemon(
         shape,
         files,
         daemon.exact.get(CRICTL_CONFIG),
-        sorted({path, *imported, CRICTL_CONFIG} & daemon.unreadable),
+        sorted(unreadable),
+        [] if unproven is None else unproven.decode("utf-8", "replace").split("\n")[:-1],
     )
 
 
@@ -537,6 +623,7 @@ class ContainerdFiles(ProbeFact[ContainerdFilesShape]):
             "files": {path: _encoded(content) for path, content in daemon.files.items()},
             "crictl": None if daemon.crictl is None else _encoded(daemon.crictl),
             "unreadable": daemon.unreadable,
+            "unproven": daemon.unproven,
         }
 
 

@@ -651,11 +651,12 @@ def load_order(files: Sequence[Config], version: Version) -> list[Config]:
         if path not in loaded and path in known:
             loaded[path] = known[path]
             for pattern in import_patterns(known[path], version):
-                pending += sorted(each for each in known if _is_match(each, pattern))
+                pending += sorted(each for each in known if is_imported(each, pattern))
     return list(loaded.values())
 
 
-def _is_match(path: str, pattern: str) -> bool:
+def is_imported(path: str, pattern: str) -> bool:
+    """Whether an import *pattern*, as :func:`import_patterns` gives it, takes in *path*."""
     if "*" not in pattern:
         return path == pattern
     parts, patterns = path.split("/"), pattern.split("/")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from packaging.version import Version
@@ -15,12 +15,15 @@ from kubenode.containerd_config import (
     Wanted,
     drop_in_trouble,
     edit,
+    import_patterns,
     in_force,
+    is_imported,
     load_order,
     parse,
     upgrade_version_1,
 )
 from kubenode.containerd_release import release_of
+from kubenode.containerd_swap import BACKUP_SUFFIX
 
 
 def plan(
@@ -72,7 +75,24 @@ def plan(
         changes = begun.get(config.path, ()) + edited.changes
         if changes:
             edits[config.path] = replace(edited, changes=changes)
+    _refuse_backups_as_imports(edits, loaded, version)
     return edits
+
+
+def _refuse_backups_as_imports(
+    edits: Mapping[str, Edit], loaded: Sequence[Config], version: Version
+) -> None:
+    """A backup beside a file must not become a configuration file itself."""
+    for config in loaded:
+        for pattern in import_patterns(config, version):
+            for path in edits:
+                if path != pattern and is_imported(f"{path}{BACKUP_SUFFIX}", pattern):
+                    raise ConfigError(
+                        config.path,
+                        1,
+                        1,
+                        f"imports {pattern}, which takes in backups too: write it as *.toml",
+                    )
 
 
 def _upgraded(config: Config, begun: dict[str, tuple[Change, ...]]) -> Config:

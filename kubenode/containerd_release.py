@@ -143,3 +143,15 @@ def globs_from_root(version: Version) -> bool:
     """Whether a relative ``imports`` pattern with ``*`` is not relative to the file's directory."""
     number = Version(version.base_version)
     return number < Version("1.6.29") or Version("1.7") <= number < Version("1.7.16")
+
+
+def check_package_version(version: object) -> str | None:
+    """*version* itself when it can be a package's version, ValueError if not; None is any.
+
+    + version: exact, such as ``1.7.24~ds1-6+deb13u1`` (Debian) or ``1.7.24-1.fc41`` (RPM)
+    """
+    if version is None:
+        return None
+    if not isinstance(version, str) or not re.fullmatch(r"[0-9][0-9A-Za-z.+:~^_-]*", version):
+        raise ValueError(f"{version!r} is not one exact package version")
+    return version

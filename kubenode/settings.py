@@ -22,7 +22,7 @@ from pydantic import (
 )
 from pyinfra.api import Host, OperationValueError, State
 
-from kubenode import drop_ins, kernel_modules, sysctl_d
+from kubenode import containerd_release, drop_ins, kernel_modules, sysctl_d
 from kubenode.containerd_config import Wanted
 
 PREFIX = "kubenode_"
@@ -124,6 +124,11 @@ class NodeSettings(BaseModel):
     @classmethod
     def _sysctls_file(cls, path: str) -> str:
         return drop_ins.check_path(path, sysctl_d.DIRECTORIES)
+
+    @field_validator("containerd_version")
+    @classmethod
+    def _package_version(cls, version: str | None) -> str | None:
+        return containerd_release.check_package_version(version)
 
     @field_validator("pause_image", "snapshotter", "registry_config_path")
     @classmethod

@@ -5,25 +5,28 @@ from __future__ import annotations
 import base64
 import shlex
 from collections.abc import Generator
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from packaging.version import Version
 from pyinfra import host
 from pyinfra.api import FunctionCommand, OperationValueError, StringCommand, operation
 from pyinfra.operations import apt, dnf, zypper
 
-from kubenode import whole_file
+from kubenode import containerd_release, whole_file
 from kubenode.containerd_config import ConfigError, Wanted
 from kubenode.containerd_plan import plan
-from kubenode.containerd_swap import start, swap
+from kubenode.containerd_swap import start, swap, undo
 from kubenode.crictl_config import CrictlConfigError, pointed_at
 from kubenode.facts.containerd import (
     CRICTL_CONFIG,
+    UNCLEAR_CONFIG,
     Containerd,
     ContainerdFiles,
+    ContainerdFilesShape,
     ContainerdPackage,
     ContainerdShape,
     InstalledShape,
+    PackageShape,
 )
 from kubenode.facts.platform import Platform
 from kubenode.report import explain, explain_file, later, refuse
@@ -71,8 +74,10 @@ def installed(
     """
     if source != "distribution":
         raise OperationValueError(f"source {source!r}: only 'distribution' is known")
-    if version is not None and (not version or not version.isprintable() or " " in version):
-        raise OperationValueError(f"version {version!r} is not a package version")
+    try:
+        containerd_release.check_package_version(version)
+    except ValueError as error:
+        raise OperationValueError(f"version {error}") from error
 
     now = host.get_fact(ContainerdPackage)
     if now is None:
@@ -87,9 +92,7 @@ def installed(
             f"so it cannot become {version}: remove it first, or do not ask for a version",
         )
         return
-    install = not now["binary"] or (
-        version is not None and package is not None and package["version"] != version
-    )
+    install = not now["binary"] or (version is not None and not _is_version(package, version))
     want_hold = hold and not (package and package["held"])
     if not install and (not want_hold or package is None):
         host.noop(f"containerd is installed: {_describe(now)}")
@@ -132,6 +135,13 @@ def _install(manager: str, version: str | None) -> Commands:
         yield from zypper.packages._inner(
             packages=[f"{_PACKAGE}={version}" if version else _PACKAGE]
         )
+
+
+def _is_version(package: PackageShape | None, version: str) -> bool:
+    # an RPM may be asked for by its version alone, without the release
+    return package is not None and (
+        package["version"] == version or package["version"].startswith(f"{version}-")
+    )
 
 
 def _describe(now: InstalledShape) -> str:
@@ -183,7 +193,10 @@ def configured(
             pause_image="registry.k8s.io/pause:3.10",
         )
     """
-    wanted = _wanted(cgroup_driver, pause_image, snapshotter, registry_config_path)
+    try:
+        wanted = Wanted(cgroup_driver, pause_image, snapshotter, registry_config_path)
+    except ValueError as error:
+        raise OperationValueError(str(error)) from error
     now = host.get_fact(ContainerdFiles)
     if now is None:
         yield refuse(host, "cannot tell how containerd is configured, see the lines above")
@@ -195,19 +208,20 @@ def configured(
         else:
             yield later(host, "containerd will be configured once it is installed")
         return
-    if now["unreadable"]:
-        yield refuse(host, f"cannot read {', '.join(now['unreadable'])}: nothing was changed")
+    settled = yield from _settled(now)
+    if settled is None:
+        yield refuse(host, "cannot tell how containerd is configured, see the lines above")
         return
-
-    if daemon["installed"]["version"] is None:
-        yield refuse(host, "cannot tell containerd's version, and so not what it takes")
+    now, daemon = settled, settled["containerd"]
+    if problem := _cannot_configure(now):
+        yield refuse(host, f"{problem}: nothing was changed")
         return
 
     files = {path: base64.b64decode(content) for path, content in now["files"].items()}
     crictl_now = None if now["crictl"] is None else base64.b64decode(now["crictl"])
     try:
         edits = plan(
-            daemon["config"]["path"], files, Version(daemon["installed"]["version"]), wanted
+            daemon["config"]["path"], files, Version(str(daemon["installed"]["version"])), wanted
         )
         crictl = pointed_at(crictl_now, daemon["socket"])
     except ConfigError as error:
@@ -216,12 +230,21 @@ def configured(
     except CrictlConfigError as error:
         yield refuse(host, f"{CRICTL_CONFIG}: {error}: nothing was changed")
         return
+    if not edits and not daemon["effective"]:
+        yield refuse(host, f"containerd does not read its files: {daemon['config']['error']}")
+        return
     if not edits and crictl == crictl_now:
         host.noop(_configured_already(daemon, cgroup_driver))
         return
 
     pods = _pods_of_other_driver(daemon, cgroup_driver)
-    if pods and not change_driver_under_pods and _changes_driver(daemon, cgroup_driver):
+    # a restart also puts in force what was edited before us
+    restarts_into_other = bool(edits) and daemon["restart_pending"] != []
+    if (
+        pods
+        and not change_driver_under_pods
+        and (_changes_driver(daemon, cgroup_driver) or restarts_into_other)
+    ):
         yield refuse(host, pods)
         return
 
@@ -229,25 +252,23 @@ def configured(
         for change in edit.changes:
             explain(host, f"{path}: {change}")
         explain_file(host, path, files[path].decode() if path in files else None, edit.text)
-    if crictl != crictl_now:
-        explain_file(
-            host,
-            CRICTL_CONFIG,
-            None if crictl_now is None else crictl_now.decode(),
-            crictl.decode(),
+    if edits:
+        unit = daemon["unit"]
+        runs = unit is not None and unit["active"] in ("active", "activating", "reloading")
+        if runs:
+            explain(host, f"restart containerd and wait for CRI on {daemon['socket']}")
+        yield swap(
+            {path: edit.text for path, edit in edits.items()},
+            main=daemon["config"]["path"],
+            restart=runs,
+            **_daemon_of(daemon),
         )
+    if crictl != crictl_now:
+        old = None if crictl_now is None else crictl_now.decode()
+        explain_file(host, CRICTL_CONFIG, old, crictl.decode())
         yield whole_file.write(CRICTL_CONFIG, crictl.decode())
     if not edits:
         return
-    runs = daemon["unit"] is not None and daemon["unit"]["active"] == "active"
-    if runs:
-        explain(host, f"restart containerd and wait for CRI on {daemon['socket']}")
-    yield swap(
-        {path: edit.text for path, edit in edits.items()},
-        main=daemon["config"]["path"],
-        socket=daemon["socket"],
-        restart=runs,
-    )
 
     # What was read before the change says nothing about what came of it.
     after = host.get_fact(Containerd)
@@ -263,33 +284,47 @@ def configured(
         yield refuse(host, _still_wrong(after, wrong, cgroup_driver))
 
 
-def _wanted(
-    cgroup_driver: object,
-    pause_image: object,
-    snapshotter: object,
-    registry_config_path: object,
-) -> Wanted:
-    if cgroup_driver not in ("systemd", "cgroupfs"):
-        raise OperationValueError(f"cgroup_driver is systemd or cgroupfs, not {cgroup_driver!r}")
-    named = {
-        "pause_image": pause_image,
-        "snapshotter": snapshotter,
-        "registry_config_path": registry_config_path,
-    }
-    texts: dict[str, str | None] = {}
-    for name, value in named.items():
-        if value is None:
-            texts[name] = None
-        elif (
-            isinstance(value, str)
-            and value.isprintable()
-            and value
-            and not set(value) & set(" '\"\\")
-        ):
-            texts[name] = value
-        else:
-            raise OperationValueError(f"{name} is one word without blanks or quotes, not {value!r}")
-    return Wanted(cgroup_driver=cgroup_driver, **texts)
+def _settled(
+    now: ContainerdFilesShape,
+) -> Generator[str, None, ContainerdFilesShape | None]:
+    """Finish what a package's upgrade or an interrupted run left half-way; the facts after that."""
+    daemon = now["containerd"]
+    unit = daemon["unit"]
+    needs_reload = unit is not None and unit["needs_daemon_reload"]
+    if needs_reload:
+        explain(host, "containerd.service changed on disk: reload systemd")
+        yield "systemctl daemon-reload"
+    if now["unproven"]:
+        explain(host, f"a change was interrupted: {', '.join(now['unproven'])} as before it")
+        yield undo(now["unproven"], main=daemon["config"]["path"], **_daemon_of(daemon))
+    return host.get_fact(ContainerdFiles) if needs_reload or now["unproven"] else now
+
+
+class _Daemon(TypedDict):
+    program: str
+    socket: str
+
+
+def _daemon_of(daemon: ContainerdShape) -> _Daemon:
+    return {"program": str(daemon["installed"]["binary"]), "socket": daemon["socket"]}
+
+
+def _cannot_configure(now: ContainerdFilesShape) -> str | None:
+    """Why nothing certain can be said of the files, None when it can."""
+    daemon = now["containerd"]
+    if daemon["config"]["error"] == UNCLEAR_CONFIG:
+        return UNCLEAR_CONFIG
+    if now["unreadable"]:
+        return f"cannot read {', '.join(now['unreadable'])}"
+    if daemon["installed"]["version"] is None:
+        return "cannot tell containerd's version, and so not what it takes"
+    if daemon["unit"] is not None and daemon["unit"]["load"] == "unknown":
+        return "systemd does not answer, so it cannot be told whether containerd runs"
+    if not daemon["ctr"]:
+        return (
+            "ctr is missing, which comes with containerd, and so the way to ask whether CRI serves"
+        )
+    return None
 
 
 def _configured_already(daemon: ContainerdShape, cgroup_driver: str) -> str:
@@ -375,11 +410,19 @@ def running(change_driver_under_pods: bool = False) -> Commands:
         yield refuse(host, now["config"]["error"])
         return
 
+    if not now["ctr"]:
+        yield refuse(host, "ctr is missing, which comes with containerd: cannot ask CRI")
+        return
     steps = []
     if unit["needs_daemon_reload"]:
         explain(host, "containerd.service changed on disk: reload systemd")
         steps.append("systemctl daemon-reload")
-    if unit["enabled"] in ("disabled", "enabled-runtime"):
+    if unit["enabled"] in ("static", "") and not unit["wanted_by"]:
+        yield refuse(
+            host, "containerd.service has no [Install] section, and nothing else starts it at boot"
+        )
+        return
+    if unit["enabled"] in ("disabled", "enabled-runtime", "linked", "linked-runtime"):
         explain(host, f"containerd.service: {unit['enabled']} -> enabled")
         steps.append("systemctl enable containerd.service")
     if unit["active"] != "active":
@@ -414,4 +457,4 @@ def running(change_driver_under_pods: bool = False) -> Commands:
             f"on {now['socket']}"
         )
         return
-    yield start(now["socket"], steps)
+    yield start(steps=steps, **_daemon_of(now))

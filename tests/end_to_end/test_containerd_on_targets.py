@@ -187,7 +187,9 @@ def test_driver_is_not_changed_under_running_pods(
     configure(node, FOREIGN)
     node.import_pause_image()
     name, data = node.host()
-    with node.cri() as cri, cri.pod() as pod:
+    with node.cri() as cri:
+        pod = cri.run_pod()
+    try:
         refused = run_pyinfra("-y", inventory((name, data)), DEPLOY)
         assert refused.returncode == 1
         assert "1 containers of pods run with the cgroupfs cgroup driver" in refused.output
@@ -199,7 +201,10 @@ def test_driver_is_not_changed_under_running_pods(
             "-y", inventory((name, {**data, "kubenode_change_driver_under_pods": True})), DEPLOY
         )
         assert allowed.returncode == 0, allowed.output
-        assert node.cri().systemd_cgroup() == {"runc": True, "nvidia": True}
+    finally:
+        with node.cri() as cri:
+            cri.remove_pod(pod.id)
+            assert cri.systemd_cgroup() == {"runc": True, "nvidia": True}
 
 
 def test_a_configuration_that_does_not_come_up_is_rolled_back(

@@ -61,3 +61,10 @@ def test_a_drop_in_of_a_harmful_version_is_named() -> None:
 def test_a_version_1_plugin_nobody_knows_is_refused() -> None:
     with pytest.raises(ConfigError, match="rewrite it as version 2"):
         plan(MAIN, {MAIN: b"[plugins.homegrown]\nx = 1\n"}, Version("1.7.24"), SYSTEMD)
+
+
+def test_an_import_that_would_take_in_backups_is_refused() -> None:
+    main = b'version = 2\nimports = ["conf.d/*"]\n'
+    files = {MAIN: main, DROP_IN: f"version = 2\n{HANDLER}".encode()}
+    with pytest.raises(ConfigError, match=r"takes in backups too: write it as \*\.toml"):
+        plan(MAIN, files, Version("2.1.9"), SYSTEMD)

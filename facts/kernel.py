@@ -13,19 +13,11 @@ from kubenode.facts.probe_fact import ProbeFact
 MODULES_PROBE = "kernel_modules"
 SYSCTLS_PROBE = "sysctls"
 
-# confs DIR...: every *.conf of these directories, exactly; where a link leads is "real:PATH"
+# conf PATH: a file, exactly; where a link leads is "real:PATH"
 _FILES = r"""
-confs() {
-  for dir in "$@"; do
-    [ -d "$dir" ] || continue
-    if [ "$dir" != "${dir#/lib/}" ] && [ -L /lib ]; then continue; fi
-    if [ ! -r "$dir" ] || [ ! -x "$dir" ]; then printf '%%unreadable %s\n' "$dir"; continue; fi
-    for path in "$dir"/*.conf; do
-      case $path in *[!\ -~]*) printf '%%unreadable %s\n' "$dir"; continue;; esac
-      if [ -d "$path" ] && [ ! -L "$path" ]; then continue; fi
-      conf "$path"
-    done
-  done
+conf() {
+  exact "$1"
+  if [ -L "$1" ] && [ -f "$1" ]; then readlink -f "$1" | lines "real:$1"; fi
 }
 # command_line: the kernel's, whole where a word in it may matter and empty otherwise
 command_line() {
@@ -34,10 +26,6 @@ command_line() {
     *sysctl* | *modules?load* | *blacklist*) text /proc/cmdline;;
     *) lines /proc/cmdline </dev/null;;
   esac
-}
-conf() {
-  exact "$1"
-  if [ -L "$1" ] && [ -f "$1" ]; then readlink -f "$1" | lines "real:$1"; fi
 }
 """
 
@@ -197,13 +185,17 @@ def _conf_paths(reading: probe.Reading, directories: Iterable[str]) -> list[str]
     return [path for path in sent if path.rpartition("/")[0] in directories]
 
 
-def _also_conf(path: str | None, directories: tuple[str, ...]) -> str:
-    """Send the persist file too, where it is not among those that are sent anyway."""
-    if path is None or path == sysctl_d.PROCPS_FILE:
+def _script_persist_file(path: str | None, directories: tuple[str, ...]) -> str:
+    """Say whether the persist file can be written; send it where it is not sent anyway."""
+    if path is None:
         return ""
     directory, _, name = path.rpartition("/")
     is_sent = directory in directories and name.endswith(".conf") and not name.startswith(".")
-    return "" if is_sent else f"conf {shlex.quote(path)}"
+    quoted = shlex.quote(path)
+    # At boot a directory is no drop-in and a device is an empty one: neither can be written.
+    return f"""\
+if [ -e {quoted} ] && [ ! -f {quoted} ] && [ ! -L {quoted} ]; then unreadable persist_file; fi
+{"" if is_sent or path == sysctl_d.PROCPS_FILE else f"conf {quoted}"}"""
 
 
 def _persist_file(
@@ -212,7 +204,7 @@ def _persist_file(
     text = _decoded(reading, path)
     target = next(iter(reading.text(f"real:{path}")), None)
     state: Literal["file", "link", "missing", "unreadable"] = "missing"
-    if reading.is_unreadable(path):
+    if reading.is_unreadable(path) or reading.is_unreadable("persist_file"):
         state = "unreadable"
     elif target:
         state = "link"
@@ -278,12 +270,9 @@ for file in /proc/config.gz "/boot/config-$release" "/usr/lib/modules/$release/c
   fi
 done
 command_line
-confs {" ".join(kernel_modules.LOAD_DIRECTORIES)}
-for dir in {" ".join(kernel_modules.MODPROBE_DIRECTORIES)}; do
-  if [ "$dir" = /lib/modprobe.d ] && [ -L /lib ]; then continue; fi
-  texts "$dir"
-done
-{_also_conf(persist_file, kernel_modules.LOAD_DIRECTORIES)}
+confs conf {" ".join(kernel_modules.LOAD_DIRECTORIES)}
+confs text {" ".join(kernel_modules.MODPROBE_DIRECTORIES)}
+{_script_persist_file(persist_file, kernel_modules.LOAD_DIRECTORIES)}
 """
 
 
@@ -472,11 +461,11 @@ live() {{
 }}
 {live}
 command_line
-confs {" ".join(sysctl_d.DIRECTORIES)}
+confs conf {" ".join(sysctl_d.DIRECTORIES)}
 if [ -e {sysctl_d.PROCPS_FILE} ] || [ -L {sysctl_d.PROCPS_FILE} ]; then
   conf {sysctl_d.PROCPS_FILE}
 fi
-{_also_conf(persist_file, sysctl_d.DIRECTORIES)}
+{_script_persist_file(persist_file, sysctl_d.DIRECTORIES)}
 """
 
 

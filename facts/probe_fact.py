@@ -36,18 +36,18 @@ class ProbeFact(FactBase[T], Generic[T]):
         return "echo"
 
     def parse(self, readings: dict[str, probe.Reading]) -> T:
-        """The fact's value from the readings, by probe name; a KeyError is a missing probe."""
+        """The fact's value from the readings, by probe name."""
         raise NotImplementedError
 
     def process(self, output: list[str]) -> T:
         if self._mistake is not None:
             raise FactProcessError(self._mistake)
-        # Any other exception than FactProcessError would end the run for the whole fleet.
         try:
             return self.parse(probe.read(output))
-        except KeyError as missing:
+        except probe.ProbeError as error:
+            raise FactProcessError(str(error)) from error
+        # Any other exception than FactProcessError would end the run for the whole fleet.
+        except Exception as error:
             raise FactProcessError(
-                f"the host's answer to {missing} is cut off or out of form"
-            ) from missing
-        except (probe.ProbeError, ValueError) as error:
-            raise FactProcessError(f"the host's answer is out of form: {error}") from error
+                f"the host's answer is out of form: {type(error).__name__}: {str(error)[:200]}"
+            ) from error

@@ -14,7 +14,6 @@ from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 Driver = Literal["systemd", "cgroupfs"]
 
@@ -34,7 +33,11 @@ class CannotTell(Exception):
 def _driver(value: object, file: str) -> Driver:
     if value in ("systemd", "cgroupfs"):
         return value
-    raise CannotTell(f"{file}: {str(value)[:60]!r} is no cgroup driver")
+    # YAML's aliases can make a value whose text has no end
+    shown = (
+        repr(value[:60]) if isinstance(value, str) else f"a value of type {type(value).__name__}"
+    )
+    raise CannotTell(f"{file}: {shown} is no cgroup driver")
 
 
 def _line_of(text: str, pattern: str) -> int | None:
@@ -84,7 +87,7 @@ def crio(files: Iterable[tuple[str, str]]) -> Statement | None:
         try:
             runtime = tomllib.loads(text).get("crio", {}).get("runtime", {})
             manager = runtime.get("cgroup_manager")
-        except (tomllib.TOMLDecodeError, AttributeError, RecursionError) as error:
+        except (ValueError, AttributeError, RecursionError) as error:
             raise CannotTell(f"{path}: {error}") from error
         if manager is not None:
             statement = Statement(
@@ -126,9 +129,13 @@ def kubelet(
 
 
 def _yaml(path: str, text: str) -> list[dict[str, Any]]:
+    # A few lines of merge keys multiply to more than a machine holds; kubelet's files have none.
+    if "<<" in text:
+        raise CannotTell(f"{path}: has YAML merge keys (<<)")
     try:
         documents = list(YAML(typ="safe", pure=True).load_all(text))
-    except (YAMLError, ValueError, RecursionError) as error:
+    # Scalars that are not of their type raise whatever their conversion raises: IndexError, ...
+    except Exception as error:
         raise CannotTell(f"{path}: {' '.join(str(error).split())}") from error
     if not all(isinstance(document, dict) for document in documents if document is not None):
         raise CannotTell(f"{path}: not a mapping of settings")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from io import StringIO
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 TIMEOUT_SECONDS = 10
 """crictl's own 2 s are too short for a node under load."""
@@ -30,17 +29,21 @@ def pointed_at(content: bytes | None, socket: str) -> bytes:
     if content is None or not content.strip():
         endpoints = f"runtime-endpoint: {endpoint}\nimage-endpoint: {endpoint}\n"
         return f"{endpoints}timeout: {TIMEOUT_SECONDS}\n".encode()
+    # A few lines of merge keys can multiply to more than any machine holds; crictl's file has none.
+    if b"<<" in content:
+        raise CrictlConfigError("has YAML merge keys (<<)")
     yaml = YAML()
     yaml.preserve_quotes = True
+    out = StringIO()
     try:
         data = yaml.load(content.decode())
-    except (YAMLError, UnicodeDecodeError) as error:
+        if not isinstance(data, dict):
+            raise CrictlConfigError("not a mapping of settings")
+        if all(data.get(key) == endpoint for key in ("runtime-endpoint", "image-endpoint")):
+            return content
+        data["runtime-endpoint"] = data["image-endpoint"] = endpoint
+        yaml.dump(data, out)
+        return out.getvalue().encode()
+    # Scalars that are not of their type raise whatever their conversion raises: IndexError, ...
+    except Exception as error:
         raise CrictlConfigError(" ".join(str(error).split())) from error
-    if not isinstance(data, dict):
-        raise CrictlConfigError("not a mapping of settings")
-    if all(data.get(key) == endpoint for key in ("runtime-endpoint", "image-endpoint")):
-        return content
-    data["runtime-endpoint"] = data["image-endpoint"] = endpoint
-    out = StringIO()
-    yaml.dump(data, out)
-    return out.getvalue().encode()

@@ -13,13 +13,13 @@ What is on the wire, one item a line::
     %exact KEY              bytes follow, base64, each line behind "|"
     %done                   ... and were read to the end
     %failed                 ... and were not: the item exists and could not be read
-    %unreadable KEY         an item that exists and could not even be opened
+    %unreadable KEY         an item that exists, or may exist, and was not even opened
     %end NAME               the probe's output is complete
 
 "Unreadable" is never "absent": an item that was not sent at all is absent, an item that could not
 be read is in :attr:`Reading.unreadable`.
 
-The script side is POSIX sh and uses only sed, tr, and base64 for exact bytes.
+The script side is POSIX sh and uses only sed, tr, ls, find, and base64 for exact bytes.
 """
 
 from __future__ import annotations
@@ -35,17 +35,38 @@ LC_ALL=C; export LC_ALL
 PATH="${PATH:+$PATH:}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"; export PATH
 nl='
 '
-one_line() { case $1 in *"$nl"*) return 1;; esac; }
+unreadable() { printf '%%unreadable %s\n' "$1"; }
 value() {
-  if one_line "$2"; then printf '%%value %s %s\n' "$1" "$2"
-  else printf '%%unreadable %s\n' "$1"; fi
+  case $2 in
+    *"$nl"*) unreadable "$1";;
+    *) printf '%%value %s %s\n' "$1" "$2";;
+  esac
 }
 lines() { printf '%%text %s\n' "$1"; sed 's/^/|/'; printf '\n%%done\n'; }
+# A name that cannot be a key would be taken for another one: its directory counts as unreadable.
+is_key() {
+  case $1 in
+    *[!\ -~]* | *' ') set -- "${1%%[!\ -~]*}"; unreadable "${1%/*}"; return 1;;
+  esac
+}
+# What does not show itself is absent only when the kernel says so: a directory on the way to it,
+# or to where a link leads, may be closed.
+is_absent() {
+  case $(ls -dL -- "$1" 2>&1) in
+    *': No such file or directory' | *': Not a directory') return 0;;
+  esac
+  return 1
+}
+# Files in /proc and /sys have size 0 and are small. 2048 blocks are 1 MiB.
+is_small() { [ -z "$(find -L "$1" -prune -size +2048)" ]; }
 readable_file() {
-  one_line "$1" || return 1
-  if [ -f "$1" ]; then return 0; fi
-  if [ -c "$1" ] || { [ -L "$1" ] && [ ! -e "$1" ]; }; then printf '%%text %s\n%%done\n' "$1"
-  elif [ -e "$1" ]; then printf '%%unreadable %s\n' "$1"; fi
+  is_key "$1" || return 1
+  if [ -f "$1" ]; then
+    is_small "$1" && return 0
+    unreadable "$1"
+  elif [ -c "$1" ]; then printf '%%text %s\n%%done\n' "$1"
+  elif [ -e "$1" ] || ! is_absent "$1"; then unreadable "$1"
+  elif [ -L "$1" ]; then printf '%%text %s\n%%done\n' "$1"; fi
   return 1
 }
 text() {
@@ -59,14 +80,18 @@ exact() {
   if encoded=$(base64 "$1"); then printf '%s\n' "$encoded" | sed 's/^/|/'; printf '%%done\n'
   else printf '%%failed\n'; fi
 }
-texts() {
+confs() {
+  send=$1; shift
   for dir in "$@"; do
-    if [ -d "$dir" ] && { [ ! -r "$dir" ] || [ ! -x "$dir" ]; }; then
-      printf '%%unreadable %s\n' "$dir"
+    case $dir in /lib/*) if [ -L /lib ]; then continue; fi;; esac
+    if [ ! -d "$dir" ]; then
+      is_absent "$dir" || unreadable "$dir"
       continue
     fi
+    if [ ! -r "$dir" ] || [ ! -x "$dir" ]; then unreadable "$dir"; continue; fi
     for path in "$dir"/*.conf; do
-      if [ -e "$path" ] || [ -L "$path" ]; then text "$path"; fi
+      if [ -d "$path" ] && [ ! -L "$path" ]; then continue; fi
+      if [ -e "$path" ] || [ -L "$path" ]; then "$send" "$path"; fi
     done
   done
 }
@@ -75,10 +100,14 @@ texts() {
 
 + ``value KEY TEXT``: send one short value
 + ``lines KEY``: send standard input as text
++ ``unreadable KEY``: say that an item could not be read
 + ``text PATH``: send a file as text; nothing when there is no such file. A device (``/dev/null``)
-  and a dangling link are empty text: both mask a drop-in of the same name
+  and a dangling link are empty text: both mask a drop-in of the same name. A file above 1 MiB, and
+  one that may be there behind a directory that cannot be searched, are unreadable
 + ``exact PATH``: send a file's exact bytes
-+ ``texts DIR...``: send every ``*.conf`` of these directories as text
++ ``confs SEND DIR...``: send every ``*.conf`` of these directories with SEND, such as ``text``; no
+  directories among them, and nothing below ``/lib`` where that is a link. A name outside printable
+  ASCII makes its directory unreadable
 """
 
 _KEY = re.compile(r"[!-~](?:[ -~]*[!-~])?")
@@ -110,6 +139,13 @@ class Reading:
         return path in self.unreadable or path.rpartition("/")[0] in self.unreadable
 
 
+class Readings(dict[str, Reading]):
+    """Readings by probe name; ProbeError for a probe that is not there."""
+
+    def __missing__(self, name: str) -> Reading:
+        raise ProbeError(f"the host's answer to {name} is cut off or out of form")
+
+
 def command(scripts: Mapping[str, str]) -> str:
     """One shell command that runs several probes' scripts, each shut off from the others.
 
@@ -130,14 +166,14 @@ def command(scripts: Mapping[str, str]) -> str:
     )
 
 
-def read(output: Iterable[str]) -> dict[str, Reading]:
+def read(output: Iterable[str]) -> Readings:
     """The readings in a command's output, by probe name.
 
     + output: lines of standard output
 
     A probe whose output is cut off or out of form is left out, it does not spoil the others.
     """
-    readings: dict[str, Reading] = {}
+    readings = Readings()
     name: str | None = None
     body: list[str] = []
     for line in output:
@@ -158,10 +194,7 @@ def read(output: Iterable[str]) -> dict[str, Reading]:
 
 def read_one(output: Iterable[str], name: str) -> Reading:
     """The reading of the one probe *name*; ProbeError when it is not there or out of form."""
-    readings = read(output)
-    if name not in readings:
-        raise ProbeError(f"the host's answer to {name} is cut off or out of form")
-    return readings[name]
+    return read(output)[name]
 
 
 def _read_body(body: list[str]) -> Reading:

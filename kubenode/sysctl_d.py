@@ -60,6 +60,8 @@ MARK = "# disabled by kubenode: "
 
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_:@+./-]*")
 _SPACE = " \t\r\n"
+# systemd takes a lone carriage return for the end of a line, an editor does not count it
+_PART_END = re.compile("([\r\0])")
 
 
 def check_key(key: object) -> str:
@@ -172,7 +174,10 @@ class Tree:
         text = self.files[line.file]
         assert text is not None
         lines = text.split("\n")
-        lines[line.line - 1] = MARK + lines[line.line - 1]
+        lines[line.line - 1] = "".join(
+            MARK + part if _assignment(part) == (line.key, line.value) else part
+            for part in _PART_END.split(lines[line.line - 1])
+        )
         real = self.links.get(line.file, line.file)
         name = line.file.rpartition("/")[2]
         path = real if real.startswith("/etc/") else f"/etc/sysctl.d/{name}"
@@ -243,6 +248,8 @@ def without_conflicts(
                 line = boot.excluded_by
             if boot.value == value or line is None or line.file == path:
                 break
+            if (key, line) in conflicts:
+                break  # disabling it was no use, once more would be none either
             conflicts.append((key, line))
             source = after.links.get(line.file, line.file)
             after, edited = after.with_line_disabled(line)
@@ -255,19 +262,50 @@ def is_glob(path: str) -> bool:
     return any(character in path for character in "*?[")
 
 
-def matches(pattern: str, path: str) -> bool:
-    """Whether a glob matches a path as glob(3) with GLOB_BRACE does: not across ``/``."""
-    return any(_glob(expanded).fullmatch(path) is not None for expanded in _braces(pattern))
+def matches(pattern: str, path: str) -> bool | None:
+    """Whether a glob matches a path as glob(3) with GLOB_BRACE does: not across ``/``.
+
+    None, for cannot tell, when the pattern is too long or has too many braces to go through.
+    """
+    patterns = _braces(pattern)
+    if patterns is None:
+        return None
+    return any(_glob(expanded).fullmatch(path) is not None for expanded in patterns)
 
 
-def _braces(pattern: str) -> Iterator[str]:
-    """The patterns that ``{a,b}`` stands for; an unbalanced brace stands for itself."""
+_MOST_CHARACTERS = 1000
+_MOST_BRACES = 1000
+
+
+@lru_cache(maxsize=1024)
+def _braces(pattern: str) -> tuple[str, ...] | None:
+    """The patterns that braces stand for; None when there are too many to go through."""
+    if len(pattern) > _MOST_CHARACTERS:
+        return None
+    found: list[str] = []
+    left = [pattern]
+    for _ in range(_MOST_BRACES):
+        if not left:
+            return tuple(found)
+        pattern = left.pop()
+        alternatives = _alternatives(pattern)
+        if alternatives is None:
+            found.append(pattern)
+        else:
+            left += alternatives
+    return None
+
+
+def _alternatives(pattern: str) -> list[str] | None:
+    """What the first ``{a,b}`` makes of a pattern, None when it has none.
+
+    An unbalanced brace stands for itself.
+    """
     for opening in re.finditer(r"\\.|{", pattern, re.DOTALL):
         if opening[0] == "{":
             break
     else:
-        yield pattern
-        return
+        return None
     start, depth = opening.end(), 1
     parts, position = [], start
     while position < len(pattern) and depth:
@@ -283,10 +321,8 @@ def _braces(pattern: str) -> Iterator[str]:
             start = position + 1
         position += 1
     if depth:
-        yield pattern
-        return
-    for part in parts:
-        yield from _braces(pattern[: opening.start()] + part + pattern[start:])
+        return None
+    return [pattern[: opening.start()] + part + pattern[start:] for part in parts]
 
 
 _CLASSES = {
@@ -302,7 +338,10 @@ _CLASSES = {
 
 @lru_cache(maxsize=1024)
 def _glob(pattern: str) -> re.Pattern[str]:
+    # A * and what follows it up to the next one, to a / or to the end is an atomic group: the
+    # first place where that fits is as good as any, so nothing is gained by trying others.
     expression = []
+    in_group = False
     at_start = True
     position = 0
     while position < len(pattern):
@@ -311,7 +350,8 @@ def _glob(pattern: str) -> re.Pattern[str]:
         # a leading dot is matched only by a dot
         guard = r"(?!\.)" if at_start else ""
         if character == "*":
-            expression.append(guard + "[^/]*")
+            expression.append(f"{')' * in_group}(?>{guard}[^/]*?")
+            in_group = True
         elif character == "?":
             expression.append(guard + "[^/]")
         elif bracket:
@@ -322,9 +362,12 @@ def _glob(pattern: str) -> re.Pattern[str]:
             expression.append(re.escape(pattern[position]))
         else:
             expression.append(re.escape(character))
+        if character == "/" and in_group:
+            expression.append(")")
+            in_group = False
         at_start = character == "/"
         position += 1
-    return re.compile("".join(expression), re.DOTALL)
+    return re.compile("".join(expression) + r"\Z" + ")" * in_group, re.DOTALL)
 
 
 def _bracket(pattern: str, start: int) -> tuple[str, int] | None:
@@ -366,18 +409,22 @@ def _member(pattern: str, position: int) -> tuple[str, int]:
 
 def _lines(path: str, text: str | None) -> Iterator[Line]:
     for number, line in enumerate((text or "").split("\n"), 1):
-        # systemd takes a lone carriage return for the end of a line, an editor does not count it
-        for part in re.split("[\r\0]", line):
-            content = part.strip(_SPACE)
-            if not content or content[0] in "#;":
-                continue
-            key, equals, value = content.partition("=")
-            if content[0] == "-":
-                key = key[1:]
-            elif not equals:
-                continue
-            key = key.strip(_SPACE)
-            yield Line(path, number, key, value.strip(_SPACE) if equals else None, path_of(key))
+        for part in _PART_END.split(line):
+            if assignment := _assignment(part):
+                yield Line(path, number, *assignment, path_of(assignment[0]))
+
+
+def _assignment(line: str) -> tuple[str, str | None] | None:
+    """The key, and the value or None for an exclusion; None when the line is neither."""
+    content = line.strip(_SPACE)
+    if not content or content[0] in "#;":
+        return None
+    key, equals, value = content.partition("=")
+    if content[0] == "-":
+        key = key[1:]
+    elif not equals:
+        return None
+    return key.strip(_SPACE), value.strip(_SPACE) if equals else None
 
 
 def _not_assignments(path: str, text: str | None) -> Iterator[Line]:
@@ -509,6 +556,12 @@ def _blind_spot(tree: Tree, winner: Line | None, names: set[str]) -> str:
             certain and winner and winner.file in tree.in_force[tree.in_force.index(path) :]
         ):
             return f"{path} could not be read"
+    for line in tree.options.values():
+        if line.value is not None and is_glob(line.path):
+            # a glob does not set what any line names literally
+            open_to_globs = [name for name in names if name not in tree.options]
+            if any(matches(line.path, name) is None for name in open_to_globs):
+                return f"{line} ({line.text[:40]}...) stands for too many keys"
     if winner is None and tree.command_line is None:
         return f"{COMMAND_LINE} could not be read"
     return ""

@@ -20,8 +20,15 @@ stage() {
   fi
   { sync "$temp" || sync; } 2>/dev/null
 }
-# commit DEST: what was staged becomes DEST in one step.
-commit() { mv -f "$(temp_of "$1")" "$1" && { sync "${1%/*}" || sync; } 2>/dev/null; }
+# commit DEST: what was staged becomes DEST in one step. mv would move it into a directory.
+commit() {
+  if [ -d "$1" ] || { [ -e "$1" ] && [ ! -f "$1" ] && [ ! -L "$1" ]; }; then
+    rm -f "$(temp_of "$1")"
+    echo "$1 is no file: it was not replaced" >&2
+    return 1
+  fi
+  mv -f "$(temp_of "$1")" "$1" && { sync "${1%/*}" || sync; } 2>/dev/null
+}
 replace() { stage "$1" && commit "$1"; }
 """
 
@@ -33,7 +40,8 @@ def write(path: str, text: str) -> str:
       is how a drop-in is masked, and writing through it would change nothing
     + text: the new content
 
-    An existing file keeps its owner and mode, a new one is root's with mode 0644.
+    An existing file keeps its owner and mode, a new one is root's with mode 0644. The command fails
+    where there is a directory, a link to one, or a device.
 
     **Example:**
 

@@ -74,9 +74,33 @@ def test_kubelet_configuration_may_be_json_and_comments_do_not_count() -> None:
     assert cgroup_drivers.kubelet([(KUBELET[0], "kind: x\n")], [commented], "") is None
 
 
-@pytest.mark.parametrize("text", ["a: [", "- a\n", "cgroupDriver: system\n", "cgroupDriver: [1]\n"])
+@pytest.mark.parametrize(
+    "text", ["a: [", "- a\n", "cgroupDriver: system\n", "cgroupDriver: [1]\n", "<<: {}\n"]
+)
 def test_a_kubelet_file_that_cannot_be_understood_is_unknown(text: str) -> None:
     with pytest.raises(CannotTell, match=r"config\.yaml"):
+        cgroup_drivers.kubelet([(KUBELET[0], text)], [], "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['a: !!int ""', "a: !!bool x", "a: 2001-99-99", "[" * 2000, "a: !!float", "a: " + "1" * 5000],
+)
+def test_yaml_that_cannot_be_converted_is_unknown(text: str) -> None:
+    with pytest.raises(CannotTell, match=r"config\.yaml"):
+        cgroup_drivers.kubelet([(KUBELET[0], text)], [], "")
+
+
+def test_a_huge_integer_is_only_the_component_s_unknown() -> None:
+    with pytest.raises(CannotTell, match=r"crio\.conf"):
+        cgroup_drivers.crio([("/etc/crio/crio.conf", "x = " + "1" * 5000)])
+
+
+def test_a_value_without_end_is_named_by_its_type() -> None:
+    bomb = ["a0: &a0 [x]"]
+    bomb += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10)]
+    text = "\n".join([*bomb, "cgroupDriver: *a9"])
+    with pytest.raises(CannotTell, match="a value of type list is no cgroup driver"):
         cgroup_drivers.kubelet([(KUBELET[0], text)], [], "")
 
 

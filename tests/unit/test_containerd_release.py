@@ -120,3 +120,14 @@ def test_releases_that_take_relative_patterns_from_the_root() -> None:
         if releases.globs_from_root(Version(version))
     ]
     assert from_root == ["1.4.13", "1.6.20", "1.7.15"]
+
+
+@pytest.mark.parametrize("version", ["1.7.24~ds1-6+deb13u1", "1.7.24-1.fc41", "2:1.6.20", None])
+def test_package_versions(version: str | None) -> None:
+    assert releases.check_package_version(version) == version
+
+
+@pytest.mark.parametrize("version", ["", "1.7 24", "1.7.*", "-y", "1.7\n", "latest", 1.7])
+def test_what_is_no_package_version(version: object) -> None:
+    with pytest.raises(ValueError, match="not one exact package version"):
+        releases.check_package_version(version)

@@ -32,7 +32,15 @@ def test_other_settings_and_comments_stay() -> None:
     assert pointed_at(new, SOCKET) == new
 
 
-@pytest.mark.parametrize("content", [b"- a\n", b"a: [", b"\xff\xfe", b"just text"])
+@pytest.mark.parametrize("content", [b"- a\n", b"a: [", b"\xff\xfe", b"just text", b"<<: {a: 1}\n"])
 def test_what_is_no_mapping_is_refused(content: bytes) -> None:
+    with pytest.raises(CrictlConfigError):
+        pointed_at(content, SOCKET)
+
+
+@pytest.mark.parametrize(
+    "content", [b'a: !!int ""', b"a: !!bool x", b"a: 2001-99-99", b"[" * 2000, b"a: " + b"1" * 5000]
+)
+def test_yaml_that_cannot_be_converted_is_refused(content: bytes) -> None:
     with pytest.raises(CrictlConfigError):
         pointed_at(content, SOCKET)

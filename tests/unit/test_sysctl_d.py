@@ -84,6 +84,50 @@ def test_globs(pattern: str, path: str, expected: bool) -> None:
     assert matches(pattern, path) is expected
 
 
+def _star_by_star(pattern: str, path: str) -> bool:
+    """What a glob of letters, ``*``, ``?`` and ``/`` matches, by trying every length of a ``*``."""
+    if not pattern or not path:
+        return not pattern.strip("*") and not path
+    if pattern[0] == "*":
+        return _star_by_star(pattern[1:], path) or (
+            path[0] != "/" and _star_by_star(pattern, path[1:])
+        )
+    return (pattern[0] == path[0] or (pattern[0] == "?" and path[0] != "/")) and _star_by_star(
+        pattern[1:], path[1:]
+    )
+
+
+@given(st.text(alphabet="ab**?/", max_size=10), st.text(alphabet="aab/", max_size=10))
+@example("*a*b", "aabab")
+@example("*ab/*?", "aab/ab")
+def test_a_star_that_does_not_go_back_finds_the_same(pattern: str, path: str) -> None:
+    assert matches(pattern, path) is _star_by_star(pattern, path)
+
+
+@pytest.mark.parametrize("stars", ["*" * 25, "*a" * 25, "*?" * 25, "*[a-z]" * 25, "**l*" * 25])
+def test_many_stars_end_soon(stars: str) -> None:
+    assert matches(f"net/ipv4/conf/all/{stars}z", "net/ipv4/conf/all/" + "a" * 60) is False
+
+
+@pytest.mark.parametrize("pattern", ["{a,b}" * 26 + "*", "*" + "{" * 1500 + "}" * 1500])
+def test_too_many_braces_make_the_boot_unknown_never_wrong(pattern: str) -> None:
+    assert matches(pattern, "vm/x") is None
+    line = f"{pattern}=1"
+    assert boot("vm.x", a=line)[:2] == ("unknown", None)
+    assert (
+        Tree({"/etc/sysctl.d/a.conf": line})
+        .boot("vm.x")
+        .reason.startswith("/etc/sysctl.d/a.conf:1 (")
+    )
+    # a line that names the key keeps any glob from it
+    assert boot("vm.x", a=line, b="vm.x=2") == ("set", "2", "/etc/sysctl.d/b.conf:1")
+
+
+def test_braces_up_to_the_cap_are_gone_through() -> None:
+    assert matches("{a,b}" * 6 + "*", "ababab") is True
+    assert matches("*" + "{" * 90 + "}" * 90, "x") is True
+
+
 @given(st.text(alphabet="ab*?[]!^-{},\\/.", max_size=12), st.text(alphabet="ab./", max_size=8))
 def test_any_glob_is_read(pattern: str, path: str) -> None:
     matches(pattern, path)
@@ -308,6 +352,35 @@ def test_an_edit_goes_through_a_link() -> None:
     assert path == real
     assert after.files[link] == after.files[real] == f"{MARK}{FORWARD}=0\n"
     assert after.boot(FORWARD).state == "unset"
+
+
+@pytest.mark.parametrize(
+    ("text", "edited"),
+    [
+        (f"# mac\r{FORWARD}=0\r", f"# mac\r{MARK}{FORWARD}=0\r"),
+        (f"# nul\0{FORWARD}=0", f"# nul\0{MARK}{FORWARD}=0"),
+        (
+            f"vm.x=1\r{FORWARD}=0\r {FORWARD} = 0\n",
+            f"vm.x=1\r{MARK}{FORWARD}=0\r{MARK} {FORWARD} = 0\n",
+        ),
+        (f"{FORWARD}=0\r-{FORWARD}\r\n", f"{MARK}{FORWARD}=0\r{MARK}-{FORWARD}\r\n"),
+    ],
+)
+def test_what_counts_behind_a_lone_carriage_return_is_disabled_too(text: str, edited: str) -> None:
+    ours, other = "/etc/sysctl.d/k8s.conf", "/etc/sysctl.d/zz.conf"
+    after, _, _ = without_conflicts(Tree({other: text}), ours, f"{FORWARD} = 1\n", {FORWARD: "1"})
+    assert after.files[other] == edited
+    assert after.boot(FORWARD).value == "1"
+
+
+def test_disabling_ends_when_it_is_no_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Tree, "with_line_disabled", lambda self, line: (self, line.file))
+    tree = Tree({"/etc/sysctl.d/zz.conf": f"{FORWARD}=0"})
+    after, _, conflicts = without_conflicts(
+        tree, "/etc/sysctl.d/k8s.conf", f"{FORWARD}=1", {FORWARD: "1"}
+    )
+    assert len(conflicts) == 1
+    assert after.boot(FORWARD).value == "0"
 
 
 @given(st.text(alphabet="a \t\r\n", max_size=9))

@@ -1,0 +1,47 @@
+"""A fact of a probe fails alone: any other exception would end the run for the whole fleet."""
+
+from __future__ import annotations
+
+import pytest
+from pyinfra.api.exceptions import FactProcessError
+
+from kubenode import probe
+from kubenode.facts.probe_fact import ProbeFact
+
+
+class Fact(ProbeFact[str]):
+    abstract = True
+    error: Exception | None = None
+
+    def parse(self, readings: dict[str, probe.Reading]) -> str:
+        if self.error:
+            raise self.error
+        return readings["p"].values["k"]
+
+
+def test_a_value() -> None:
+    assert Fact().process(["%begin p", "%value k v", "%end p"]) == "v"
+
+
+def test_a_missing_probe_is_named() -> None:
+    with pytest.raises(FactProcessError, match="answer to p is cut off"):
+        Fact().process(["%begin p"])
+
+
+def test_a_missing_key_is_no_missing_probe() -> None:
+    with pytest.raises(FactProcessError, match="out of form: KeyError: 'k'"):
+        Fact().process(["%begin p", "%end p"])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RecursionError("deep"), KeyError("x"), IndexError("x"), AttributeError("x"),
+        ValueError("x"), TypeError("x"), AssertionError(), probe.ProbeError("x"),
+    ],
+)  # fmt: skip
+def test_any_error_fails_the_fact_only(error: Exception) -> None:
+    fact = Fact()
+    fact.error = error
+    with pytest.raises(FactProcessError):
+        fact.process([])

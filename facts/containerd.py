@@ -10,6 +10,7 @@ from typing import Literal, TypedDict
 from packaging.version import Version
 
 from kubenode import containerd_release, probe
+from kubenode.cgroup_drivers import Driver
 from kubenode.containerd_config import (
     Config,
     ConfigError,
@@ -31,8 +32,6 @@ DEFAULT_SOCKET = "/run/containerd/containerd.sock"
 CRICTL_CONFIG = "/etc/crictl.yaml"
 
 UNCLEAR_CONFIG = "cannot tell from containerd.service which configuration file its --config names"
-
-Driver = Literal["systemd", "cgroupfs"]
 
 
 class PackageShape(TypedDict):

@@ -35,10 +35,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, TypeVar
 
 from packaging.version import Version
 
+from kubenode.cgroup_drivers import Driver
 from kubenode.containerd_release import (
     Release,
     globs_from_root,
@@ -165,7 +166,7 @@ class Config:
 class Wanted:
     """How containerd shall be configured."""
 
-    cgroup_driver: Literal["systemd", "cgroupfs"]
+    cgroup_driver: Driver
     pause_image: str | None = None
     """None leaves what is there, also below."""
     snapshotter: str | None = None

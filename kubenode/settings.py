@@ -23,6 +23,7 @@ from pydantic import (
 from pyinfra.api import Host, OperationValueError, State
 
 from kubenode import containerd_release, drop_ins, kernel_modules, sysctl_d
+from kubenode.cgroup_drivers import Driver
 from kubenode.containerd_config import Wanted
 
 PREFIX = "kubenode_"
@@ -65,7 +66,7 @@ class NodeSettings(BaseModel):
     runtime: Literal["containerd"] = Field(
         default="containerd", description="container runtime to install and configure"
     )
-    cgroup_driver: Literal["systemd", "cgroupfs"] = Field(
+    cgroup_driver: Driver = Field(
         default="systemd", description="cgroup driver of every runc-type runtime handler"
     )
     containerd_version: str | None = Field(

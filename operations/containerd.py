@@ -13,6 +13,7 @@ from pyinfra.api import FunctionCommand, OperationValueError, StringCommand, ope
 from pyinfra.operations import apt, dnf, zypper
 
 from kubenode import containerd_release, whole_file
+from kubenode.cgroup_drivers import Driver
 from kubenode.containerd_config import ConfigError, Wanted
 from kubenode.containerd_plan import plan
 from kubenode.containerd_swap import start, swap, undo
@@ -33,7 +34,6 @@ from kubenode.report import explain, explain_file, later, refuse
 
 Commands = Generator[str | StringCommand | FunctionCommand, Any, None]
 
-Driver = Literal["systemd", "cgroupfs"]
 
 _PACKAGE = "containerd"
 
@@ -353,7 +353,7 @@ def _pods_of_other_driver(daemon: ContainerdShape, cgroup_driver: str) -> str | 
         return None
     return (
         f"{count} containers of pods run with the {other} cgroup driver: drain the node first "
-        f"(kubectl drain), or allow it with change_driver_under_pods"
+        f"(kubectl drain), or set change_driver_under_pods (kubenode_change_driver_under_pods)"
     )
 
 

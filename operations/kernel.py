@@ -310,7 +310,7 @@ def _cannot_win(
         if not override:
             problems.append(
                 f"{line} ({line.text}) would win at the next boot over {key}={wanted[key]} in "
-                f"{persist_file}: remove that line, or use override=True"
+                f"{persist_file}: remove that line, or set override (kubenode_sysctls_override)"
             )
         elif not _is_text(after.files[line.file] or ""):
             problems.append(f"{line.file} is not text (UTF-8): remove line {line.line} yourself")

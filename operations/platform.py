@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Generator, Mapping
-from typing import Literal
 
 from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, OperationValueError, operation
 
+from kubenode.cgroup_drivers import Driver
 from kubenode.facts.platform import PACKAGE_MANAGERS, Platform, PlatformShape
 from kubenode.report import refuse
 from kubenode.settings import minor_release
@@ -16,7 +16,7 @@ from kubenode.settings import minor_release
 
 @operation()
 def supported(
-    cgroup_driver: Literal["systemd", "cgroupfs"] = "systemd",
+    cgroup_driver: Driver = "systemd",
     kubernetes_version: str | None = None,
 ) -> Generator[FunctionCommand, None, None]:
     """

@@ -10,6 +10,7 @@ from packaging.version import InvalidVersion, Version
 
 from kubenode import cgroup_drivers, probe
 from kubenode.cgroup_drivers import CannotTell, Driver, Statement
+from kubenode.containerd_release import release_of
 from kubenode.facts import containerd
 from kubenode.facts.probe_fact import ProbeFact
 
@@ -303,7 +304,7 @@ def _of_kubelet(
 
 def _answers_driver(runtime: containerd.ContainerdShape) -> bool:
     version = runtime["installed"]["version"]
-    return version is not None and Version(version) >= Version("2.0")
+    return version is not None and release_of(Version(version)).has_runtime_config
 
 
 def _kubelet_version(drivers: probe.Reading) -> Version | None:

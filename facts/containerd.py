@@ -24,7 +24,6 @@ from kubenode.containerd_swap import UNPROVEN_SUFFIX
 from kubenode.facts.probe_fact import ProbeFact
 
 PACKAGE_PROBE = "containerd-package"
-CONFIG_PROBE = "containerd-config"
 DAEMON_PROBE = "containerd"
 
 DEFAULT_CONFIG = "/etc/containerd/config.toml"
@@ -195,7 +194,7 @@ fi
 
 
 def script_config() -> str:
-    """The shell script of the configuration probe. ``containerd config dump`` only reads."""
+    """The configuration part of the daemon probe's script; ``config dump`` only reads."""
     return rf"""
 {_PROGRAM.strip()}
 # The value of --config among arguments, one a line; nothing when there is a word that belongs to
@@ -287,7 +286,7 @@ fi
 
 
 def script_daemon() -> str:
-    """The shell script of the daemon probe: all of the configuration probe's, and the service."""
+    """The shell script of the daemon probe: configuration and service."""
     return rf"""
 {script_config().strip()}
 if [ -d /run/systemd/system ]; then

@@ -38,7 +38,7 @@ def plan(
 
     A main file that does not exist, or says nothing, is begun with the highest configuration
     version the release takes. Version 1 files become version 2. Raises ConfigError for a file that
-    cannot be used, and when an import's version does harm.
+    cannot be used, for a version above the release's, and when an import's version does harm.
 
     **Example:**
 
@@ -53,6 +53,15 @@ def plan(
         statement = f"version = {release.config_version}\n"
         begun[main] = (Change("version", None, str(release.config_version)),)
         root = parse(statement + root.text, main)
+    if root.version > release.config_version:
+        # early releases start with such a file, and ignore CRI's settings without a word
+        raise ConfigError(
+            main,
+            root.version_line,
+            1,
+            f"configuration version {root.version}: containerd {version} takes "
+            f"{release.config_version} at most",
+        )
     drop_ins = [
         parse(content, path, unstated_version=root.version)
         for path, content in files.items()

@@ -233,6 +233,9 @@ def configured(
     if not edits and not daemon["effective"]:
         yield refuse(host, f"containerd does not read its files: {daemon['config']['error']}")
         return
+    if not edits and (wrong := _wrong_handlers(daemon, cgroup_driver)):
+        yield refuse(host, _still_wrong(daemon, wrong, cgroup_driver))
+        return
     if not edits and crictl == crictl_now:
         host.noop(_configured_already(daemon, cgroup_driver))
         return
@@ -275,11 +278,7 @@ def configured(
     if after is None:
         yield refuse(host, "containerd was configured, and now its state cannot be read")
         return
-    wrong = [
-        name
-        for name, handler in after["handlers"].items()
-        if handler["cgroup_driver"] not in (None, cgroup_driver)
-    ]
+    wrong = _wrong_handlers(after, cgroup_driver)
     if not after["effective"] or wrong:
         yield refuse(host, _still_wrong(after, wrong, cgroup_driver))
 
@@ -337,10 +336,15 @@ def _configured_already(daemon: ContainerdShape, cgroup_driver: str) -> str:
 
 def _changes_driver(daemon: ContainerdShape, cgroup_driver: str) -> bool:
     # a daemon whose CRI is disabled shows no handlers, and pods may run from before that
-    return not daemon["handlers"] or any(
-        handler["cgroup_driver"] not in (None, cgroup_driver)
-        for handler in daemon["handlers"].values()
-    )
+    return not daemon["handlers"] or bool(_wrong_handlers(daemon, cgroup_driver))
+
+
+def _wrong_handlers(daemon: ContainerdShape, cgroup_driver: str) -> list[str]:
+    return [
+        name
+        for name, handler in daemon["handlers"].items()
+        if handler["cgroup_driver"] not in (None, cgroup_driver)
+    ]
 
 
 def _pods_of_other_driver(daemon: ContainerdShape, cgroup_driver: str) -> str | None:

@@ -252,3 +252,22 @@ def test_a_stopped_and_disabled_daemon_comes_back(
     assert result.returncode == 0, result.output
     assert node.sh("systemctl is-enabled containerd") == "enabled\n"
     assert node.cri().conditions()["RuntimeReady"]
+
+
+def test_a_version_that_this_release_ignores_or_refuses_is_named(
+    node: Target, run_pyinfra: RunPyinfra, inventory: WriteInventory
+) -> None:
+    """1.6.20 starts with such a file, and ignores the driver in it."""
+    version = {"bookworm": 3, "trixie": 3, "forky": 4}[node.suite]
+    text = (
+        f"version = {version}\n"
+        '[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]\n'
+        'runtime_type = "io.containerd.runc.v2"\n'
+        '[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]\n'
+        "SystemdCgroup = true\n"
+    )
+    configure(node, text)
+    result = run_pyinfra("-y", inventory(node.host()), DEPLOY)
+    assert result.returncode == 1
+    assert f"{CONFIG}:1:1: configuration version {version}: containerd" in result.output
+    assert node.read(CONFIG) == text

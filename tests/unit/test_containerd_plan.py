@@ -68,3 +68,10 @@ def test_an_import_that_would_take_in_backups_is_refused() -> None:
     files = {MAIN: main, DROP_IN: f"version = 2\n{HANDLER}".encode()}
     with pytest.raises(ConfigError, match=r"takes in backups too: write it as \*\.toml"):
         plan(MAIN, files, Version("2.1.9"), SYSTEMD)
+
+
+@pytest.mark.parametrize(("version", "stated"), [("1.6.20", 3), ("1.7.24", 3), ("2.1.9", 4)])
+def test_a_version_above_the_releases_is_refused(version: str, stated: int) -> None:
+    files = {MAIN: f"# ours\nversion = {stated}\n".encode()}
+    with pytest.raises(ConfigError, match=f"{MAIN}:2:1: configuration version {stated}: "):
+        plan(MAIN, files, Version(version), SYSTEMD)

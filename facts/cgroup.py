@@ -241,15 +241,14 @@ def parse_drivers(
             ),
             default,
             f"Docker's default on cgroup {cgroups['mode']}",
-            _unreadable(drivers, DOCKER_CONFIG),
+            unreadable(drivers, DOCKER_CONFIG),
         )
     if drivers.value("crio") or CRIO_CONFIG in drivers.texts:
-        files = _files(drivers, [CRIO_CONFIG], CRIO_DROP_INS)
         components["crio"] = _component(
-            lambda: cgroup_drivers.crio(files),
+            lambda: cgroup_drivers.crio(files(drivers, [CRIO_CONFIG], CRIO_DROP_INS)),
             "systemd",
             "CRI-O's default",
-            _unreadable(drivers, CRIO_CONFIG, CRIO_DROP_INS),
+            unreadable(drivers, CRIO_CONFIG, CRIO_DROP_INS),
         )
     config = drivers.value("kubelet_config") or KUBELET_CONFIG
     if "kubelet_version" in drivers.values or config in drivers.texts:
@@ -278,13 +277,13 @@ def _of_kubelet(
     drop_ins = drivers.value("kubelet_drop_ins")
     component = _component(
         lambda: cgroup_drivers.kubelet(
-            _files(drivers, [config], drop_ins),
-            _files(drivers, KUBELET_FLAGS),
+            files(drivers, [config], drop_ins),
+            files(drivers, KUBELET_FLAGS),
             " ".join(drivers.text("kubelet_arguments")),
         ),
         "cgroupfs",
         "kubelet's default",
-        _unreadable(drivers, config, drop_ins or config, *KUBELET_FLAGS),
+        unreadable(drivers, config, drop_ins or config, *KUBELET_FLAGS),
     )
     version = _kubelet_version(drivers)
     default_handler = runtime["handlers"].get(runtime["default_handler"] or "")
@@ -346,16 +345,18 @@ def _text(reading: probe.Reading, path: str) -> str | None:
     return "\n".join(reading.text(path)) if path in reading.texts else None
 
 
-def _files(
+def files(
     reading: probe.Reading, paths: list[str] | tuple[str, ...], drop_ins: str | None = None
 ) -> list[tuple[str, str]]:
+    """Path and text of the *paths* that were sent, then of the files in the folder *drop_ins*."""
     found = [path for path in paths if path in reading.texts]
     if drop_ins:
         found += sorted(path for path in reading.texts if path.startswith(f"{drop_ins}/"))
     return [(path, "\n".join(reading.text(path))) for path in found]
 
 
-def _unreadable(reading: probe.Reading, *paths: str) -> str | None:
+def unreadable(reading: probe.Reading, *paths: str) -> str | None:
+    """The first of *paths*, or of what is in them, that could not be read."""
     return next(
         (
             unreadable

@@ -152,7 +152,7 @@ class SysctlsShape(TypedDict):
     """Only with ``persist_file``."""
 
 
-def _listed(value: object, check: Callable[[object], str], what: str) -> list[str]:
+def listed(value: object, check: Callable[[object], str], what: str) -> list[str]:
     """A fact's argument as a list: a list, or one string with commas (the command line)."""
     items = [item.strip() for item in value.split(",")] if isinstance(value, str) else value
     if not isinstance(items, (list, tuple)):
@@ -436,7 +436,7 @@ class KernelModules(ProbeFact[KernelModulesShape]):
 
     def command(self, modules: str | list[str], persist_file: str | None = None) -> str:
         try:
-            self.modules = _listed(modules, kernel_modules.check_name, "modules")
+            self.modules = listed(modules, kernel_modules.check_name, "modules")
             self.persist_file = _checked_path(persist_file)
         except ValueError as error:
             return self.refused(str(error))
@@ -551,7 +551,7 @@ class Sysctls(ProbeFact[SysctlsShape]):
 
     def command(self, keys: str | list[str], persist_file: str | None = None) -> str:
         try:
-            self.keys = _listed(keys, sysctl_d.check_key, "keys")
+            self.keys = listed(keys, sysctl_d.check_key, "keys")
             self.persist_file = _checked_path(persist_file)
         except ValueError as error:
             return self.refused(str(error))

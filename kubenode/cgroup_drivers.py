@@ -128,6 +128,22 @@ def kubelet(
     return statement
 
 
+def kubelet_settings(files: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """kubelet's top-level settings: drop-ins over the configuration file.
+
+    + files: path and text of the configuration file and then its drop-ins in order
+
+    CannotTell when one of them is not a mapping in YAML.
+    """
+    return {
+        name: value
+        for path, text in files
+        for document in _yaml(path, text)
+        for name, value in document.items()
+        if isinstance(name, str)
+    }
+
+
 def _yaml(path: str, text: str) -> list[dict[str, Any]]:
     # A few lines of merge keys multiply to more than a machine holds; kubelet's files have none.
     if "<<" in text:

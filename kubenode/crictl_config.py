@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import StringIO
+from typing import Any
 
 from ruamel.yaml import YAML
 
@@ -12,6 +13,35 @@ TIMEOUT_SECONDS = 10
 
 class CrictlConfigError(Exception):
     """The file is not what crictl could read."""
+
+
+def settings(content: bytes) -> dict[str, str]:
+    """The file's settings that are texts.
+
+    + content: the file as it is
+
+    Raises CrictlConfigError when it is not a YAML mapping in UTF-8.
+    """
+    data = _loaded(content, YAML(typ="safe", pure=True)) if content.strip() else {}
+    return {
+        name: value
+        for name, value in data.items()
+        if isinstance(name, str) and isinstance(value, str)
+    }
+
+
+def _loaded(content: bytes, yaml: YAML) -> dict[Any, Any]:
+    # A few lines of merge keys can multiply to more than any machine holds; crictl's file has none.
+    if b"<<" in content:
+        raise CrictlConfigError("has YAML merge keys (<<)")
+    try:
+        data = yaml.load(content.decode())
+    # Scalars that are not of their type raise whatever their conversion raises: IndexError, ...
+    except Exception as error:
+        raise CrictlConfigError(" ".join(str(error).split())) from error
+    if not isinstance(data, dict):
+        raise CrictlConfigError("not a mapping of settings")
+    return data
 
 
 def pointed_at(content: bytes | None, socket: str) -> bytes:
@@ -29,21 +59,15 @@ def pointed_at(content: bytes | None, socket: str) -> bytes:
     if content is None or not content.strip():
         endpoints = f"runtime-endpoint: {endpoint}\nimage-endpoint: {endpoint}\n"
         return f"{endpoints}timeout: {TIMEOUT_SECONDS}\n".encode()
-    # A few lines of merge keys can multiply to more than any machine holds; crictl's file has none.
-    if b"<<" in content:
-        raise CrictlConfigError("has YAML merge keys (<<)")
     yaml = YAML()
     yaml.preserve_quotes = True
     out = StringIO()
+    data = _loaded(content, yaml)
     try:
-        data = yaml.load(content.decode())
-        if not isinstance(data, dict):
-            raise CrictlConfigError("not a mapping of settings")
         if all(data.get(key) == endpoint for key in ("runtime-endpoint", "image-endpoint")):
             return content
         data["runtime-endpoint"] = data["image-endpoint"] = endpoint
         yaml.dump(data, out)
         return out.getvalue().encode()
-    # Scalars that are not of their type raise whatever their conversion raises: IndexError, ...
     except Exception as error:
         raise CrictlConfigError(" ".join(str(error).split())) from error

@@ -110,6 +110,11 @@ confs() {
   ASCII makes its directory unreadable
 """
 
+MOST_BYTES = 8 * 1024 * 1024
+"""What a host may answer to one command; the rest is cut off on the host."""
+
+_FOREIGN = re.compile(r"[^\t\r\x20-\x7e]")
+
 _KEY = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 
 
@@ -162,7 +167,7 @@ def command(scripts: Mapping[str, str]) -> str:
     # ASCII is replaced on the host, so that no terminal and no decoder ever sees it.
     return (
         f"{{{_SHELL_FUNCTIONS}{probes}\n}} 2>/dev/null </dev/null"
-        r" | LC_ALL=C tr -c '\11\12\15\40-\176' '?'"
+        rf" | LC_ALL=C tr -c '\11\12\15\40-\176' '?' | head -c {MOST_BYTES}"
     )
 
 
@@ -171,12 +176,17 @@ def read(output: Iterable[str]) -> Readings:
 
     + output: lines of standard output
 
-    A probe whose output is cut off or out of form is left out, it does not spoil the others.
+    A probe whose output is cut off or out of form is left out, it does not spoil the others. What a
+    host sends beyond :data:`MOST_BYTES` is not looked at.
     """
     readings = Readings()
     name: str | None = None
     body: list[str] = []
+    left = MOST_BYTES
     for line in output:
+        left -= len(line) + 1
+        if left < 0:
+            break
         if line.startswith("%begin "):
             name, body = line.removeprefix("%begin "), []
         elif name is not None and line == f"%end {name}":
@@ -206,6 +216,9 @@ def _read_body(body: list[str]) -> Reading:
     for line in lines:
         if not line:
             continue
+        # `tr` took these out on the host; a host that sends them did not run our command
+        if _FOREIGN.search(line):
+            raise ProbeError("characters outside printable ASCII")
         directive, _, rest = line.partition(" ")
         if directive == "%value":
             key, _, text = rest.partition(" ")
@@ -238,6 +251,8 @@ def _block(lines: Iterable[str]) -> tuple[list[str], bool]:
     content: list[str] = []
     for line in lines:
         if line.startswith("|"):
+            if _FOREIGN.search(line):
+                raise ProbeError("characters outside printable ASCII")
             content.append(line[1:])
         elif line in ("%done", "%failed"):
             return content, line == "%done"

@@ -1,0 +1,104 @@
+"""Where in the cgroup tree running containers really are."""
+
+from __future__ import annotations
+
+import re
+from typing import TypedDict
+
+from kubenode import probe
+from kubenode.facts.probe_fact import ProbeFact
+
+PROBE = "container-cgroups"
+
+_MOST_SHOWN = 20
+
+
+class ContainerCgroupsShape(TypedDict):
+    """What :class:`ContainerCgroups` returns."""
+
+    containers: int
+    """Containers of a CRI runtime that have a process."""
+    misplaced: list[str]
+    """Their paths outside ``kubepods.slice`` (systemd driver) or ``/kubepods`` (cgroupfs) that
+    name a pod's slice, such as
+    ``/system.slice/kubepods-pod1.slice:cri-containerd:ID``: the runtime and kubelet use different
+    drivers. At most 20."""
+    misplaced_count: int
+    systemd: int
+    """Those a systemd driver placed: ``/kubepods.slice/.../cri-containerd-ID.scope``."""
+    cgroupfs: int
+    """Those a cgroupfs driver placed: ``/kubepods/.../ID``."""
+
+
+def script() -> str:
+    """The probe's shell script."""
+    return """
+cat /proc/[0-9]*/cgroup | grep -E 'kubepods|cri-containerd|crio-' | sort -u | head -n 20000 |
+  lines paths
+"""
+
+
+def parse(reading: probe.Reading) -> ContainerCgroupsShape:
+    """The shape from what the host sent."""
+    # v1 has a line for each hierarchy: the same path, or not
+    paths = sorted(
+        {line.split(":", 2)[2] for line in reading.text("paths") if line.count(":") >= 2}
+    )
+    containers: dict[str, str] = {}
+    for path in paths:
+        if (container := _container(path)) is not None:
+            containers.setdefault(container, path)
+    misplaced, systemd, cgroupfs = [], 0, 0
+    for path in containers.values():
+        if _is_misplaced(path):
+            misplaced.append(path)
+        elif path.startswith("/kubepods/"):
+            cgroupfs += 1
+        else:
+            systemd += 1
+    return {
+        "containers": len(containers),
+        "misplaced": misplaced[:_MOST_SHOWN],
+        "misplaced_count": len(misplaced),
+        "systemd": systemd,
+        "cgroupfs": cgroupfs,
+    }
+
+
+def _container(path: str) -> str | None:
+    """The id of the container a cgroup is of, None when it is of something else."""
+    found = re.search(
+        r"(?:cri-containerd[-:]|crio-|docker-|/kubepods/.*/|kubepods[^/]*\.slice:[^/:]*:)"
+        r"([0-9a-f]{32,64})(?:\.scope)?(?:/|$)",
+        path,
+    )
+    return found[1] if found else None
+
+
+def _is_misplaced(path: str) -> bool:
+    # runc's cgroupfs driver takes "SLICE:PREFIX:ID", which is meant for systemd, for a path
+    if re.search(r"kubepods[^/]*\.slice:[^/:]*:", path):
+        return True
+    # ... and its systemd driver makes a scope where a path of the cgroupfs driver was asked for
+    return path.startswith("/system.slice/") and "kubepods" in path
+
+
+class ContainerCgroups(ProbeFact[ContainerCgroupsShape]):
+    """
+    Returns where running containers are in the cgroup tree (:class:`ContainerCgroupsShape`).
+
+    A kubelet with the systemd driver over a runtime with cgroupfs logs no error: its pods run, in a
+    cgroup beside the slice that has their limits.
+
+    **Example:**
+
+    .. code:: shell
+
+        pyinfra --json INVENTORY fact kubenode.facts.container_cgroups.ContainerCgroups
+    """
+
+    def command(self) -> str:
+        return probe.command({PROBE: script()})
+
+    def parse(self, readings: dict[str, probe.Reading]) -> ContainerCgroupsShape:
+        return parse(readings[PROBE])

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Generator, Mapping
 
 from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, OperationValueError, operation
 
+from kubenode import checks
 from kubenode.cgroup_drivers import Driver
-from kubenode.facts.platform import PACKAGE_MANAGERS, Platform, PlatformShape
+from kubenode.checks.check import Aim, Subject, Verdict, judge
+from kubenode.facts import node
+from kubenode.facts.platform import Platform, PlatformShape
 from kubenode.report import refuse
 from kubenode.settings import minor_release
 
@@ -67,54 +71,42 @@ def supported(
     if platform is None:
         yield refuse(host, "cannot tell what this host is: it did not answer, see the lines above")
         return
-    problems = unsuitable(platform, cgroup_driver, release)
+    verdicts = preflight(platform, cgroup_driver, release)
+    problems = [verdict for verdict in verdicts if verdict.severity == "fail"]
     if problems:
-        yield refuse(host, "this host cannot be a node: " + "; ".join(problems))
+        reasons = "; ".join(f"{verdict.found}: {verdict.remedy}" for verdict in problems)
+        yield refuse(host, f"this host cannot be a node: {reasons}")
         return
 
+    for verdict in verdicts:
+        logger.warning(f"{host.print_prefix}{verdict.found}: {verdict.remedy}")
     mode = platform["cgroups"]["mode"]
-    if mode in ("v1", "hybrid"):
-        logger.warning(
-            f"{host.print_prefix}cgroup {mode}: kubelet 1.35 and later refuse it, boot with "
-            "systemd.unified_cgroup_hierarchy=1"
-        )
     host.noop(
         f"{platform['os_name']}, {platform['package_manager']}, cgroup {mode}, "
         f"{platform['cgroups']['init']} is PID 1: can be a node"
     )
 
 
-def unsuitable(
-    platform: PlatformShape, cgroup_driver: str, kubernetes_version: tuple[int, int] | None
-) -> list[str]:
-    """What keeps a host from being a node, each with what to do; empty when nothing does.
+def preflight(
+    platform: PlatformShape, cgroup_driver: Driver, kubernetes_version: tuple[int, int] | None
+) -> list[Verdict]:
+    """What keeps a host from being a node (severity ``fail``), or may later (``warn``).
 
     + platform: the host's :class:`~kubenode.facts.platform.Platform` fact
     + cgroup_driver: ``systemd`` or ``cgroupfs``
     + kubernetes_version: major and minor number, or None
+
+    They are the audit's own checks, of which the first three only warn there: an audit can do
+    without root and a package manager. Returns the verdicts that are not right, each with its
+    severity and remedy.
     """
-    cgroups = platform["cgroups"]
-    problems = []
-    if platform["kernel"] != "Linux":
-        problems.append(f"its kernel is {platform['kernel'] or 'unknown'}, a node needs Linux")
-    if platform["uid"] != 0:
-        who = "an unknown user" if platform["uid"] is None else f"uid {platform['uid']}"
-        problems.append(
-            f"commands run as {who}, not as root: run pyinfra with --sudo or set _sudo = True"
-        )
-    if platform["package_manager"] is None:
-        problems.append(f"it has no known package manager ({', '.join(PACKAGE_MANAGERS)})")
-    if cgroup_driver == "systemd" and not cgroups["systemd"]["running"]:
-        problems.append(
-            f"PID 1 is {cgroups['init'] or 'unknown'}, and the systemd cgroup driver needs systemd "
-            "there: boot the host with systemd"
-        )
-    if cgroups["mode"] in ("none", "unknown"):
-        problems.append(f"its cgroup version is {cgroups['mode']}: mount cgroup2 at /sys/fs/cgroup")
-    elif cgroups["mode"] != "v2" and kubernetes_version and kubernetes_version >= (1, 35):
-        problems.append(
-            f"it runs cgroup {cgroups['mode']} and Kubernetes "
-            f"{kubernetes_version[0]}.{kubernetes_version[1]} needs v2: boot with "
-            "systemd.unified_cgroup_hierarchy=1"
-        )
-    return problems
+    aim = Aim(kubernetes=kubernetes_version, cgroup_driver=cgroup_driver)
+    subject = Subject(node.only(platform=platform, cgroups=platform["cgroups"]), aim)
+    verdicts = []
+    for check in (*checks.platform.CHECKS, checks.by_id("cgroup.version")):
+        verdict = judge(check, subject)
+        if verdict.outcome in ("violated", "unknown"):
+            severity = verdict.severity or "fail"
+            remedy = verdict.remedy or check.remedy
+            verdicts.append(dataclasses.replace(verdict, severity=severity, remedy=remedy))
+    return verdicts

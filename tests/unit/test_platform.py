@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kubenode.facts.platform import PlatformShape
-from kubenode.operations.platform import unsuitable
+from kubenode.operations.platform import preflight
 
 GOOD: PlatformShape = {
     "kernel": "Linux",
@@ -39,35 +39,37 @@ def host(**changes: Any) -> PlatformShape:
 
 
 def test_a_good_host() -> None:
-    assert unsuitable(GOOD, "systemd", (1, 36)) == []
+    assert preflight(GOOD, "systemd", (1, 36)) == []
 
 
 @pytest.mark.parametrize(
     ("platform", "reason"),
     [
         (host(kernel="FreeBSD"), "its kernel is FreeBSD"),
-        (host(kernel=None), "its kernel is unknown"),
+        (host(kernel=None), "its kernel does not say what it is"),
         (host(uid=1000), "commands run as uid 1000, not as root"),
         (host(uid=None), "an unknown user"),
         (host(package_manager=None), "no known package manager"),
         (host(init="init", systemd={"running": False, "version": None}), "PID 1 is init"),
-        (host(mode="none"), "its cgroup version is none"),
-        (host(mode="unknown"), "its cgroup version is unknown"),
+        (host(mode="none"), "it has no cgroups"),
+        (host(mode="unknown"), "its cgroup version cannot be told"),
         (host(mode="v1"), "Kubernetes 1.35 needs v2"),
         (host(mode="hybrid"), "Kubernetes 1.35 needs v2"),
     ],
 )
 def test_what_is_unsuitable(platform: PlatformShape, reason: str) -> None:
-    problems = unsuitable(platform, "systemd", (1, 35))
-    assert len(problems) == 1
-    assert reason in problems[0]
+    (problem,) = preflight(platform, "systemd", (1, 35))
+    assert problem.severity == "fail"
+    assert reason in problem.found
+    assert problem.remedy
 
 
 def test_cgroup_v1_is_good_enough_for_older_releases() -> None:
-    assert unsuitable(host(mode="v1"), "systemd", (1, 34)) == []
-    assert unsuitable(host(mode="v1"), "systemd", None) == []
+    for release in ((1, 34), None):
+        (warning,) = preflight(host(mode="v1"), "systemd", release)
+        assert warning.severity == "warn"
 
 
 def test_the_cgroupfs_driver_does_not_need_systemd() -> None:
     platform = host(init="init", systemd={"running": False, "version": None})
-    assert unsuitable(platform, "cgroupfs", None) == []
+    assert preflight(platform, "cgroupfs", None) == []

@@ -1,0 +1,72 @@
+"""Control groups: the version, and the controllers a node needs."""
+
+from __future__ import annotations
+
+from kubenode.checks.check import Check, Subject, Verdict, met, not_applicable, unknown, violated
+from kubenode.checks.release import kubernetes_release
+
+NEEDED = ("cpu", "cpuset", "memory", "pids")
+
+
+def _version(subject: Subject) -> Verdict:
+    mode = subject.cgroups["mode"]
+    if mode == "v2":
+        return met("v2")
+    if mode == "unknown":
+        return unknown("its cgroup version cannot be told: /proc/self/mounts cannot be read")
+    boot = "boot with systemd.unified_cgroup_hierarchy=1"
+    if mode == "none":
+        return violated("it has no cgroups", remedy="mount cgroup2 at /sys/fs/cgroup")
+    release = kubernetes_release(subject)
+    if release and release >= (1, 35):
+        return violated(f"it runs cgroup {mode} and Kubernetes {release[0]}.{release[1]} needs v2", remedy=boot)
+    return violated(f"it runs cgroup {mode}, which kubelet 1.35 and later refuse", remedy=boot, severity="warn")
+
+
+def _controllers(subject: Subject) -> Verdict:
+    cgroups = subject.cgroups
+    if cgroups["mode"] in ("none", "unknown"):
+        return not_applicable("needs a cgroup version, see cgroup.version")
+    missing = [name for name in NEEDED if name not in cgroups["controllers"]]
+    if not missing:
+        return met(", ".join(NEEDED))
+    found = f"{', '.join(missing)} missing; it has {', '.join(cgroups['controllers']) or 'none'}"
+    if cgroups["container"]:
+        return violated(
+            f"{found}. The host is a container ({cgroups['container']}), which has those that it "
+            "is given",
+            severity="warn",
+            remedy="give the container its controllers (cgroup2 on the machine, delegation)",
+        )
+    return violated(found)
+
+
+CHECKS = (
+    Check(
+        id="cgroup.version",
+        title="The host runs cgroup v2",
+        severity="fail",
+        expected="cgroup2 at /sys/fs/cgroup",
+        why="kubelet refuses to start on cgroup v1 from Kubernetes 1.35 on (failCgroupV1); before "
+        "that v1 is in maintenance. systemd 258 and later do not boot with it.",
+        judge=_version,
+        remedy="boot with systemd.unified_cgroup_hierarchy=1",
+        mirrors=("kubeadm: SystemVerification (cgroups)", "k0s: CgroupSystem"),
+        sources=(
+            "https://kubernetes.io/docs/concepts/architecture/cgroups/",
+            "https://github.com/kubernetes/enhancements/issues/5573",
+        ),
+    ),
+    Check(
+        id="cgroup.controllers",
+        title="The cgroup controllers that pods' limits need are there",
+        severity="fail",
+        expected=", ".join(NEEDED),
+        why="Without a controller the limits it stands for are not applied, or the container does "
+        "not start. Boot parameters such as cgroup_disable=memory (Raspberry Pi OS) turn them off.",
+        judge=_controllers,
+        remedy="remove cgroup_disable= from the kernel command line, or use a kernel that has them",
+        mirrors=("kubeadm: SystemVerification (cgroups)", "k0s: cgroup controllers"),
+        sources=("https://docs.kernel.org/admin-guide/cgroup-v2.html",),
+    ),
+)

@@ -1,0 +1,106 @@
+"""Readiness for a Kubernetes release."""
+
+from __future__ import annotations
+
+from packaging.version import InvalidVersion, Version
+
+from kubenode import kubernetes_release
+from kubenode.checks.check import Check, Subject, Verdict, met, not_applicable, unknown, violated
+from kubenode.checks.release import kubernetes_release as aimed_at
+from kubenode.checks.runtime import containerd_version, of_containerd
+from kubenode.facts.containerd import ContainerdShape
+
+_NONE = "no release asked for, and no kubelet: use --for or kubenode_kubernetes_version"
+
+
+def _known(subject: Subject) -> Verdict:
+    minor = aimed_at(subject)
+    if minor is None:
+        return not_applicable(_NONE)
+    text = f"{minor[0]}.{minor[1]}"
+    if kubernetes_release.is_newer_than_known(minor):
+        return violated(
+            f"Kubernetes {text} is newer than what kubenode knows; it is judged as "
+            f"{kubernetes_release.RELEASES[-1]}"
+        )
+    return met(f"Kubernetes {text}")
+
+
+def _containerd(subject: Subject, containerd: ContainerdShape) -> Verdict:
+    minor = aimed_at(subject)
+    if minor is None:
+        return not_applicable(_NONE)
+    release = kubernetes_release.release_of(minor)
+    if release is None:
+        return not_applicable(f"Kubernetes {minor[0]}.{minor[1]} is older than the table")
+    version = containerd_version(containerd)
+    expected = f"containerd {' or '.join(f'{first}+' for first in release.containerd)}"
+    asked = f"{minor[0]}.{minor[1]}"
+    if version is None:
+        return unknown("containerd does not say its version", expected=expected)
+    if kubernetes_release.supports_containerd(release, version):
+        return met(f"containerd {version} for Kubernetes {asked}", expected=expected)
+    return violated(f"containerd {version} for Kubernetes {asked}", expected=expected)
+
+
+def _kernel(subject: Subject) -> Verdict:
+    minor = aimed_at(subject)
+    if minor is None:
+        return not_applicable(_NONE)
+    release = kubernetes_release.release_of(minor)
+    if release is None:
+        return not_applicable(f"Kubernetes {minor[0]}.{minor[1]} is older than the table")
+    version = kernel_version(subject)
+    expected = f"Linux {release.kernel} or later"
+    if version is None:
+        return unknown("the kernel's release is not a version", expected=expected)
+    found = f"Linux {subject.machine['kernel']} for Kubernetes {minor[0]}.{minor[1]}"
+    if version >= Version(release.kernel):
+        return met(found, expected=expected)
+    return violated(found, expected=expected)
+
+
+def kernel_version(subject: Subject) -> Version | None:
+    """The running kernel's version, without what a distribution appends."""
+    release = subject.machine["kernel"] or ""
+    try:
+        return Version(".".join(release.split("-")[0].split("+")[0].split(".")[:3]))
+    except InvalidVersion:
+        return None
+
+
+CHECKS = (
+    Check(
+        id="kubernetes.release-known",
+        title="The release is one that kubenode knows",
+        severity="warn",
+        expected="a release of kubenode's table",
+        why="What a release needs is in a table. For a newer one the newest row is the best guess.",
+        judge=_known,
+        remedy="upgrade kubenode, or read the release's notes",
+    ),
+    Check(
+        id="kubernetes.containerd",
+        title="containerd is new enough for the release",
+        severity="fail",
+        expected="a containerd release that the Kubernetes release supports",
+        why="Each Kubernetes release is tested with some releases of containerd. An older one can "
+        "lack what kubelet asks for; 1.36 no longer works with containerd 1.x.",
+        judge=of_containerd(_containerd),
+        remedy="upgrade containerd (kubenode_containerd_version, from a repository that has it), "
+        "after draining the node",
+        mirrors=("kubeadm: ContainerRuntimeVersion",),
+        sources=("https://containerd.io/releases/#kubernetes-support",),
+    ),
+    Check(
+        id="kubernetes.kernel",
+        title="The kernel is new enough for the release",
+        severity="fail",
+        expected="a kernel that the Kubernetes release supports",
+        why="Releases that need cgroup v2 need a kernel in which it is complete.",
+        judge=_kernel,
+        remedy="upgrade the kernel and reboot",
+        mirrors=("kubeadm: SystemVerification (kernel)",),
+        sources=("https://kubernetes.io/docs/concepts/architecture/cgroups/",),
+    ),
+)

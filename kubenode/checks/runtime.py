@@ -1,0 +1,113 @@
+"""Which runtime a host's pods are for, and why containerd's checks may have nothing to say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from packaging.version import Version
+
+from kubenode import containerd_release
+from kubenode.checks.check import PartMissing, Subject, Verdict, not_applicable
+from kubenode.facts.containerd import ContainerdShape
+
+
+def other_runtime(subject: Subject) -> str | None:
+    """The runtime that kubelet uses instead of containerd, None when it is containerd."""
+    try:
+        endpoint = subject.kubelet["runtime_endpoint"] or ""
+    except PartMissing:
+        endpoint = ""
+    for word, name in (("crio", "CRI-O"), ("cri-dockerd", "cri-dockerd")):
+        if word in endpoint:
+            return name
+    try:
+        components = subject.cgroup_drivers["components"]
+    except PartMissing:
+        return None
+    installed = subject.containerd["installed"]["binary"] is not None
+    return "CRI-O" if "crio" in components and not installed else None
+
+
+def of_containerd(
+    judge: Callable[[Subject, ContainerdShape], Verdict],
+) -> Callable[[Subject], Verdict]:
+    """A judge that is asked only about hosts with containerd as their runtime."""
+
+    def judge_containerd(subject: Subject) -> Verdict:
+        if other := other_runtime(subject):
+            return not_applicable(f"the runtime is {other}")
+        if subject.containerd["installed"]["binary"] is None:
+            return not_applicable("containerd is not installed, see containerd.installed")
+        return judge(subject, subject.containerd)
+
+    return judge_containerd
+
+
+def containerd_version(containerd: ContainerdShape) -> Version | None:
+    """containerd's version, None when the program does not say."""
+    version = containerd["installed"]["version"]
+    return Version(version) if version else None
+
+
+def config_version_trouble(containerd: ContainerdShape) -> str | None:
+    """Why the main file's configuration version does not suit the release, None when it does."""
+    config, version = containerd["config"], containerd_version(containerd)
+    stated = config["version"]
+    if version is None or stated is None:
+        return None
+    release = containerd_release.release_of(version)
+    highest = config["highest_version"] or release.config_version
+    if stated > highest and not containerd_release.is_newer_than_known(version):
+        what = (
+            "refuses it"
+            if containerd_release.refuses_higher_version(version)
+            else "ignores its settings without a word"
+        )
+        return f"version {stated}; containerd {version} takes at most {highest} and {what}"
+    if stated == 1 and not release.migrates_version_1_cri:
+        return f"version 1; containerd {version} ignores its CRI settings without a word"
+    return None
+
+
+def drop_in_trouble(containerd: ContainerdShape) -> str | None:
+    """Why an imported file's configuration version does not suit, None when all do."""
+    config, version = containerd["config"], containerd_version(containerd)
+    if version is None:
+        return None
+    main = config["version"]
+    highest = config["highest_version"]
+    for drop_in in containerd["imports"]:
+        stated = drop_in["version"]
+        if stated is None:
+            continue
+        if highest and stated > highest and not containerd_release.is_newer_than_known(version):
+            return f"{drop_in['path']} is version {stated}, containerd {version} takes {highest}"
+        if main is not None and stated > main:
+            what = (
+                "does not start with it"
+                if containerd_release.refuses_higher_drop_in(version)
+                else "loses settings of the main file"
+            )
+            return (
+                f"{drop_in['path']} is version {stated}, {config['path']} is version {main}: "
+                f"containerd {version} {what}"
+            )
+    return None
+
+
+def config_trouble(containerd: ContainerdShape) -> str | None:
+    """Why containerd's files cannot be used, versions apart; None when they can."""
+    if error := containerd["config"]["error"]:
+        return error
+    for drop_in in containerd["imports"]:
+        if drop_in["error"]:
+            return drop_in["error"]
+    if not containerd["effective"]:
+        return "containerd does not say what it makes of its files"
+    return None
+
+
+def any_config_trouble(containerd: ContainerdShape) -> bool:
+    """Whether some finding about containerd's files says why the rest cannot be told."""
+    troubles = (config_version_trouble, drop_in_trouble, config_trouble)
+    return any(trouble(containerd) for trouble in troubles)

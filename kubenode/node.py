@@ -1,4 +1,4 @@
-"""The main job: make a Linux host a Kubernetes node."""
+"""The main jobs: make a Linux host a Kubernetes node, and judge one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pyinfra import host
 from pyinfra.api import deploy
 
 from kubenode import settings
+from kubenode.operations import audit as audits
 from kubenode.operations import containerd, kernel, platform
 
 
@@ -61,3 +62,19 @@ def prepare() -> None:
         name="containerd serves CRI",
         change_driver_under_pods=node.change_driver_under_pods,
     )
+
+
+@deploy("Node")
+def audit() -> None:
+    """
+    Judge the host by every check, and change nothing on it.
+
+    See :func:`kubenode.operations.audit.node`.
+
+    **Example:**
+
+    .. code:: shell
+
+        pyinfra INVENTORY kubenode.node.audit
+    """
+    audits.node(name="Audit")

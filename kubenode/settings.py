@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
+from datetime import date
 from typing import Annotated, Any, Literal
 from weakref import WeakSet
 
@@ -22,9 +23,12 @@ from pydantic import (
 )
 from pyinfra.api import Host, OperationValueError, State
 
-from kubenode import containerd_release, drop_ins, kernel_modules, sysctl_d
+from kubenode import checks, containerd_release, drop_ins, kernel_modules, profiles, sysctl_d
 from kubenode.cgroup_drivers import Driver
+from kubenode.checks.check import Aim
 from kubenode.containerd_config import Wanted
+from kubenode.findings import Waiver
+from kubenode.profiles import ProfileName
 
 PREFIX = "kubenode_"
 
@@ -32,6 +36,25 @@ PREFIX = "kubenode_"
 def _comma_separated(value: object) -> object:
     # `--data kubenode_modules=overlay,br_netfilter` arrives as one string
     return [item.strip() for item in value.split(",")] if isinstance(value, str) else value
+
+
+def _iso_date(value: object) -> object:
+    # inventories are Python: a date there may be one, or a text
+    if isinstance(value, str):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            raise ValueError('a date such as "2027-01-31"') from None
+    return value
+
+
+class WaiverSettings(BaseModel):
+    """A finding to live with for a while: a value of ``kubenode_waivers``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    reason: str = Field(min_length=1)
+    until: Annotated[date, BeforeValidator(_iso_date)]
 
 
 class NodeSettings(BaseModel):
@@ -96,6 +119,28 @@ class NodeSettings(BaseModel):
         description='release the node is for, such as "1.36"; from 1.35 on cgroup v1 is refused',
     )
 
+    profiles: Annotated[list[ProfileName], BeforeValidator(_comma_separated)] = Field(
+        default=list(profiles.DEFAULT),
+        description="what the audit expects besides: bridge-cni, ipv6, ipvs, nftables, "
+        "control-plane",
+    )
+    waivers: dict[str, WaiverSettings] = Field(
+        default={},
+        description='findings to live with: check id to {"reason": text, "until": "2027-01-31"}',
+    )
+
+    @field_validator("waivers")
+    @classmethod
+    def _check_ids(cls, waivers: dict[str, WaiverSettings]) -> dict[str, WaiverSettings]:
+        for check_id in waivers:
+            try:
+                checks.by_id(check_id)
+            except KeyError:
+                near = difflib.get_close_matches(check_id, [c.id for c in checks.CHECKS], n=1)
+                hint = f"did you mean {near[0]}?" if near else "`kubenode checks` lists them"
+                raise ValueError(f"{check_id!r} is no check; {hint}") from None
+        return waivers
+
     @field_validator("kubernetes_version")
     @classmethod
     def _minor_release(cls, version: str | None) -> str | None:
@@ -136,6 +181,28 @@ class NodeSettings(BaseModel):
     def _containerd_word(cls, word: str | None, info: ValidationInfo) -> str | None:
         Wanted("systemd", **{str(info.field_name): word})
         return word
+
+
+def aim(node: NodeSettings) -> Aim:
+    """What the audit judges a host for."""
+    return Aim(
+        kubernetes=None
+        if node.kubernetes_version is None
+        else minor_release(node.kubernetes_version),
+        profiles=frozenset(node.profiles),
+        cgroup_driver=node.cgroup_driver,
+        modules=tuple(node.modules),
+        sysctls={key: str(value) for key, value in node.sysctls.items()},
+        pause_image=node.pause_image,
+    )
+
+
+def waivers(node: NodeSettings) -> dict[str, Waiver]:
+    """The node's waivers by check."""
+    return {
+        check_id: Waiver(check_id, waiver.reason, waiver.until)
+        for check_id, waiver in node.waivers.items()
+    }
 
 
 def minor_release(version: str) -> tuple[int, int]:

@@ -19,8 +19,12 @@ def _version(subject: Subject) -> Verdict:
         return violated("it has no cgroups", remedy="mount cgroup2 at /sys/fs/cgroup")
     release = kubernetes_release(subject)
     if release and release >= (1, 35):
-        return violated(f"it runs cgroup {mode} and Kubernetes {release[0]}.{release[1]} needs v2", remedy=boot)
-    return violated(f"it runs cgroup {mode}, which kubelet 1.35 and later refuse", remedy=boot, severity="warn")
+        return violated(
+            f"it runs cgroup {mode} and Kubernetes {release[0]}.{release[1]} needs v2", remedy=boot
+        )
+    return violated(
+        f"it runs cgroup {mode}, which kubelet 1.35 and later refuse", remedy=boot, severity="warn"
+    )
 
 
 def _controllers(subject: Subject) -> Verdict:

@@ -1,0 +1,362 @@
+"""The ``kubenode`` command: audit hosts, and explain checks."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NoReturn, get_args
+
+import click
+from pyinfra.api import Config, Host, Inventory, State
+from pyinfra.api.exceptions import PyinfraError
+from pyinfra.api.state import StateStage
+from pyinfra.context import ctx_config, ctx_inventory, ctx_state
+from pyinfra_cli.exceptions import CliError
+from pyinfra_cli.inventory import make_inventory
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from kubenode import check_page, drift, settings
+from kubenode.baseline import Saved, changes
+from kubenode.checks import CHECKS, by_id
+from kubenode.findings import FleetReport, HostReport, exit_code, judge_host
+from kubenode.gather import Answer, gather
+from kubenode.profiles import ProfileName
+from kubenode.reports import FORMATS, format_of, json_report, terminal
+
+MISTAKE = 64
+"""Exit code for the caller's own mistake (EX_USAGE of sysexits.h): 0 to 2 speak of the hosts."""
+
+
+class Mistake(click.ClickException):
+    """Something the caller has to correct; nothing was asked of any host."""
+
+    exit_code = MISTAKE
+
+
+def main() -> NoReturn:
+    """Run the command; ends the process with its exit code."""
+    # a reader such as `head` that has seen enough
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.exceptions.Exit as end:
+        code = end.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        print("kubenode: interrupted", file=sys.stderr)
+        code = 130
+    except click.ClickException as error:
+        error.show()
+        code = MISTAKE
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # connections of hosts that never answered would be waited for
+    os._exit(code or 0)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("pyinfra-kubenode"), prog_name="kubenode")
+def cli() -> None:
+    """Judge Kubernetes nodes: what they are, whether they survive a reboot, and why not."""
+
+
+@cli.command()
+@click.argument("inventory")
+@click.option("--for", "release", metavar="X.Y", help="Kubernetes release to judge for.")
+@click.option(
+    "--profile",
+    "profiles",
+    multiple=True,
+    type=click.Choice(get_args(ProfileName)),
+    help="What the nodes are used with; repeat it. In place of the hosts' kubenode_profiles.",
+)
+@click.option(
+    "--format", "form", type=click.Choice(list(FORMATS)), help="Of the report; default: terminal."
+)
+@click.option(
+    "--output",
+    "outputs",
+    multiple=True,
+    metavar="FILE",
+    help="Write the report there, in --format or what the suffix stands for; repeat it. "
+    "The table still goes to standard output.",
+)
+@click.option("--baseline", metavar="FILE", help="A JSON report to compare with.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(["warn", "fail"]),
+    default="fail",
+    show_default=True,
+    help="The least serious finding that gives exit code 1.",
+)
+@click.option("--limit", multiple=True, metavar="HOST", help="Host pattern or group; repeat it.")
+@click.option("--exclude", multiple=True, metavar="HOST", help="Host pattern or group; repeat it.")
+@click.option("--sudo", is_flag=True, help="Look as root, by sudo without a password.")
+@click.option("--sudo-user", metavar="USER", help="The user sudo goes to.")
+@click.option("--ssh-user", "--user", "ssh_user", metavar="USER")
+@click.option("--ssh-port", "--port", "ssh_port", type=int, metavar="PORT")
+@click.option("--ssh-key", "--key", "ssh_key", metavar="FILE")
+@click.option("--data", multiple=True, metavar="KEY=VALUE", help="Host data; repeat it.")
+@click.option("--group-data", multiple=True, metavar="FOLDER", help="More group data; repeat it.")
+@click.option("--parallel", type=click.IntRange(1), metavar="N", help="Hosts at a time.")
+@click.option(
+    "--timeout",
+    type=click.IntRange(1),
+    default=60,
+    show_default=True,
+    metavar="SECONDS",
+    help="For one host, connecting included.",
+)
+def audit(
+    inventory: str,
+    release: str | None,
+    profiles: tuple[ProfileName, ...],
+    form: str | None,
+    outputs: tuple[str, ...],
+    baseline: str | None,
+    fail_on: Any,
+    timeout: int,
+    **connection: Any,
+) -> None:
+    """Judge the hosts of INVENTORY, and change nothing on them.
+
+    INVENTORY is what pyinfra takes: a file, hosts with commas, @docker/NAME, @vagrant.
+
+    Exit codes: 0 all is right (warnings too, unless --fail-on warn), 1 findings, 2 some host could
+    not be told: not reached, or a check that may hide a fail is unknown there. 64: a mistake of the
+    caller's. Waived findings, drift and changes to a baseline do not count.
+    """
+    for path in outputs:
+        if form is None and format_of(path) is None:
+            suffixes = ", ".join(suffix for f in FORMATS.values() for suffix in f.suffixes)
+            raise Mistake(f"--output {path}: give --format, or one of the suffixes {suffixes}")
+        if not Path(path).absolute().parent.is_dir():
+            raise Mistake(f"--output {path}: there is no such folder")
+    saved = None if baseline is None else _load(baseline)
+    data = _data(connection["data"])
+    if release is not None:
+        try:
+            settings.minor_release(release)
+        except ValueError as error:
+            raise Mistake(f"--for {release}: {error}") from None
+        data["kubenode_kubernetes_version"] = release
+    if profiles:
+        data["kubenode_profiles"] = list(profiles)
+    state, hosts = _prepare(inventory, data, connection)
+    with _progress(len(hosts)) as answered:
+        answers = gather(state, hosts, _names, seconds=timeout, answered=answered)
+    report = _report(answers, release, profiles, baseline, saved)
+
+    for path in outputs:
+        text = FORMATS[form or str(format_of(path))].render(report)
+        try:
+            _write(Path(path), text)
+        except OSError as error:
+            raise Mistake(f"--output {path}: {error.strerror}") from None
+    if outputs or form in (None, "terminal"):
+        terminal.print_report(report, Console(highlight=False, soft_wrap=False))
+    else:
+        sys.stdout.write(FORMATS[form].render(report))
+    raise click.exceptions.Exit(exit_code(report, fail_on))
+
+
+@cli.command()
+@click.argument("check", required=False)
+@click.option("--all", "every", is_flag=True, help="Every check, as one Markdown document.")
+def explain(check: str | None, every: bool) -> None:
+    """Print the page of CHECK: what it expects, why, and what mends it."""
+    if every:
+        sys.stdout.write(check_page.catalogue(CHECKS))
+        return
+    if check is None:
+        raise Mistake("name a check, or give --all; `kubenode checks` lists them")
+    try:
+        page = check_page.page(by_id(check))
+    except KeyError:
+        near = difflib.get_close_matches(check, [known.id for known in CHECKS], n=3, cutoff=0.4)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise Mistake(f"no such check: {check}{hint} `kubenode checks` lists them") from None
+    if sys.stdout.isatty():
+        Console().print(Markdown(page))
+    else:
+        sys.stdout.write(page)
+
+
+@cli.command()
+def checks() -> None:
+    """List the checks."""
+    width = max(len(check.id) for check in CHECKS)
+    for check in CHECKS:
+        click.echo(f"{check.id:<{width}}  {check.title}")
+
+
+def _load(path: str) -> Saved:
+    try:
+        return json_report.load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Mistake(f"--baseline {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise Mistake(f"--baseline {path}: {error}") from None
+
+
+def _data(pairs: Iterable[str]) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not key or not equals:
+            raise Mistake(f"--data {pair}: write it as KEY=VALUE")
+        data[key] = {"true": True, "false": False, "none": None}.get(value.lower(), value)
+    return data
+
+
+def _prepare(
+    inventory: str, data: dict[str, Any], connection: dict[str, Any]
+) -> tuple[State, list[Host]]:
+    """pyinfra's state for the run, and whom to ask."""
+    for name in ("ssh_user", "ssh_port", "ssh_key"):
+        if connection[name] is not None:
+            data[name] = connection[name]
+    # a host that answers but not as asked is this module's to report, not pyinfra's
+    config = Config(FAIL_PERCENT=100)
+    if connection["sudo"] or connection["sudo_user"]:
+        config.SUDO = True
+        config.SUDO_USER = connection["sudo_user"]
+    if connection["parallel"]:
+        config.PARALLEL = connection["parallel"]
+    os.environ["PYINFRA_PROGRESS"] = "off"
+    state = State()
+    state.cwd = os.getcwd()
+    sys.path.append(state.cwd)
+    ctx_state.set(state)
+    ctx_config.set(config)
+    try:
+        found = make_inventory(
+            inventory,
+            cwd=state.cwd,
+            override_data=data,
+            group_data_directories=connection["group_data"],
+        )
+    except (PyinfraError, CliError, TypeError) as error:
+        raise Mistake(f"inventory {inventory}: {error}") from None
+    # an inventory file is a program of the caller's
+    except Exception as error:
+        raise Mistake(f"inventory {inventory}: {type(error).__name__}: {error}") from None
+    ctx_inventory.set(found)
+    hosts = [
+        host
+        for host in found
+        if not connection["limit"] or any(_matches(found, host, p) for p in connection["limit"])
+    ]
+    hosts = [
+        host for host in hosts if not any(_matches(found, host, p) for p in connection["exclude"])
+    ]
+    if not hosts:
+        raise Mistake(f"inventory {inventory}: no hosts in it, or none that --limit leaves")
+    state.init(found, config, initial_limit=hosts)
+    state.set_stage(StateStage.Prepare)
+    try:
+        for host in hosts:
+            settings.for_host(host)
+    except PyinfraError as error:
+        raise Mistake(str(error)) from None
+    return state, hosts
+
+
+def _matches(inventory: Inventory, host: Host, pattern: str) -> bool:
+    return fnmatchcase(host.name, pattern) or pattern in host.groups
+
+
+def _names(host: Host) -> tuple[list[str], list[str]]:
+    node = settings.for_host(host)
+    return node.modules, list(node.sysctls)
+
+
+@contextlib.contextmanager
+def _progress(total: int) -> Iterator[Any]:
+    """How many hosts answered: a bar on a terminal, nothing in a pipeline's log but the end."""
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn("asking hosts"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[last]}", markup=False),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as progress:
+        task = progress.add_task("", total=total, last="")
+
+        def answered(answer: Answer) -> None:
+            progress.update(task, advance=1, last=answer.host.name)
+
+        yield answered
+
+
+def _report(
+    answers: list[Answer],
+    release: str | None,
+    profiles: tuple[ProfileName, ...],
+    baseline: str | None,
+    saved: Saved | None,
+) -> FleetReport:
+    hosts = tuple(_host_report(answer) for answer in answers)
+    facts = {host.host: drift.values(host.facts) for host in hosts if host.facts}
+    shared = drift.duplicates({host.host: host.facts for host in hosts if host.facts})
+    nodes = [settings.for_host(answer.host) for answer in answers]
+    report = FleetReport(
+        hosts=hosts,
+        created=datetime.now(UTC).replace(microsecond=0),
+        kubenode_version=version("pyinfra-kubenode"),
+        kubernetes=_common(node.kubernetes_version for node in nodes),
+        profiles=tuple(sorted({name for node in nodes for name in node.profiles})),
+        drift=(*shared, *drift.drift(facts)),
+        checks=CHECKS,
+    )
+    if saved is None or baseline is None:
+        return report
+    return _with_changes(report, f"{Path(baseline).name} of {saved.created}", saved, facts)
+
+
+def _with_changes(report: FleetReport, name: str, saved: Saved, facts: Any) -> FleetReport:
+    fields = {**vars(report), "baseline": name, "changes": changes(saved, report, facts)}
+    return FleetReport(**fields)
+
+
+def _common(releases: Iterable[str | None]) -> str | None:
+    found = set(releases)
+    return found.pop() if len(found) == 1 else None
+
+
+def _host_report(answer: Answer) -> HostReport:
+    if answer.facts is None:
+        return HostReport(answer.host.name, error=answer.error)
+    node = settings.for_host(answer.host)
+    return judge_host(
+        answer.host.name, answer.facts, settings.aim(node), CHECKS, settings.waivers(node)
+    )
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole: nobody ever reads half of it."""
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", dir=path.absolute().parent, prefix=f".{path.name}.", delete=False
+    ) as file:
+        try:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+            os.fchmod(file.fileno(), 0o644)
+            os.replace(file.name, path)
+        except BaseException:
+            os.unlink(file.name)
+            raise

@@ -1,0 +1,44 @@
+"""The sentences every report says in the same words."""
+
+from __future__ import annotations
+
+from kubenode.findings import SEVERITY_ORDER, Change, FleetReport
+
+
+def sentence(report: FleetReport) -> str:
+    """One line on the whole audit, such as ``20 hosts: 2 fail, 1 unknown, 17 pass``."""
+    count = report.count()
+    number = len(report.hosts)
+    unreached = sum(host.error is not None for host in report.hosts)
+    parts = [
+        f"{count[state] - (unreached if state == 'unknown' else 0)} {state}"
+        for state in SEVERITY_ORDER
+        if count[state] - (unreached if state == "unknown" else 0)
+    ]
+    if unreached:
+        parts.append(f"{unreached} without an answer")
+    return f"{number} host{'' if number == 1 else 's'}: {', '.join(parts) or 'nothing to say'}"
+
+
+def circumstances(report: FleetReport) -> list[str]:
+    """When, with what, and for what the audit was made."""
+    profiles = ", ".join(report.profiles) or "none"
+    release = report.kubernetes or "each kubelet's own release"
+    return [
+        f"{report.created:%Y-%m-%d %H:%M} UTC, kubenode {report.kubenode_version}",
+        f"for Kubernetes: {release}; profiles: {profiles}",
+    ]
+
+
+def change(change: Change) -> str:
+    """One difference to the baseline in one line."""
+    match change.kind:
+        case "host-added":
+            return f"{change.host}: not in the baseline, now {change.after}"
+        case "host-gone":
+            return f"{change.host}: in the baseline, not audited now"
+        case "fact":
+            return f"{change.host}: {change.subject}: {change.before} -> {change.after}"
+        case kind:
+            subject = f" {change.subject}" if change.subject else ""
+            return f"{change.host}: {kind}{subject}: {change.before} -> {change.after}"

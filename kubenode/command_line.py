@@ -262,9 +262,9 @@ def _prepare(
     ]
     if not hosts:
         raise Mistake(f"inventory {inventory}: no hosts in it, or none that --limit leaves")
-    state.init(found, config, initial_limit=hosts)
-    state.set_stage(StateStage.Prepare)
     try:
+        state.init(found, config, initial_limit=hosts)
+        state.set_stage(StateStage.Prepare)
         for host in hosts:
             settings.for_host(host)
     except PyinfraError as error:

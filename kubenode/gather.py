@@ -64,7 +64,7 @@ def gather(
         answers[host] = _ask(state, host, names, seconds)
         answered(answers[host])
 
-    with limited_output(2 * probe.MOST_BYTES), _no_prompts(), _messages() as messages:
+    with limited_output(probe.MOST_BYTES, probe.MOST_LINES), _no_prompts(), _messages() as messages:
         jobs = {state.pool.spawn(ask, host): host for host in asked}
         for job in jobs:
             messages[job] = []

@@ -17,10 +17,11 @@ _PIECE = 64 * 1024
 
 
 @contextmanager
-def limited_output(most_bytes: int) -> Iterator[None]:
+def limited_output(most_bytes: int, most_lines: int) -> Iterator[None]:
     """While this is in force, pyinfra keeps at most so much of each stream of a command's output.
 
     + most_bytes: of one command's standard output, and of its standard error
+    + most_lines: the same; pyinfra keeps an object for each
 
     What is beyond is read and thrown away, so that the command can end; a command that does not end
     is for the caller's time limit. What is not UTF-8 is replaced, and does not end the reading.
@@ -34,20 +35,13 @@ def limited_output(most_bytes: int) -> Iterator[None]:
         print_output: bool = False,
         print_func: Callable[[str], str] | None = None,
     ) -> None:
-        left = most_bytes
-        # a line that has no end is read in pieces, and only its first ones are kept
-        line: list[str] = []
-        while piece := io.readline(_PIECE):
-            text = piece if isinstance(piece, str) else piece.decode("utf-8", "replace")
-            if left > 0:
-                line.append(text)
-            left -= len(text)
-            if text.endswith("\n"):
-                if line:
-                    output_queue.put(util.OutputLine(name, "".join(line).rstrip("\n")))
-                line = []
-        if line:
-            output_queue.put(util.OutputLine(name, "".join(line)))
+        kept = bytearray()
+        # in pieces, as a line may have no end; and as bytes, as they may be no text
+        while piece := io.read(_PIECE):
+            data = piece.encode() if isinstance(piece, str) else piece
+            kept += data[: max(most_bytes - len(kept), 0)]
+        for line in kept.decode("utf-8", "replace").split("\n", most_lines)[:most_lines]:
+            output_queue.put(util.OutputLine(name, line))
 
     util.read_buffer = read_buffer
     try:

@@ -112,6 +112,7 @@ confs() {
 
 MOST_BYTES = 8 * 1024 * 1024
 """What a host may answer to one command; the rest is cut off on the host."""
+MOST_LINES = 200_000
 
 _FOREIGN = re.compile(r"[^\t\r\x20-\x7e]")
 

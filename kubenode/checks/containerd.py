@@ -18,13 +18,13 @@ from kubenode.checks.runtime import (
     config_trouble,
     config_version_trouble,
     containerd_version,
+    cri_disabled,
     drop_in_trouble,
     of_containerd,
     other_runtime,
 )
 from kubenode.facts.containerd import ContainerdShape
 
-_CRI_NAMES = {"cri", "io.containerd.grpc.v1.cri", "io.containerd.cri.v1.runtime"}
 _DEAD_REGISTRIES = ("k8s.gcr.io/", "gcr.io/google_containers/", "gcr.io/google-containers/")
 _FEWEST_FILES = 65536
 _SEE_CONFIG = "its files cannot be used, see containerd.config-readable"
@@ -85,6 +85,8 @@ def _drop_in_version(_: Subject, containerd: ContainerdShape) -> Verdict:
 def _runtime_table(_: Subject, containerd: ContainerdShape) -> Verdict:
     if any_config_trouble(containerd):
         return not_applicable(_SEE_CONFIG)
+    if cri_disabled(containerd):
+        return not_applicable("see containerd.cri-enabled")
     handlers = containerd["handlers"]
     partial = [name for name, handler in handlers.items() if not handler["runtime_type"]]
     if partial:
@@ -102,8 +104,7 @@ def _runtime_table(_: Subject, containerd: ContainerdShape) -> Verdict:
 
 
 def _cri_enabled(_: Subject, containerd: ContainerdShape) -> Verdict:
-    disabled = sorted(_CRI_NAMES & set(containerd["disabled_plugins"]))
-    if disabled:
+    if disabled := cri_disabled(containerd):
         return violated(
             f"disabled_plugins has {', '.join(disabled)}",
             Evidence("disabled_plugins", containerd["config"]["path"]),
@@ -117,7 +118,7 @@ def _cri_serving(_: Subject, containerd: ContainerdShape) -> Verdict:
     unit = containerd["unit"]
     if containerd["cri"] == "serving":
         return met(f"answers on {containerd['socket']}")
-    if _CRI_NAMES & set(containerd["disabled_plugins"]):
+    if cri_disabled(containerd):
         return not_applicable("see containerd.cri-enabled")
     if any_config_trouble(containerd):
         return not_applicable(_SEE_CONFIG)

@@ -10,6 +10,21 @@ from kubenode import containerd_release
 from kubenode.checks.check import PartMissing, Subject, Verdict, not_applicable
 from kubenode.facts.containerd import ContainerdShape
 
+CRI_NAMES = frozenset(
+    {
+        "cri",
+        "io.containerd.grpc.v1.cri",
+        "io.containerd.cri.v1.runtime",
+        "io.containerd.cri.v1.images",
+    }
+)
+"""What ``disabled_plugins`` may call CRI, in one release or another."""
+
+
+def cri_disabled(containerd: ContainerdShape) -> list[str]:
+    """The entries of ``disabled_plugins`` that turn CRI off."""
+    return sorted(CRI_NAMES & set(containerd["disabled_plugins"]))
+
 
 def other_runtime(subject: Subject) -> str | None:
     """The runtime that kubelet uses instead of containerd, None when it is containerd."""

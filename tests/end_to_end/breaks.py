@@ -77,7 +77,7 @@ KERNEL = (
         "set at boot, not live",
     ),
     Break(
-        "a sysctl of the kernel command line's making",
+        "a later sysctl file of a package",
         "echo net.bridge.bridge-nf-call-ip6tables=0 >/usr/lib/sysctl.d/zz-vendor.conf",
         "sysctl.bridge-nf-call-ip6tables.boot",
         "/usr/lib/sysctl.d/zz-vendor.conf:1",
@@ -97,8 +97,7 @@ KERNEL = (
         "ln -s ../swapfile.swap /etc/systemd/system/swap.target.wants/swapfile.swap",
         "swap.boot",
         "swapfile.swap",
-        mend="systemctl disable -q swapfile.swap; rm -f /etc/systemd/system/swapfile.swap; "
-        "rmdir --ignore-fail-on-non-empty /etc/systemd/system/swap.target.wants",
+        mend="systemctl disable -q swapfile.swap; rm -f /etc/systemd/system/swapfile.swap",
     ),
 )
 
@@ -113,7 +112,7 @@ CONTAINERD = (
         "the kubelet uses cgroupfs",
         f"mkdir -p /var/lib/kubelet; echo 'cgroupDriver: cgroupfs' >{KUBELET}",
         "cgroup-driver.agreement",
-        f"{KUBELET}:1",
+        f'"file": "{KUBELET}", "line": 1',
         mend=f"echo 'cgroupDriver: systemd' >{KUBELET}",
         undo="rm -r /var/lib/kubelet",
     ),
@@ -122,14 +121,15 @@ CONTAINERD = (
         "mkdir -p /etc/docker; "
         """echo '{"exec-opts": ["native.cgroupdriver=cgroupfs"]}' >/etc/docker/daemon.json""",
         "cgroup-driver.agreement",
-        "/etc/docker/daemon.json:1",
+        '"file": "/etc/docker/daemon.json", "line": 1',
         mend="rm -r /etc/docker",
     ),
     Break(
         "CRI disabled, as in Docker's package",
-        f"sed -i '1i disabled_plugins = [\"cri\"]' {CONFIG}; {_RESTART}",
+        # a file of version 2 must name the plugin whole
+        f"sed -i '1i disabled_plugins = [\"io.containerd.grpc.v1.cri\"]' {CONFIG}; {_RESTART}",
         "containerd.cri-enabled",
-        "cri",
+        "io.containerd.grpc.v1.cri",
     ),
     Break(
         "containerd stopped",
@@ -247,12 +247,14 @@ MACHINE = (
     ),
     Break(
         "a host name that no node can have",
-        "hostname >/root/name; hostname Bad_Name; cp -p /etc/hosts /root/hosts; "
-        "echo '127.0.1.1 Bad_Name' >>/etc/hosts; echo Bad_Name >/etc/hostname",
+        # sethostname(2): hostname(1) refuses such a name
+        "cat /etc/hostname >/root/name; perl -e '$_ = \"Bad_Name\"; syscall(170, $_, 8)'; "
+        "cp -p /etc/hosts /root/hosts; echo '127.0.1.1 Bad_Name' >>/etc/hosts; "
+        "echo Bad_Name >/etc/hostname",
         "network.hostname",
         "Bad_Name",
-        mend="hostname $(cat /root/name); cat /root/name >/etc/hostname; "
-        "cat /root/hosts >/etc/hosts",
+        mend="cat /root/name >/etc/hostname; cat /root/hosts >/etc/hosts; "
+        "perl -e 'chomp($_ = <>); syscall(170, $_, length)' /root/name",
     ),
     Break(
         "a host name that is another one after the boot",
@@ -304,6 +306,82 @@ MACHINE = (
         "kernel.config.required",
         "CONFIG_MEMCG",
         mend="umount /proc/config.gz",
+    ),
+)
+
+_RELEASE = "$(uname -r)"
+_IPVS = "ip_vs ip_vs_rr ip_vs_wrr ip_vs_sh nf_conntrack"
+
+MODULAR_KERNEL = f"""
+# the targets' kernel has no modules: make it look like one that has, with the ipvs modules loaded
+for name in {_IPVS}; do
+  mkdir -p /root/module/$name; echo live >/root/module/$name/initstate
+done
+cp -r /sys/module/. /root/module/ 2>/dev/null || :
+mount --bind /root/module /sys/module
+mkdir -p /lib/modules/{_RELEASE}; : >/lib/modules/{_RELEASE}/modules.builtin
+for name in {_IPVS}; do echo "kernel/$name.ko:"; done >/lib/modules/{_RELEASE}/modules.dep
+zcat /proc/config.gz | sed 's/^# CONFIG_MODULES is not set/CONFIG_MODULES=y/; /CONFIG_IP_VS/d
+/CONFIG_NF_CONNTRACK/d' | gzip >/root/modular.gz
+mount --bind /root/modular.gz /proc/config.gz
+printf '%s\\n' {_IPVS} >/etc/modules-load.d/ipvs.conf
+"""
+
+_IPVS_PROFILE = ("--profile", "bridge-cni", "--profile", "ipvs")
+
+MODULES = (
+    Break(
+        "a module not persisted",
+        "rm /etc/modules-load.d/ipvs.conf",
+        "module.ipvs.boot",
+        "loaded, lost at reboot",
+        data={"kubenode_modules": "overlay,br_netfilter," + _IPVS.replace(" ", ",")},
+        undo="sed -i '/ip_vs/d; /nf_conntrack/d' /etc/modules-load.d/k8s.conf; "
+        f"printf '%s\\n' {_IPVS} >/etc/modules-load.d/ipvs.conf",
+        options=_IPVS_PROFILE,
+    ),
+    Break(
+        "a module file that is masked",
+        "mkdir -p /usr/lib/modules-load.d; "
+        "mv /etc/modules-load.d/ipvs.conf /usr/lib/modules-load.d/ipvs.conf; "
+        "ln -s /dev/null /etc/modules-load.d/ipvs.conf",
+        "module.ipvs.boot",
+        "loaded, lost at reboot",
+        mend="rm /etc/modules-load.d/ipvs.conf",
+        options=_IPVS_PROFILE,
+    ),
+    Break(
+        "a module blacklisted",
+        "echo 'blacklist ip_vs_rr' >/etc/modprobe.d/cis.conf",
+        "module.ipvs.boot",
+        "/etc/modprobe.d/cis.conf",
+        mend="rm /etc/modprobe.d/cis.conf",
+        options=_IPVS_PROFILE,
+    ),
+    Break(
+        "a module that install forbids",
+        "echo 'install ip_vs_sh /bin/false' >/etc/modprobe.d/cis.conf",
+        "module.ipvs.boot",
+        "install ip_vs_sh /bin/false",
+        mend="rm /etc/modprobe.d/cis.conf",
+        options=_IPVS_PROFILE,
+    ),
+    Break(
+        "a module set at boot, not loaded",
+        "rm /root/module/ip_vs_wrr/initstate; rmdir /root/module/ip_vs_wrr",
+        "module.ipvs.live",
+        "at boot only",
+        mend="mkdir /root/module/ip_vs_wrr; echo live >/root/module/ip_vs_wrr/initstate",
+        options=_IPVS_PROFILE,
+    ),
+    Break(
+        "a kernel whose modules are gone from disk",
+        f"mv /lib/modules/{_RELEASE} /lib/modules/99.0.0",
+        "module.kernel-on-disk",
+        "99.0.0",
+        state="warn",
+        mend=f"mv /lib/modules/99.0.0 /lib/modules/{_RELEASE}",
+        options=_IPVS_PROFILE,
     ),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,9 +10,8 @@ import pytest
 from docker import DockerClient
 
 from tests.conftest import ROOT
-from tests.end_to_end.breaks import BREAKS, DEPLOY, Break
+from tests.end_to_end.breaks import BREAKS, DEPLOY, MODULAR_KERNEL, MODULES, Break
 from tests.targets import kubenode_cli, pyinfra_cli
-from tests.targets.container import Target
 from tests.targets.fleet import Fleet
 from tests.targets.ssh_key import SshKey
 
@@ -21,11 +21,25 @@ pytestmark = pytest.mark.targets
 class Node:
     """A prepared node, and what its audit says while it is whole."""
 
-    def __init__(self, target: Target, folder: Path) -> None:
-        self.target = target
-        self.inventory = pyinfra_cli.write_inventory(folder / "inventory.py", [target.host()])
+    def __init__(
+        self, fleet: Fleet, folder: Path, script: str = ":", options: tuple[str, ...] = ()
+    ) -> None:
+        self._fleet = fleet
+        self._folder = folder
+        self._script = script
+        self._options = options
+        self.renew()
+
+    def renew(self) -> None:
+        """Prepare another target: this one is not what it was."""
+        self._fleet.stop()
+        self.target = self._fleet.start("trixie")
+        self.inventory = pyinfra_cli.write_inventory(
+            self._folder / "inventory.py", [self.target.host()]
+        )
         self.deploy({})
-        self.whole = self.audit().findings()
+        self.target.sh(self._script)
+        self.whole = self.audit(*self._options).findings()
 
     def deploy(self, data: dict[str, str]) -> None:
         result = pyinfra_cli.run(
@@ -40,7 +54,7 @@ class Node:
         """What an audit finds now and did not find on the whole node, with all it says of it."""
         found = self.audit(*options).findings()
         return {
-            check: f"{finding['state']}: {finding}"
+            check: json.dumps([finding["state"], finding["found"], finding])
             for check, finding in found.items()
             if self.whole.get(check, {}).get("found") != finding["found"]
         }
@@ -51,27 +65,52 @@ def node(
     docker_client: DockerClient, login_key: SshKey, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Node]:
     with Fleet(docker_client, login_key) as fleet:
-        yield Node(fleet.start("trixie"), tmp_path_factory.mktemp("node"))
+        yield Node(fleet, tmp_path_factory.mktemp("node"))
+
+
+@pytest.fixture(scope="module")
+def modular_node(
+    docker_client: DockerClient, login_key: SshKey, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Node]:
+    """A node whose kernel seems to have modules."""
+    with Fleet(docker_client, login_key) as fleet:
+        folder = tmp_path_factory.mktemp("modular")
+        yield Node(fleet, folder, MODULAR_KERNEL, MODULES[0].options)
 
 
 @pytest.mark.parametrize("broken", BREAKS, ids=lambda broken: broken.name)
 def test_a_break_gives_its_finding_and_the_remedy_mends_it(node: Node, broken: Break) -> None:
+    break_and_mend(node, broken)
+
+
+@pytest.mark.parametrize("broken", MODULES, ids=lambda broken: broken.name)
+def test_a_module_break_gives_its_finding(modular_node: Node, broken: Break) -> None:
+    break_and_mend(modular_node, broken)
+
+
+def break_and_mend(node: Node, broken: Break) -> None:
+    """The finding and none besides, and none after the remedy."""
+    whole = False
     try:
         node.target.sh(broken.script)
         news = node.news(*broken.options)
-        assert list(news) == [broken.finding], news
-        assert news[broken.finding].startswith(f"{broken.state}: "), news
-        assert broken.evidence in news[broken.finding]
+        assert list(news) == [broken.finding], "\n".join(news.values())
+        said = news[broken.finding]
+        assert json.loads(said)[0] == broken.state, said
+        assert broken.evidence in said
 
         if broken.mend == DEPLOY:
             node.deploy(dict(broken.data))
-        else:
+        elif broken.mend:
             node.target.sh(broken.mend)
-        if broken.mend:
-            assert node.news() == {}
-    finally:
+        news = node.news(*broken.options if broken.mend else ())
+        assert broken.finding not in news, news
         if broken.undo:
-            node.target.try_sh(broken.undo)
-        if node.news():
-            # the next test must not meet what this one left
-            node.deploy({"kubenode_sysctls_override": "true"})
+            node.target.sh(broken.undo)
+            news = node.news(*broken.options if broken.mend else ())
+        assert news == {}
+        whole = True
+    finally:
+        # the next test must not meet what this one left
+        if not whole:
+            node.renew()

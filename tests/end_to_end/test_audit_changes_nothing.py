@@ -78,6 +78,8 @@ def test_the_deploy_itself_is_seen(
     """Control: the comparison that proves nothing changed sees what a deploy changes."""
     target = targets.start()
     hosts = inventory(target.host())
+    # Docker turns it on for its containers
+    target.sh("sysctl -qw net.ipv4.ip_forward=0")
     seen = changes(target, lambda: run_pyinfra("-y", hosts, ROOT / "deploy.py"))
     assert {"file /etc/sysctl.d/k8s.conf", "file /etc/crictl.yaml"} <= seen
     assert any(line.startswith("sysctl ") for line in seen)

@@ -56,8 +56,6 @@ class MachineShape(TypedDict):
     programs: dict[str, str | None]
     """By name, the path found in root's usual PATH, None when there is none. The names are
     ``PROGRAMS``."""
-    nofile: int | None
-    """Hard limit of open files of the process that asked; an upper bound is -1 for unlimited."""
     clock_synchronized: bool | None
     """What the kernel (adjtimex) or systemd says; None when it cannot be told."""
     time_services: list[str]
@@ -96,9 +94,9 @@ for place in {" ".join(DIRECTORIES)}; do
 done
 limited df -P -k "$@" | lines df
 limited df -P -i "$@" | lines inodes
-grep -E '^[^ ]+ ({places}) ' /proc/self/mounts | lines mounts
+grep -E '^[^ ]+ ({places}) ' /proc/self/mounts |
+  sed 's/,[a-z]*dir=[^ ,]*//g' | lines mounts
 for name in {" ".join(PROGRAMS)}; do command -v "$name"; done | lines programs
-value nofile "$(ulimit -Hn)"
 [ -e /run/systemd/timesync/synchronized ] && value clock synchronized
 if [ -d /run/systemd/system ]; then
   set -- {" ".join(TIME_SERVICES)}
@@ -126,9 +124,6 @@ def parse(reading: probe.Reading) -> MachineShape:
         "product_uuid": _first(reading, "/sys/class/dmi/id/product_uuid"),
         "file_systems": _file_systems(reading),
         "programs": _programs(reading.text("programs")),
-        "nofile": -1
-        if reading.value("nofile") == "unlimited"
-        else _number(reading.value("nofile")),
         "clock_synchronized": True if reading.value("clock") else None,
         "time_services": [line for line in reading.text("time_services") if line in TIME_SERVICES],
         "selinux": _selinux(reading),

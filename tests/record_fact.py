@@ -2,7 +2,7 @@
 
     python -m tests.record_fact CONTAINER kernel.Sysctls CASE 'keys=["net.ipv4.ip_forward"]'
 
-Runs the fact's command there as root, as pyinfra would, and writes the output and what the fact
+Runs the fact's command there, as pyinfra would, and writes the output and what the fact
 makes of it to ``tests/facts/kernel.Sysctls/CASE.json``. Read the result: it becomes what the tests
 expect.
 """
@@ -23,19 +23,20 @@ from tests.targets import command
 FACTS = Path(__file__).parent / "facts"
 
 
-def record(container_name: str, fact_name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+def record(
+    container_name: str, fact_name: str, arguments: dict[str, Any], user: str = "root"
+) -> dict[str, Any]:
     """The case: where it was recorded, the fact's arguments, the output, and the fact.
 
     + container_name: a running container
     + fact_name: module and class, such as ``kernel.Sysctls``
     + arguments: the fact's
+    + user: who runs the command there
     """
     module_name, class_name = fact_name.rsplit(".", 1)
     fact = getattr(importlib.import_module(f"kubenode.facts.{module_name}"), class_name)()
     api = docker.from_env().api
-    code, out, err = command.run(
-        api, container_name, ["sh", "-c", fact.command(**arguments)], "root"
-    )
+    code, out, err = command.run(api, container_name, ["sh", "-c", fact.command(**arguments)], user)
     if code != 0:
         raise SystemExit(f"exit code {code}: {err}")
     output = out.splitlines()
@@ -55,6 +56,7 @@ def main() -> None:
     parser.add_argument("fact", help="such as kernel.Sysctls")
     parser.add_argument("case", help="the case's name")
     parser.add_argument("arguments", nargs="*", metavar="name=JSON")
+    parser.add_argument("--user", default="root", help="who runs the command, default: root")
     options = parser.parse_args()
     arguments = {
         name: json.loads(value)
@@ -62,7 +64,7 @@ def main() -> None:
     }
     path = FACTS / options.fact / f"{options.case}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    case = record(options.container, options.fact, arguments)
+    case = record(options.container, options.fact, arguments, options.user)
     path.write_text(json.dumps(case, indent=2) + "\n")
     print(path)
 

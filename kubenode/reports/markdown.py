@@ -70,7 +70,9 @@ def _hosts(hosts: Iterable[str]) -> str:
 
 def text(foreign: str) -> str:
     """*foreign* text that Markdown, and a spreadsheet it is pasted into, leave alone."""
-    shown = re.sub(r"([\\`*_{}\[\]<>()#|~!])", r"\\\1", printable(foreign))
-    shown = shown.replace("&", "&amp;").replace("://", ":\u200b//")
+    shown = re.sub(r"([\\`*_{}\[\]()#|~!])", r"\\\1", printable(foreign))
+    shown = shown.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    # no link is made of a bare address
+    shown = shown.replace("://", ":\u200b//")
     # a cell that starts so is a formula
     return re.sub(r"^(\s*)([=+@-])", r"\1\\\2", shown)

@@ -85,7 +85,7 @@ def _result(host: str, finding: Finding, index: dict[str, int]) -> dict[str, Any
     places = [
         {
             "physicalLocation": {
-                "artifactLocation": {"uri": quote(f"{host}{evidence.file}")},
+                "artifactLocation": {"uri": quote(printable(f"{host}{evidence.file}"))},
                 **({"region": {"startLine": evidence.line}} if evidence.line else {}),
             },
             "logicalLocations": [logical],
@@ -102,7 +102,9 @@ def _result(host: str, finding: Finding, index: dict[str, int]) -> dict[str, Any
         "message": {"text": printable(text)},
         "locations": places[:1] or [{"logicalLocations": [logical]}],
         "partialFingerprints": {
-            "hostAndCheck/v1": hashlib.sha256(f"{host}\n{finding.check}".encode()).hexdigest()
+            "hostAndCheck/v1": hashlib.sha256(
+                f"{printable(host)}\n{finding.check}".encode()
+            ).hexdigest()
         },
     }
     if len(places) > 1:

@@ -1,0 +1,35 @@
+"""Node facts as they were recorded on targets, to judge and to change."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from kubenode.facts.node import NodeShape
+
+_FOLDER = Path(__file__).parent / "facts" / "node.Node"
+
+
+@cache
+def _read(case: str) -> Any:
+    return json.loads((_FOLDER / f"{case}.json").read_text())["fact"]
+
+
+def recorded(case: str = "prepared-trixie", **changes: Any) -> NodeShape:
+    """A copy of the facts of a recorded case.
+
+    + case: its name in ``tests/facts/node.Node``
+    + changes: values by the path to them, with ``__`` between: ``swap__boot=None``
+    """
+    facts: Any = deepcopy(_read(case))
+    for path, value in changes.items():
+        *way, last = path.split("__")
+        place = facts
+        for step in way:
+            place = place[step]
+        assert last in place, f"no such fact: {path}"
+        place[last] = value
+    return facts  # type: ignore[no-any-return]

@@ -1,0 +1,102 @@
+"""What holds for every check."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kubenode import check_page
+from kubenode.checks import CHECKS, by_id
+from kubenode.checks.check import Aim, Check, Subject, judge
+from kubenode.facts.node import NodeShape, only
+from kubenode.findings import judge_host
+from kubenode.settings import NodeSettings
+from tests.recorded_node import recorded
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "checks.md"
+
+each_check = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.id)
+
+
+def test_ids_are_unique() -> None:
+    assert len({check.id for check in CHECKS}) == len(CHECKS)
+    assert all(by_id(check.id) is check for check in CHECKS)
+
+
+@each_check
+def test_an_id_is_a_topic_a_subject_and_maybe_when(check: Check) -> None:
+    assert re.fullmatch(r"[a-z]+(-[a-z]+)*(\.[a-z0-9]+(-[a-z0-9]+)*){1,2}", check.id)
+
+
+@each_check
+def test_texts_are_sentences(check: Check) -> None:
+    for text in (check.title, check.expected, check.why, check.remedy):
+        assert text == text.strip()
+        assert text
+    assert check.why.endswith(".")
+    assert not check.title.endswith(".")
+    assert all(source.startswith("https://") for source in check.sources)
+
+
+@each_check
+def test_a_named_operation_exists(check: Check) -> None:
+    if check.operation is not None:
+        module, _, name = check.operation.partition(".")
+        assert callable(getattr(importlib.import_module(f"kubenode.operations.{module}"), name))
+        assert check.operation in check.remedy, "the remedy does not name it"
+
+
+@each_check
+def test_a_named_setting_exists(check: Check) -> None:
+    for name in re.findall(r"kubenode_(\w+)", f"{check.remedy} {check.why} {check.expected}"):
+        assert name in NodeSettings.model_fields
+
+
+def test_the_document_is_made_from_the_catalogue() -> None:
+    made = check_page.catalogue(CHECKS)
+    assert DOCUMENT.read_text() == made, "run: kubenode explain --all >docs/checks.md"
+
+
+@each_check
+def test_without_an_answer_nothing_is_told(check: Check) -> None:
+    aim = Aim(
+        kubernetes=(1, 36),
+        profiles=frozenset({"bridge-cni", "ipv6", "ipvs", "nftables", "control-plane"}),
+        sysctls={"vm.overcommit_memory": "1"},
+        modules=("dummy",),
+    )
+    verdict = judge(check, Subject(only(), aim))
+    # its subject is the aim alone
+    expected = "met" if check.id == "kubernetes.release-known" else "unknown"
+    assert verdict.outcome == expected, verdict
+
+
+def leaves(facts: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Paths to all that is no dict, and to dicts too."""
+    found = [path] if path else []
+    if isinstance(facts, dict):
+        for key, value in facts.items():
+            found += leaves(value, (*path, key))
+    return found
+
+
+PATHS = [path for path in leaves(recorded()) if path[0] != "missing"]
+
+
+@given(st.lists(st.tuples(st.sampled_from(PATHS), st.sampled_from([None, [], {}, "", 0, "x"]))))
+def test_no_facts_end_an_audit(changes: list[tuple[tuple[str, ...], Any]]) -> None:
+    facts: Any = recorded()
+    for path, value in changes:
+        place = facts
+        for step in path[:-1]:
+            place = place.get(step) if isinstance(place, dict) else None
+        if isinstance(place, dict):
+            place[path[-1]] = value
+    report = judge_host("host", cast(NodeShape, facts), Aim(), CHECKS)
+    assert len(report.findings) == len(CHECKS)

@@ -1,0 +1,349 @@
+"""What single checks say: a recorded good node with one thing changed, and the one finding."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from datetime import date
+from typing import Any
+
+import pytest
+
+from kubenode.checks import CHECKS
+from kubenode.checks.check import Aim
+from kubenode.facts.node import NodeShape
+from kubenode.findings import Finding, judge_host
+from tests.recorded_node import recorded
+
+TODAY = date(2026, 9, 1)
+
+
+def findings(facts: NodeShape, **aim: Any) -> dict[str, Finding]:
+    """What is not right, by check."""
+    report = judge_host("host", facts, Aim(**{"today": TODAY, **aim}), CHECKS)
+    return {
+        finding.check: finding
+        for finding in report.findings
+        if finding.state not in ("pass", "not-applicable")
+    }
+
+
+BASE = set(findings(recorded()))
+
+
+def news(facts: NodeShape, **aim: Any) -> dict[str, str]:
+    """State and text of what is not right and was right on the recorded node."""
+    return {
+        check: f"{finding.state}: {finding.found}"
+        for check, finding in findings(facts, **aim).items()
+        if check not in BASE
+    }
+
+
+def test_the_recorded_node_is_a_container_without_kubelets_package() -> None:
+    assert {
+        "cgroup.controllers",
+        "machine.programs.required",
+        "machine.programs.optional",
+    } == BASE
+
+
+@pytest.mark.parametrize("suite", ["bookworm", "trixie", "forky"])
+def test_a_prepared_node_has_no_fail(suite: str) -> None:
+    for finding in findings(recorded(f"prepared-{suite}")).values():
+        assert finding.state == "warn", finding
+
+
+@pytest.mark.parametrize("suite", ["bookworm", "trixie", "forky"])
+def test_a_fresh_host_needs_forwarding_at_boot_and_a_runtime(suite: str) -> None:
+    failed = {
+        check
+        for check, finding in findings(recorded(f"fresh-{suite}")).items()
+        if finding.state == "fail"
+    }
+    assert failed == {"sysctl.ip-forward.boot", "containerd.installed"}
+
+
+def test_a_user_without_root_gets_unknown_and_no_wrong_verdict() -> None:
+    found = findings(recorded("prepared-trixie-not-root"))
+    assert found["platform.root"].state == "warn"
+    assert found["containerd.cri-serving"].state == "unknown"
+    assert "fail" not in {finding.state for finding in found.values()}
+
+
+MODULE = {
+    "state": "loadable",
+    "reason": "",
+    "boot": False,
+    "requested_by": [],
+    "blacklisted_by": [],
+}
+KUBELET = {"binary": "/usr/bin/kubelet", "version": "1.36.2", "enabled": "enabled"}
+
+
+def kubelet(**changes: Any) -> dict[str, Any]:
+    return {**(recorded()["kubelet"] or {}), **KUBELET, **changes}
+
+
+def modules(**changes: Any) -> dict[str, Any]:
+    own: Any = recorded()["modules"]
+    return {**own["modules"], **{name: {**MODULE, **value} for name, value in changes.items()}}
+
+
+def component(driver: str) -> dict[str, Any]:
+    return {"driver": driver, "stated": True, "file": "/f", "line": 3, "reason": "stated"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "finding", "text"),
+    [
+        ({"platform__kernel": "FreeBSD"}, "platform.linux", "fail: its kernel is FreeBSD"),
+        ({"platform__package_manager": None}, "platform.package-manager", "warn: it has no known"),
+        (
+            {"cgroups__systemd": {"running": False, "version": None}, "cgroups__init": "init"},
+            "platform.systemd",
+            "fail: PID 1 is init",
+        ),
+        (
+            {"modules__modules": modules(overlay={"boot": True})},
+            "module.overlay.live",
+            "fail: overlay loadable at boot only",
+        ),
+        (
+            {"modules__modules": modules(overlay={"state": "loaded"})},
+            "module.overlay.boot",
+            "fail: overlay loaded, lost at reboot",
+        ),
+        (
+            {"modules__modules": modules(br_netfilter={"boot": True})},
+            "module.br-netfilter.live",
+            "fail: br_netfilter loadable",
+        ),
+        (
+            {"modules__kernels_on_disk": ["6.1.0-42"]},
+            "module.kernel-on-disk",
+            "warn: runs 6.18",
+        ),
+        ({"swap__live": [{"device": "/s", "kind": "file", "size_kib": 2048}]}, "swap.live", "/s"),
+        ({"swap__live": None}, "swap.live", "unknown: /proc/swaps"),
+        ({"swap__boot": None, "swap__unreadable": ["/etc/fstab"]}, "swap.boot", "/etc/fstab"),
+        ({"cgroups__mode": "v1"}, "cgroup.version", "warn: it runs cgroup v1"),
+        (
+            {
+                "cgroup_drivers__components": {
+                    "containerd/runc": component("cgroupfs"),
+                    "kubelet": component("cgroupfs"),
+                }
+            },
+            "cgroup-driver.wanted",
+            "fail: cgroupfs",
+        ),
+        (
+            {
+                "cgroup_drivers__components": {
+                    "containerd/runc": component("cgroupfs"),
+                    "kubelet": component("systemd"),
+                }
+            },
+            "cgroup-driver.agreement",
+            "fail: containerd/runc cgroupfs, kubelet systemd",
+        ),
+        (
+            {
+                "container_cgroups": {
+                    "containers": 2,
+                    "misplaced": ["/system.slice/kubepods-pod1.slice:cri-containerd:1"],
+                    "misplaced_count": 1,
+                    "systemd": 1,
+                    "cgroupfs": 0,
+                }
+            },
+            "cgroup-driver.placement",
+            "fail: 1 of 2 containers",
+        ),
+        ({"containerd__config__version": 3}, "containerd.config-version", "takes at most 2"),
+        (
+            {"containerd__imports": [{"path": "/d.toml", "version": 3, "error": None}]},
+            "containerd.drop-in-version",
+            "fail: /d.toml is version 3",
+        ),
+        ({"containerd__config__error": "/c:1:2: bad"}, "containerd.config-readable", "/c:1:2: bad"),
+        ({"containerd__disabled_plugins": ["cri"]}, "containerd.cri-enabled", "cri"),
+        ({"containerd__cri": "disabled"}, "containerd.cri-serving", "failed to start"),
+        ({"containerd__cri": "unknown"}, "containerd.cri-serving", "unknown: "),
+        ({"containerd__restart_pending": ["/c"]}, "containerd.config-applied", "/c"),
+        ({"containerd_unproven": ["/c"]}, "containerd.config-applied", "interrupted"),
+        ({"containerd__unit": None}, "containerd.enabled", "no containerd.service"),
+        ({"containerd__pause_image": "k8s.gcr.io/pause:3.6"}, "containerd.pause-image", "frozen"),
+        ({"containerd__unit__limit_nofile": "1024"}, "containerd.nofile", "warn: LimitNOFILE=1024"),
+        ({"crictl__exists": None}, "crictl.config", "unknown: "),
+        ({"crictl__error": "not a mapping"}, "crictl.config", "warn: not a mapping"),
+        ({"crictl__runtime_endpoint": None}, "crictl.config", "no runtime-endpoint"),
+        (
+            {"kubelet": kubelet(runtime_endpoint="unix:///var/run/dockershim.sock")},
+            "kubelet.runtime-endpoint",
+            "dockershim",
+        ),
+        ({"kubelet": kubelet(enabled="disabled")}, "kubelet.enabled", "warn: kubelet.service is"),
+        ({"kubelet": kubelet(error="/f: bad")}, "kubelet.config-readable", "fail: /f: bad"),
+        ({"kubelet": kubelet(error="cannot read /f")}, "kubelet.config-readable", "unknown: "),
+        ({"machine__kernel": "5.14.0-503.el9.x86_64"}, "kernel.version", "warn: Linux 5.14.0-503"),
+        ({"machine__kernel": "4.18.0-553.el8"}, "kernel.version", "fail: Linux 4.18.0"),
+        (
+            {"kernel_config": {"file": None, "options": {}}},
+            "kernel.config.required",
+            "unknown: no kernel configuration",
+        ),
+        (
+            {
+                "machine__file_systems": {
+                    "/": {
+                        "kind": "ext4",
+                        "mount": "/",
+                        "size_kib": 1000,
+                        "free_kib": 149,
+                        "free_inodes_percent": 50,
+                        "options": [],
+                    }
+                }
+            },
+            "machine.disk",
+            "warn: / 14 % free",
+        ),
+        ({"machine__apparmor": True}, "machine.security-modules", "no apparmor_parser"),
+        ({"machine__reboot_required": True}, "machine.reboot-required", "warn: an upgrade"),
+        ({"network__hostname": "Bad_Name"}, "network.hostname", "fail: Bad_Name"),
+        ({"network__hostname": "-a"}, "network.hostname", "fail: -a"),
+        ({"network__hostname_addresses": []}, "network.hostname", "does not resolve"),
+        ({"network__hostname_addresses": None}, "network.hostname", "unknown: "),
+        ({"network__localhost_addresses": ["10.0.0.1"]}, "network.localhost", "fail: resolves to"),
+        ({"network__default_route": False}, "network.default-route", "warn: "),
+        (
+            {"network__listeners": [{"port": 10250, "address": "::", "uid": 33}]},
+            "network.port-10250",
+            "fail: port 10250 is taken",
+        ),
+    ],
+)
+def test_one_change_gives_one_finding(changes: dict[str, Any], finding: str, text: str) -> None:
+    found = news(recorded(**changes))
+    found.pop("machine.mount-options", None)
+    found.pop("kubernetes.containerd", None) if "kubelet" in changes else None
+    if finding == "kernel.config.required":
+        found.pop("kernel.config.optional")
+    assert list(found) == [finding]
+    assert text in found[finding]
+
+
+def sysctl(key: str, **changes: Any) -> NodeShape:
+    facts = recorded()
+    assert facts["sysctls"]
+    keys: Any = facts["sysctls"]["keys"]
+    keys[key] = {**keys[key], **changes}
+    return facts
+
+
+IP_FORWARD = "net.ipv4.ip_forward"
+BRIDGE = "net.bridge.bridge-nf-call-iptables"
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        (
+            sysctl(IP_FORWARD, live="0"),
+            {
+                "sysctl.ip-forward.live": "fail: net.ipv4.ip_forward = 0, set at boot, not live: "
+                "reboot or apply"
+            },
+        ),
+        (sysctl(IP_FORWARD, live=None, live_state="unreadable"), {"sysctl.ip-forward.live"}),
+        (
+            sysctl(IP_FORWARD, boot=None, boot_state="unset", winner=None),
+            {"sysctl.ip-forward.boot"},
+        ),
+        (
+            sysctl(IP_FORWARD, boot=None, boot_state="unknown", winner=None),
+            {"sysctl.ip-forward.boot"},
+        ),
+        (sysctl(BRIDGE, boot=None, boot_state="unset", winner=None), set()),
+        (sysctl(BRIDGE, live="0"), {"sysctl.bridge-nf-call-iptables.live"}),
+    ],
+)
+def test_live_and_boot_are_apart(facts: NodeShape, expected: Any) -> None:
+    found = news(facts)
+    assert set(found) == set(expected)
+    if isinstance(expected, dict):
+        assert found == expected
+
+
+def test_bridge_sysctls_wait_for_their_module() -> None:
+    facts = sysctl(BRIDGE, live=None, live_state="absent")
+    assert facts["modules"]
+    facts["modules"]["modules"]["br_netfilter"]["state"] = "loadable"
+    assert set(news(facts)) == {"module.br-netfilter.live"}
+
+
+def test_profiles_decide_which_checks_apply() -> None:
+    assert news(recorded(), profiles=frozenset()) == {}
+    assert set(news(recorded(), profiles=frozenset({"ipvs"}))) == {
+        "module.ipvs.live",
+        "module.ipvs.boot",
+    }
+    small = recorded(machine__cpus=1, machine__memory_kib=1024 * 1024)
+    assert news(small) == {}
+    control_plane = set(news(small, profiles=frozenset({"control-plane"})))
+    assert control_plane == {"machine.cpus", "machine.memory"}
+
+
+def test_settings_have_checks_of_their_own_unless_another_is_about_them() -> None:
+    wanted = {IP_FORWARD: "1", "vm.overcommit_memory": "9"}
+    assert set(news(recorded(), sysctls=wanted)) == {
+        "sysctl.settings.live",
+        "sysctl.settings.boot",
+    }
+
+
+def test_a_kubelet_that_may_run_with_swap() -> None:
+    swap = [{"device": "/s", "kind": "file", "size_kib": 2048}]
+    facts = recorded(swap__live=swap, kubelet=kubelet(fail_swap_on=False))
+    assert "swap.live" not in news(facts)
+
+
+def test_a_running_kubelet_has_its_own_port() -> None:
+    taken = [{"port": 10250, "address": "::", "uid": 0}]
+    facts = recorded(network__listeners=taken, kubelet=kubelet(active=True))
+    assert "network.port-10250" not in news(facts)
+
+
+def test_cri_o_in_place_of_containerd() -> None:
+    facts = recorded(
+        "fresh-trixie", kubelet=kubelet(runtime_endpoint="unix:///var/run/crio/crio.sock")
+    )
+    assert not [check for check in findings(facts) if check.startswith(("containerd", "crictl"))]
+
+
+@pytest.mark.parametrize(
+    ("case", "release", "good"),
+    [
+        ("prepared-bookworm", (1, 34), False),
+        ("prepared-trixie", (1, 35), False),
+        ("prepared-forky", (1, 35), True),
+        ("prepared-forky", (1, 36), False),
+    ],
+)
+def test_readiness_for_a_release(case: str, release: tuple[int, int], good: bool) -> None:
+    assert ("kubernetes.containerd" not in findings(recorded(case), kubernetes=release)) == good
+
+
+def test_a_release_newer_than_the_table_is_said_to_be() -> None:
+    assert "kubernetes.release-known" in news(recorded(), kubernetes=(1, 99))
+
+
+def test_end_of_life_follows_the_calendar() -> None:
+    assert "containerd.supported" in news(recorded(), today=date(2026, 10, 1))
+
+
+def test_recorded_facts_are_copies() -> None:
+    before = deepcopy(recorded())
+    recorded(swap__boot=None)
+    assert recorded() == before

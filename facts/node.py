@@ -182,7 +182,8 @@ class Node(ProbeFact[NodeShape]):
             ),
         )
         if daemon is None:
-            missing["containerd_files"] = missing["crictl"] = missing["containerd"]
+            for name in ("containerd_files", "containerd_unproven", "crictl"):
+                missing[name] = missing["containerd"]
 
         def parse_drivers() -> CgroupDriversShape:
             if cgroups is None or daemon is None:

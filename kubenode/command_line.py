@@ -20,7 +20,7 @@ from pyinfra.api import Config, Host, Inventory, State
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.state import StateStage
 from pyinfra.context import ctx_config, ctx_inventory, ctx_state
-from pyinfra_cli.exceptions import CliError
+from pyinfra_cli.exceptions import CliError, UnexpectedExternalError
 from pyinfra_cli.inventory import make_inventory
 from rich.console import Console
 from rich.markdown import Markdown
@@ -48,13 +48,11 @@ def main() -> NoReturn:
     """Run the command; ends the process with its exit code."""
     # a reader such as `head` that has seen enough
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, _interrupted)
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Exit as end:
         code = end.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        print("kubenode: interrupted", file=sys.stderr)
-        code = 130
     except click.ClickException as error:
         error.show()
         code = MISTAKE
@@ -62,6 +60,14 @@ def main() -> NoReturn:
     sys.stderr.flush()
     # connections of hosts that never answered would be waited for
     os._exit(code or 0)
+
+
+def _interrupted(signum: int, frame: object) -> NoReturn:
+    # an exception would come up in whichever greenlet happens to run
+    if sys.stderr.isatty():
+        Console(stderr=True).show_cursor()
+    os.write(2, b"kubenode: interrupted\n")
+    os._exit(130)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -246,11 +252,11 @@ def _prepare(
             override_data=data,
             group_data_directories=connection["group_data"],
         )
-    except (PyinfraError, CliError, TypeError) as error:
-        raise Mistake(f"inventory {inventory}: {error}") from None
     # an inventory file is a program of the caller's
     except Exception as error:
-        raise Mistake(f"inventory {inventory}: {type(error).__name__}: {error}") from None
+        cause = error.exception if isinstance(error, UnexpectedExternalError) else error
+        kind = "" if isinstance(cause, (PyinfraError, CliError)) else f"{type(cause).__name__}: "
+        raise Mistake(f"inventory {inventory}: {kind}{cause}") from None
     ctx_inventory.set(found)
     hosts = [
         host

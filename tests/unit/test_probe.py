@@ -167,3 +167,32 @@ def test_a_file_above_1_mib_is_unreadable(tmp_path: Path, shell: list[str], send
 def test_a_missing_probe_is_a_probe_error_with_its_name() -> None:
     with pytest.raises(probe.ProbeError, match="answer to q is cut off"):
         probe.read(["%begin p", "%end p"])["q"]
+
+
+@pytest.mark.parametrize(
+    "line", ["%value a \x1b[31m", "%value a \u202e", "|\x00", "%value a \ufffd"]
+)
+def test_what_our_own_filter_would_have_replaced_is_out_of_form(line: str) -> None:
+    output = ["%begin a", "%text b", line, "%done", "%end a", "%begin c", "%end c"]
+    readings = probe.read(output)
+    assert "a" not in readings
+    assert "c" in readings
+
+
+def test_a_flood_is_read_up_to_a_limit() -> None:
+    read: list[int] = []
+
+    def flood() -> Iterator[str]:
+        for number in range(10**9):
+            read.append(number)
+            yield "x" * 1024
+
+    assert probe.read(flood()) == {}
+    assert len(read) <= probe.MOST_BYTES // 1024 + 1
+
+
+def test_what_a_host_prints_is_cut_on_the_host() -> None:
+    command = probe.command({"a": "yes"})
+    done = subprocess.run(["sh", "-c", command], capture_output=True, timeout=60)
+    assert done.returncode == 0
+    assert len(done.stdout) == probe.MOST_BYTES

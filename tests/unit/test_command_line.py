@@ -1,0 +1,116 @@
+"""The kubenode command: what a caller's mistakes get, and what needs no host."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kubenode.checks import CHECKS
+from kubenode.command_line import MISTAKE
+from tests.targets import kubenode_cli
+
+
+def mistake(cwd: Path, *arguments: str) -> str:
+    """What the command says of a mistake; one message, no traceback, nothing on stdout."""
+    result = kubenode_cli.run(*arguments, cwd=cwd)
+    assert result.returncode == MISTAKE, result.output
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+    return result.stderr
+
+
+@pytest.fixture
+def hosts(tmp_path: Path) -> Path:
+    path = tmp_path / "hosts.py"
+    path.write_text('hosts = [("@local", {})]\n')
+    return path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["audit"], "Missing argument"),
+        (["audit", "hosts.py", "--for", "latest"], "not a Kubernetes release"),
+        (["audit", "hosts.py", "--profile", "calico"], "bridge-cni"),
+        (["audit", "hosts.py", "--format", "pdf"], "terminal"),
+        (["audit", "hosts.py", "--output", "report.pdf"], "give --format"),
+        (["audit", "hosts.py", "--output", "no/folder/a.html"], "no such folder"),
+        (["audit", "hosts.py", "--baseline", "none.json"], "No such file"),
+        (["audit", "hosts.py", "--baseline", "hosts.py"], "no kubenode-audit/1 report"),
+        (["audit", "hosts.py", "--data", "x"], "KEY=VALUE"),
+        (["audit", "hosts.py", "--limit", "nobody"], "no hosts"),
+        (["audit", "broken.py"], "inventory broken.py"),
+        (["audit", "nowhere.example.invalid/x"], "no hosts"),
+        (["audit", "hosts.py", "--data", "kubenode_modulse=x"], "did you mean kubenode_modules"),
+        (["audit", "waived.py"], "did you mean swap.boot"),
+        (["audit", "undated.py"], 'a date such as "2027-01-31"'),
+        (["audit", "ssh.py"], "ssh_port"),
+        (["explain"], "name a check"),
+        (["explain", "swap.bot"], "did you mean swap.boot"),
+        (["exlpain"], "No such command"),
+    ],
+)
+def test_mistakes(hosts: Path, tmp_path: Path, arguments: list[str], says: str) -> None:
+    (tmp_path / "broken.py").write_text("hosts = [1 / 0]\n")
+    waivers = '{"swap.bot": {"reason": "x", "until": "2027-01-31"}}'
+    (tmp_path / "waived.py").write_text(
+        f'hosts = [("@local", {{"kubenode_waivers": {waivers}}})]\n'
+    )
+    waivers = '{"swap.boot": {"reason": "x", "until": "soon"}}'
+    (tmp_path / "undated.py").write_text(
+        f'hosts = [("@local", {{"kubenode_waivers": {waivers}}})]\n'
+    )
+    (tmp_path / "ssh.py").write_text('hosts = [("a", {"ssh_port": "many"})]\n')
+    assert says in mistake(tmp_path, *arguments)
+
+
+def test_explain_prints_a_page(tmp_path: Path) -> None:
+    result = kubenode_cli.run("explain", "sysctl.ip-forward.boot", cwd=tmp_path)
+    assert result.returncode == 0
+    for part in ("# sysctl.ip-forward.boot", "kernel.sysctls", "systemd-sysctl", "source: <https"):
+        assert part in result.stdout
+
+
+def test_checks_lists_them_all(tmp_path: Path) -> None:
+    lines = kubenode_cli.run("checks", cwd=tmp_path).stdout.splitlines()
+    assert [line.split()[0] for line in lines] == [check.id for check in CHECKS]
+
+
+def test_help_says_the_exit_codes(tmp_path: Path) -> None:
+    text = " ".join(kubenode_cli.run("audit", "--help", cwd=tmp_path).stdout.split())
+    assert re.search(r"0 all is right.* 1 findings, 2 .* 64", text)
+
+
+def test_a_reader_that_has_seen_enough(hosts: Path) -> None:
+    command = f"{sys.executable} -m kubenode explain --all | head -n 1"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "# Checks\n"
+    assert done.stderr == ""
+
+
+def test_an_interrupt_ends_it_quietly(tmp_path: Path) -> None:
+    # a host that accepts the connection and says nothing
+    silent = socket.create_server(("127.0.0.1", 0))
+    data = {"ssh_hostname": "127.0.0.1", "ssh_port": silent.getsockname()[1]}
+    (tmp_path / "hosts.py").write_text(f'hosts = [("a", {data})]\n')
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kubenode", "audit", "hosts.py"],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    silent.settimeout(30)
+    silent.accept()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert err == "kubenode: interrupted\n"
+    assert out == ""

@@ -1,0 +1,186 @@
+"""The parsers of the Node fact's parts: nothing a host sends raises, and what is right is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kubenode.facts import container_cgroups, kernel_config, kubelet, machine, network, swap
+from kubenode.facts.node import Node
+from kubenode.probe import Reading
+
+LINES = st.lists(st.text(st.characters(min_codepoint=9, max_codepoint=126)), max_size=5)
+KEYS = st.sampled_from(
+    [
+        "df", "inodes", "mounts", "programs", "listeners", "host", "localhost", "proxies", "units",
+        "/proc/swaps", "/etc/fstab", "/proc/cmdline", "/etc/systemd/zram-generator.conf", "paths",
+        "config", "namespaces", "/proc/cgroups", "/sys/devices/system/cpu/online", "unit",
+        "/var/lib/kubelet/config.yaml", "/etc/default/kubelet", "kubelet_arguments",
+        "/proc/sys/kernel/hostname", "/sys/fs/selinux/enforce", "time_services",
+    ]
+)  # fmt: skip
+VALUES = st.sampled_from(
+    ["memory", "uname", "file", "default_route", "mac:eth0", "zram_generator", "kubelet_version",
+     "kubelet_config", "binary", "clock"]
+)  # fmt: skip
+READINGS = st.builds(
+    Reading,
+    st.dictionaries(VALUES, st.text(st.characters(min_codepoint=32, max_codepoint=126))),
+    st.dictionaries(KEYS, LINES),
+    st.just({}),
+    st.frozensets(KEYS, max_size=3),
+)
+
+
+@given(READINGS)
+@pytest.mark.parametrize(
+    "parse",
+    [
+        container_cgroups.parse,
+        kernel_config.parse,
+        machine.parse,
+        network.parse,
+        swap.parse,
+        lambda reading: kubelet.parse(reading, reading),
+    ],
+)
+def test_nothing_raises(parse: Callable[[Reading], object], reading: Reading) -> None:
+    parse(reading)
+
+
+def texts(**texts: str) -> Reading:
+    return Reading(texts={key: text.split("\n") for key, text in texts.items()})
+
+
+@pytest.mark.parametrize(
+    ("line", "is_swap"),
+    [
+        ("/dev/sda2 none swap sw 0 0", True),
+        ("UUID=1 none swap", True),
+        ("/dev/sda2 none swap sw,noauto 0 0", False),
+        ("#/dev/sda2 none swap sw 0 0", False),
+        ("/dev/sda1 /swap ext4 defaults 0 0", False),
+        ("", False),
+    ],
+)
+def test_fstab(line: str, is_swap: bool) -> None:
+    reading = Reading(texts={"/etc/fstab": [line], "/proc/swaps": ["Filename"]})
+    assert bool(swap.parse(reading)["boot"]) == is_swap
+    off = Reading(texts={**reading.texts, "/proc/cmdline": ["quiet systemd.swap=0"]})
+    assert swap.parse(off)["boot"] == []
+
+
+def test_an_unreadable_fstab_is_unknown_not_absent() -> None:
+    found = swap.parse(Reading(unreadable=frozenset({"/etc/fstab", "/proc/swaps"})))
+    assert found["boot"] is None
+    assert found["live"] is None
+    assert found["unreadable"] == ["/etc/fstab"]
+
+
+@given(
+    st.ip_addresses(v=4),
+    st.integers(0, 0xFFFF),
+    st.integers(0, 2**31),
+)
+def test_listeners_of_proc_net_tcp(address: object, port: int, uid: int) -> None:
+    packed = bytes(int(part) for part in str(address).split("."))[::-1].hex().upper()
+    line = (
+        f"   0: {packed}:{port:04X} 00000000:0000 0A 00000000:00000000 00:00000000 00000000 {uid} 0"
+    )
+    found = network.parse(Reading(texts={"listeners": [line]}))
+    assert found["listeners"] == [{"port": port, "address": str(address), "uid": uid}]
+
+
+def test_no_answer_to_ports_is_unknown() -> None:
+    assert network.parse(Reading())["listeners"] is None
+    assert network.parse(Reading(texts={"listeners": []}))["listeners"] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "cpus"),
+    [("0-3", 4), ("0", 1), ("0-1,4,6-7", 5), ("", None), ("x", None), ("3-", None)],
+)
+def test_cpus(text: str, cpus: int | None) -> None:
+    found = machine.parse(Reading(texts={"/sys/devices/system/cpu/online": [text]}))
+    assert found["cpus"] == cpus
+
+
+def test_df() -> None:
+    head = "Filesystem 1024-blocks Used Available Capacity Mounted on"
+    reading = texts(
+        df=f"{head}\n/dev/sda1 1000 900 100 90% /\nserver:/a b 500 1 499 1% /var/lib/kubelet",
+        inodes=f"{head}\n/dev/sda1 200 150 50 75% /\nserver:/a b 0 0 0 - /var/lib/kubelet",
+        mounts="/dev/sda1 / ext4 rw,noexec 0 0",
+    )
+    found = machine.parse(reading)["file_systems"]
+    assert found["/"] == {
+        "kind": "ext4",
+        "mount": "/",
+        "size_kib": 1000,
+        "free_kib": 100,
+        "free_inodes_percent": 25,
+        "options": ["rw", "noexec"],
+    }
+    assert found["/var/lib/kubelet"]["free_kib"] == 499
+    assert found["/var/lib/kubelet"]["free_inodes_percent"] is None
+
+
+CONTAINER = "fe3f6881603f38423d595a97535166fd2953ae5a2adeaa7167dc7fa94fb763e0"
+
+
+@pytest.mark.parametrize(
+    ("path", "where"),
+    [
+        (f"/kubepods.slice/kubepods-podx.slice/cri-containerd-{CONTAINER}.scope", "systemd"),
+        (f"/kubepods.slice/kubepods-podx.slice/crio-{CONTAINER}.scope", "systemd"),
+        (f"/kubepods/burstable/podx/{CONTAINER}", "cgroupfs"),
+        (f"/system.slice/kubepods-podx.slice:cri-containerd:{CONTAINER}", "misplaced_count"),
+        (f"/kubepods-podx.slice:cri-containerd:{CONTAINER}", "misplaced_count"),
+        (f"/docker/{CONTAINER}", None),
+        ("/kubepods.slice", None),
+    ],
+)
+@pytest.mark.parametrize("line", ["0::{}", "4:memory:{}", "1:name=systemd:{}"])
+def test_where_containers_are(path: str, where: str | None, line: str) -> None:
+    found = container_cgroups.parse(Reading(texts={"paths": [line.format(path)]}))
+    assert found["containers"] == (where is not None)
+    for name in ("systemd", "cgroupfs", "misplaced_count"):
+        assert found[name] == (name == where), name
+
+
+def test_a_kernel_option_that_is_not_in_a_configuration_is_off() -> None:
+    reading = Reading({"file": "/proc/config.gz"}, {"config": ["CONFIG_MEMCG=y"]})
+    found = kernel_config.parse(reading)["options"]
+    assert found["CONFIG_MEMCG"] == "y"
+    assert found["CONFIG_INET"] == "n"
+    assert "CONFIG_INET" not in kernel_config.parse(Reading())["options"]
+
+
+def test_the_command_is_far_from_the_kernels_limit() -> None:
+    # one argument may have 128 KiB (MAX_ARG_STRLEN); pyinfra quotes it up to twice, and every
+    # single quote grows to five characters each time
+    command = Node().command()
+    quotes = command.count("'")
+    assert len(command) + 4 * quotes + 20 * quotes < 100_000
+
+
+def test_a_part_that_is_cut_off_does_not_spoil_the_others() -> None:
+    fact = Node()
+    fact.command()
+    output = [
+        "%begin swap",
+        "%text /proc/swaps",
+        "|Filename",
+        "%done",
+        "%end swap",
+        "%begin machine",
+        "%value memory 1000",
+    ]
+    found = fact.process(output)
+    assert found["swap"] == {"live": [], "boot": [], "unreadable": []}
+    assert found["machine"] is None
+    assert "cut off" in found["missing"]["machine"]
+    assert set(found["missing"]) == {name for name in found if name not in ("swap", "missing")}

@@ -44,3 +44,12 @@ anything is changed.
 
 # The release the node is for, such as "1.36": from 1.35 on a host with cgroup v1 fails.
 # kubenode_kubernetes_version = None
+
+# What the audit expects besides what every node needs: "bridge-cni", "ipv6", "ipvs", "nftables",
+# "control-plane".
+# kubenode_profiles = ["bridge-cni"]
+
+# Findings to live with for a while, by check (`kubenode checks` lists them).
+# kubenode_waivers = {
+#     "network.firewall": {"reason": "ports are open, ticket 4711", "until": "2027-01-31"},
+# }

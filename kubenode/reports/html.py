@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 
@@ -62,7 +62,10 @@ def render(report: FleetReport) -> str:
     )
     style, script = _read("page.css"), _read("page.js")
     groups = list(grouped(report))
-    counting = {group.check for group in groups}
+    # where the details of a check begin: at its worst state
+    counting: dict[str, str] = {}
+    for group in groups:
+        counting.setdefault(group.check, f"{group.state}-{group.check}")
     count = report.count()
     return environment.get_template("page.html.j2").render(
         report=report,
@@ -86,7 +89,7 @@ def render(report: FleetReport) -> str:
     )
 
 
-def _rows(report: FleetReport, counting: set[str]) -> Iterator[_Row]:
+def _rows(report: FleetReport, counting: Mapping[str, str]) -> Iterator[_Row]:
     for host in report.hosts:
         cells = []
         for finding in host.findings:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 CONFIG = "/etc/containerd/config.toml"
 KUBELET = "/var/lib/kubelet/config.yaml"
@@ -31,13 +31,15 @@ class Break:
     """What the finding must say, in what was found, its evidence or its remedy."""
     state: Literal["warn", "fail"] = "fail"
     mend: str = DEPLOY
-    """``deploy.py``, or a script: what the finding's remedy says."""
+    """``deploy.py``, a deploy of one operation, or a script: what the finding's remedy says."""
     data: Mapping[str, str] = field(default_factory=dict)
     """Settings for the deploy that mends it."""
     undo: str = ""
     """Brings the node back where it was, after the remedy was seen to work."""
     options: tuple[str, ...] = ()
     """Of the audit."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Host data while it is broken and mended."""
 
 
 KERNEL = (
@@ -327,6 +329,52 @@ mount --bind /root/modular.gz /proc/config.gz
 printf '%s\\n' {_IPVS} >/etc/modules-load.d/ipvs.conf
 """
 
+_OPERATION = "from kubenode.operations import kernel\n"
+_IPV6 = "net.ipv6.conf.default.forwarding"
+_ROUTE = "net.ipv4.conf.all.log_martians"
+
+OPERATIONS = (
+    Break(
+        "IPv6 that is not forwarded after the boot",
+        f"sysctl -qw {_IPV6}=1; rm -f /etc/sysctl.d/90-ipv6.conf",
+        "sysctl.ipv6-forwarding.boot",
+        "lost at reboot",
+        mend=f"{_OPERATION}kernel.sysctls(values={{'{_IPV6}': 1}}, "
+        "persist_file='/etc/sysctl.d/90-ipv6.conf')",
+        undo=f"rm /etc/sysctl.d/90-ipv6.conf; sysctl -qw {_IPV6}=0",
+        options=("--profile", "bridge-cni", "--profile", "ipv6"),
+    ),
+    Break(
+        "IPv6 that is not forwarded now",
+        f"sysctl -qw {_IPV6}=0; echo {_IPV6}=1 >/etc/sysctl.d/90-ipv6.conf",
+        "sysctl.ipv6-forwarding.live",
+        "set at boot, not live",
+        mend=f"{_OPERATION}kernel.sysctls(values={{'{_IPV6}': 1}}, "
+        "persist_file='/etc/sysctl.d/90-ipv6.conf')",
+        undo=f"rm /etc/sysctl.d/90-ipv6.conf; sysctl -qw {_IPV6}=0",
+        options=("--profile", "bridge-cni", "--profile", "ipv6"),
+    ),
+    Break(
+        "a sysctl of the settings that is lost at reboot",
+        f"sysctl -qw {_ROUTE}=1",
+        "sysctl.settings.boot",
+        "lost at reboot",
+        mend=DEPLOY,
+        undo=f"sed -i /{_ROUTE}/d /etc/sysctl.d/k8s.conf; sysctl -qw {_ROUTE}=0",
+        settings={"kubenode_sysctls": {"net.ipv4.ip_forward": 1, _ROUTE: 1}},
+    ),
+    Break(
+        "a sysctl of the settings that is not applied",
+        f"echo {_ROUTE}=1 >/etc/sysctl.d/90-site.conf",
+        "sysctl.settings.live",
+        "set at boot, not live",
+        mend=DEPLOY,
+        undo=f"rm /etc/sysctl.d/90-site.conf; sed -i /{_ROUTE}/d /etc/sysctl.d/k8s.conf; "
+        f"sysctl -qw {_ROUTE}=0",
+        settings={"kubenode_sysctls": {"net.ipv4.ip_forward": 1, _ROUTE: 1}},
+    ),
+)
+
 _IPVS_PROFILE = ("--profile", "bridge-cni", "--profile", "ipvs")
 
 MODULES = (
@@ -385,4 +433,4 @@ MODULES = (
     ),
 )
 
-BREAKS = KERNEL + CONTAINERD + MACHINE
+BREAKS = KERNEL + CONTAINERD + MACHINE + OPERATIONS

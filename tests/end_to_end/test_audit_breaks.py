@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from docker import DockerClient
@@ -27,24 +28,27 @@ class Node:
         self._fleet = fleet
         self._folder = folder
         self._script = script
-        self._options = options
+        self.options = options
         self.renew()
 
     def renew(self) -> None:
         """Prepare another target: this one is not what it was."""
         self._fleet.stop()
         self.target = self._fleet.start("trixie")
-        self.inventory = pyinfra_cli.write_inventory(
-            self._folder / "inventory.py", [self.target.host()]
-        )
+        self.settings({})
         self.deploy({})
         self.target.sh(self._script)
-        self.whole = self.audit(*self._options).findings()
+        self.whole = self.audit(*self.options).findings()
 
-    def deploy(self, data: dict[str, str]) -> None:
-        result = pyinfra_cli.run(
-            "-y", self.inventory, ROOT / "deploy.py", cwd=self.inventory.parent, data=data
+    def settings(self, settings: Mapping[str, Any]) -> None:
+        """Give the host data."""
+        name, data = self.target.host()
+        self.inventory = pyinfra_cli.write_inventory(
+            self._folder / "inventory.py", [(name, {**data, **settings})]
         )
+
+    def deploy(self, data: Mapping[str, str], deploy: Path = ROOT / DEPLOY) -> None:
+        result = pyinfra_cli.run("-y", self.inventory, deploy, cwd=self.inventory.parent, data=data)
         assert result.returncode == 0, result.output
 
     def audit(self, *options: str) -> kubenode_cli.Audit:
@@ -92,6 +96,7 @@ def break_and_mend(node: Node, broken: Break) -> None:
     """The finding and none besides, and none after the remedy."""
     whole = False
     try:
+        node.settings(broken.settings)
         node.target.sh(broken.script)
         news = node.news(*broken.options)
         assert list(news) == [broken.finding], "\n".join(news.values())
@@ -100,14 +105,19 @@ def break_and_mend(node: Node, broken: Break) -> None:
         assert broken.evidence in said
 
         if broken.mend == DEPLOY:
-            node.deploy(dict(broken.data))
+            node.deploy(broken.data)
+        elif broken.mend.startswith("from kubenode"):
+            operation = node.inventory.parent / "operation.py"
+            operation.write_text(broken.mend)
+            node.deploy({}, operation)
         elif broken.mend:
             node.target.sh(broken.mend)
         news = node.news(*broken.options if broken.mend else ())
         assert broken.finding not in news, news
+        node.settings({})
         if broken.undo:
             node.target.sh(broken.undo)
-            news = node.news(*broken.options if broken.mend else ())
+            news = node.news(*node.options)
         assert news == {}
         whole = True
     finally:

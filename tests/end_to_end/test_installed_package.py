@@ -93,6 +93,17 @@ def test_operations_in_another_deploy_and_facts_on_the_command_line(
     assert fact("containerd.Containerd")["installed"]["binary"] is None
     assert fact("platform.Platform")["os_id"] == "debian"
 
+    page = subprocess.run(
+        [str(pyinfra.parent / "kubenode"), "audit", str(hosts), "--format", "html"],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert page.returncode == 1, page.stderr
+    assert "containerd is not installed" in page.stdout
+
     # the whole job without a deploy file
     prepared = run("-y", hosts, "kubenode.node.prepare")
     assert prepared.returncode == 0, prepared.stderr

@@ -61,6 +61,14 @@ def _show(console: Console, client: Any) -> int:
         print("demo: the second run changed something, see above", file=sys.stderr)
         return 1
 
+    console.rule("Audit: what they are, and whether they survive a reboot")
+    command = ["kubenode", "audit", "inventories/docker.py"]
+    console.print(f"$ {' '.join(command)}")
+    code, _ = _shown(command)
+    if code != 0:
+        print(f"demo: the audit ended with exit code {code}, see above", file=sys.stderr)
+        return 1
+
     console.rule("What they look like now")
     console.print(_facts_table(targets))
     console.rule("A pod that asks for /kubepods.slice, and the cgroup it is in")

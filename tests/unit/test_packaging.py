@@ -27,6 +27,13 @@ def _missing(wheel: Path) -> set[str]:
         for path in (ROOT / folder).rglob("*.py")
     }
     expected |= {f"kubenode/{path.name}" for path in (ROOT / "kubenode").glob("*.py")}
+    # templates and the schema too
+    expected |= {
+        str(path.relative_to(ROOT))
+        for folder in ("checks", "reports")
+        for path in (ROOT / "kubenode" / folder).iterdir()
+        if path.is_file()
+    }
     return (expected | {"kubenode/py.typed"}) - held
 
 

@@ -224,6 +224,13 @@ def test_html_needs_nothing_else() -> None:
     assert "sysctl.ip-forward.boot" in page
 
 
+def test_html_links_lead_somewhere() -> None:
+    page = FORMATS["html"].render(report(20))
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert len(set(ids)) == len(ids)
+    assert set(re.findall(r'href="#([^"]+)"', page)) <= set(ids)
+
+
 @pytest.mark.parametrize(
     ("path", "name"),
     [

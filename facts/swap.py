@@ -108,7 +108,7 @@ def _ignores_fstab(command_line: str) -> bool:
     # systemd-fstab-generator(8)
     off = {"0", "no", "n", "false", "f", "off"}
     return any(
-        name in ("systemd.swap", "fstab", "noswap") and (value in off or name == "noswap")
+        name in ("systemd.swap", "fstab") and value in off
         for name, value in kernel_command_line.parameters(command_line)
     )
 

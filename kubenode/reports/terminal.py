@@ -53,6 +53,10 @@ def print_report(report: FleetReport, console: Console) -> None:
     elif report.hosts and report.hosts[0].error is not None:
         host = report.hosts[0]
         console.print(_text(f"{host.host}: {host.error}", _STYLES["unknown"]))
+    elif report.hosts:
+        count = report.hosts[0].count()
+        states = ", ".join(f"{count[state]} {state}" for state in SEVERITY_ORDER if count[state])
+        console.print(_text(f"{report.hosts[0].host}: {states}"))
     for group in grouped(report):
         _print_group(group, len(report.hosts), console)
     _print_waived(report, console)

@@ -16,7 +16,8 @@ What containerd makes of several files, seen with ``containerd --config FILE con
   ``runtimes.runc`` without ``runtime_type`` keeps the default, ``runc`` is always there.
 - ``disabled_plugins`` of all files are added up, in all three.
 - A drop-in without ``version`` is read as being of the main file's version. One with another
-  version changes the version of the whole: see :func:`drop_in_trouble`.
+  version changes the version of the whole: see
+  :func:`kubenode.containerd_release.drop_in_trouble`.
 - A version 1 file loses its CRI settings on 2.1, in the daemon and in ``config migrate`` alike
   (the table is renamed and then ignored); 1.6 and 1.7 honour them.
 - A version 2 file that states version 3 tables has them honoured by 2.1, even before its own.
@@ -43,8 +44,6 @@ from kubenode.cgroup_drivers import Driver
 from kubenode.containerd_release import (
     Release,
     globs_from_root,
-    refuses_higher_drop_in,
-    release_of,
 )
 from kubenode.toml_text import Path, TomlText, UnsafeEditError, dotted, literal
 
@@ -520,16 +519,6 @@ def _refuse_mirrors(config: Config) -> None:
                 )
 
 
-def new_file(version: int, wanted: Wanted) -> str:
-    """
-    The text of a new main file, with nothing in it but what is wanted.
-
-    + version: 2, 3 or 4, the highest the release takes
-    + wanted: the settings
-    """
-    return edit(parse(f"version = {version}\n", "config.toml"), wanted, is_root=True).text
-
-
 _VERSION_1_PLUGINS: Mapping[str, str] = {
     "cri": _CRI,
     "cgroups": "io.containerd.monitor.v1.cgroups",
@@ -680,34 +669,6 @@ def in_force(files: Sequence[Config], release: Release) -> list[Config]:
         return list(files)
     stating = [config for config in files if config.settings.states_cri]
     return [stating[-1] if stating else files[0]]
-
-
-def drop_in_trouble(root: Config, drop_in: Config, version: Version) -> str | None:
-    """
-    Why a drop-in's configuration version does harm, None when it does none. The version is stated
-    on the drop-in's ``version_line``.
-
-    + root: the main file
-    + drop_in: a file it imports
-    + version: containerd's
-    """
-    if not drop_in.states_version or drop_in.version == root.version:
-        return None
-    release = release_of(version)
-    what = f"version {drop_in.version} beside version {root.version} in {root.path}"
-    if drop_in.version > release.config_version:
-        return f"{what}: containerd {version} takes {release.config_version} at most"
-    if drop_in.version > root.version:
-        if refuses_higher_drop_in(version):
-            return f"{what}: containerd {version} does not start"
-        if release.series < Version("2.3"):
-            return f"{what}: containerd {version} ignores the CRI settings of {root.path}"
-        return None
-    if release.drop_in_replaces_plugin:
-        return f"{what}: containerd {version} ignores the CRI settings of both"
-    if release.series < Version("2.3"):
-        return f"{what}: containerd {version} ignores runtime handlers of {drop_in.path}"
-    return None
 
 
 class _Draft:

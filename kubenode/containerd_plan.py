@@ -13,7 +13,6 @@ from kubenode.containerd_config import (
     ConfigError,
     Edit,
     Wanted,
-    drop_in_trouble,
     edit,
     import_patterns,
     in_force,
@@ -22,7 +21,7 @@ from kubenode.containerd_config import (
     parse,
     upgrade_version_1,
 )
-from kubenode.containerd_release import release_of
+from kubenode.containerd_release import drop_in_trouble, release_of
 from kubenode.containerd_swap import BACKUP_SUFFIX
 
 
@@ -73,7 +72,8 @@ def plan(
             _upgraded(drop_in, begun) if drop_in.version == 1 else drop_in for drop_in in drop_ins
         ]
     for drop_in in drop_ins:
-        if trouble := drop_in_trouble(root, drop_in, version):
+        trouble = drop_in_trouble(root.path, root.version, drop_in.path, drop_in.version, version)
+        if trouble:
             raise ConfigError(drop_in.path, drop_in.version_line, 1, trouble)
 
     loaded = load_order([root, *drop_ins], version)

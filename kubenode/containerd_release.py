@@ -16,18 +16,11 @@ class Release:
     series: Version
     config_version: int
     """The highest configuration version it takes, see also :func:`refuses_higher_version`."""
-    pause_image: str
-    """The pause image it uses when none is configured."""
     end_of_life: date
     """The last day upstream takes fixes, the last of the month where upstream names a month."""
     is_lts: bool
     has_runtime_config: bool
     """Whether CRI's RuntimeConfig tells kubelet the cgroup driver."""
-    default_imports_conf_d: bool
-    """Whether ``containerd config default`` prints ``imports = ["/etc/containerd/conf.d/*.toml"]``.
-    No release reads that directory unless a configuration file says so."""
-    has_config_migrate: bool
-    """Whether there is ``containerd config migrate``."""
     migrates_version_1_cri: bool
     """Whether CRI's settings in a version 1 file take effect, or survive ``config migrate``. 2.0 to
     2.2 rename the table and then ignore it, without a word."""
@@ -39,7 +32,6 @@ class Release:
 def _release(
     series: str,
     config_version: int,
-    pause_image: str,
     end_of_life: str,
     is_lts: bool = False,
 ) -> Release:
@@ -47,26 +39,23 @@ def _release(
     return Release(
         series=number,
         config_version=config_version,
-        pause_image=pause_image,
         end_of_life=date.fromisoformat(end_of_life),
         is_lts=is_lts,
         has_runtime_config=number >= Version("2.0"),
-        default_imports_conf_d=number >= Version("2.2"),
-        has_config_migrate=number >= Version("2.0"),
         migrates_version_1_cri=not Version("2.0") <= number < Version("2.3"),
         drop_in_replaces_plugin=number < Version("2.0"),
     )
 
 
 RELEASES: tuple[Release, ...] = (
-    _release("1.4", 2, "k8s.gcr.io/pause:3.2", "2022-03-03"),
-    _release("1.5", 2, "k8s.gcr.io/pause:3.5", "2023-02-28"),
-    _release("1.6", 2, "registry.k8s.io/pause:3.6", "2025-08-23"),
-    _release("1.7", 2, "registry.k8s.io/pause:3.8", "2026-09-30", is_lts=True),
-    _release("2.0", 3, "registry.k8s.io/pause:3.10", "2027-03-31", is_lts=True),
-    _release("2.1", 3, "registry.k8s.io/pause:3.10", "2026-07-03"),
-    _release("2.2", 3, "registry.k8s.io/pause:3.10.1", "2026-11-06"),
-    _release("2.3", 4, "registry.k8s.io/pause:3.10.2", "2028-04-30", is_lts=True),
+    _release("1.4", 2, "2022-03-03"),
+    _release("1.5", 2, "2023-02-28"),
+    _release("1.6", 2, "2025-08-23"),
+    _release("1.7", 2, "2026-09-30", is_lts=True),
+    _release("2.0", 3, "2027-03-31", is_lts=True),
+    _release("2.1", 3, "2026-07-03"),
+    _release("2.2", 3, "2026-11-06"),
+    _release("2.3", 4, "2028-04-30", is_lts=True),
 )
 """Oldest first. From containerd's RELEASES.md and its source as of August 2026."""
 
@@ -113,18 +102,6 @@ def highest_config_version(version: Version) -> int:
     return release_of(version).config_version
 
 
-def dump_may_omit_systemd_cgroup(version: Version) -> bool:
-    """Whether ``config dump`` leaves ``SystemdCgroup`` out where no file states it.
-
-    The key is missing from the defaults of 2.0.0 to 2.0.5 and 2.1.0 to 2.1.4 (containerd#12244).
-    Missing means false.
-    """
-    number = Version(version.base_version)
-    return Version("2.0") <= number < Version("2.0.6") or Version("2.1") <= number < Version(
-        "2.1.5"
-    )
-
-
 def refuses_higher_version(version: Version) -> bool:
     """Whether a file of a higher configuration version than the release takes stops the daemon.
 
@@ -137,6 +114,34 @@ def refuses_higher_version(version: Version) -> bool:
 def refuses_higher_drop_in(version: Version) -> bool:
     """Whether a drop-in of a higher configuration version than the main file stops the daemon."""
     return Version("2.3") <= Version(version.base_version) < Version("2.3.5")
+
+
+def drop_in_trouble(
+    root: str, root_version: int, drop_in: str, drop_in_version: int, version: Version
+) -> str | None:
+    """Why an imported file's configuration version does harm, None when it does none.
+
+    + root, root_version: the main file's path and configuration version
+    + drop_in, drop_in_version: those of a file it imports; a file that states none has the root's
+    + version: containerd's
+    """
+    if drop_in_version == root_version:
+        return None
+    release = release_of(version)
+    what = f"version {drop_in_version} beside version {root_version} in {root}"
+    if drop_in_version > release.config_version:
+        return f"{what}: containerd {version} takes {release.config_version} at most"
+    if drop_in_version > root_version:
+        if refuses_higher_drop_in(version):
+            return f"{what}: containerd {version} does not start"
+        if release.series < Version("2.3"):
+            return f"{what}: containerd {version} ignores the CRI settings of {root}"
+        return None
+    if release.drop_in_replaces_plugin:
+        return f"{what}: containerd {version} ignores the CRI settings of both"
+    if release.series < Version("2.3"):
+        return f"{what}: containerd {version} ignores runtime handlers of {drop_in}"
+    return None
 
 
 def globs_from_root(version: Version) -> bool:

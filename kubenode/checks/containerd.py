@@ -263,11 +263,13 @@ CHECKS = (
     ),
     Check(
         id="containerd.drop-in-version",
-        title="No drop-in has a higher version than it may have",
+        title="Imported files have the main file's version",
         severity="fail",
-        expected="imported files of at most the main file's version",
+        expected="imported files of the main file's version; from 2.3.5 on any that the release "
+        "takes",
         why="A drop-in of a higher version than the main file stops containerd 2.3.0 to 2.3.4, and "
-        "makes earlier releases lose settings of the main file without a word.",
+        "makes earlier releases lose settings of the main file without a word; with one of a lower "
+        "version, releases before 2.3 lose settings of the drop-in, or of both.",
         judge=of_containerd(_drop_in_version),
         remedy="write the drop-in in the main file's version",
         mirrors=("k0s: containerd drop-ins",),

@@ -87,26 +87,20 @@ def config_version_trouble(containerd: ContainerdShape) -> str | None:
 def drop_in_trouble(containerd: ContainerdShape) -> str | None:
     """Why an imported file's configuration version does not suit, None when all do."""
     config, version = containerd["config"], containerd_version(containerd)
-    if version is None:
+    if version is None or config["version"] is None:
         return None
-    main = config["version"]
-    highest = config["highest_version"]
     for drop_in in containerd["imports"]:
         stated = drop_in["version"]
-        if stated is None:
+        # what a release newer than the table takes is not known
+        if stated is None or (
+            containerd_release.is_newer_than_known(version)
+            and stated > containerd_release.highest_config_version(version)
+        ):
             continue
-        if highest and stated > highest and not containerd_release.is_newer_than_known(version):
-            return f"{drop_in['path']} is version {stated}, containerd {version} takes {highest}"
-        if main is not None and stated > main:
-            what = (
-                "does not start with it"
-                if containerd_release.refuses_higher_drop_in(version)
-                else "loses settings of the main file"
-            )
-            return (
-                f"{drop_in['path']} is version {stated}, {config['path']} is version {main}: "
-                f"containerd {version} {what}"
-            )
+        if trouble := containerd_release.drop_in_trouble(
+            config["path"], config["version"], drop_in["path"], stated, version
+        ):
+            return f"{drop_in['path']} is {trouble}"
     return None
 
 

@@ -13,7 +13,6 @@ from kubenode.containerd_config import (
     edit,
     in_force,
     load_order,
-    new_file,
     parse,
     upgrade_version_1,
 )
@@ -100,7 +99,7 @@ def main_files(target: Target, version: Version) -> list[str]:
         files += [f"version = 3\n{style.replace(CRI, RUNTIME)}" for style in styles]
         files.append((CONFIGS / "gpu-version-3.toml").read_text())
     files.append(target.sh("containerd config default"))
-    files.append(new_file(highest, Wanted("cgroupfs")))
+    files.append(f"version = {highest}\n")
     return files
 
 

@@ -22,16 +22,14 @@ from kubenode.containerd_config import (
     ConfigError,
     Edit,
     Wanted,
-    drop_in_trouble,
     edit,
     import_patterns,
     in_force,
     load_order,
-    new_file,
     parse,
     upgrade_version_1,
 )
-from kubenode.containerd_release import release_of
+from kubenode.containerd_release import drop_in_trouble, release_of
 
 CONFIGS = Path(__file__).parent / "containerd_configs"
 MAIN = "/etc/containerd/config.toml"
@@ -330,7 +328,7 @@ def test_other_settings_where_they_are_stated() -> None:
 @pytest.mark.parametrize("version", [2, 3, 4])
 def test_new_file(version: int) -> None:
     wanted = Wanted("systemd", pause_image="registry.example/p:1", snapshotter="zfs")
-    text = new_file(version, wanted)
+    text = edited(f"version = {version}\n", wanted).text
     read = parse(text, MAIN)
     assert read.version == version
     assert drivers(text) == {"runc": True}
@@ -341,7 +339,7 @@ def test_new_file(version: int) -> None:
 
 
 def test_minimal_new_file() -> None:
-    assert new_file(3, SYSTEMD) == (
+    assert edited("version = 3\n").text == (
         f'version = 3\n\n[plugins."{RUNTIME}".containerd.runtimes.runc]\n'
         '  runtime_type = "io.containerd.runc.v2"\n'
         f'\n[plugins."{RUNTIME}".containerd.runtimes.runc.options]\n  SystemdCgroup = true\n'
@@ -413,7 +411,7 @@ def test_key_is_added_in_the_style_of_its_table(old: str, new: str) -> None:
     assert edited(f"version = 2\n{old}").text == f"version = 2\n{new}"
 
 
-RUNC_2 = new_file(2, SYSTEMD).partition("\n")[2]
+RUNC_2 = edited("version = 2\n").text.partition("\n")[2]
 
 
 @pytest.mark.parametrize(
@@ -685,7 +683,9 @@ def test_drop_in_of_another_version(
     main = parse(f"version = {root}\n", MAIN)
     text = "# none\n" + (f"version = {drop_in}\n" if drop_in else "")
     second = parse(text, "/d.toml", root)
-    found = drop_in_trouble(main, second, Version(containerd))
+    found = drop_in_trouble(
+        main.path, main.version, second.path, second.version, Version(containerd)
+    )
     assert second.version_line == (2 if drop_in else 1)
     if trouble is None:
         assert found is None

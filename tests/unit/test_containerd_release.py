@@ -39,20 +39,19 @@ def test_version_of_what_the_program_prints(output: str, version: str | None) ->
 
 
 @pytest.mark.parametrize(
-    ("version", "config_version", "pause_image"),
+    ("version", "config_version"),
     [
-        ("1.4.13", 2, "k8s.gcr.io/pause:3.2"),
-        ("1.6.20", 2, "registry.k8s.io/pause:3.6"),
-        ("1.7.24", 2, "registry.k8s.io/pause:3.8"),
-        ("2.0.0rc1", 3, "registry.k8s.io/pause:3.10"),
-        ("2.1.9", 3, "registry.k8s.io/pause:3.10"),
-        ("2.2.5", 3, "registry.k8s.io/pause:3.10.1"),
-        ("2.3.4", 4, "registry.k8s.io/pause:3.10.2"),
+        ("1.4.13", 2),
+        ("1.6.20", 2),
+        ("1.7.24", 2),
+        ("2.0.0rc1", 3),
+        ("2.1.9", 3),
+        ("2.2.5", 3),
+        ("2.3.4", 4),
     ],
 )
-def test_row_of_a_release(version: str, config_version: int, pause_image: str) -> None:
+def test_row_of_a_release(version: str, config_version: int) -> None:
     assert releases.highest_config_version(Version(version)) == config_version
-    assert releases.release_of(Version(version)).pause_image == pause_image
 
 
 def test_newer_releases_get_the_newest_row_and_older_ones_the_oldest() -> None:
@@ -71,31 +70,11 @@ def test_rows_are_in_order() -> None:
 
 def test_what_came_with_a_release() -> None:
     old, new = releases.release_of(Version("1.7.24")), releases.release_of(Version("2.1.9"))
-    assert (old.has_config_migrate, new.has_config_migrate) == (False, True)
     assert (old.has_runtime_config, new.has_runtime_config) == (False, True)
     assert (old.drop_in_replaces_plugin, new.drop_in_replaces_plugin) == (True, False)
     assert (old.migrates_version_1_cri, new.migrates_version_1_cri) == (True, False)
     assert releases.release_of(Version("2.3.0")).migrates_version_1_cri
-    assert not new.default_imports_conf_d
-    assert releases.release_of(Version("2.2.0")).default_imports_conf_d
     assert new.end_of_life == date(2026, 7, 3)
-
-
-@pytest.mark.parametrize(
-    ("version", "omits"),
-    [
-        ("1.7.24", False),
-        ("2.0.0rc1", True),
-        ("2.0.5", True),
-        ("2.0.6", False),
-        ("2.1.0", True),
-        ("2.1.4", True),
-        ("2.1.5", False),
-        ("2.2.0", False),
-    ],
-)
-def test_releases_whose_dump_leaves_the_driver_out(version: str, omits: bool) -> None:
-    assert releases.dump_may_omit_systemd_cgroup(Version(version)) is omits
 
 
 def test_releases_that_refuse_a_higher_version() -> None:

@@ -166,6 +166,11 @@ def component(driver: str) -> dict[str, Any]:
             "containerd.drop-in-version",
             "fail: /d.toml is version 3",
         ),
+        (
+            {"containerd__imports": [{"path": "/d.toml", "version": 1, "error": None}]},
+            "containerd.drop-in-version",
+            "ignores the CRI settings of both",
+        ),
         ({"containerd__config__error": "/c:1:2: bad"}, "containerd.config-readable", "/c:1:2: bad"),
         ({"containerd__disabled_plugins": ["cri"]}, "containerd.cri-enabled", "cri"),
         ({"containerd__cri": "disabled"}, "containerd.cri-serving", "failed to start"),

@@ -40,8 +40,9 @@ def changes(
     + facts: its :func:`kubenode.drift.values`, by host
 
     A finding that was right or did not apply and is not now is ``new``, the reverse ``fixed``; one
-    that is found in another way is ``changed``. Of a host without an answer now nothing is said but
-    that. A check that the baseline did not have is no difference while it is right.
+    that is found in another way is ``changed``. Of a host without an answer, now or in the
+    baseline, nothing is said but that. A check that the baseline did not have is no difference
+    while it is right.
     """
     found: list[Change] = []
     for host in report.hosts:
@@ -53,8 +54,11 @@ def changes(
             if before.error is None:
                 found.append(Change("changed", host.host, "", "answered", host.error))
             continue
+        if before.error is not None:
+            found.append(Change("changed", host.host, "", before.error, f"answers: {host.state}"))
+            continue
         for finding in host.findings:
-            state, text = before.findings.get(finding.check, ("pass", ""))
+            state, text = before.findings.get(finding.check, ("pass", "not in the baseline"))
             was, now = f"{state}: {text}", f"{finding.state}: {finding.found}"
             if state in _RIGHT and finding.state in _RIGHT:
                 continue

@@ -59,6 +59,8 @@ def test_hosts_that_come_go_and_fall_silent() -> None:
     ]
     assert compared(fleet(GOOD), fleet(silent)) == [("changed", "a", "")]
     assert compared(fleet(silent), fleet(silent)) == []
+    # nobody knows whether it swapped then
+    assert compared(fleet(silent), fleet(SWAPPING)) == [("changed", "a", "")]
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from kubenode.checks.check import Check, Subject, Verdict, met, not_applicable, unknown, violated
-from kubenode.checks.release import kubernetes_release
+from kubenode import kubernetes_release
+from kubenode.checks.check import (
+    Check,
+    PartMissing,
+    Subject,
+    Verdict,
+    met,
+    not_applicable,
+    unknown,
+    violated,
+)
+from kubenode.checks.release import kubernetes_release as aimed_at
 
 NEEDED = ("cpu", "cpuset", "memory", "pids")
 
@@ -17,14 +27,26 @@ def _version(subject: Subject) -> Verdict:
     boot = "boot with systemd.unified_cgroup_hierarchy=1"
     if mode == "none":
         return violated("it has no cgroups", remedy="mount cgroup2 at /sys/fs/cgroup")
-    release = kubernetes_release(subject)
-    if release and release >= (1, 35):
+    found = f"it runs cgroup {mode}"
+    minor = aimed_at(subject)
+    release = minor and kubernetes_release.release_of(minor)
+    if not minor or not release or not release.needs_cgroup_v2:
         return violated(
-            f"it runs cgroup {mode} and Kubernetes {release[0]}.{release[1]} needs v2", remedy=boot
+            f"{found}, which kubelet 1.35 and later refuse", remedy=boot, severity="warn"
         )
-    return violated(
-        f"it runs cgroup {mode}, which kubelet 1.35 and later refuse", remedy=boot, severity="warn"
-    )
+    needs = f"Kubernetes {minor[0]}.{minor[1]} needs v2"
+    if _allows_v1(subject):
+        return violated(
+            f"{found}: {needs}, and kubelet's failCgroupV1 is false", remedy=boot, severity="warn"
+        )
+    return violated(f"{found} and {needs}", remedy=boot)
+
+
+def _allows_v1(subject: Subject) -> bool:
+    try:
+        return subject.kubelet["fail_cgroup_v1"] is False
+    except PartMissing:
+        return False
 
 
 def _controllers(subject: Subject) -> Verdict:
@@ -51,8 +73,9 @@ CHECKS = (
         title="The host runs cgroup v2",
         severity="fail",
         expected="cgroup2 at /sys/fs/cgroup",
-        why="kubelet refuses to start on cgroup v1 from Kubernetes 1.35 on (failCgroupV1); before "
-        "that v1 is in maintenance. systemd 258 and later do not boot with it.",
+        why="kubelet refuses to start on cgroup v1 from Kubernetes 1.35 on, unless "
+        "failCgroupV1 is set to false; before that v1 is in maintenance. systemd 258 and later do "
+        "not boot with it.",
         judge=_version,
         remedy="boot with systemd.unified_cgroup_hierarchy=1",
         mirrors=("kubeadm: SystemVerification (cgroups)", "k0s: CgroupSystem"),

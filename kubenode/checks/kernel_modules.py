@@ -176,6 +176,13 @@ def _on_disk(subject: Subject) -> Verdict:
     )
 
 
+def _modprobe(subject: Subject) -> Verdict:
+    if not subject.modules["kernels_on_disk"]:
+        return not_applicable("no kernel modules on disk: all it has is built in")
+    path = subject.machine["programs"].get("modprobe")
+    return met(path) if path else violated("there is no modprobe")
+
+
 _RUNTIMES = "https://kubernetes.io/docs/setup/production-environment/container-runtimes/"
 
 CHECKS = (
@@ -238,5 +245,16 @@ CHECKS = (
         "module any more: what is not loaded yet fails until the reboot.",
         judge=_on_disk,
         remedy="reboot",
+    ),
+    Check(
+        id="module.modprobe",
+        title="Modules can be loaded by name",
+        severity="warn",
+        expected="modprobe, where the kernel has modules",
+        why="kube-proxy, CNI plugins and containerd's own unit load what they need with modprobe, "
+        "and so does kernel.modules.",
+        judge=_modprobe,
+        remedy="install kmod",
+        mirrors=("k0s: modprobe in PATH",),
     ),
 )

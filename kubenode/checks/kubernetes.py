@@ -85,7 +85,7 @@ CHECKS = (
         severity="fail",
         expected="a containerd release that the Kubernetes release supports",
         why="Each Kubernetes release is tested with some releases of containerd. An older one can "
-        "lack what kubelet asks for; 1.36 no longer works with containerd 1.x.",
+        "lack what kubelet asks for; 1.35 is the last one that supports containerd 1.x.",
         judge=of_containerd(_containerd),
         remedy="upgrade containerd (kubenode_containerd_version, from a repository that has it), "
         "after draining the node",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 
 from kubenode.checks.check import (
@@ -14,13 +15,20 @@ from kubenode.checks.check import (
     unknown,
     violated,
 )
+from kubenode.checks.release import kubernetes_release
+from kubenode.checks.runtime import other_runtime
 
 _FEWEST_CPUS = 2
 _LEAST_MEMORY_MIB = 1700
 _LEAST_FREE_PERCENT = 15
 _LEAST_FREE_INODES_PERCENT = 5
-_REQUIRED_PROGRAMS = ("ip", "iptables", "mount", "nsenter")
-_OPTIONAL_PROGRAMS = ("conntrack", "ethtool", "socat", "tc", "touch")
+_REQUIRED_PROGRAMS = ("mount", "umount")
+_REQUIRED_BEFORE_1_33 = ("ip", "iptables", "nsenter")
+_OPTIONAL_PROGRAMS = ("conntrack", "ethtool", "ip", "iptables", "nsenter", "socat", "tc", "touch")
+_NO_UPPER_LAYER = frozenset(
+    {"9p", "cifs", "ecryptfs", "exfat", "msdos", "nfs", "nfs4", "ntfs3", "overlay", "smb3", "vfat"}
+)
+"""File systems on which overlay cannot have its writable layer."""
 
 
 def _cpus(subject: Subject) -> Verdict:
@@ -71,6 +79,8 @@ def _mount_options(subject: Subject) -> Verdict:
     if system is None:
         return unknown("df does not answer")
     place = f"/var/lib/containerd is on {system['mount']}"
+    if system["kind"] is None:
+        return unknown(f"{place}, of which the mount options are not known")
     if "noexec" in system["options"]:
         return violated(f"{place}, which is mounted noexec")
     return met(place)
@@ -85,13 +95,26 @@ def _programs(subject: Subject, names: Iterable[str]) -> Verdict:
 
 
 def _required_programs(subject: Subject) -> Verdict:
-    verdict = _programs(subject, _REQUIRED_PROGRAMS)
-    if verdict.outcome != "violated" or subject.kubelet["binary"]:
-        return verdict
-    return violated(
-        f"{verdict.found}; kubelet's package, which is not installed yet, brings them",
-        severity="warn",
-    )
+    release = kubernetes_release(subject)
+    names: tuple[str, ...] = _REQUIRED_PROGRAMS
+    if release is not None and release < (1, 33):
+        names += _REQUIRED_BEFORE_1_33
+    return dataclasses.replace(_programs(subject, names), expected=", ".join(names))
+
+
+def _file_system(subject: Subject) -> Verdict:
+    if other := other_runtime(subject):
+        return not_applicable(f"the runtime is {other}")
+    snapshotter = subject.containerd["snapshotter"] or "overlayfs"
+    if snapshotter != "overlayfs":
+        return not_applicable(f"the snapshotter is {snapshotter}")
+    system = subject.machine["file_systems"].get("/var/lib/containerd")
+    if system is None:
+        return unknown("df does not answer")
+    if system["kind"] is None:
+        return unknown(f"/var/lib/containerd is on {system['mount']}, of an unknown type")
+    found = f"/var/lib/containerd is on {system['mount']} ({system['kind']})"
+    return violated(found) if system["kind"] in _NO_UPPER_LAYER else met(found)
 
 
 def _clock(subject: Subject) -> Verdict:
@@ -124,6 +147,7 @@ def _reboot(subject: Subject) -> Verdict:
 _KUBEADM = (
     "https://kubernetes.io/docs/setup/production-environment/tools/kubeadm/install-kubeadm/",
 )
+_NO_LONGER_REQUIRED = "https://github.com/kubernetes/kubernetes/pull/129131"
 _EVICTION = ("https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/",)
 
 CHECKS = (
@@ -184,28 +208,46 @@ CHECKS = (
         "file system",
     ),
     Check(
+        id="machine.file-system",
+        title="Images can be unpacked where containerd keeps them",
+        severity="fail",
+        expected="a file system that overlay can write to, such as ext4 or xfs",
+        why="The overlayfs snapshotter writes to the file system of /var/lib/containerd. On an "
+        "overlay (a container's own root) or a network file system the kernel refuses that mount, "
+        "and no container starts.",
+        judge=_file_system,
+        remedy="give /var/lib/containerd a file system of its own, or use another snapshotter "
+        "(kubenode_snapshotter)",
+        mirrors=("k0s: data dir file system",),
+        sources=("https://docs.kernel.org/filesystems/overlayfs.html#upper-and-lower",),
+    ),
+    Check(
         id="machine.programs.required",
         title="The programs kubelet and kubeadm cannot do without are there",
         severity="fail",
         expected=", ".join(_REQUIRED_PROGRAMS),
-        why="kubelet calls them to set up pods' networks and mounts. kubelet's package depends on "
-        "the packages that have them.",
+        why="kubelet mounts pods' volumes with mount and umount. kubeadm before 1.33 also refuses "
+        f"a host without {', '.join(_REQUIRED_BEFORE_1_33)}.",
         judge=_required_programs,
-        remedy="install iproute2, iptables, mount and util-linux",
-        mirrors=("kubeadm: FileExisting-ip, -iptables, -mount, -nsenter",),
-        sources=_KUBEADM,
+        remedy="install mount; for kubeadm before 1.33 also iproute2, iptables and util-linux",
+        mirrors=("kubeadm: FileExisting-mount", "k0s: mount and umount in PATH"),
+        sources=(*_KUBEADM, _NO_LONGER_REQUIRED),
     ),
     Check(
         id="machine.programs.optional",
-        title="The programs kubelet makes use of are there",
+        title="The programs that kubelet, kube-proxy and CNI plugins make use of are there",
         severity="warn",
         expected=", ".join(_OPTIONAL_PROGRAMS),
-        why="Without conntrack, kube-proxy leaves stale entries of UDP services; socat serves "
-        "`kubectl port-forward` of some runtimes; tc limits pods' bandwidth.",
+        why="CNI plugins call iptables, kube-proxy before 1.32 calls conntrack, and socat serves "
+        "`kubectl port-forward` of some runtimes. Who debugs a node looks for ip, tc, ethtool and "
+        "nsenter. kubeadm looked for all of them once, and from 1.33 on for none but touch.",
         judge=lambda subject: _programs(subject, _OPTIONAL_PROGRAMS),
-        remedy="install conntrack, ethtool, socat and iproute2",
-        mirrors=("kubeadm: FileExisting-conntrack, -ethtool, -socat, -tc, -touch",),
-        sources=_KUBEADM,
+        remedy="install conntrack, ethtool, iproute2, iptables, socat and util-linux",
+        mirrors=(
+            "kubeadm (before 1.33): FileExisting-conntrack, -ethtool, -ip, -iptables, -nsenter, "
+            "-socat, -tc, -touch",
+        ),
+        sources=(*_KUBEADM, _NO_LONGER_REQUIRED),
     ),
     Check(
         id="machine.clock",

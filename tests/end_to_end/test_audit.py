@@ -22,7 +22,6 @@ pytestmark = pytest.mark.targets
 EXPECTED_WARNINGS = {
     "cgroup.controllers",
     "containerd.supported",
-    "machine.programs.required",
     "machine.programs.optional",
 }
 WAIVERS = {

@@ -42,7 +42,6 @@ def news(facts: NodeShape, **aim: Any) -> dict[str, str]:
 def test_the_recorded_node_is_a_container_without_kubelets_package() -> None:
     assert {
         "cgroup.controllers",
-        "machine.programs.required",
         "machine.programs.optional",
     } == BASE
 
@@ -91,6 +90,12 @@ def modules(**changes: Any) -> dict[str, Any]:
 
 def component(driver: str) -> dict[str, Any]:
     return {"driver": driver, "stated": True, "file": "/f", "line": 3, "reason": "stated"}
+
+
+def on(kind: str | None, *options: str) -> dict[str, Any]:
+    """Containerd's directory on a file system of this kind."""
+    system = {"kind": kind, "mount": "/data", "size_kib": 9, "free_kib": 9, "options": options}
+    return {"/var/lib/containerd": {**system, "free_inodes_percent": None}}
 
 
 @pytest.mark.parametrize(
@@ -214,6 +219,17 @@ def component(driver: str) -> dict[str, Any]:
             "machine.disk",
             "warn: / 14 % free",
         ),
+        (
+            {"machine__file_systems": on("ext4", "noexec")},
+            "machine.mount-options",
+            "fail: /var/lib/containerd is on /data, which is mounted noexec",
+        ),
+        (
+            {"machine__file_systems": on("overlay")},
+            "machine.file-system",
+            "fail: /var/lib/containerd is on /data (overlay)",
+        ),
+        ({"machine__programs__umount": None}, "machine.programs.required", "missing: umount"),
         ({"machine__apparmor": True}, "machine.security-modules", "no apparmor_parser"),
         ({"machine__reboot_required": True}, "machine.reboot-required", "warn: an upgrade"),
         ({"network__hostname": "Bad_Name"}, "network.hostname", "fail: Bad_Name"),
@@ -231,7 +247,10 @@ def component(driver: str) -> dict[str, Any]:
 )
 def test_one_change_gives_one_finding(changes: dict[str, Any], finding: str, text: str) -> None:
     found = news(recorded(**changes))
-    found.pop("machine.mount-options", None)
+    if finding == "machine.disk":
+        # nothing is known of the directory that these two are about
+        assert found.pop("machine.mount-options").startswith("unknown: ")
+        assert found.pop("machine.file-system").startswith("unknown: ")
     found.pop("kubernetes.containerd", None) if "kubelet" in changes else None
     if finding == "kernel.config.required":
         found.pop("kernel.config.optional")
@@ -342,6 +361,62 @@ def test_readiness_for_a_release(case: str, release: tuple[int, int], good: bool
 
 def test_a_release_newer_than_the_table_is_said_to_be() -> None:
     assert "kubernetes.release-known" in news(recorded(), kubernetes=(1, 99))
+
+
+def test_an_unknown_file_system_is_not_a_good_one() -> None:
+    found = news(recorded(machine__file_systems=on(None)))
+    assert set(found) == {"machine.mount-options", "machine.file-system"}
+    assert all(text.startswith("unknown: ") for text in found.values())
+
+
+def test_another_snapshotter_needs_no_overlay() -> None:
+    facts = recorded(machine__file_systems=on("nfs4"), containerd__snapshotter="native")
+    assert news(facts) == {}
+
+
+@pytest.mark.parametrize(
+    ("release", "found"),
+    [
+        ((1, 32), {"machine.programs.required": "fail: missing: iptables"}),
+        # kubeadm stopped looking for it
+        ((1, 33), {}),
+        (None, {}),
+    ],
+)
+def test_programs_an_old_kubeadm_asks_for(release: Any, found: dict[str, str]) -> None:
+    facts = recorded(machine__programs__iptables=None)
+    assert news(facts, kubernetes=release) == found
+
+
+@pytest.mark.parametrize(
+    ("release", "stated", "text"),
+    [
+        (None, None, "warn: it runs cgroup v1, which kubelet 1.35 and later refuse"),
+        ((1, 34), None, "warn: it runs cgroup v1, which kubelet 1.35 and later refuse"),
+        ((1, 35), None, "fail: it runs cgroup v1 and Kubernetes 1.35 needs v2"),
+        ((1, 36), True, "fail: it runs cgroup v1 and Kubernetes 1.36 needs v2"),
+        ((1, 36), False, "warn: it runs cgroup v1: Kubernetes 1.36 needs v2, and kubelet's"),
+    ],
+)
+def test_cgroup_v1_and_the_release(release: Any, stated: bool | None, text: str) -> None:
+    facts = recorded(cgroups__mode="v1", kubelet=kubelet(fail_cgroup_v1=stated, version=None))
+    assert news(facts, kubernetes=release)["cgroup.version"].startswith(text)
+
+
+def test_a_kernel_without_modprobe() -> None:
+    facts = recorded(
+        modules__kernels_on_disk=[recorded()["machine"]["kernel"]],  # type: ignore[index]
+        machine__programs__modprobe=None,
+    )
+    assert news(facts) == {"module.modprobe": "warn: there is no modprobe"}
+
+
+def test_kernels_that_are_too_old_for_something() -> None:
+    old = recorded(machine__kernel="5.4.0-200-generic")
+    assert news(old) == {}
+    assert "kernel.nftables" in news(old, profiles=frozenset({"nftables"}))
+    assert "kubernetes.kernel" not in news(old, kubernetes=(1, 34))
+    assert "kubernetes.kernel" in news(old, kubernetes=(1, 35))
 
 
 def test_end_of_life_follows_the_calendar() -> None:

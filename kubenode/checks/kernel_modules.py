@@ -19,6 +19,10 @@ from kubenode.facts.kernel import ModuleShape
 from kubenode.profiles import ProfileName
 
 _THERE = ("loaded", "builtin")
+_NO_KERNEL = (
+    "reboot where the running kernel's modules are gone from disk; else use a kernel that has it, "
+    "or install the package with its further modules: the evidence says which"
+)
 
 
 def is_there(subject: Subject, name: str) -> bool | None:
@@ -28,22 +32,30 @@ def is_there(subject: Subject, name: str) -> bool | None:
 
 
 def _live(subject: Subject, names: Iterable[str]) -> Verdict:
-    found, evidence, may_be, bad = [], [], False, False
+    found, evidence, may_be, states = [], [], False, set()
     for name in names:
         module = subject.modules["modules"][name]
         lost = module["state"] not in (*_THERE, "unknown")
-        bad, may_be = bad or lost, may_be or module["state"] == "unknown"
+        if lost:
+            states.add(module["state"])
+        may_be = may_be or module["state"] == "unknown"
         after = " at boot only: reboot or load it" if lost and module["boot"] else ""
         found.append(f"{name} {module['state']}{after}")
         if module["state"] not in _THERE and module["reason"]:
             evidence.append(Evidence(f"{name}: {module['reason']}"))
-    return _verdict(", ".join(found), evidence, bad, may_be)
+    remedy = _NO_KERNEL if states == {"absent"} else None
+    return _verdict(", ".join(found), evidence, bool(states), may_be, remedy)
 
 
 def _boot(subject: Subject, names: Iterable[str]) -> Verdict:
-    found, evidence, may_be, bad = [], [], False, False
+    found, evidence, may_be, bad, absent = [], [], False, False, False
     for name in names:
         module = subject.modules["modules"][name]
+        if module["state"] == "absent":
+            # whoever asks for it does not get it: that the kernel lacks it is what there is to find
+            absent = True
+            found.append(f"{name} absent now")
+            continue
         if module["boot"]:
             found.append(
                 f"{name} {'built in' if module['state'] == 'builtin' else 'loaded at boot'}"
@@ -64,6 +76,8 @@ def _boot(subject: Subject, names: Iterable[str]) -> Verdict:
             for place in module["blacklisted_by"]
         ]
         evidence += _requests(module)
+    if absent and not bad and not may_be:
+        return not_applicable(f"{', '.join(found)}: see the check of what is there now")
     return _verdict(", ".join(found), evidence, bad, may_be)
 
 
@@ -74,9 +88,11 @@ def _requests(module: ModuleShape) -> list[Evidence]:
     ]
 
 
-def _verdict(found: str, evidence: list[Evidence], bad: bool, may_be: bool) -> Verdict:
+def _verdict(
+    found: str, evidence: list[Evidence], bad: bool, may_be: bool, remedy: str | None = None
+) -> Verdict:
     if bad:
-        return violated(found, *evidence)
+        return violated(found, *evidence, remedy=remedy)
     return unknown(found, *evidence) if may_be else met(found, *evidence)
 
 

@@ -319,6 +319,16 @@ def test_profiles_decide_which_checks_apply() -> None:
     assert control_plane == {"machine.cpus", "machine.memory"}
 
 
+def test_a_module_that_the_kernel_lacks_is_one_finding_and_no_operation_mends_it() -> None:
+    facts = recorded(modules__modules=modules(nf_tables={"state": "absent", "reason": "not there"}))
+    found = findings(facts, profiles=frozenset({"nftables"}))
+    assert {check for check in found if check.startswith("module.")} == {"module.nf-tables.live"}
+    remedy = found["module.nf-tables.live"].remedy
+    assert remedy
+    assert "use a kernel that has it" in remedy
+    assert "kernel.modules" not in remedy
+
+
 def test_settings_have_checks_of_their_own_unless_another_is_about_them() -> None:
     wanted = {IP_FORWARD: "1", "vm.overcommit_memory": "9"}
     assert set(news(recorded(), sysctls=wanted)) == {

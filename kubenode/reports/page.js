@@ -26,7 +26,7 @@
       });
     }
     matrix.classList.toggle("everything", all.checked);
-    byId("shown").textContent = `${shown} of ${rows.length} hosts`;
+    byId("shown").textContent = `${shown} of ${rows.length} host${rows.length === 1 ? "" : "s"}`;
   };
 
   byId("filters").addEventListener("input", filter);

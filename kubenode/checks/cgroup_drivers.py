@@ -12,7 +12,7 @@ from kubenode.checks.check import (
     unknown,
     violated,
 )
-from kubenode.checks.runtime import any_config_trouble
+from kubenode.checks.runtime import any_config_trouble, drop_in_trouble
 from kubenode.facts.cgroup import ComponentShape
 
 
@@ -23,51 +23,70 @@ def _evidence(name: str, component: ComponentShape) -> Evidence:
     )
 
 
-def _runtimes(subject: Subject) -> dict[str, ComponentShape]:
-    return {
-        name: component
-        for name, component in subject.cgroup_drivers["components"].items()
-        if name != "kubelet"
-    }
+def _components(subject: Subject) -> dict[str, ComponentShape]:
+    """Who uses cgroups, without a kubelet that nobody configured yet.
+
+    Its own default is cgroupfs; kubeadm writes systemd into its file when the node joins.
+    """
+    components = dict(subject.cgroup_drivers["components"])
+    if (
+        "kubelet" in components
+        and components["kubelet"]["driver"] == "cgroupfs"
+        and not components["kubelet"]["stated"]
+        and subject.kubelet["config"] is None
+        and not subject.kubelet["active"]
+    ):
+        del components["kubelet"]
+    return components
+
+
+def _follows_from(subject: Subject, components: dict[str, ComponentShape]) -> str | None:
+    """The check whose finding explains drivers that differ, or that nobody can tell."""
+    if any_config_trouble(subject.containerd):
+        return (
+            "containerd.drop-in-version"
+            if drop_in_trouble(subject.containerd)
+            else "containerd.config-readable"
+        )
+    if "kubelet" in components and components["kubelet"]["driver"] is None:
+        return "kubelet.config-readable" if subject.kubelet["error"] else None
+    return None
 
 
 def _agreement(subject: Subject) -> Verdict:
-    components = subject.cgroup_drivers["components"]
+    components = _components(subject)
     if len(components) < 2:
         return not_applicable("fewer than two components that use cgroups")
     evidence = [_evidence(name, component) for name, component in components.items()]
     found = ", ".join(
         f"{name} {component['driver'] or 'unknown'}" for name, component in components.items()
     )
-    known = {component["driver"] for component in components.values()} - {None}
-    if len(known) > 1:
-        return violated(found, *evidence)
-    if None in (component["driver"] for component in components.values()):
-        if any_config_trouble(subject.containerd):
-            return not_applicable("containerd's cannot be told, see containerd.config-readable")
-        return unknown(found, *evidence)
-    return met(found, *evidence)
+    drivers = {component["driver"] for component in components.values()}
+    if len(drivers) == 1 and None not in drivers:
+        return met(found, *evidence)
+    if cause := _follows_from(subject, components):
+        return not_applicable(f"{found}: see {cause}")
+    return violated(found, *evidence) if len(drivers - {None}) > 1 else unknown(found, *evidence)
 
 
 def _as_wanted(subject: Subject) -> Verdict:
-    components = subject.cgroup_drivers["components"]
+    components = _components(subject)
     if not components:
         return not_applicable("no runtime and no kubelet")
     known = {component["driver"] for component in components.values()} - {None}
     if len(known) > 1:
         return not_applicable("they differ, see cgroup-driver.agreement")
     evidence = [_evidence(name, component) for name, component in components.items()]
-    if not known:
-        if any_config_trouble(subject.containerd):
-            return not_applicable("containerd's cannot be told, see containerd.config-readable")
-        return unknown("no component's driver can be told", *evidence)
-    driver = next(iter(known))
+    driver = next(iter(known), None)
     wanted = subject.aim.cgroup_driver
     if driver == wanted:
         return met(f"{driver} ({', '.join(components)})", *evidence)
-    return violated(
-        f"{driver} ({', '.join(components)})", *evidence, expected=f"the {wanted} driver"
-    )
+    found = f"{driver or 'unknown'} ({', '.join(components)})"
+    if cause := _follows_from(subject, components):
+        return not_applicable(f"{found}: see {cause}")
+    if driver is None:
+        return unknown("no component's driver can be told", *evidence)
+    return violated(found, *evidence, expected=f"the {wanted} driver")
 
 
 def _placement(subject: Subject) -> Verdict:

@@ -349,6 +349,35 @@ def test_a_running_kubelet_has_its_own_port() -> None:
     assert "network.port-10250" not in news(facts)
 
 
+def test_a_kubelet_that_nobody_configured_yet_has_no_driver() -> None:
+    default = {**component("cgroupfs"), "stated": False, "file": None, "line": None}
+    components = {"containerd/runc": component("systemd"), "kubelet": default}
+    for changes, found in (
+        ({"config": None, "active": False}, set()),
+        ({"config": None, "active": True}, {"cgroup-driver.agreement"}),
+        ({"config": "/var/lib/kubelet/config.yaml"}, {"cgroup-driver.agreement"}),
+    ):
+        facts = recorded(
+            cgroup_drivers__components=components, kubelet=kubelet(version=None, **changes)
+        )
+        assert set(news(facts)) == found
+
+
+def test_drivers_that_follow_from_another_finding_are_not_one() -> None:
+    lost = recorded(
+        containerd__imports=[{"path": "/d.toml", "version": 1, "error": None}],
+        cgroup_drivers__components={"containerd/runc": component("cgroupfs")},
+    )
+    assert set(news(lost)) == {"containerd.drop-in-version"}
+
+    unknown = {**component("systemd"), "driver": None}
+    components = {"containerd/runc": component("systemd"), "kubelet": unknown}
+    facts = recorded(
+        cgroup_drivers__components=components, kubelet=kubelet(error="/f: bad", version=None)
+    )
+    assert set(news(facts)) == {"kubelet.config-readable"}
+
+
 def test_cri_o_in_place_of_containerd() -> None:
     facts = recorded(
         "fresh-trixie", kubelet=kubelet(runtime_endpoint="unix:///var/run/crio/crio.sock")

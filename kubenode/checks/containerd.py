@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from kubenode import containerd_release
 from kubenode.checks.check import (
     Check,
@@ -62,7 +64,8 @@ def _config_readable(_: Subject, containerd: ContainerdShape) -> Verdict:
         return met(config["path"] if config["exists"] else "built-in defaults")
     if config["exists"] is None or trouble.endswith("cannot be read"):
         return unknown(trouble)
-    return violated(trouble, Evidence("", config["path"]))
+    named = re.search(r"failed to load TOML from (/\S+?): ", trouble)
+    return violated(trouble, Evidence("", named[1] if named else config["path"]))
 
 
 def _config_version(_: Subject, containerd: ContainerdShape) -> Verdict:

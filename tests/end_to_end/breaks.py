@@ -17,6 +17,21 @@ _RESTART = "systemctl reset-failed containerd; systemctl restart containerd"
 _LATER = "sleep 0.1"
 _UNSAVE = f"cp -p {CONFIG}.saved {CONFIG}; {_RESTART}"
 
+_DROP_IN = "/etc/containerd/conf.d/site.toml"
+
+
+def _import(version: int) -> str:
+    """Make the main file import a drop-in of this configuration version."""
+    return (
+        f"sed -i '1i imports = [\"/etc/containerd/conf.d/*.toml\"]' {CONFIG}; "
+        f"mkdir -p /etc/containerd/conf.d; printf 'version = {version}\\n' >{_DROP_IN}"
+    )
+
+
+def _kubelet_says(*lines: str) -> str:
+    quoted = " ".join(f"'{line}'" for line in ("cgroupDriver: systemd", *lines))
+    return f"mkdir -p /var/lib/kubelet; printf '%s\\n' {quoted} >{KUBELET}"
+
 
 @dataclass(frozen=True)
 class Break:
@@ -83,7 +98,30 @@ KERNEL = (
         "echo net.bridge.bridge-nf-call-ip6tables=0 >/usr/lib/sysctl.d/zz-vendor.conf",
         "sysctl.bridge-nf-call-ip6tables.boot",
         "/usr/lib/sysctl.d/zz-vendor.conf:1",
-        mend="rm /usr/lib/sysctl.d/zz-vendor.conf",
+        data={"kubenode_sysctls_override": "true"},
+        undo="rm /usr/lib/sysctl.d/zz-vendor.conf*",
+    ),
+    Break(
+        "the other bridge sysctl changed by hand",
+        "sysctl -qw net.bridge.bridge-nf-call-ip6tables=0",
+        "sysctl.bridge-nf-call-ip6tables.live",
+        "set at boot, not live",
+    ),
+    Break(
+        "a later sysctl file that turns a bridge sysctl off",
+        "echo net.bridge.bridge-nf-call-iptables=0 >/etc/sysctl.d/zz-site.conf",
+        "sysctl.bridge-nf-call-iptables.boot",
+        "/etc/sysctl.d/zz-site.conf:1",
+        data={"kubenode_sysctls_override": "true"},
+        undo="rm /etc/sysctl.d/zz-site.conf*",
+    ),
+    Break(
+        "swap in use",
+        "printf '%s\\n' 'Filename Type Size Used Priority' '/swapfile file 2097148 0 -2' "
+        ">/root/swaps; mount --bind /root/swaps /proc/swaps",
+        "swap.live",
+        "/swapfile (2047 MiB)",
+        mend="umount /proc/swaps",
     ),
     Break(
         "swap in fstab only",
@@ -109,6 +147,14 @@ CONTAINERD = (
         f"sed -i 's/SystemdCgroup = true/SystemdCgroup = false/' {CONFIG}; {_RESTART}",
         "cgroup-driver.wanted",
         CONFIG,
+    ),
+    Break(
+        "cgroupfs in containerd under a kubelet with systemd",
+        f"{_kubelet_says()}; "
+        f"sed -i 's/SystemdCgroup = true/SystemdCgroup = false/' {CONFIG}; {_RESTART}",
+        "cgroup-driver.agreement",
+        "containerd/runc cgroupfs, kubelet systemd",
+        undo="rm -r /var/lib/kubelet",
     ),
     Break(
         "the kubelet uses cgroupfs",
@@ -176,6 +222,29 @@ CONTAINERD = (
         mend=f"{_UNSAVE}; rm {CONFIG}.saved",
     ),
     Break(
+        "a configuration version that the release does not take",
+        f"cp -p {CONFIG} {CONFIG}.saved; sed -i 's/^version = 2/version = 3/' {CONFIG}",
+        "containerd.config-version",
+        "takes at most 2 and refuses it",
+        mend=f"{_UNSAVE}; rm {CONFIG}.saved",
+    ),
+    Break(
+        "a drop-in of a version that the release does not take",
+        f"cp -p {CONFIG} {CONFIG}.saved; {_import(3)}",
+        "containerd.config-readable",
+        f'"file": "{_DROP_IN}"',
+        mend=f"sed -i 's/version = 3/version = 2/' {_DROP_IN}; {_RESTART}",
+        undo=f"rm -r /etc/containerd/conf.d; {_UNSAVE}; rm {CONFIG}.saved",
+    ),
+    Break(
+        "a drop-in of a lower version",
+        f"cp -p {CONFIG} {CONFIG}.saved; {_import(1)}; {_RESTART}",
+        "containerd.drop-in-version",
+        "ignores the CRI settings of both",
+        mend=f"sed -i 's/version = 1/version = 2/' {_DROP_IN}; {_RESTART}",
+        undo=f"rm -r /etc/containerd/conf.d; {_UNSAVE}; rm {CONFIG}.saved",
+    ),
+    Break(
         "a pause image from a registry that is gone",
         f"cp -p {CONFIG} {CONFIG}.saved; "
         f"sed -i 's|^ *\\[{_CRI}\\] *$|&\\nsandbox_image = \"k8s.gcr.io/pause:3.6\"|' {CONFIG}; "
@@ -238,15 +307,6 @@ CONTAINERD = (
 )
 
 MACHINE = (
-    Break(
-        "kubelet's port is taken",
-        "printf '[Socket]\\nListenStream=10250\\nAccept=yes\\n' >/run/systemd/system/taken.socket; "
-        "printf '[Service]\\nExecStart=/bin/true\\n' >'/run/systemd/system/taken@.service'; "
-        "systemctl daemon-reload; systemctl start taken.socket",
-        "network.port-10250",
-        "10250",
-        mend="systemctl stop taken.socket; rm /run/systemd/system/taken*; systemctl daemon-reload",
-    ),
     Break(
         "a host name that no node can have",
         # sethostname(2): hostname(1) refuses such a name
@@ -311,22 +371,198 @@ MACHINE = (
     ),
 )
 
+# a release of which kubenode's table says nothing: what it is about is its service and its files
+_FAKE_KUBELET = (
+    "printf '#!/bin/sh\\necho Kubernetes v1.33.0\\n' >/usr/local/bin/kubelet; "
+    "chmod 755 /usr/local/bin/kubelet; "
+    "printf '%s\\n' '[Service]' 'ExecStart=/bin/sleep infinity' '[Install]' "
+    "'WantedBy=multi-user.target' >/etc/systemd/system/kubelet.service; systemctl daemon-reload"
+)
+_NO_KUBELET = (
+    "systemctl disable -q kubelet; rm /usr/local/bin/kubelet /etc/systemd/system/kubelet.service; "
+    "systemctl daemon-reload"
+)
+
+
+KUBELET_BREAKS = (
+    Break(
+        "a kubelet that nothing starts at boot",
+        _FAKE_KUBELET,
+        "kubelet.enabled",
+        "kubelet.service is disabled",
+        state="warn",
+        mend="systemctl enable -q kubelet",
+        undo=_NO_KUBELET,
+    ),
+    Break(
+        "a kubelet configuration that is no YAML",
+        _kubelet_says("evictionHard: ["),
+        "kubelet.config-readable",
+        KUBELET,
+        mend=_kubelet_says(),
+        undo="rm -r /var/lib/kubelet",
+    ),
+    Break(
+        "a kubelet that looks for dockershim",
+        _kubelet_says("containerRuntimeEndpoint: unix:///var/run/dockershim.sock"),
+        "kubelet.runtime-endpoint",
+        "dockershim.sock",
+        mend=_kubelet_says("containerRuntimeEndpoint: unix:///run/containerd/containerd.sock"),
+        undo="rm -r /var/lib/kubelet",
+    ),
+)
+
+_CONTROL_PLANE = ("--profile", "bridge-cni", "--profile", "control-plane")
+
+
+def _taken(port: int) -> Break:
+    """Something else that listens on a port."""
+    return Break(
+        f"port {port} is taken",
+        f"printf '[Socket]\\nListenStream={port}\\nAccept=yes\\n' "
+        ">/run/systemd/system/taken.socket; "
+        "printf '[Service]\\nExecStart=/bin/true\\n' >'/run/systemd/system/taken@.service'; "
+        "systemctl daemon-reload; systemctl start taken.socket",
+        f"network.port-{port}",
+        str(port),
+        mend="systemctl stop taken.socket; rm /run/systemd/system/taken*; systemctl daemon-reload",
+        options=() if port == 10250 else _CONTROL_PLANE,
+    )
+
+
+NETWORK = (
+    *(_taken(port) for port in (10250, 6443, 10259, 10257, 2379, 2380)),
+    Break(
+        "localhost is somewhere else",
+        "cp -p /etc/hosts /root/hosts; "
+        "{ grep -v localhost /root/hosts; echo '10.0.0.9 localhost'; } >/root/elsewhere; "
+        "cat /root/elsewhere >/etc/hosts",
+        "network.localhost",
+        "10.0.0.9",
+        mend="cat /root/hosts >/etc/hosts",
+    ),
+    Break(
+        "no default route",
+        "ip route show default >/root/route; ip route del default",
+        "network.default-route",
+        "there is none",
+        state="warn",
+        mend="ip route add $(cat /root/route)",
+    ),
+)
+
+# what the machine around the target has is shown to it in a file
+_SHOWN = "mount --bind /root/shown"
+
+SIZES = (
+    Break(
+        "one CPU on a control plane",
+        f"echo 0 >/root/shown; {_SHOWN} /sys/devices/system/cpu/online",
+        "machine.cpus",
+        "1 CPU",
+        mend="umount /sys/devices/system/cpu/online",
+        options=_CONTROL_PLANE,
+    ),
+    Break(
+        "little memory on a control plane",
+        f"echo 'MemTotal: 1048576 kB' >/root/shown; {_SHOWN} /proc/meminfo",
+        "machine.memory",
+        "1024 MiB",
+        mend="umount /proc/meminfo",
+        options=_CONTROL_PLANE,
+    ),
+    Break(
+        "a disk that is nearly full",
+        "mount -t tmpfs -o size=1m tmpfs /var/lib/kubelet || "
+        "{ mkdir /var/lib/kubelet; mount -t tmpfs -o size=1m tmpfs /var/lib/kubelet; }; "
+        "head -c 900k /dev/zero >/var/lib/kubelet/full",
+        "machine.disk",
+        "/var/lib/kubelet",
+        state="warn",
+        mend="rm /var/lib/kubelet/full",
+        undo="umount /var/lib/kubelet; rmdir /var/lib/kubelet",
+    ),
+    Break(
+        "no inodes left",
+        "mkdir -p /var/lib/kubelet; mount -t tmpfs -o nr_inodes=40 tmpfs /var/lib/kubelet; "
+        "cd /var/lib/kubelet; for number in $(seq 39); do : >$number; done",
+        "machine.inodes",
+        "/var/lib/kubelet",
+        state="warn",
+        mend="rm /var/lib/kubelet/*",
+        undo="umount /var/lib/kubelet; rmdir /var/lib/kubelet",
+    ),
+    Break(
+        "containerd's directory on an overlay",
+        "mkdir -p /root/containerd; mount --bind /root/containerd /var/lib/containerd",
+        "machine.file-system",
+        "(overlay)",
+        mend="umount /var/lib/containerd",
+    ),
+    Break(
+        "no umount",
+        "mv $(command -v umount) /root/",
+        "machine.programs.required",
+        "umount",
+        mend="mv /root/umount /usr/bin/",
+    ),
+    Break(
+        "no package manager that is known",
+        "mv /usr/bin/apt-get /root/",
+        "platform.package-manager",
+        "apt-get",
+        state="warn",
+        mend="mv /root/apt-get /usr/bin/",
+    ),
+    Break(
+        "a kernel that Kubernetes does not support",
+        'printf \'#!/bin/sh\\n/usr/bin/uname "$@" | sed "s/$(/usr/bin/uname -r)/4.18.0/"\\n\' '
+        ">/usr/local/sbin/uname; chmod 755 /usr/local/sbin/uname",
+        "kernel.version",
+        "4.18.0",
+        mend="rm /usr/local/sbin/uname",
+    ),
+    Break(
+        "a kernel without seccomp",
+        "zcat /proc/config.gz | sed 's/^CONFIG_SECCOMP=y/# CONFIG_SECCOMP is not set/' | "
+        "gzip >/root/config.gz; mount --bind /root/config.gz /proc/config.gz",
+        "kernel.config.optional",
+        "CONFIG_SECCOMP",
+        state="warn",
+        mend="umount /proc/config.gz",
+    ),
+)
+
 _RELEASE = "$(uname -r)"
 _IPVS = "ip_vs ip_vs_rr ip_vs_wrr ip_vs_sh nf_conntrack"
 
+_LOADED = f"{_IPVS} overlay br_netfilter nf_tables usbip_core"
+
 MODULAR_KERNEL = f"""
-# the targets' kernel has no modules: make it look like one that has, with the ipvs modules loaded
-for name in {_IPVS}; do
+# the targets' kernel has no modules: make it look like one that has, with these loaded
+for name in {_LOADED}; do
   mkdir -p /root/module/$name; echo live >/root/module/$name/initstate
 done
+mkdir -p /root/module/apparmor/parameters; echo N >/root/module/apparmor/parameters/enabled
 cp -r /sys/module/. /root/module/ 2>/dev/null || :
 mount --bind /root/module /sys/module
 mkdir -p /lib/modules/{_RELEASE}; : >/lib/modules/{_RELEASE}/modules.builtin
-for name in {_IPVS}; do echo "kernel/$name.ko:"; done >/lib/modules/{_RELEASE}/modules.dep
+for name in {_LOADED}; do echo "kernel/$name.ko:"; done >/lib/modules/{_RELEASE}/modules.dep
 zcat /proc/config.gz | sed 's/^# CONFIG_MODULES is not set/CONFIG_MODULES=y/; /CONFIG_IP_VS/d
-/CONFIG_NF_CONNTRACK/d' | gzip >/root/modular.gz
+/CONFIG_NF_/d; /CONFIG_BRIDGE_NETFILTER/d; s/^CONFIG_OVERLAY_FS=y/CONFIG_OVERLAY_FS=m/' |
+  gzip >/root/modular.gz
 mount --bind /root/modular.gz /proc/config.gz
-printf '%s\\n' {_IPVS} >/etc/modules-load.d/ipvs.conf
+grep -v overlay /proc/filesystems >/root/filesystems
+mount --bind /root/filesystems /proc/filesystems
+printf '%s\\n' {_IPVS} nf_tables usbip_core >/etc/modules-load.d/site.conf
+cat >/usr/sbin/modprobe <<'end'
+#!/bin/sh
+for name in "$@"; do
+  case $name in -*) continue;; esac
+  mkdir -p /sys/module/$name && echo live >/sys/module/$name/initstate
+done
+end
+chmod 755 /usr/sbin/modprobe
 """
 
 _OPERATION = "from kubenode.operations import kernel\n"
@@ -375,28 +611,98 @@ OPERATIONS = (
     ),
 )
 
-_IPVS_PROFILE = ("--profile", "bridge-cni", "--profile", "ipvs")
+MODULAR_OPTIONS = ("--profile", "bridge-cni", "--profile", "ipvs", "--profile", "nftables")
+_SITE = "/etc/modules-load.d/site.conf"
+_WITH_OWN = {"kubenode_modules": ["overlay", "br_netfilter", "usbip_core"]}
+
+
+def _unload(name: str) -> str:
+    return f"rm -r /root/module/{name}"
+
+
+def _forget(names: str) -> str:
+    """Take back that the deploy persisted these modules."""
+    return "; ".join(f"sed -i /^{name}$/d /etc/modules-load.d/k8s.conf" for name in names.split())
+
 
 MODULES = (
     Break(
-        "a module not persisted",
-        "rm /etc/modules-load.d/ipvs.conf",
+        "overlay not loaded",
+        _unload("overlay"),
+        "module.overlay.live",
+        "overlay loadable at boot only",
+        options=MODULAR_OPTIONS,
+    ),
+    Break(
+        "overlay not persisted",
+        "sed -i /overlay/d /etc/modules-load.d/k8s.conf",
+        "module.overlay.boot",
+        "overlay loaded, lost at reboot",
+        options=MODULAR_OPTIONS,
+    ),
+    Break(
+        "br_netfilter not persisted",
+        "sed -i /br_netfilter/d /etc/modules-load.d/k8s.conf",
+        "module.br-netfilter.boot",
+        "br_netfilter loaded, lost at reboot",
+        options=MODULAR_OPTIONS,
+    ),
+    Break(
+        "nf_tables not loaded",
+        _unload("nf_tables"),
+        "module.nf-tables.live",
+        "nf_tables loadable at boot only",
+        data={"kubenode_modules": "overlay,br_netfilter,nf_tables"},
+        undo=_forget("nf_tables"),
+        options=MODULAR_OPTIONS,
+    ),
+    Break(
+        "nf_tables not persisted",
+        f"sed -i /nf_tables/d {_SITE}",
+        "module.nf-tables.boot",
+        "nf_tables loaded, lost at reboot",
+        data={"kubenode_modules": "overlay,br_netfilter,nf_tables"},
+        undo=f"{_forget('nf_tables')}; echo nf_tables >>{_SITE}",
+        options=MODULAR_OPTIONS,
+    ),
+    Break(
+        "a module of the settings not loaded",
+        _unload("usbip_core"),
+        "module.settings.live",
+        "usbip_core loadable at boot only",
+        undo=_forget("usbip_core"),
+        options=MODULAR_OPTIONS,
+        settings=_WITH_OWN,
+    ),
+    Break(
+        "a module of the settings not persisted",
+        f"sed -i /usbip_core/d {_SITE}",
+        "module.settings.boot",
+        "usbip_core loaded, lost at reboot",
+        undo=f"{_forget('usbip_core')}; echo usbip_core >>{_SITE}",
+        options=MODULAR_OPTIONS,
+        settings=_WITH_OWN,
+    ),
+    Break(
+        "modules not persisted",
+        f"sed -i '/ip_vs/d; /nf_conntrack/d' {_SITE}",
         "module.ipvs.boot",
         "loaded, lost at reboot",
         data={"kubenode_modules": "overlay,br_netfilter," + _IPVS.replace(" ", ",")},
-        undo="sed -i '/ip_vs/d; /nf_conntrack/d' /etc/modules-load.d/k8s.conf; "
-        f"printf '%s\\n' {_IPVS} >/etc/modules-load.d/ipvs.conf",
-        options=_IPVS_PROFILE,
+        undo=f"{_forget(_IPVS)}; printf '%s\\n' {_IPVS} >>{_SITE}",
+        options=MODULAR_OPTIONS,
     ),
     Break(
         "a module file that is masked",
-        "mkdir -p /usr/lib/modules-load.d; "
-        "mv /etc/modules-load.d/ipvs.conf /usr/lib/modules-load.d/ipvs.conf; "
+        f"mkdir -p /usr/lib/modules-load.d; grep -E 'ip_vs|nf_conntrack' {_SITE} "
+        f">/usr/lib/modules-load.d/ipvs.conf; sed -i '/ip_vs/d; /nf_conntrack/d' {_SITE}; "
         "ln -s /dev/null /etc/modules-load.d/ipvs.conf",
         "module.ipvs.boot",
         "loaded, lost at reboot",
         mend="rm /etc/modules-load.d/ipvs.conf",
-        options=_IPVS_PROFILE,
+        undo=f"cat /usr/lib/modules-load.d/ipvs.conf >>{_SITE}; "
+        "rm /usr/lib/modules-load.d/ipvs.conf",
+        options=MODULAR_OPTIONS,
     ),
     Break(
         "a module blacklisted",
@@ -404,7 +710,7 @@ MODULES = (
         "module.ipvs.boot",
         "/etc/modprobe.d/cis.conf",
         mend="rm /etc/modprobe.d/cis.conf",
-        options=_IPVS_PROFILE,
+        options=MODULAR_OPTIONS,
     ),
     Break(
         "a module that install forbids",
@@ -412,15 +718,16 @@ MODULES = (
         "module.ipvs.boot",
         "install ip_vs_sh /bin/false",
         mend="rm /etc/modprobe.d/cis.conf",
-        options=_IPVS_PROFILE,
+        options=MODULAR_OPTIONS,
     ),
     Break(
         "a module set at boot, not loaded",
-        "rm /root/module/ip_vs_wrr/initstate; rmdir /root/module/ip_vs_wrr",
+        _unload("ip_vs_wrr"),
         "module.ipvs.live",
         "at boot only",
-        mend="mkdir /root/module/ip_vs_wrr; echo live >/root/module/ip_vs_wrr/initstate",
-        options=_IPVS_PROFILE,
+        data={"kubenode_modules": "overlay,br_netfilter,ip_vs_wrr"},
+        undo=_forget("ip_vs_wrr"),
+        options=MODULAR_OPTIONS,
     ),
     Break(
         "a kernel whose modules are gone from disk",
@@ -429,8 +736,45 @@ MODULES = (
         "99.0.0",
         state="warn",
         mend=f"mv /lib/modules/99.0.0 /lib/modules/{_RELEASE}",
-        options=_IPVS_PROFILE,
+        options=MODULAR_OPTIONS,
+    ),
+    Break(
+        "no modprobe",
+        "mv /usr/sbin/modprobe /root/",
+        "module.modprobe",
+        "no modprobe",
+        state="warn",
+        mend="mv /root/modprobe /usr/sbin/",
+        options=MODULAR_OPTIONS,
+    ),
+    Break(
+        "AppArmor without its parser",
+        "echo Y >/root/module/apparmor/parameters/enabled",
+        "machine.security-modules",
+        "no apparmor_parser",
+        state="warn",
+        # as installing apparmor does
+        mend="ln -s /bin/true /usr/sbin/apparmor_parser",
+        undo="rm /usr/sbin/apparmor_parser; echo N >/root/module/apparmor/parameters/enabled",
+        options=MODULAR_OPTIONS,
     ),
 )
 
-BREAKS = KERNEL + CONTAINERD + MACHINE + OPERATIONS
+BREAKS = KERNEL + CONTAINERD + KUBELET_BREAKS + NETWORK + MACHINE + SIZES + OPERATIONS
+
+NOT_BROKEN = {
+    "platform.linux": "a target is Linux; tests/unit/checks",
+    "platform.root": "test_audit: a user whom sudo asks for a password",
+    "platform.systemd": "test_prepare: a target without systemd",
+    "module.br-netfilter.live": "the machine's kernel has it in every target; tests/unit/checks",
+    "cgroup.version": "test_prepare: cgroup v1, where the machine has one",
+    "cgroup.controllers": "a finding of every target, which has no controllers",
+    "cgroup-driver.placement": "test_audit: a misplaced container",
+    "kubernetes.release-known": "about kubenode, not the host; tests/unit/checks",
+    "kubernetes.kernel": "--for 1.35 finds containerd too old as well; tests/unit/checks",
+    "kernel.nftables": "an old kernel is kernel.version's finding too; tests/unit/checks",
+    "containerd.supported": "its remedy is another distribution; tests/unit/checks",
+    "machine.programs.optional": "test_audit: the packages are installed",
+    "machine.clock": "a container's clock is the machine's; tests/unit/checks",
+}
+"""Checks that no break here is about: why, and which test is."""

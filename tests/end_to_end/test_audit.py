@@ -24,6 +24,7 @@ EXPECTED_WARNINGS = {
     "containerd.supported",
     "machine.programs.optional",
 }
+DROP_IN = "/etc/containerd/conf.d/site.toml"
 WAIVERS = {
     check: {"reason": "test targets", "until": "2099-12-31"} for check in sorted(EXPECTED_WARNINGS)
 }
@@ -157,6 +158,29 @@ def test_a_misplaced_container_is_found(
         found = kubenode_cli.audit(hosts).findings()["cgroup-driver.placement"]
         assert found["state"] == "fail"
         assert found["evidence"][0]["text"] == pod.cgroup
+
+
+def test_a_drop_in_of_a_higher_version_is_found(
+    targets: Fleet, run_pyinfra: RunPyinfra, inventory: WriteInventory
+) -> None:
+    """containerd 2.1 starts with it, and loses what Debian's file of version 2 says of CRI."""
+    target = targets.start("forky")
+    hosts = inventory(target.host())
+    assert run_pyinfra("-y", hosts, ROOT / "deploy.py").returncode == 0
+    whole = kubenode_cli.audit(hosts).findings()
+    target.sh(
+        f"sed -i '1i imports = [\"{DROP_IN}\"]' /etc/containerd/config.toml; "
+        f"mkdir -p {DROP_IN.rpartition('/')[0]}; echo 'version = 3' >{DROP_IN}; "
+        "systemctl restart containerd"
+    )
+    assert target.cri().systemd_cgroup() == {"runc": False}
+    found = kubenode_cli.audit(hosts).findings()
+    assert set(found) - set(whole) == {"containerd.drop-in-version"}
+    text = found["containerd.drop-in-version"]["found"]
+    assert text.startswith(f"{DROP_IN} is version 3 beside version 2 in /etc/containerd/")
+
+    target.sh(f"sed -i s/3/2/ {DROP_IN}; systemctl restart containerd")
+    assert set(kubenode_cli.audit(hosts).findings()) == set(whole)
 
 
 def test_every_check_is_judged(targets: Fleet, inventory: WriteInventory) -> None:

@@ -11,7 +11,7 @@ import pytest
 from docker import DockerClient
 
 from tests.conftest import ROOT
-from tests.end_to_end.breaks import BREAKS, DEPLOY, MODULAR_KERNEL, MODULES, Break
+from tests.end_to_end.breaks import BREAKS, DEPLOY, MODULAR_KERNEL, MODULAR_OPTIONS, MODULES, Break
 from tests.targets import kubenode_cli, pyinfra_cli
 from tests.targets.fleet import Fleet
 from tests.targets.ssh_key import SshKey
@@ -79,7 +79,7 @@ def modular_node(
     """A node whose kernel seems to have modules."""
     with Fleet(docker_client, login_key) as fleet:
         folder = tmp_path_factory.mktemp("modular")
-        yield Node(fleet, folder, MODULAR_KERNEL, MODULES[0].options)
+        yield Node(fleet, folder, MODULAR_KERNEL, MODULAR_OPTIONS)
 
 
 @pytest.mark.parametrize("broken", BREAKS, ids=lambda broken: broken.name)

@@ -22,9 +22,11 @@ def state_of(target: Target) -> set[str]:
     pruned = " -o ".join(f"-path {path}" for path in _VOLATILE.split())
     return set(
         target.sh(
-            f"find / /run /tmp /var/lib/containerd -xdev \\( {pruned} \\) -prune -o "
+            f"find / /run /tmp /dev/shm /var/lib/containerd -xdev \\( {pruned} \\) -prune -o "
             "-printf 'file %p %T@ %C@ %U %G %m %s %l\\n' 2>/dev/null\n"
             "sed 's/^/module /' /proc/modules 2>/dev/null\n"
+            # of a kernel without loadable modules too
+            "find /sys/module -maxdepth 1 -printf 'module %p\\n'\n"
             "grep -rs . /proc/sys/net /proc/sys/vm /proc/sys/kernel/panic* | sed 's/^/sysctl /'\n"
             "sed 's/^/mount /' /proc/self/mounts\n"
             "find /sys/fs/cgroup -type d -printf 'cgroup %p\\n'\n"

@@ -17,6 +17,7 @@ from kubenode.checks.check import Aim, Check, Subject, judge
 from kubenode.facts.node import NodeShape, only
 from kubenode.findings import judge_host
 from kubenode.settings import NodeSettings
+from tests.end_to_end import breaks
 from tests.recorded_node import recorded
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "checks.md"
@@ -50,6 +51,20 @@ def test_a_named_operation_exists(check: Check) -> None:
         module, _, name = check.operation.partition(".")
         assert callable(getattr(importlib.import_module(f"kubenode.operations.{module}"), name))
         assert check.operation in check.remedy, "the remedy does not name it"
+
+
+@each_check
+def test_each_check_has_a_break_or_a_reason(check: Check) -> None:
+    broken = {one.finding for one in (*breaks.BREAKS, *breaks.MODULES)}
+    assert (check.id in broken) != (check.id in breaks.NOT_BROKEN)
+
+
+def test_an_operation_that_is_named_as_the_remedy_is_applied() -> None:
+    for check in CHECKS:
+        if check.operation is None or check.id in breaks.NOT_BROKEN:
+            continue
+        mends = [one.mend for one in (*breaks.BREAKS, *breaks.MODULES) if one.finding == check.id]
+        assert any(mend == breaks.DEPLOY or "kubenode.operations" in mend for mend in mends), check
 
 
 @each_check

@@ -215,7 +215,9 @@ def _persist_file(
         "state": state,
         "text": text,
         "target": target,
-        "masked_by": drop_ins.masked_by(path, _conf_paths(reading, directories), directories),
+        "masked_by": drop_ins.masked_by(
+            path, _conf_paths(reading, directories), drop_ins.lasting(directories)
+        ),
     }
 
 
@@ -291,7 +293,11 @@ def parse_modules(
         for path in _conf_paths(reading, kernel_modules.MODPROBE_DIRECTORIES)
     }
     requests = kernel_modules.requests(load_files, command_line or "")
-    blacklists = kernel_modules.blacklists(modprobe_files, command_line or "")
+    blacklists_now = kernel_modules.blacklists(modprobe_files, command_line or "")
+    blacklists_at_boot = kernel_modules.blacklists(
+        {path: text for path, text in modprobe_files.items() if not path.startswith("/run/")},
+        command_line or "",
+    )
     cannot_read_requests = command_line is None or _is_blind(
         reading, load_files, kernel_modules.LOAD_DIRECTORIES
     )
@@ -303,24 +309,27 @@ def parse_modules(
     for name in modules:
         state, reason = kernel_modules.judge(name, evidence)
         asked = requests.get(kernel_modules.underscored(name), [])
-        forbidden = [entry.place for entry in blacklists if entry.forbids(name)]
+        forbidden_now = [entry.place for entry in blacklists_now if entry.forbids(name)]
+        forbidden_at_boot = [entry.place for entry in blacklists_at_boot if entry.forbids(name)]
         if state == "builtin":
-            forbidden = []
-        if state == "loadable" and forbidden:
+            forbidden_now = forbidden_at_boot = []
+        if state == "loadable" and forbidden_now:
             state = "blacklisted"
-            reason = f"{forbidden[0].directive} in {forbidden[0]}"
+            reason = f"{forbidden_now[0].directive} in {forbidden_now[0]}"
         shapes[name] = {
             "state": state,
             "reason": reason,
             "boot": (
                 None
                 if _may_be_builtin(name, state, evidence)
-                else _at_boot(state, asked, forbidden, cannot_read_requests, cannot_read_blacklists)
+                else _at_boot(
+                    state, asked, forbidden_at_boot, cannot_read_requests, cannot_read_blacklists
+                )
             ),
             "requested_by": [{"file": place.file, "line": place.line} for place in asked],
             "blacklisted_by": [
                 {"file": place.file, "line": place.line, "directive": place.directive}
-                for place in forbidden
+                for place in dict.fromkeys([*forbidden_now, *forbidden_at_boot])
             ],
         }
     shape: KernelModulesShape = {
@@ -381,6 +390,7 @@ def _first_words(reading: probe.Reading, key: str, end: str) -> frozenset[str] |
 
 
 def _is_blind(reading: probe.Reading, files: Iterable[str], directories: tuple[str, ...]) -> bool:
+    directories = drop_ins.lasting(directories)
     return any(directory in reading.unreadable for directory in directories) or any(
         path in reading.unreadable for path in drop_ins.in_force(list(files), directories)
     )
@@ -499,7 +509,9 @@ def _tree(reading: probe.Reading) -> sysctl_d.Tree:
             if reading.text(f"real:{path}")
         },
         unreadable=frozenset(
-            directory for directory in sysctl_d.DIRECTORIES if directory in reading.unreadable
+            directory
+            for directory in drop_ins.lasting(sysctl_d.DIRECTORIES)
+            if directory in reading.unreadable
         ),
         command_line=_command_line(reading),
     )

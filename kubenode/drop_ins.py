@@ -33,20 +33,23 @@ def masked_by(path: str, files: Collection[str], directories: tuple[str, ...]) -
     return None
 
 
+def lasting(directories: tuple[str, ...]) -> tuple[str, ...]:
+    """Those directories whose files are still there after a boot: ``/run`` is empty then."""
+    return tuple(path for path in directories if not path.startswith("/run/"))
+
+
 def check_path(path: object, directories: tuple[str, ...]) -> str:
     """*path* itself when a file there is read at every boot, ValueError if not.
 
     + path: where a drop-in shall be
     + directories: those that are read
     """
-    # /run is empty after a boot; /lib is another name of /usr/lib on all but old hosts
-    lasting = [path for path in directories if not path.startswith(("/run/", "/lib/"))]
+    # /lib is another name of /usr/lib on all but old hosts
+    read = [path for path in lasting(directories) if not path.startswith("/lib/")]
     directory, _, name = path.rpartition("/") if isinstance(path, str) else ("", "", "")
-    if directory not in lasting or not re.fullmatch(
-        r"[A-Za-z0-9_@+-][A-Za-z0-9_@+.-]*[.]conf", name
-    ):
+    if directory not in read or not re.fullmatch(r"[A-Za-z0-9_@+-][A-Za-z0-9_@+.-]*[.]conf", name):
         raise ValueError(
             f"{path!r} would not be read at boot: expected a file *.conf "
-            f"directly in {', '.join(lasting)}"
+            f"directly in {', '.join(read)}"
         )
     return str(path)

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from kubenode.drop_ins import in_force
+from kubenode.drop_ins import in_force, lasting
 from kubenode.kernel_command_line import PATH as COMMAND_LINE
 from kubenode.kernel_command_line import parameters
 
@@ -187,11 +187,12 @@ def _not_found(option: str, configured: str | None, evidence: Evidence) -> tuple
 def requests(files: Mapping[str, str], command_line: str) -> dict[str, list[Place]]:
     """Who asks for a module at boot, by its name with underscores.
 
-    + files: text of modules-load.d files by path, masked ones included
+    + files: text of modules-load.d files by path, masked ones included; those in ``/run`` are gone
+      by then
     + command_line: the kernel's; ``rd.modules_load=`` is read in the initrd only
     """
     asked: dict[str, list[Place]] = {}
-    for path in in_force(files, LOAD_DIRECTORIES):
+    for path in in_force(files, lasting(LOAD_DIRECTORIES)):
         for number, name in requested_lines(files[path]):
             asked.setdefault(name, []).append(Place(path, number))
     for parameter, value in parameters(command_line):
@@ -241,7 +242,7 @@ class Blacklist:
 
 
 def blacklists(files: Mapping[str, list[str]], command_line: str) -> list[Blacklist]:
-    """Every line that keeps a module from being loaded at boot.
+    """Every line that keeps a module from being loaded by what boots.
 
     + files: lines of modprobe.d files by path, masked ones included
     + command_line: the kernel's: ``module_blacklist=`` and ``modprobe.blacklist=``

@@ -15,8 +15,10 @@ A pure function of the files. The rules (man sysctl.d, systemd's ``src/sysctl/sy
 * ``-key = value`` ignores errors. ``-key`` alone takes the key out: it ends an earlier assignment
   of the same key, and no glob sets it.
 
-What is not seen here: values a service sets later, credentials (``sysctl.extra``), the initrd, and
-a value the kernel refuses at boot.
+* ``/run`` is empty when a boot begins: a file there sets nothing at the next one, nor masks any.
+
+What is not seen here: a file that a generator writes to ``/run``, values a service sets later,
+credentials (``sysctl.extra``), the initrd, and a value the kernel refuses at boot.
 
 ``sysctl --system`` of procps is another program with other rules: it also reads
 ``/etc/sysctl.conf``, last of all. systemd-sysctl reads that file only where a link in
@@ -31,7 +33,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Literal
 
-from kubenode.drop_ins import in_force, masked_by
+from kubenode.drop_ins import in_force, lasting, masked_by
 from kubenode.kernel_command_line import PATH as COMMAND_LINE
 from kubenode.kernel_command_line import parameters
 
@@ -189,8 +191,8 @@ class Tree:
 
     @cached_property
     def in_force(self) -> list[str]:
-        """The files systemd-sysctl reads, in its order."""
-        return in_force(self.files, DIRECTORIES)
+        """The files that systemd-sysctl will read at the next boot, in its order."""
+        return in_force(self.files, lasting(DIRECTORIES))
 
     @cached_property
     def lines(self) -> list[Line]:
@@ -532,12 +534,14 @@ def _others(
             if line.path in names:
                 ignored.append((line, "not an assignment, it has no ="))
     for path in sorted(set(tree.files) - set(tree.in_force)):
-        masking = masked_by(path, tree.files, DIRECTORIES)
+        masking = masked_by(path, tree.files, lasting(DIRECTORIES))
         linked = any(tree.links.get(other) == path for other in tree.in_force)
         if masking:
             reason = f"masked by {masking}"
         elif path == PROCPS_FILE and not linked:
             reason = "systemd-sysctl does not read /etc/sysctl.conf, only sysctl --system does"
+        elif path.startswith("/run/"):
+            reason = "/run is empty after a boot"
         else:
             continue
         ignored += [(line, reason) for line in _lines(path, tree.files[path]) if _hits(line, names)]

@@ -105,6 +105,8 @@ def test_requests_and_masking() -> None:
         "/etc/modules-load.d/a.conf": "# x\nbr-netfilter\r\n  overlay  \n;ip_vs\nloop max_loop=8\n",
         "/usr/lib/modules-load.d/a.conf": "ip_vs\n",
         "/usr/lib/modules-load.d/b.conf": "overlay",
+        "/run/modules-load.d/c.conf": "loop_device\n",
+        "/run/modules-load.d/b.conf": "",
         "/etc/modules-load.d/not-read": "vxlan",
     }
     asked = requests(files, "modules-load=vxlan,overlay rd.modules_load=dm-mod -- modules_load=x")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kubenode.drop_ins import in_force, masked_by
+from kubenode.drop_ins import in_force, lasting, masked_by
 from kubenode.sysctl_d import (
     DIRECTORIES,
     MARK,
@@ -292,13 +294,32 @@ def test_every_line_has_one_part(files: dict[str, str], key: str) -> None:
     assert (result.state == "set") == (result.winner is not None) == (result.value is not None)
 
 
-@given(_files, _paths, st.sampled_from(DIRECTORIES[1:]), _keys)
+@given(_files, _keys)
+def test_a_file_in_run_changes_nothing(files: dict[str, str], key: str) -> None:
+    without = {path: text for path, text in files.items() if not path.startswith("/run/")}
+    boot, expected = Tree(files).boot(key), Tree(without).boot(key)
+    assert (boot.state, boot.value, boot.winner) == (
+        expected.state,
+        expected.value,
+        expected.winner,
+    )
+
+
+_MASKS = st.tuples(
+    st.sampled_from(list(combinations(lasting(DIRECTORIES), 2))),
+    st.sampled_from(["1", "5", "k8s", "zz"]),
+)
+
+
+@given(_files, _MASKS, _keys)
 def test_a_masked_file_changes_nothing(
-    files: dict[str, str], masking: str, directory: str, key: str
+    files: dict[str, str], mask: tuple[tuple[str, str], str], key: str
 ) -> None:
-    files = {**files, masking: ""}
-    path = f"{directory}/{masking.rpartition('/')[2]}"
-    assume(path not in files and masked_by(path, files, DIRECTORIES))
+    (earlier, later), name = mask
+    path = f"{later}/{name}.conf"
+    files = {**files, f"{earlier}/{name}.conf": ""}
+    files.pop(path, None)
+    assert masked_by(path, files, lasting(DIRECTORIES))
     before = Tree(files).boot(key)
     after = Tree({**files, path: f"{key}=7\n-{key}\n"}).boot(key)
     assert (after.state, after.value, after.winner) == (before.state, before.value, before.winner)

@@ -41,6 +41,8 @@ class PackageShape(TypedDict):
     version: str
     held: bool
     """Whether upgrades leave it alone (apt-mark hold, dnf versionlock, zypper addlock)."""
+    configured: bool
+    """False: dpkg was stopped between unpacking it and configuring it, so it may not work."""
 
 
 class InstalledShape(TypedDict):
@@ -52,6 +54,8 @@ class InstalledShape(TypedDict):
     """Such as ``1.7.24``, None when the program does not say."""
     package: PackageShape | None
     """None when it is not from a package, or the host has no known package manager."""
+    dpkg_interrupted: bool
+    """Whether dpkg was stopped at its work, on any package: apt refuses then."""
 
 
 class SourceShape(TypedDict):
@@ -182,6 +186,9 @@ value version "$(limited containerd --version)"
 if command -v dpkg-query >/dev/null; then
   dpkg-query -W -f '${{Package}} ${{Version}} ${{db:Status-Abbrev}}\n' containerd containerd.io |
     lines dpkg
+  for update in /var/lib/dpkg/updates/[0-9]*; do
+    if [ -e "$update" ]; then value dpkg_interrupted yes; break; fi
+  done
 elif command -v rpm >/dev/null; then
   rpm -q --qf '%{{NAME}} %{{VERSION}}-%{{RELEASE}}\n' containerd containerd.io |
     grep -v ' is not installed' | lines rpm
@@ -322,10 +329,15 @@ exact {CRICTL_CONFIG}
 def parse_package(reading: probe.Reading) -> InstalledShape:
     """The installed part of the shape from what the host sent."""
     version = containerd_release.parse_version(reading.value("version") or "")
+    package = _dpkg(reading.text("dpkg")) or _rpm(reading)
     return {
         "binary": reading.value("binary") or None,
         "version": str(version) if version else None,
-        "package": _dpkg(reading.text("dpkg")) or _rpm(reading),
+        "package": package,
+        "dpkg_interrupted": (
+            reading.value("dpkg_interrupted") == "yes"
+            or (package is not None and not package["configured"])
+        ),
     }
 
 
@@ -336,7 +348,12 @@ def _dpkg(lines: list[str]) -> PackageShape | None:
         # dpkg-query's db:Status-Abbrev: what is wanted (h: held), then what is there (n: nothing,
         # c: configuration files only)
         if name in ("containerd", "containerd.io") and status[1:2] not in ("", "n", "c"):
-            return {"name": name, "version": version, "held": status.startswith("h")}
+            return {
+                "name": name,
+                "version": version,
+                "held": status.startswith("h"),
+                "configured": status[1:2] == "i",
+            }
     return None
 
 
@@ -344,7 +361,13 @@ def _rpm(reading: probe.Reading) -> PackageShape | None:
     for line in reading.text("rpm"):
         name, _, version = line.partition(" ")
         if name in ("containerd", "containerd.io") and version:
-            return {"name": name, "version": version, "held": _is_locked(reading, name)}
+            return {
+                "name": name,
+                "version": version,
+                "held": _is_locked(reading, name),
+                # a transaction of rpm that was interrupted leaves the old package
+                "configured": True,
+            }
     return None
 
 

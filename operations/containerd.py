@@ -43,6 +43,9 @@ _HOLD = {
     "zypper": "zypper --non-interactive addlock {}",
 }
 
+# files that the administrator has changed stay, as in apt.packages
+_FINISH_DPKG = "DEBIAN_FRONTEND=noninteractive dpkg --force-confdef --force-confold --configure -a"
+
 
 @operation()
 def installed(
@@ -62,6 +65,8 @@ def installed(
 
     A ``containerd.io`` package or a binary without a package counts as installed: kubenode does not
     replace a runtime that somebody chose. With ``version`` given, either is an error of that host.
+    A package that dpkg has unpacked and not configured, since it was killed or the power went, does
+    not count: what dpkg began is finished first (``dpkg --configure -a``, as apt asks for).
 
     **Example:**
 
@@ -92,7 +97,11 @@ def installed(
             f"so it cannot become {version}: remove it first, or do not ask for a version",
         )
         return
-    install = not now["binary"] or (version is not None and not _is_version(package, version))
+    install = (
+        not now["binary"]
+        or (package is not None and not package["configured"])
+        or (version is not None and not _is_version(package, version))
+    )
     want_hold = hold and not (package and package["held"])
     if not install and (not want_hold or package is None):
         host.noop(f"containerd is installed: {_describe(now)}")
@@ -106,6 +115,9 @@ def installed(
         )
         return
     if install:
+        if now["dpkg_interrupted"] and manager == "apt-get":
+            explain(host, "dpkg was interrupted: it finishes what it began (dpkg --configure -a)")
+            yield _FINISH_DPKG
         explain(
             host,
             f"install {_PACKAGE} {version or ''}".rstrip()
@@ -149,7 +161,9 @@ def _describe(now: InstalledShape) -> str:
         return "not installed"
     package = now["package"]
     origin = (
-        f"package {package['name']} {package['version']}{', held' if package['held'] else ''}"
+        f"package {package['name']} {package['version']}"
+        + (", held" if package["held"] else "")
+        + ("" if package["configured"] else ", not configured")
         if package
         else "from no package"
     )

@@ -38,6 +38,12 @@ def _installed(subject: Subject) -> Verdict:
     installed = subject.containerd["installed"]
     if installed["binary"] is None:
         return violated("containerd is not installed")
+    package = installed["package"]
+    if package is not None and not package["configured"]:
+        return violated(
+            f"dpkg was interrupted: {package['name']} {package['version']} is unpacked, and not "
+            "configured",
+        )
     return met(f"{installed['binary']}, version {installed['version'] or 'unknown'}")
 
 

@@ -298,6 +298,13 @@ CONTAINERD = (
         mend="",
     ),
     Break(
+        "dpkg was interrupted",
+        "sed -i '/^Package: containerd$/,/^$/s/^Status: .*/Status: hold ok unpacked/' "
+        "/var/lib/dpkg/status",
+        "containerd.installed",
+        "dpkg was interrupted",
+    ),
+    Break(
         "containerd removed",
         "apt-get purge -qq -y --allow-change-held-packages containerd >/dev/null; "
         "rm -rf /etc/containerd",

@@ -30,6 +30,12 @@ _ANSWER_SECONDS = 20
 # unpacking the pause image, and a shim's start, on a busy machine
 _POD_SECONDS = 120
 
+_IN_THE_HOSTS_NETWORK = {
+    "namespace_options": {"network": "NODE"},
+    "seccomp": {"profile_type": "Unconfined"},
+    "apparmor": {"profile_type": "Unconfined"},
+}
+
 
 class CriError(AssertionError):
     """The runtime refused a call, or does not answer."""
@@ -44,6 +50,17 @@ class Pod:
     cgroup: str
     """The cgroup its pause process is in, as the host sees it, such as
     ``/kubepods.slice/cri-containerd-<id>.scope``."""
+    config: Mapping[str, Any]
+    """What the runtime was asked for."""
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container that runs in a pod."""
+
+    id: str
+    cgroup: str
+    """The cgroup its process is in, as the host sees it."""
 
 
 class Cri:
@@ -128,29 +145,47 @@ class Cri:
 
     def run_pod(self, cgroup_parent: str = "/kubepods.slice") -> Pod:
         """Run a pod as :meth:`pod` does, and leave it: see :meth:`remove_pod`."""
-        unconfined = {"profile_type": "Unconfined"}
         config = {
             "metadata": {"name": "probe", "uid": uuid.uuid4().hex, "namespace": "default"},
             "linux": {
                 "cgroup_parent": cgroup_parent,
-                "security_context": {
-                    "namespace_options": {"network": "NODE"},
-                    "seccomp": unconfined,
-                    "apparmor": unconfined,
-                },
+                "security_context": _IN_THE_HOSTS_NETWORK,
             },
         }
         pod_id = str(self._call("RunPodSandbox", config=config).pod_sandbox_id)
         try:
             status = self._call("PodSandboxStatus", pod_sandbox_id=pod_id, verbose=True)
             pid = int(json.loads(status.info["info"])["pid"])
-            return Pod(pod_id, _cgroup_path(self._cgroup_of(pid)))
+            return Pod(pod_id, _cgroup_path(self._cgroup_of(pid)), config)
         except BaseException:
             self.remove_pod(pod_id)
             raise
 
+    def run_container(self, pod: Pod, image: str, memory_limit: int) -> Container:
+        """Run a container in a pod; it goes with the pod.
+
+        + image: one that the runtime has
+        + memory_limit: in bytes
+        """
+        config = {
+            "metadata": {"name": "probe"},
+            "image": {"image": image},
+            "linux": {
+                "resources": {"memory_limit_in_bytes": memory_limit},
+                "security_context": _IN_THE_HOSTS_NETWORK,
+            },
+        }
+        created = self._call(
+            "CreateContainer", pod_sandbox_id=pod.id, config=config, sandbox_config=pod.config
+        )
+        container_id = str(created.container_id)
+        self._call("StartContainer", container_id=container_id)
+        status = self._call("ContainerStatus", container_id=container_id, verbose=True)
+        pid = int(json.loads(status.info["info"])["pid"])
+        return Container(container_id, _cgroup_path(self._cgroup_of(pid)))
+
     def remove_pod(self, pod_id: str) -> None:
-        """Stop and remove a pod."""
+        """Stop and remove a pod, its containers too."""
         self._call("StopPodSandbox", pod_sandbox_id=pod_id)
         self._call("RemovePodSandbox", pod_sandbox_id=pod_id)
 
@@ -162,7 +197,8 @@ class Cri:
             request_serializer=lambda message: message.SerializeToString(),
             response_deserializer=messages[f"runtime.v1.{method}Response"].FromString,
         )
-        seconds = _POD_SECONDS if method.endswith("PodSandbox") else _ANSWER_SECONDS
+        slow = method.endswith(("PodSandbox", "Container"))
+        seconds = _POD_SECONDS if slow else _ANSWER_SECONDS
         try:
             # a runtime that has just been started is a little later with its socket
             return call(request, timeout=seconds, wait_for_ready=True)

@@ -24,7 +24,7 @@ def stated_in(config: str) -> str:
 
 def as_upload(path: str, name: str) -> bytes:
     """A tar file that holds the image archive as the file *path*."""
-    return _tar({path: (archive(name, _busybox()), 0o644)})
+    return _tar({path: (archive(name, static_busybox()), 0o644)})
 
 
 def archive(name: str, busybox: bytes) -> bytes:
@@ -55,7 +55,8 @@ def archive(name: str, busybox: bytes) -> bytes:
     )
 
 
-def _busybox() -> bytes:
+def static_busybox() -> bytes:
+    """The program, from the package busybox-static; TargetError when it is missing."""
     path = shutil.which("busybox")
     program = Path(path).read_bytes() if path else b""
     # a dynamic program names its loader; in an image of one file there is none

@@ -32,18 +32,24 @@ class Result:
         return json.loads(self.stdout)
 
 
-def run(*arguments: str | Path, cwd: Path, data: Mapping[str, str] | None = None) -> Result:
+def run(
+    *arguments: str | Path,
+    cwd: Path,
+    data: Mapping[str, str] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Result:
     """Run pyinfra with this interpreter; nobody is there to answer its questions.
 
     + arguments: such as ``"-y", inventory, "deploy.py"``
     + cwd: the working directory; pyinfra looks for ``group_data`` there
     + data: for ``--data``
+    + environment: further variables
     """
     overrides = [f"--data={key}={value}" for key, value in (data or {}).items()]
     finished = subprocess.run(
         [sys.executable, "-m", "pyinfra", *overrides, *map(str, arguments)],
         cwd=cwd,
-        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "200"},
+        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "200", **(environment or {})},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from rich.table import Column, Table
 
 from tests.targets import container, cri, daemon, image, pyinfra_cli
 from tests.targets.container import Target
+from tests.targets.transcript import has_changed, shown
 
 _ROOT = Path(__file__).parent.parent.parent
 _ROLE = "demo"
@@ -51,20 +51,16 @@ def _show(console: Console, client: Any) -> int:
 
     for title in ("First run: makes them nodes", "Second run: nothing left to change"):
         console.rule(title)
-        command = ["pyinfra", "-y", "inventories/docker.py", "deploy.py"]
-        console.print(f"$ {' '.join(command)}")
-        code, output = _shown(command)
+        code, output = shown(["pyinfra", "-y", "inventories/docker.py", "deploy.py"])
         if code != 0:
             print(f"demo: pyinfra ended with exit code {code}, see above", file=sys.stderr)
             return code
-    if "Success" in output.partition("--> Results")[0]:
+    if has_changed(output):
         print("demo: the second run changed something, see above", file=sys.stderr)
         return 1
 
     console.rule("Audit: what they are, and whether they survive a reboot")
-    command = ["kubenode", "audit", "inventories/docker.py"]
-    console.print(f"$ {' '.join(command)}")
-    code, _ = _shown(command)
+    code, _ = shown(["kubenode", "audit", "inventories/docker.py"])
     if code != 0:
         print(f"demo: the audit ended with exit code {code}, see above", file=sys.stderr)
         return 1
@@ -79,24 +75,6 @@ def _show(console: Console, client: Any) -> int:
         misplaced += not placed
         console.print(f"{target.name}: {path}{'' if placed else '  <- not in a systemd scope'}")
     return 1 if misplaced else 0
-
-
-def _shown(command: list[str]) -> tuple[int, str]:
-    """Run a Python module and show its output as it comes; its exit code and the output."""
-    lines = []
-    with subprocess.Popen(
-        [sys.executable, "-m", *command],
-        cwd=_ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            print(line, end="", flush=True)
-            lines.append(line)
-    return process.returncode, "".join(lines)
 
 
 def _facts_table(targets: list[Target]) -> Table:

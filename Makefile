@@ -1,6 +1,6 @@
 # Two commands: make demo, make test. Both run as root on a fresh Debian 12 machine.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit lint target clean venv
+.PHONY: help demo vagrant-demo test test-targets test-vm test-unit lint target box clean venv
 
 PYTHON ?= python3
 VENV := .venv
@@ -13,11 +13,21 @@ help: ## show this list
 demo: venv ## make three Docker targets nodes, twice, and show what they look like then
 	scripts/with-docker $(BIN)/python -m tests.targets.demo
 
-test: venv lint ## all tests: lint, types, units, and end to end on Docker targets
-	scripts/with-docker sh -c '$(BIN)/python -m tests.targets build && $(BIN)/python -m pytest'
+vagrant-demo: venv ## the same on virtual machines of Debian 12 and 13, with a real reboot
+	scripts/with-libvirt $(BIN)/python -m tests.vm.demo
 
-test-unit: venv ## the tests that need no Docker
-	$(BIN)/python -m pytest -m "not targets"
+test: venv lint test-targets test-vm ## all tests: lint, types, units, Docker targets, virtual machines
+
+test-targets: venv ## the tests without virtual machines: units, and end to end on Docker targets
+	scripts/with-docker sh -c \
+	  '$(BIN)/python -m tests.targets build && $(BIN)/python -m pytest -m "not vm"'
+
+test-vm: venv ## the tests on virtual machines: a real kernel, real reboots, power cuts
+	scripts/with-libvirt sh -c '$(BIN)/python -m tests.vm build && \
+	  $(BIN)/python -m tests.vm test'
+
+test-unit: venv ## the tests that need neither Docker nor virtual machines
+	$(BIN)/python -m pytest -m "not targets and not vm"
 
 lint: venv ## ruff and mypy
 	$(BIN)/ruff check
@@ -27,8 +37,12 @@ lint: venv ## ruff and mypy
 target: venv ## start the demo's targets and leave them running, to play with
 	KUBENODE_KEEP_DOCKER=1 scripts/with-docker $(BIN)/python -m tests.targets up
 
-clean: ## remove targets with their volumes and images, the environment and caches
+box: venv ## build Vagrant boxes of Debian 12 and 13, and say how to use them
+	scripts/with-libvirt $(BIN)/python -m tests.vm build
+
+clean: ## remove targets and machines with their images and boxes, the environment and caches
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m tests.targets clean --images || true; fi
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m tests.vm clean || true; fi
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
 
 venv: $(READY)

@@ -47,6 +47,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "docker_client" in getattr(item, "fixturenames", ()):
             item.add_marker("targets")
+        if "vm_lab" in getattr(item, "fixturenames", ()):
+            item.add_marker("vm")
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,227 @@
+"""A virtual machine as a host: SSH, snapshots, reboots, and power that can be cut."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import shlex
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.targets import pause_image
+from tests.targets.container import CommandError
+from tests.targets.cri import Cri
+from tests.targets.daemon import TargetError
+from tests.vm.libvirt import virsh
+
+_BOOT_SECONDS = 300
+_COMMAND_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Login:
+    """How ``vagrant ssh-config`` says to log in."""
+
+    address: str
+    port: int
+    user: str
+    key: Path
+
+
+class Machine:
+    """A running virtual machine of libvirt, which Vagrant has made."""
+
+    def __init__(self, domain: str, suite: str, login: Login, folder: Path) -> None:
+        self.domain = domain
+        """libvirt's name of it."""
+        self.suite = suite
+        """Debian code name."""
+        self._login = login
+        self._control = folder / f"{domain}.ssh"
+
+    def __repr__(self) -> str:
+        return f"<Machine {self.domain}>"
+
+    def host(self) -> tuple[str, dict[str, Any]]:
+        """The machine in a pyinfra inventory, through SSH as the vagrant user with sudo."""
+        return self.domain, {
+            "_sudo": True,
+            "ssh_hostname": self._login.address,
+            "ssh_port": self._login.port,
+            "ssh_user": self._login.user,
+            "ssh_key": str(self._login.key),
+            "ssh_known_hosts_file": "/dev/null",
+            "ssh_strict_host_key_checking": "no",
+        }
+
+    def try_sh(self, script: str, seconds: float = _COMMAND_SECONDS) -> tuple[int, str, str]:
+        """Run a shell script as root; its exit code, standard output and standard error.
+
+        Exit code 255 means that there was no connection, or that it broke.
+        """
+        command = f"sudo -n sh -c {shlex.quote(script)}"
+        done = subprocess.run(
+            [*self._ssh(self._login.user), command],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=seconds,
+        )
+        return (
+            done.returncode,
+            done.stdout.decode(errors="replace"),
+            done.stderr.decode(errors="replace"),
+        )
+
+    def sh(self, script: str) -> str:
+        """Run a shell script as root; its standard output, CommandError unless it exits 0."""
+        code, out, err = self.try_sh(script)
+        if code != 0:
+            raise CommandError(f"{self.domain}: exit code {code} of: {script}\n{out}{err}")
+        return out
+
+    def read(self, path: str) -> str:
+        """The content of a file, CommandError when there is none."""
+        return self.sh(f"cat {shlex.quote(path)}")
+
+    def write(self, path: str, text: str) -> None:
+        """Make *text* the content of a file; missing folders are made, links are followed."""
+        encoded = base64.b64encode(text.encode()).decode()
+        folder = os.path.dirname(path)
+        self.sh(
+            f"mkdir -p {shlex.quote(folder)} && "
+            f"printf %s {encoded} | base64 -d >{shlex.quote(path)}"
+        )
+
+    def boot_id(self) -> str:
+        """The id of this boot, empty while there is no connection."""
+        try:
+            return self.try_sh("cat /proc/sys/kernel/random/boot_id", seconds=30)[1].strip()
+        except subprocess.TimeoutExpired:
+            return ""
+
+    def reboot(self) -> None:
+        """Reboot as an administrator does, and wait until the machine is up again."""
+        before = self.boot_id()
+        self.try_sh("systemctl reboot", seconds=60)
+        self._wait_until_up(before)
+
+    def cut_power(self) -> None:
+        """End the machine between two instructions, as a power cut does."""
+        self._disconnect()
+        self._virsh("destroy")
+
+    def start(self) -> None:
+        """Start the machine after its power was cut, and wait until it is up."""
+        self._virsh("start")
+        self._wait_until_up("")
+
+    def snapshot(self, name: str) -> None:
+        """Keep the machine as it is, disk and memory."""
+        self.sh("sync")
+        self._virsh("snapshot-create-as", name)
+
+    def restore(self, name: str) -> None:
+        """Make the machine what it was when the snapshot was taken, and go on from there."""
+        self._disconnect()
+        self._virsh("snapshot-revert", name, "--running")
+        self._wait_for_connection("")
+        # its clock stood still meanwhile
+        self.sh(f"date -s @{time.time():.0f} >/dev/null")
+
+    @contextlib.contextmanager
+    def cri(self) -> Iterator[Cri]:
+        """A client of containerd's CRI, through a connection of root's: the socket is root's."""
+        self.sh(
+            f"install -d -m 700 /root/.ssh && "
+            f"cat /home/{self._login.user}/.ssh/authorized_keys >/root/.ssh/authorized_keys"
+        )
+        socket = self._control.with_suffix(".cri")
+        socket.unlink(missing_ok=True)
+        forward = f"{socket}:/run/containerd/containerd.sock"
+        tunnel = subprocess.Popen(
+            [
+                *self._ssh("root", shared=False),
+                "-N",
+                "-o",
+                "ExitOnForwardFailure=yes",
+                "-L",
+                forward,
+            ],
+            stdin=subprocess.DEVNULL,
+        )
+        try:
+            deadline = time.monotonic() + 60
+            while not socket.exists():
+                if tunnel.poll() is not None or time.monotonic() > deadline:
+                    raise TargetError(f"{self.domain}: no connection to containerd's socket")
+                time.sleep(0.1)
+            with Cri(socket, lambda pid: self.read(f"/proc/{pid}/cgroup")) as runtime:
+                yield runtime
+        finally:
+            tunnel.terminate()
+            tunnel.wait()
+
+    def import_pause_image(self, runtime: Cri) -> str:
+        """Give containerd the pause image it wants, without a registry; its name."""
+        name = runtime.pause_image() or pause_image.stated_in(self.sh("containerd config dump"))
+        archive = pause_image.archive(name, pause_image.static_busybox())
+        subprocess.run(
+            [*self._ssh(self._login.user), "sudo -n ctr -n k8s.io images import -"],
+            input=archive,
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+        return name
+
+    def _virsh(self, action: str, *arguments: str) -> None:
+        done = virsh(action, self.domain, *arguments)
+        if done.returncode != 0:
+            raise TargetError(f"virsh {action} {self.domain} failed: {done.stderr.strip()}")
+
+    def _ssh(self, user: str, *, shared: bool = True) -> list[str]:
+        options = {
+            "BatchMode": "yes",
+            "ConnectTimeout": "10",
+            "IdentitiesOnly": "yes",
+            "LogLevel": "ERROR",
+            "ServerAliveInterval": "5",
+            "StrictHostKeyChecking": "no",
+            "UserKnownHostsFile": "/dev/null",
+        }
+        if shared:
+            options |= {
+                "ControlMaster": "auto",
+                "ControlPath": str(self._control),
+                "ControlPersist": "120",
+            }
+        login = self._login
+        return [
+            *("ssh", "-F", "none", "-i", str(login.key), "-p", str(login.port)),
+            *(f"-o{name}={value}" for name, value in options.items()),
+            f"{user}@{login.address}",
+        ]
+
+    def _disconnect(self) -> None:
+        subprocess.run(
+            [*self._ssh(self._login.user), "-O", "exit"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+        )
+
+    def _wait_until_up(self, boot_before: str) -> None:
+        self._wait_for_connection(boot_before)
+        # what boots may still be setting sysctls and starting containerd
+        self.try_sh("systemctl is-system-running --wait")
+
+    def _wait_for_connection(self, boot_before: str) -> None:
+        deadline = time.monotonic() + _BOOT_SECONDS
+        while self.boot_id() in ("", boot_before):
+            if time.monotonic() > deadline:
+                raise TargetError(f"{self.domain} is not up after {_BOOT_SECONDS} s")
+            time.sleep(0.5)
+            self._disconnect()

@@ -151,7 +151,7 @@ class Cgroups(ProbeFact[CgroupsShape]):
     """
 
     def command(self) -> str:
-        return probe.command({CGROUPS_PROBE: script_cgroups()})
+        return self.asking({CGROUPS_PROBE: script_cgroups()})
 
     def parse(self, readings: dict[str, probe.Reading]) -> CgroupsShape:
         return parse_cgroups(readings[CGROUPS_PROBE])
@@ -384,7 +384,7 @@ class CgroupDrivers(ProbeFact[CgroupDriversShape]):
     """
 
     def command(self) -> str:
-        return probe.command(
+        return self.asking(
             {
                 CGROUPS_PROBE: script_cgroups(),
                 DRIVERS_PROBE: script_drivers(),

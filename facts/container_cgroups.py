@@ -98,7 +98,7 @@ class ContainerCgroups(ProbeFact[ContainerCgroupsShape]):
     """
 
     def command(self) -> str:
-        return probe.command({PROBE: script()})
+        return self.asking({PROBE: script()})
 
     def parse(self, readings: dict[str, probe.Reading]) -> ContainerCgroupsShape:
         return parse(readings[PROBE])

@@ -589,7 +589,7 @@ class ContainerdPackage(ProbeFact[InstalledShape]):
     """
 
     def command(self) -> str:
-        return probe.command({PACKAGE_PROBE: script_package()})
+        return self.asking({PACKAGE_PROBE: script_package()})
 
     def parse(self, readings: dict[str, probe.Reading]) -> InstalledShape:
         return parse_package(readings[PACKAGE_PROBE])
@@ -611,7 +611,7 @@ class Containerd(ProbeFact[ContainerdShape]):
     """
 
     def command(self) -> str:
-        return probe.command(
+        return self.asking(
             {PACKAGE_PROBE: script_package(), DAEMON_PROBE: script_daemon()},
         )
 
@@ -633,7 +633,7 @@ class ContainerdFiles(ProbeFact[ContainerdFilesShape]):
     """
 
     def command(self) -> str:
-        return probe.command(
+        return self.asking(
             {PACKAGE_PROBE: script_package(), DAEMON_PROBE: script_daemon()},
         )
 

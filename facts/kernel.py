@@ -450,7 +450,7 @@ class KernelModules(ProbeFact[KernelModulesShape]):
             self.persist_file = _checked_path(persist_file)
         except ValueError as error:
             return self.refused(str(error))
-        return probe.command({MODULES_PROBE: script_modules(self.modules, self.persist_file)})
+        return self.asking({MODULES_PROBE: script_modules(self.modules, self.persist_file)})
 
     def parse(self, readings: dict[str, probe.Reading]) -> KernelModulesShape:
         return parse_modules(readings[MODULES_PROBE], self.modules, self.persist_file)
@@ -567,7 +567,7 @@ class Sysctls(ProbeFact[SysctlsShape]):
             self.persist_file = _checked_path(persist_file)
         except ValueError as error:
             return self.refused(str(error))
-        return probe.command({SYSCTLS_PROBE: script_sysctls(self.keys, self.persist_file)})
+        return self.asking({SYSCTLS_PROBE: script_sysctls(self.keys, self.persist_file)})
 
     def parse(self, readings: dict[str, probe.Reading]) -> SysctlsShape:
         return parse_sysctls(readings[SYSCTLS_PROBE], self.keys, self.persist_file)

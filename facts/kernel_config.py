@@ -151,7 +151,7 @@ class KernelConfig(ProbeFact[KernelConfigShape]):
     """
 
     def command(self) -> str:
-        return probe.command({PROBE: script()})
+        return self.asking({PROBE: script()})
 
     def parse(self, readings: dict[str, probe.Reading]) -> KernelConfigShape:
         return parse(readings[PROBE])

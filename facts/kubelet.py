@@ -131,7 +131,7 @@ class Kubelet(ProbeFact[KubeletShape]):
     """
 
     def command(self) -> str:
-        return probe.command({PROBE: script(), cgroup.DRIVERS_PROBE: cgroup.script_drivers()})
+        return self.asking({PROBE: script(), cgroup.DRIVERS_PROBE: cgroup.script_drivers()})
 
     def parse(self, readings: dict[str, probe.Reading]) -> KubeletShape:
         return parse(readings[PROBE], readings[cgroup.DRIVERS_PROBE])

@@ -231,7 +231,7 @@ class Machine(ProbeFact[MachineShape]):
     """
 
     def command(self) -> str:
-        return probe.command({PROBE: script()})
+        return self.asking({PROBE: script()})
 
     def parse(self, readings: dict[str, probe.Reading]) -> MachineShape:
         return parse(readings[PROBE])

@@ -197,7 +197,7 @@ class Network(ProbeFact[NetworkShape]):
     """
 
     def command(self) -> str:
-        return probe.command({PROBE: script()})
+        return self.asking({PROBE: script()})
 
     def parse(self, readings: dict[str, probe.Reading]) -> NetworkShape:
         return parse(readings[PROBE])

@@ -134,27 +134,25 @@ class Node(ProbeFact[NodeShape]):
             self.sysctls = _names(sysctls, SYSCTLS, sysctl_d.check_key)
         except ValueError as error:
             return self.refused(str(error))
-        command = probe.command(
-            {
-                platform.PROBE: platform.script(),
-                cgroup.CGROUPS_PROBE: cgroup.script_cgroups(),
-                kernel.MODULES_PROBE: kernel.script_modules(self.modules),
-                kernel.SYSCTLS_PROBE: kernel.script_sysctls(self.sysctls),
-                kernel_config.PROBE: kernel_config.script(),
-                swap.PROBE: swap.script(),
-                machine.PROBE: machine.script(),
-                network.PROBE: network.script(),
-                cgroup.DRIVERS_PROBE: cgroup.script_drivers(),
-                kubelet.PROBE: kubelet.script(),
-                container_cgroups.PROBE: container_cgroups.script(),
-                containerd.PACKAGE_PROBE: containerd.script_package(),
-                containerd.DAEMON_PROBE: containerd.script_daemon(),
-            }
-        )
+        scripts = {
+            platform.PROBE: platform.script(),
+            cgroup.CGROUPS_PROBE: cgroup.script_cgroups(),
+            kernel.MODULES_PROBE: kernel.script_modules(self.modules),
+            kernel.SYSCTLS_PROBE: kernel.script_sysctls(self.sysctls),
+            kernel_config.PROBE: kernel_config.script(),
+            swap.PROBE: swap.script(),
+            machine.PROBE: machine.script(),
+            network.PROBE: network.script(),
+            cgroup.DRIVERS_PROBE: cgroup.script_drivers(),
+            kubelet.PROBE: kubelet.script(),
+            container_cgroups.PROBE: container_cgroups.script(),
+            containerd.PACKAGE_PROBE: containerd.script_package(),
+            containerd.DAEMON_PROBE: containerd.script_daemon(),
+        }
         if not by_sudo:
-            return command
+            return self.asking(scripts)
         return (
-            f"look={shlex.quote(command)}\n"
+            f"look={shlex.quote(probe.command(scripts))}\n"
             'if [ "$(id -u)" != 0 ] && [ "$(sudo -n id -u 2>/dev/null)" = 0 ]\n'
             'then sudo -n sh -c "$look"; else sh -c "$look"; fi'
         )

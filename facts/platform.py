@@ -94,7 +94,7 @@ class Platform(ProbeFact[PlatformShape]):
     """
 
     def command(self) -> str:
-        return probe.command({PROBE: script(), cgroup.CGROUPS_PROBE: cgroup.script_cgroups()})
+        return self.asking({PROBE: script(), cgroup.CGROUPS_PROBE: cgroup.script_cgroups()})
 
     def parse(self, readings: dict[str, probe.Reading]) -> PlatformShape:
         return parse(readings[PROBE], readings[cgroup.CGROUPS_PROBE])

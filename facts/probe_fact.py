@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from pyinfra.api import FactBase
@@ -16,13 +18,24 @@ class ProbeFact(FactBase[T], Generic[T]):
     """
     A fact that reads a host through :mod:`kubenode.probe`.
 
-    A subclass writes ``command()`` with :func:`kubenode.probe.command` and ``parse()``. The fact's
+    A subclass writes ``command()`` with :meth:`asking` and ``parse()``. The fact's
     value is None when the host did not answer: None means unknown, never absent.
     """
 
     abstract = True
 
+    scripts: Mapping[str, str] = MappingProxyType({})
+    """By probe name, what ``command()`` asks the host for."""
+
     _mistake: str | None = None
+
+    def asking(self, scripts: Mapping[str, str]) -> str:
+        """The command for ``command()`` to return.
+
+        + scripts: by probe name
+        """
+        self.scripts = scripts
+        return probe.command(scripts)
 
     def refused(self, mistake: str) -> str:
         """A command for ``command()`` to return when the fact's own arguments are wrong.

@@ -186,7 +186,7 @@ class Swap(ProbeFact[SwapShape]):
     """
 
     def command(self) -> str:
-        return probe.command({PROBE: script()})
+        return self.asking({PROBE: script()})
 
     def parse(self, readings: dict[str, probe.Reading]) -> SwapShape:
         return parse(readings[PROBE])

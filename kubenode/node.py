@@ -5,7 +5,10 @@ from __future__ import annotations
 from pyinfra import host
 from pyinfra.api import deploy
 
-from kubenode import settings
+from kubenode import joint_reading, settings
+from kubenode.facts.containerd import Containerd, ContainerdFiles, ContainerdPackage
+from kubenode.facts.kernel import KernelModules, Sysctls
+from kubenode.facts.platform import Platform
 from kubenode.operations import audit as audits
 from kubenode.operations import containerd, kernel, platform
 
@@ -29,39 +32,49 @@ def prepare() -> None:
         prepare()
     """
     node = settings.for_host(host)
-    platform.supported(
-        name="Can this host be a node?",
-        cgroup_driver=node.cgroup_driver,
-        kubernetes_version=node.kubernetes_version,
-    )
-    kernel.modules(
-        name="Kernel modules",
-        modules=node.modules,
-        persist_file=node.modules_file,
-    )
-    kernel.sysctls(
-        name="Sysctls",
-        values=node.sysctls,
-        persist_file=node.sysctls_file,
-        override=node.sysctls_override,
-    )
-    containerd.installed(
-        name="containerd is installed",
-        version=node.containerd_version,
-        hold=node.containerd_hold,
-    )
-    containerd.configured(
-        name="containerd is configured",
-        cgroup_driver=node.cgroup_driver,
-        pause_image=node.pause_image,
-        snapshotter=node.snapshotter,
-        registry_config_path=node.registry_config_path,
-        change_driver_under_pods=node.change_driver_under_pods,
-    )
-    containerd.running(
-        name="containerd serves CRI",
-        change_driver_under_pods=node.change_driver_under_pods,
-    )
+    with joint_reading.announced(
+        [
+            (Platform, {}),
+            (KernelModules, {"modules": node.modules, "persist_file": node.modules_file}),
+            (Sysctls, {"keys": list(node.sysctls), "persist_file": node.sysctls_file}),
+            (ContainerdPackage, {}),
+            (ContainerdFiles, {}),
+            (Containerd, {}),
+        ]
+    ):
+        platform.supported(
+            name="Can this host be a node?",
+            cgroup_driver=node.cgroup_driver,
+            kubernetes_version=node.kubernetes_version,
+        )
+        kernel.modules(
+            name="Kernel modules",
+            modules=node.modules,
+            persist_file=node.modules_file,
+        )
+        kernel.sysctls(
+            name="Sysctls",
+            values=node.sysctls,
+            persist_file=node.sysctls_file,
+            override=node.sysctls_override,
+        )
+        containerd.installed(
+            name="containerd is installed",
+            version=node.containerd_version,
+            hold=node.containerd_hold,
+        )
+        containerd.configured(
+            name="containerd is configured",
+            cgroup_driver=node.cgroup_driver,
+            pause_image=node.pause_image,
+            snapshotter=node.snapshotter,
+            registry_config_path=node.registry_config_path,
+            change_driver_under_pods=node.change_driver_under_pods,
+        )
+        containerd.running(
+            name="containerd serves CRI",
+            change_driver_under_pods=node.change_driver_under_pods,
+        )
 
 
 @deploy("Node")

@@ -12,7 +12,7 @@ from pyinfra import host
 from pyinfra.api import FunctionCommand, OperationValueError, StringCommand, operation
 from pyinfra.operations import apt, dnf, zypper
 
-from kubenode import containerd_release, whole_file
+from kubenode import containerd_release, joint_reading, whole_file
 from kubenode.cgroup_drivers import Driver
 from kubenode.containerd_config import ConfigError, Wanted
 from kubenode.containerd_plan import plan
@@ -84,7 +84,7 @@ def installed(
     except ValueError as error:
         raise OperationValueError(f"version {error}") from error
 
-    now = host.get_fact(ContainerdPackage)
+    now = joint_reading.get_fact(ContainerdPackage)
     if now is None:
         yield refuse(host, "cannot tell whether containerd is installed, see the lines above")
         return
@@ -211,7 +211,7 @@ def configured(
         wanted = Wanted(cgroup_driver, pause_image, snapshotter, registry_config_path)
     except ValueError as error:
         raise OperationValueError(str(error)) from error
-    now = host.get_fact(ContainerdFiles)
+    now = joint_reading.get_fact(ContainerdFiles)
     if now is None:
         yield refuse(host, "cannot tell how containerd is configured, see the lines above")
         return
@@ -409,7 +409,7 @@ def running(change_driver_under_pods: bool = False) -> Commands:
             name="containerd serves CRI, also after the next boot",
         )
     """
-    now = host.get_fact(Containerd)
+    now = joint_reading.get_fact(Containerd)
     if now is None:
         yield refuse(host, "cannot tell whether containerd runs, see the lines above")
         return

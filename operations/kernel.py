@@ -8,7 +8,7 @@ from collections.abc import Generator, Mapping
 from pyinfra import host
 from pyinfra.api import FunctionCommand, OperationValueError, operation
 
-from kubenode import drop_ins, kernel_modules, sysctl_d, whole_file
+from kubenode import drop_ins, joint_reading, kernel_modules, sysctl_d, whole_file
 from kubenode.facts.kernel import (
     KernelModules,
     KernelModulesShape,
@@ -61,7 +61,7 @@ def modules(
         host.noop("no modules asked for")
         return
 
-    fact = host.get_fact(KernelModules, modules=names, persist_file=persist_file)
+    fact = joint_reading.get_fact(KernelModules, modules=names, persist_file=persist_file)
     if fact is None:
         yield refuse(host, "cannot tell which modules the kernel has: the host did not answer")
         return
@@ -229,7 +229,7 @@ def sysctls(
         host.noop("no sysctls asked for")
         return
 
-    fact = host.get_fact(Sysctls, keys=list(wanted), persist_file=persist_file)
+    fact = joint_reading.get_fact(Sysctls, keys=list(wanted), persist_file=persist_file)
     if fact is None:
         yield refuse(host, "cannot tell the sysctls' values: the host did not answer")
         return

@@ -9,7 +9,7 @@ from collections.abc import Generator, Mapping
 from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, OperationValueError, operation
 
-from kubenode import checks
+from kubenode import checks, joint_reading
 from kubenode.cgroup_drivers import Driver
 from kubenode.checks.check import Aim, Subject, Verdict, judge
 from kubenode.facts import node
@@ -58,7 +58,7 @@ def supported(
         and not any(map(arguments.get, ("_sudo_user", "_sudo_password", "_use_sudo_password")))
         and not sys.stdin.isatty()
     )
-    platform = host.get_fact(Platform, **({"_sudo": False} if needs_no_password else {}))
+    platform = joint_reading.get_fact(Platform, **({"_sudo": False} if needs_no_password else {}))
     if platform and needs_no_password and platform["uid"] != 0:
         if not platform["sudo"]:
             yield refuse(

@@ -1,0 +1,202 @@
+"""What several operations read of a host, read in one remote command.
+
+pyinfra keeps no facts: operations that read one each cost a round trip each, also where none of
+them has anything to do. So a deploy announces what its operations are going to read, the first of
+them reads it all, and the others take their part of that answer, as long as it still is what they
+would read themselves:
+
++ they ask by the same scripts, to the letter, and as the same user, in the same directory, ...
++ no operation has executed a command on this host since, ours or anybody else's; of one that was
+  retried pyinfra knows the last try only, so it counts as if it had
++ nothing was executed between preparing and executing: an answer of the one stage is none in the
+  other
++ it is not older than :data:`MOST_SECONDS`, for what pyinfra does not know of
+
+Otherwise the answer is thrown away, and the operation that found it so reads for itself and those
+after it. An operation takes from an answer once: what it reads later, after its own commands, or
+when pyinfra retries it, it reads on the host. So does an operation that is used alone, or in a
+deploy that announces nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+from pyinfra.api import Host
+from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS
+from pyinfra.context import ctx_host
+
+from kubenode import probe
+from kubenode.facts.probe_fact import ProbeFact
+
+T = TypeVar("T")
+
+MOST_SECONDS = 60
+"""How old an answer may be."""
+
+_MOST_CHARACTERS = 48 * 1024
+"""Of the joint command: one argument of execve(2) takes 128 KiB, and quoting makes it longer."""
+
+
+class _MustAskItself(Exception):
+    """No joint answer is one for this operation."""
+
+
+class Scripts(dict[str, str]):
+    """Probes' scripts by name; in pyinfra's messages, the names."""
+
+    def __str__(self) -> str:
+        return ",".join(self)
+
+
+class JointReading(ProbeFact[probe.Readings]):
+    """
+    Returns the readings of several probes, by name; those that are cut off or out of form are left
+    out.
+
+    + scripts: by probe name
+    """
+
+    def command(self, scripts: Scripts) -> str:
+        return self.asking(scripts)
+
+    def parse(self, readings: dict[str, probe.Reading]) -> probe.Readings:
+        return probe.Readings(readings)
+
+
+class _Answer:
+    """What a host said, and all that tells whether it still counts."""
+
+    def __init__(self, host: Host, scripts: Scripts) -> None:
+        self._scripts = scripts
+        self._how = _how(host)
+        self._before = {op_hash for op_hash, meta in _metas(host) if meta.is_complete()}
+        self._asked = time.monotonic()
+        self.readings: probe.Readings | None = host.get_fact(JointReading, scripts=scripts)
+
+    def counts(self, host: Host, scripts: Mapping[str, str]) -> bool:
+        return (
+            time.monotonic() - self._asked <= MOST_SECONDS
+            and all(self._scripts.get(name) == script for name, script in scripts.items())
+            and self._how == _how(host)
+            and not any(
+                meta.executed or meta.was_retried
+                for op_hash, meta in _metas(host)
+                if op_hash not in self._before and meta.is_complete()
+            )
+        )
+
+
+class _Group:
+    """The operations of one deploy on one host, and what they have not read yet."""
+
+    def __init__(self, host: Host, announced: list[Mapping[str, str]]) -> None:
+        self._announced = announced
+        self._first = len(host.op_hash_order)
+        self._end: int | None = None
+        self._begin(host)
+
+    def _begin(self, host: Host) -> None:
+        self._is_executing = host.state.is_executing
+        self._pending = list(self._announced)
+        self._served: set[str | None] = set()
+        self._answer: _Answer | None = None
+
+    def close(self, host: Host) -> None:
+        self._end = len(host.op_hash_order)
+
+    def has(self, host: Host) -> bool:
+        """Whether the operation that runs is one of ours, and not another that contains ours."""
+        return host.current_op_hash in host.op_hash_order[self._first : self._end]
+
+    def value(self, host: Host, cls: type[ProbeFact[T]], arguments: dict[str, Any]) -> T | None:
+        """The fact from the joint answer; _MustAskItself where there is none for it."""
+        if self._is_executing != host.state.is_executing:
+            self._begin(host)
+        own = {name for name in arguments if name.startswith("_")}
+        fact = cls()
+        fact.command(**{name: arguments[name] for name in arguments if name not in own})
+        if fact.scripts not in self._pending or host.current_op_hash in self._served:
+            raise _MustAskItself
+        joint = Scripts()
+        for scripts in self._pending:
+            for name, script in scripts.items():
+                joint.setdefault(name, script)
+        self._pending.remove(fact.scripts)
+        self._served.add(host.current_op_hash)
+        if own:
+            raise _MustAskItself
+        if self._answer is None or not self._answer.counts(host, fact.scripts):
+            self._answer = None
+            if not self._pending or len(probe.command(joint)) > _MOST_CHARACTERS:
+                raise _MustAskItself
+            self._answer = _Answer(host, joint)
+        readings = self._answer.readings
+        if readings is None:
+            # the command failed, which pyinfra has said, and so would the next one
+            self._answer = None
+            return None
+        try:
+            return fact.parse(probe.Readings({name: readings[name] for name in fact.scripts}))
+        # asked alone, the fact says what is wrong with the host's answer
+        except Exception as error:
+            raise _MustAskItself from error
+
+
+_groups: WeakKeyDictionary[Host, list[_Group]] = WeakKeyDictionary()
+
+
+@contextmanager
+def announced(facts: Sequence[tuple[type[ProbeFact[Any]], Mapping[str, Any]]]) -> Iterator[None]:
+    """Let the operations called in this block read together.
+
+    + facts: the facts they are going to read first, with their arguments, in the operations' order
+
+    Only operations that read by :func:`get_fact`, and are called here, take part. A fact that none
+    of them reads is read in vain; one that is not announced is read by its operation alone.
+    """
+    host: Host = ctx_host.get()
+    scripts = []
+    for cls, arguments in facts:
+        fact = cls()
+        fact.command(**arguments)
+        # a fact whose arguments are wrong asks for nothing; its operation says so
+        if fact.scripts:
+            scripts.append(fact.scripts)
+    group = _Group(host, scripts)
+    _groups.setdefault(host, []).append(group)
+    try:
+        yield
+    finally:
+        group.close(host)
+
+
+def get_fact(cls: type[ProbeFact[T]], **arguments: Any) -> T | None:
+    """What ``host.get_fact`` returns, without asking the host where a joint answer still counts.
+
+    + cls: the fact
+    + arguments: the fact's, and pyinfra's such as ``_sudo``: with one of these it is read alone
+
+    For what an operation reads first, before it yields a command.
+    """
+    host: Host = ctx_host.get()
+    for group in _groups.get(host, ()):
+        if group.has(host):
+            with suppress(_MustAskItself):
+                return group.value(host, cls, arguments)
+            break
+    return host.get_fact(cls, **arguments)
+
+
+def _how(host: Host) -> dict[str, object]:
+    arguments: Mapping[str, object] = host.current_op_global_arguments or {}
+    return {key: arguments.get(key) for key in CONNECTOR_ARGUMENT_KEYS}
+
+
+def _metas(host: Host) -> Iterator[tuple[str, Any]]:
+    for op_hash, data in host.state.ops[host].items():
+        yield op_hash, data.operation_meta

@@ -67,7 +67,7 @@ text /sys/fs/cgroup/cgroup.controllers
 text /sys/fs/cgroup/cgroup.subtree_control
 value init "$(cat /proc/1/comm)"
 [ -d /run/systemd/system ] && value systemd_running yes
-value systemd "$(systemctl --version | sed -n 1p)"
+version=$(systemctl --version); value systemd "${version%%"$nl"*}"
 text /run/systemd/container
 tr '\0' '\n' </proc/1/environ | sed -n 's/^container=//p' | lines environ
 [ -e /.dockerenv ] && value marker docker

@@ -164,22 +164,34 @@ class ContainerdFilesShape(TypedDict):
 
 
 # The program that systemd starts comes first: another one in PATH would read another
-# configuration. A program that hangs must not hang the run.
+# configuration. A program that hangs must not hang the run. $properties are further ones to
+# ask systemd for, as each call of systemctl costs more than all else here.
 _PROGRAM = r"""
-exec_start=
+shown=
 if command -v systemctl >/dev/null && [ -d /run/systemd/system ]; then
-  exec_start=$(systemctl show containerd.service -p ExecStart)
+  shown=$(systemctl show containerd.service -p ExecStart $properties)
 fi
-program=$(printf '%s\n' "$exec_start" | sed -n 's/^ExecStart={ path=\([^ ;]*\) ;.*/\1/p')
+program=$(printf '%s\n' "$shown" | sed -n 's/^ExecStart={ path=\([^ ;]*\) ;.*/\1/p')
 [ -x "$program" ] || program=$(command -v containerd)
 case $program in /*) PATH="${program%/*}:$PATH";; esac
-limited() { if command -v timeout >/dev/null; then timeout 20 "$@"; else "$@"; fi; }
+# Programs in Go that end at once: a collector and threads cost them more than they give.
+limited() {
+  if command -v timeout >/dev/null; then GOGC=off GOMAXPROCS=1 timeout 20 "$@"
+  else GOGC=off GOMAXPROCS=1 "$@"; fi
+}
 """
+
+
+_UNIT_PROPERTIES = (
+    "LoadState", "ActiveState", "UnitFileState", "FragmentPath", "DropInPaths", "LimitNOFILE",
+    "NeedDaemonReload", "WantedBy", "RequiredBy",
+)  # fmt: skip
 
 
 def script_package() -> str:
     """The shell script of the package probe."""
     return rf"""
+properties=
 {_PROGRAM.strip()}
 value binary "$program"
 value version "$(limited containerd --version)"
@@ -203,6 +215,7 @@ fi
 def script_config() -> str:
     """The configuration part of the daemon probe's script; ``config dump`` only reads."""
     return rf"""
+properties='{" ".join(f"-p {name}" for name in ("MainPID", *_UNIT_PROPERTIES))}'
 {_PROGRAM.strip()}
 # The value of --config among arguments, one a line; nothing when there is a word that belongs to
 # no option: systemd shows arguments without their quotes.
@@ -224,7 +237,7 @@ configured() {{
   printf '%s\n' "$config"
 }}
 set -f
-config=$(printf '%s\n' "$exec_start" | sed -n 's/.*argv\[\]=\([^;]*[^; ]\) *;.*/\1/p' |
+config=$(printf '%s\n' "$shown" | sed -n 's/^ExecStart=.*argv\[\]=\([^;]*[^; ]\) *;.*/\1/p' |
   {{ read -r arguments; printf '%s\n' $arguments; }} | sed 1d | configured)
 set +f
 case $config in
@@ -234,7 +247,7 @@ case $config in
 esac
 if [ -z "$config" ]; then
   # what the running daemon was given is beyond doubt
-  pid=$(systemctl show containerd.service -p MainPID | sed -n 's/^MainPID=//p')
+  pid=$(printf '%s\n' "$shown" | sed -n 's/^MainPID=//p')
   config=$([ "${{pid:-0}}" -gt 0 ] && tr '\0' '\n' <"/proc/$pid/cmdline" | sed 1d | configured)
   case $config in
     ''|/*) ;;
@@ -258,7 +271,8 @@ else
 fi
 
 socket=$(printf '%s\n' "$dump" |
-  sed -n "/^\[grpc\]/,/^\[[^g]/s/^ *address = [\"']\(.*\)[\"']\$/\1/p" | sed -n 1p)
+  sed -n "/^\[grpc\]/,/^\[[^g]/s/^ *address = [\"']\(.*\)[\"']\$/\1/p")
+socket=${{socket%%"$nl"*}}
 socket=${{socket:-{DEFAULT_SOCKET}}}
 value socket "$socket"
 
@@ -280,13 +294,15 @@ imported() {{
       done
     done
 }}
-if [ "$(imported | wc -l)" -gt 64 ]; then printf '%%unreadable imports\n'
+imports=$(imported)
+if [ "$(printf '%s\n' "$imports" | wc -l)" -gt 64 ]; then printf '%%unreadable imports\n'
 else
-  imported | while IFS= read -r path; do settings "$path"; done
-  imported | lines imports
+  printf '%s\n' "$imports" | while IFS= read -r path; do [ -z "$path" ] || settings "$path"; done
+  said imports "$imports"
   if [ -S "$socket" ]; then
-    {{ printf '%s\n' "$config"; imported; }} | while IFS= read -r path; do changed "$path"; done |
-      lines changed
+    printf '%s\n' "$config" "$imports" | while IFS= read -r path; do
+      [ -z "$path" ] || changed "$path"
+    done | lines changed
   fi
 fi
 """
@@ -297,8 +313,7 @@ def script_daemon() -> str:
     return rf"""
 {script_config().strip()}
 if [ -d /run/systemd/system ]; then
-  systemctl show containerd.service -p LoadState -p ActiveState -p UnitFileState -p FragmentPath \
-    -p DropInPaths -p LimitNOFILE -p NeedDaemonReload -p WantedBy -p RequiredBy | lines unit
+  printf '%s\n' "$shown" | sed '/^ExecStart=/d; /^MainPID=/d' | lines unit
 fi
 if [ ! -S "$socket" ]; then value socket_state absent
 elif [ ! -w "$socket" ]; then value socket_state forbidden
@@ -309,7 +324,8 @@ else
     grep -E '^io\.containerd\.(grpc|cri)\.v1 ' | lines plugins
 fi
 command -v ctr >/dev/null && value ctr yes
-state=$(printf '%s\n' "$dump" | sed -n "s/^state = [\"']\(.*\)[\"']\$/\1/p" | sed -n 1p)
+state=$(printf '%s\n' "$dump" | sed -n "s/^state = [\"']\(.*\)[\"']\$/\1/p")
+state=${{state%%"$nl"*}}
 state=${{state:-/run/containerd}}
 tasks=$state/io.containerd.runtime.v2.task/k8s.io
 if [ -d "$tasks" ] && [ -r "$tasks" ]; then

@@ -24,7 +24,7 @@ command_line() {
   if [ ! -r /proc/cmdline ]; then text /proc/cmdline; return; fi
   case $(cat /proc/cmdline) in
     *sysctl* | *modules?load* | *blacklist*) text /proc/cmdline;;
-    *) lines /proc/cmdline </dev/null;;
+    *) said /proc/cmdline '';;
   esac
 }
 """
@@ -35,7 +35,7 @@ matching() {
   [ -e "$2" ] || return 0
   found=$(grep -E -e "$3" "$2"); status=$?
   if [ "$status" -gt 1 ]; then printf '%%unreadable %s\n' "$1"
-  else printf '%s\n' "$found" | lines "$1"; fi
+  else said "$1" "$found"; fi
 }
 """
 
@@ -268,7 +268,7 @@ for file in /proc/config.gz "/boot/config-$release" "/usr/lib/modules/$release/c
     *) found=$(grep -E -e {shlex.quote(settings)} "$file");;
   esac
   if [ -n "$found" ]; then
-    value config_file "$file"; printf '%s\\n' "$found" | lines config; break
+    value config_file "$file"; said config "$found"; break
   fi
 done
 command_line
@@ -465,7 +465,7 @@ def script_sysctls(keys: list[str], persist_file: str | None = None) -> str:
     return f"""{_FILES}
 live() {{
   if [ -f "$2" ]; then
-    if content=$(cat "$2"); then printf '%s\\n' "$content" | lines "live:$1"
+    if content=$(cat "$2"); then said "live:$1" "$content"
     else printf '%%unreadable live:%s\\n' "$1"; fi
   elif [ ! -d /proc/sys/kernel ]; then printf '%%unreadable live:%s\\n' "$1"; fi
 }}

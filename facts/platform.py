@@ -38,8 +38,8 @@ def script() -> str:
     """The probe's shell script."""
     return f"""
 value kernel "$(uname -s)"
-value uid "$(id -u)"
-[ "$(id -u)" = 0 ] || value sudo "$(sudo -n id -u)"
+uid=$(id -u); value uid "$uid"
+[ "$uid" = 0 ] || value sudo "$(sudo -n id -u)"
 text /etc/os-release
 [ -e /etc/os-release ] || text /usr/lib/os-release
 for manager in {" ".join(PACKAGE_MANAGERS)}; do

@@ -35,7 +35,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Generic, TypeVar
 
 from packaging.version import Version
@@ -244,6 +244,9 @@ def _tables(version: int) -> tuple[_Tables, ...]:
     return (_VERSION_2, _VERSION_3) if version == 2 else (_VERSION_3,)
 
 
+# Most hosts of a fleet say the same, a Config is not changed by anybody, and on which lines its
+# settings stand is most of what a host's facts cost the controller.
+@lru_cache(maxsize=64)
 def parse(content: bytes | str, path: str, unstated_version: int = 1) -> Config:
     """
     Read a configuration file or the output of ``containerd config dump``.

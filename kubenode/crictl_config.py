@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from io import StringIO
 from typing import Any
 
@@ -22,12 +23,18 @@ def settings(content: bytes) -> dict[str, str]:
 
     Raises CrictlConfigError when it is not a YAML mapping in UTF-8.
     """
+    return dict(_texts(content))
+
+
+@lru_cache(maxsize=64)
+def _texts(content: bytes) -> tuple[tuple[str, str], ...]:
+    # YAML is slow, and most hosts of a fleet have the same file
     data = _loaded(content, YAML(typ="safe", pure=True)) if content.strip() else {}
-    return {
-        name: value
+    return tuple(
+        (name, value)
         for name, value in data.items()
         if isinstance(name, str) and isinstance(value, str)
-    }
+    )
 
 
 def _loaded(content: bytes, yaml: YAML) -> dict[Any, Any]:
@@ -44,6 +51,7 @@ def _loaded(content: bytes, yaml: YAML) -> dict[Any, Any]:
     return data
 
 
+@lru_cache(maxsize=64)
 def pointed_at(content: bytes | None, socket: str) -> bytes:
     """The file's content with both endpoints at *socket*; everything else in it is kept.
 

@@ -9,7 +9,6 @@ from kubenode import joint_reading, settings
 from kubenode.facts.containerd import Containerd, ContainerdFiles, ContainerdPackage
 from kubenode.facts.kernel import KernelModules, Sysctls
 from kubenode.facts.platform import Platform
-from kubenode.operations import audit as audits
 from kubenode.operations import containerd, kernel, platform
 
 
@@ -90,4 +89,7 @@ def audit() -> None:
 
         pyinfra INVENTORY kubenode.node.audit
     """
+    # its reports are no part of preparing a host, and take as long to import as all the rest
+    from kubenode.operations import audit as audits
+
     audits.node(name="Audit")

@@ -43,6 +43,12 @@ value() {
   esac
 }
 lines() { printf '%%text %s\n' "$1"; sed 's/^/|/'; printf '\n%%done\n'; }
+said() {
+  case $2 in
+    *"$nl"*) printf '%s\n' "$2" | lines "$1";;
+    *) printf '%%text %s\n|%s\n\n%%done\n' "$1" "$2";;
+  esac
+}
 # A name that cannot be a key would be taken for another one: its directory counts as unreadable.
 is_key() {
   case $1 in
@@ -57,8 +63,14 @@ is_absent() {
   esac
   return 1
 }
-# Files in /proc and /sys have size 0 and are small. 2048 blocks are 1 MiB.
-is_small() { [ -z "$(find -L "$1" -prune -size +2048)" ]; }
+# Files in /proc and /sys have size 0 and are small. 2048 blocks are 1 MiB. What is known to be
+# small is in $small, one path a line: to ask for each costs a process.
+is_small() {
+  case $1 in /proc/* | /sys/*) return 0;; esac
+  case $nl$small$nl in *"$nl$1$nl"*) return 0;; esac
+  [ -z "$(find -L "$1" -prune -size +2048)" ]
+}
+small=
 readable_file() {
   is_key "$1" || return 1
   if [ -f "$1" ]; then
@@ -76,9 +88,8 @@ text() {
 }
 exact() {
   readable_file "$1" || return 0
-  printf '%%exact %s\n' "$1"
-  if encoded=$(base64 "$1"); then printf '%s\n' "$encoded" | sed 's/^/|/'; printf '%%done\n'
-  else printf '%%failed\n'; fi
+  printf '%%exact %s\n|' "$1"
+  if base64 -w0 "$1"; then printf '\n%%done\n'; else printf '\n%%failed\n'; fi
 }
 confs() {
   send=$1; shift
@@ -89,7 +100,9 @@ confs() {
       continue
     fi
     if [ ! -r "$dir" ] || [ ! -x "$dir" ]; then unreadable "$dir"; continue; fi
-    for path in "$dir"/*.conf; do
+    set -- "$dir"/*.conf
+    if [ $# -gt 1 ]; then small=$(find -L "$@" -prune -type f ! -size +2048); fi
+    for path in "$@"; do
       if [ -d "$path" ] && [ ! -L "$path" ]; then continue; fi
       if [ -e "$path" ] || [ -L "$path" ]; then "$send" "$path"; fi
     done
@@ -100,6 +113,7 @@ confs() {
 
 + ``value KEY TEXT``: send one short value
 + ``lines KEY``: send standard input as text
++ ``said KEY TEXT``: the same of a variable, cheaper where it is one line
 + ``unreadable KEY``: say that an item could not be read
 + ``text PATH``: send a file as text; nothing when there is no such file. A device (``/dev/null``)
   and a dangling link are empty text: both mask a drop-in of the same name. A file above 1 MiB, and

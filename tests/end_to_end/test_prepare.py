@@ -17,6 +17,8 @@ DEPLOY = ROOT / "deploy.py"
 
 OPERATIONS = 6
 REMOTE_COMMANDS_OF_A_NOOP = 1
+# the package manager is looked for when containerd has to be installed
+MOST_REMOTE_COMMANDS_OF_A_DRY_RUN = 3
 
 
 def changes(output: str) -> dict[str, tuple[int, int, int]]:
@@ -66,7 +68,7 @@ def test_a_fresh_host_becomes_a_node_and_stays_one(
     assert len(changes(second.output)) == OPERATIONS
     assert set(changes(second.output).values()) == {(0, 0, 1)}, second.output
     assert second.output.count("noop: ") == OPERATIONS, "an operation does not say why"
-    assert remote_commands(second.output, target) == REMOTE_COMMANDS_OF_A_NOOP
+    assert remote_commands(second.output, target.host()) == REMOTE_COMMANDS_OF_A_NOOP
 
     # the defaults Docker gives a container must not be what passes the check after the boot
     target.write("/etc/sysctl.d/00-off.conf", "net.ipv4.ip_forward = 0\n")
@@ -79,9 +81,9 @@ def test_a_fresh_host_becomes_a_node_and_stays_one(
     assert set(changes(after_reboot.output).values()) == {(0, 0, 1)}, after_reboot.output
 
 
-def remote_commands(output: str, target: Target) -> int:
+def remote_commands(output: str, host: tuple[str, dict[str, str]]) -> int:
     """How many commands pyinfra ran on a host, from its ``-vv`` output."""
-    return len(re.findall(rf"^ *\[@docker/{re.escape(target.name)}\] +>>> ", output, re.MULTILINE))
+    return len(re.findall(rf"^ *\[{re.escape(host[0])}\] +>>> ", output, re.MULTILINE))
 
 
 def test_with_the_cgroupfs_driver_the_pod_is_misplaced(
@@ -104,8 +106,9 @@ def test_dry_run_changes_nothing_and_shows_what_would_change(
 ) -> None:
     target = targets.start()
     before = file_system(target)
-    result = run_pyinfra("--dry", "--diff", inventory(target.host()), DEPLOY)
+    result = run_pyinfra("--dry", "--diff", "-vv", inventory(target.host()), DEPLOY)
     assert result.returncode == 0, result.output
+    assert remote_commands(result.output, target.host()) <= MOST_REMOTE_COMMANDS_OF_A_DRY_RUN
     assert file_system(target) == before
     assert "create /etc/modules-load.d/k8s.conf" in result.output
     assert "+ br_netfilter" in result.output
@@ -165,8 +168,11 @@ def test_over_ssh_as_a_user_with_sudo_and_as_one_without(
     operator = inventory(target.host_over_ssh("operator"))
     first = run_pyinfra("-y", "--sudo", operator, DEPLOY)
     assert first.returncode == 0, first.output
-    second = run_pyinfra("-y", "--sudo", operator, DEPLOY)
+    second = run_pyinfra("-y", "-vv", "--sudo", operator, DEPLOY)
     assert set(changes(second.output).values()) == {(0, 0, 1)}, second.output
+    # whether sudo lets the user is looked at without sudo, and all else with it
+    host = target.host_over_ssh("operator")
+    assert remote_commands(second.output, host) == REMOTE_COMMANDS_OF_A_NOOP + 1
     assert target.cri().systemd_cgroup() == {"runc": True}
 
 

@@ -1,14 +1,17 @@
 # Two commands: make demo, make test. Both run as root on a fresh Debian 12 machine.
 .DEFAULT_GOAL := help
-.PHONY: help demo vagrant-demo test test-targets test-vm test-unit lint target box clean venv
+.PHONY: help demo vagrant-demo test test-targets test-vm test-unit lint target box \
+	bench bench-light bench-growth bench-all clean venv
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+HOSTS ?= 20
+ANSIBLE := .cache/ansible
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: venv ## make three Docker targets nodes, twice, and show what they look like then
 	scripts/with-docker $(BIN)/python -m tests.targets.demo
@@ -34,6 +37,26 @@ lint: venv ## ruff and mypy
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+bench: venv $(ANSIBLE)/ready ## measure beside plain pyinfra and Ansible, on HOSTS=20 systemd hosts
+	scripts/with-docker $(BIN)/python -m benchmarks systemd --hosts $(HOSTS) \
+	  --ansible $(ANSIBLE)/bin/ansible-playbook
+
+bench-light: venv ## measure facts and audit on HOSTS=200 hosts with sshd alone
+	scripts/with-docker $(BIN)/python -m benchmarks sshd --hosts $(HOSTS)
+
+bench-growth: venv ## measure 20, 1000 and 10000 simulated hosts
+	$(BIN)/python -m benchmarks growth
+
+bench-all: venv $(ANSIBLE)/ready ## all that benchmarks/README.md has, an hour or more
+	scripts/with-docker sh -ec '\
+	  for hosts in 1 10 20; do \
+	    $(BIN)/python -m benchmarks systemd --hosts $$hosts \
+	      --ansible $(ANSIBLE)/bin/ansible-playbook; \
+	  done; \
+	  for hosts in 10 50 200; do $(BIN)/python -m benchmarks sshd --hosts $$hosts; done; \
+	  $(BIN)/python -m benchmarks growth; \
+	  $(BIN)/python -m benchmarks show'
+
 target: venv ## start the demo's targets and leave them running, to play with
 	KUBENODE_KEEP_DOCKER=1 scripts/with-docker $(BIN)/python -m tests.targets up
 
@@ -46,6 +69,13 @@ clean: ## remove targets and machines with their images and boxes, the environme
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
 
 venv: $(READY)
+
+# of its own: what Ansible needs is not what kubenode needs
+$(ANSIBLE)/ready: benchmarks/ansible-constraints.txt
+	$(PYTHON) -m venv $(ANSIBLE)
+	$(ANSIBLE)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint benchmarks/ansible-constraints.txt ansible
+	@touch $@
 
 $(READY): pyproject.toml constraints.txt scripts/make-venv
 	PYTHON=$(PYTHON) scripts/make-venv $(VENV)

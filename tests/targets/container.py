@@ -222,6 +222,7 @@ def start(
     init: Init = "systemd",
     cgroup: CgroupView = "v2",
     key: SshKey | None = None,
+    tag: str | None = None,
 ) -> Target:
     """Start a target and wait until it is up. Its image must exist, see :func:`image.ensure`.
 
@@ -233,6 +234,7 @@ def start(
     + cgroup: ``v1`` shows the machine's own v1 tree, see :func:`has_cgroup_v1`; systemd 258 and
       later, and so forky, do not boot in it
     + key: who may log in by SSH
+    + tag: an image made from the suite's own, which it is by default
     """
     name = name or f"{role}-{suite}-{uuid.uuid4().hex[:6]}"
     mounts = [
@@ -247,7 +249,7 @@ def start(
             raise TargetError("this machine has no cgroup v1 hierarchy to show to a target")
         mounts.append(Mount("/sys/fs/cgroup", "/sys/fs/cgroup", type="bind"))
     container: Container = client.containers.create(
-        image.tag(suite),
+        tag or image.tag(suite),
         name=name,
         hostname=name,
         labels={ROLE_LABEL: role, SUITE_LABEL: suite, INIT_LABEL: init, RUN_LABEL: run},

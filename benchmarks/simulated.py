@@ -1,0 +1,79 @@
+"""Hosts that are not there: a pyinfra connector with recorded answers, and a delay.
+
+``@simulated/N`` in an inventory is N hosts. They answer as the hosts of ``tests/facts/node.Node``
+did, in turn, each with its own machine-id and host name: as nodes that need no change. For what
+thousands of hosts cost the controller, and what hosts cost that do not share its CPUs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, NoReturn
+
+import gevent
+from pyinfra.connectors.base import BaseConnector
+from pyinfra.connectors.util import CommandOutput, OutputLine
+
+DELAY_SECONDS = 0.05
+"""Of a round trip, and so of connecting and of a command."""
+READING_SECONDS = 0.2
+"""How long a host takes to read what it is asked for, where it has a CPU to itself."""
+
+_RECORDED = Path(__file__).parent.parent / "tests" / "facts" / "node.Node"
+
+
+@cache
+def _answers() -> list[list[str]]:
+    paths = [_RECORDED / f"prepared-{suite}.json" for suite in ("bookworm", "trixie", "forky")]
+    return [json.loads(path.read_text())["output"] for path in paths]
+
+
+def answer(index: int, name: str) -> list[str]:
+    """What the host of this index and name says of itself."""
+    machine_id = hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()
+    lines = list(_answers()[index % len(_answers())])
+    for number, line in enumerate(lines[:-1]):
+        if line == "%text /etc/machine-id":
+            lines[number + 1] = f"|{machine_id}"
+        elif line in ("%text /proc/sys/kernel/hostname", "%text /etc/hostname"):
+            lines[number + 1] = f"|{name}"
+        elif line.startswith("%value mac:"):
+            pairs = re.findall("..", machine_id[:10])
+            lines[number] = f"{line.rpartition(' ')[0]} 02:{':'.join(pairs)}"
+    return lines
+
+
+class SimulatedConnector(BaseConnector):
+    """Waits, and gives the recorded answer to any command but ``true``."""
+
+    handles_execution = True
+
+    @staticmethod
+    def make_names_data(name: str) -> Iterator[tuple[str, dict[str, Any], list[str]]]:
+        width = len(name)
+        for index in range(int(name)):
+            yield f"simulated-{index:0{width}d}", {"simulated_index": index}, []
+
+    def connect(self) -> None:
+        gevent.sleep(DELAY_SECONDS)
+
+    def run_shell_command(
+        self, command: Any, print_output: bool = False, print_input: bool = False, **arguments: Any
+    ) -> tuple[bool, CommandOutput]:
+        gevent.sleep(DELAY_SECONDS)
+        if str(command) == "true":
+            return True, CommandOutput([])
+        gevent.sleep(READING_SECONDS)
+        lines = answer(self.host.data.simulated_index, self.host.name)
+        return True, CommandOutput([OutputLine("stdout", line) for line in lines])
+
+    def put_file(self, *arguments: Any, **keywords: Any) -> NoReturn:
+        raise NotImplementedError
+
+    def get_file(self, *arguments: Any, **keywords: Any) -> NoReturn:
+        raise NotImplementedError

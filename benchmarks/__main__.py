@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -201,6 +202,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     show.add_argument("--hosts", type=int, default=20, help="of the chart, default: 20")
 
     options = parser.parse_args(arguments)
+    # `timeout` ends a run so: as with ctrl-C, the hosts must not outlive it
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         options.run(options)
     except (daemon.TargetError, end_state.WrongState, measure.SubjectFailed) as error:

@@ -97,18 +97,21 @@ class Machine:
             f"printf %s {encoded} | base64 -d >{shlex.quote(path)}"
         )
 
-    def boot_id(self) -> str:
-        """The id of this boot, empty while there is no connection."""
-        try:
-            return self.try_sh("cat /proc/sys/kernel/random/boot_id", seconds=30)[1].strip()
-        except subprocess.TimeoutExpired:
-            return ""
-
     def reboot(self) -> None:
-        """Reboot as an administrator does, and wait until the machine is up again."""
-        before = self.boot_id()
+        """Reboot as an administrator does, and wait until the machine is up again.
+
+        libvirt takes the reset for a power cycle: an emulated CPU boots three times as fast in a
+        new process, which has no translated code to throw away.
+        """
+        self._virsh("set-lifecycle-action", "reboot", "destroy", "--live", "--config")
         self.try_sh("systemctl reboot", seconds=60)
-        self._wait_until_up(before)
+        self._disconnect()
+        deadline = time.monotonic() + _BOOT_SECONDS
+        while virsh("domstate", self.domain).stdout.strip() != "shut off":
+            if time.monotonic() > deadline:
+                raise TargetError(f"{self.domain} does not go down within {_BOOT_SECONDS} s")
+            time.sleep(0.2)
+        self.start()
 
     def cut_power(self) -> None:
         """End the machine between two instructions, as a power cut does."""
@@ -116,9 +119,11 @@ class Machine:
         self._virsh("destroy")
 
     def start(self) -> None:
-        """Start the machine after its power was cut, and wait until it is up."""
+        """Start the machine that is down, and wait until it is up."""
         self._virsh("start")
-        self._wait_until_up("")
+        self._wait_for_connection()
+        # what boots may still be setting sysctls and starting containerd
+        self.try_sh("systemctl is-system-running --wait")
 
     def snapshot(self, name: str) -> None:
         """Keep the machine as it is, disk and memory."""
@@ -129,7 +134,7 @@ class Machine:
         """Make the machine what it was when the snapshot was taken, and go on from there."""
         self._disconnect()
         self._virsh("snapshot-revert", name, "--running")
-        self._wait_for_connection("")
+        self._wait_for_connection()
         # its clock stood still meanwhile
         self.sh(f"date -s @{time.time():.0f} >/dev/null")
 
@@ -213,15 +218,16 @@ class Machine:
             capture_output=True,
         )
 
-    def _wait_until_up(self, boot_before: str) -> None:
-        self._wait_for_connection(boot_before)
-        # what boots may still be setting sysctls and starting containerd
-        self.try_sh("systemctl is-system-running --wait")
-
-    def _wait_for_connection(self, boot_before: str) -> None:
+    def _wait_for_connection(self) -> None:
         deadline = time.monotonic() + _BOOT_SECONDS
-        while self.boot_id() in ("", boot_before):
+        while not self._answers():
             if time.monotonic() > deadline:
                 raise TargetError(f"{self.domain} is not up after {_BOOT_SECONDS} s")
             time.sleep(0.5)
             self._disconnect()
+
+    def _answers(self) -> bool:
+        try:
+            return self.try_sh("true", seconds=30)[0] == 0
+        except subprocess.TimeoutExpired:
+            return False

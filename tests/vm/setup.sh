@@ -14,7 +14,8 @@ printf '127.0.0.1 localhost\n127.0.1.1 kubenode\n' >/etc/hosts
 # a login must not wait for a name server that knows nothing of the network
 echo 'UseDNS no' >/etc/ssh/sshd_config.d/vagrant.conf
 # nothing else may hold apt's lock, or the slow CPU of an emulated machine
-for unit in apt-daily.timer apt-daily-upgrade.timer man-db.timer e2scrub_all.timer; do
+for unit in apt-daily.timer apt-daily-upgrade.timer man-db.timer e2scrub_all.timer \
+  e2scrub_reap.service; do
   systemctl mask "$unit" >/dev/null 2>&1 || :
 done
 : >/etc/machine-id

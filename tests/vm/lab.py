@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import re
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -64,12 +63,8 @@ class Lab:
     def prepare(self) -> None:
         """Build the boxes that are missing, and give them to Vagrant."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        known = self._vagrant("box", "list")
-        missing = [
-            suite
-            for suite in self.names
-            if not re.search(rf"^{re.escape(box.name(suite))}\s", known, re.MULTILINE)
-        ]
+        known = {line.split()[0] for line in self._vagrant("box", "list").splitlines() if line}
+        missing = [suite for suite in self.names if box.name(suite) not in known]
 
         def build(suite: str) -> Path:
             return box.build(suite, WORK / "boxes", self._say)
@@ -80,6 +75,10 @@ class Lab:
             self._vagrant("box", "add", "--name", box.name(suite), str(file))
             # Vagrant has its own copy now
             file.unlink()
+            for name in known - {box.name(suite)}:
+                # what an older state of the checkout was tested with
+                if name.startswith(f"kubenode-{suite}-"):
+                    self._vagrant("box", "remove", "--all", "--force", name)
 
     def environment(self) -> dict[str, str]:
         """The environment in which Vagrant, and so pyinfra's ``@vagrant``, knows these machines."""

@@ -7,6 +7,7 @@ thousands of hosts cost the controller, and what hosts cost that do not share it
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
@@ -21,8 +22,9 @@ from pyinfra.connectors.util import CommandOutput, OutputLine
 
 DELAY_SECONDS = 0.05
 """Of a round trip, and so of connecting and of a command."""
-READING_SECONDS = 0.2
-"""How long a host takes to read what it is asked for, where it has a CPU to itself."""
+READING_SECONDS = 0.15
+"""How long a host takes to read what it is asked for, where it has a CPU to itself: measured on a
+target alone, 0.11 s for ``prepare`` and 0.16 s for an audit."""
 
 _RECORDED = Path(__file__).parent.parent / "tests" / "facts" / "node.Node"
 
@@ -37,15 +39,34 @@ def answer(index: int, name: str) -> list[str]:
     """What the host of this index and name says of itself."""
     machine_id = hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()
     lines = list(_answers()[index % len(_answers())])
-    for number, line in enumerate(lines[:-1]):
-        if line == "%text /etc/machine-id":
-            lines[number + 1] = f"|{machine_id}"
-        elif line in ("%text /proc/sys/kernel/hostname", "%text /etc/hostname"):
-            lines[number + 1] = f"|{name}"
+    own = {
+        "/etc/machine-id": f"{machine_id}\n".encode(),
+        "/etc/hostname": f"{name}\n".encode(),
+    }
+    at = lines.index("%files") + 1
+    end = lines.index("%bytes")
+    lines[at:end], lines[end + 1] = _with(lines[at:end], lines[end + 1], own)
+    for number, line in enumerate(lines):
+        if line.startswith("|/proc/sys/kernel/hostname:"):
+            lines[number] = f"|/proc/sys/kernel/hostname:{name}"
         elif line.startswith("%value mac:"):
             pairs = re.findall("..", machine_id[:10])
             lines[number] = f"{line.rpartition(' ')[0]} 02:{':'.join(pairs)}"
     return lines
+
+
+def _with(sizes: list[str], encoded: str, own: dict[str, bytes]) -> tuple[list[str], str]:
+    """The files a host sends (``%files`` of :mod:`kubenode.probe`), some of them its own."""
+    left = base64.b64decode(encoded[1:])
+    contents = {}
+    for line in sizes:
+        size, _, path = line[1:].partition(" ")
+        contents[path], left = left[: int(size)], left[int(size) :]
+    contents |= own
+    return (
+        [f"|{len(content)} {path}" for path, content in contents.items()],
+        f"|{base64.b64encode(b''.join(contents.values())).decode()}",
+    )
 
 
 class SimulatedConnector(BaseConnector):

@@ -11,7 +11,7 @@ from packaging.version import InvalidVersion, Version
 from kubenode import cgroup_drivers, probe
 from kubenode.cgroup_drivers import CannotTell, Driver, Statement
 from kubenode.containerd_release import release_of
-from kubenode.facts import containerd
+from kubenode.facts import containerd, mounts
 from kubenode.facts.probe_fact import ProbeFact
 
 CGROUPS_PROBE = "cgroups"
@@ -26,6 +26,10 @@ KUBELET_FLAGS = (
     "/etc/default/kubelet",
     "/etc/sysconfig/kubelet",
 )
+
+_CONTROLLERS = "/sys/fs/cgroup/cgroup.controllers"
+_ENABLED = "/sys/fs/cgroup/cgroup.subtree_control"
+_INIT = "/proc/1/comm"
 
 Mode = Literal["v1", "v2", "hybrid", "none", "unknown"]
 
@@ -57,23 +61,23 @@ class CgroupsShape(TypedDict):
     """What kind of container the host itself is (``docker``, ``lxc``, ...), None for none seen."""
 
 
-def script_cgroups() -> str:
-    """The shell script of the cgroups probe."""
-    return r"""
-if [ -r /proc/self/mounts ]; then
-  grep -E '^[^ ]+ /sys/fs/cgroup(/[^ ]*)? ' /proc/self/mounts | lines mounts
-fi
-text /sys/fs/cgroup/cgroup.controllers
-text /sys/fs/cgroup/cgroup.subtree_control
-value init "$(cat /proc/1/comm)"
+def script_cgroups() -> probe.Script:
+    """The script of the cgroups probe."""
+    # systemd writes /run/systemd/container, and takes it from the same variable
+    return probe.Script(
+        r"""
 [ -d /run/systemd/system ] && value systemd_running yes
 version=$(systemctl --version); value systemd "${version%%"$nl"*}"
-text /run/systemd/container
-tr '\0' '\n' </proc/1/environ | sed -n 's/^container=//p' | lines environ
+[ -d /run/systemd/system ] ||
+  said environ "$(tr '\0' '\n' </proc/1/environ | sed -n 's/^container=//p')"
 [ -e /.dockerenv ] && value marker docker
 [ -e /run/.containerenv ] && value marker podman
 true
-"""
+""",
+        files=("/run/systemd/container",),
+        kernel_files=(_CONTROLLERS, _ENABLED, _INIT),
+        shared=(mounts.READ,),
+    )
 
 
 def parse_cgroups(reading: probe.Reading) -> CgroupsShape:
@@ -81,8 +85,8 @@ def parse_cgroups(reading: probe.Reading) -> CgroupsShape:
     mode, mounted = _hierarchies(reading)
     version = re.match(r"systemd (\d{1,5})\b", reading.value("systemd") or "")
     if mode == "v2":
-        controllers = _words(reading.text("/sys/fs/cgroup/cgroup.controllers"))
-        enabled = _words(reading.text("/sys/fs/cgroup/cgroup.subtree_control"))
+        controllers = _words(reading.text(_CONTROLLERS))
+        enabled = _words(reading.text(_ENABLED))
     else:
         controllers = enabled = mounted
     container = [
@@ -94,7 +98,7 @@ def parse_cgroups(reading: probe.Reading) -> CgroupsShape:
         "mode": mode,
         "controllers": controllers,
         "enabled": enabled,
-        "init": reading.value("init") or None,
+        "init": " ".join(reading.text(_INIT)) or None,
         "systemd": {
             "running": reading.value("systemd_running") == "yes",
             "version": int(version[1]) if version else None,
@@ -105,17 +109,10 @@ def parse_cgroups(reading: probe.Reading) -> CgroupsShape:
 
 def _hierarchies(reading: probe.Reading) -> tuple[Mode, list[str]]:
     """The mode, and the v1 controllers that have a hierarchy."""
-    if "mounts" not in reading.texts:
+    mounted = mounts.mounted(reading)
+    if mounted is None:
         return "unknown", []
-    # Later mounts hide earlier ones at the same place.
-    mounts = {}
-    for line in reading.text("mounts"):
-        fields = line.split(" ")
-        if len(fields) >= 4:
-            mounts[fields[1]] = (fields[2], fields[3].split(","))
-    if not mounts:
-        return "none", []
-    root_type = mounts.get("/sys/fs/cgroup", ("", []))[0]
+    root_type = mounted.get("/sys/fs/cgroup", ("", []))[0]
     if root_type == "cgroup2":
         return "v2", []
     known = {
@@ -123,12 +120,12 @@ def _hierarchies(reading: probe.Reading) -> tuple[Mode, list[str]]:
         "net_cls", "net_prio", "perf_event", "pids", "rdma",
     }  # fmt: skip
     controllers = sorted(
-        {option for kind, options in mounts.values() if kind == "cgroup" for option in options}
+        {option for kind, options in mounted.values() if kind == "cgroup" for option in options}
         & known
     )
     if not controllers:
         return "none", []
-    hybrid = mounts.get("/sys/fs/cgroup/unified", ("", []))[0] == "cgroup2"
+    hybrid = mounted.get("/sys/fs/cgroup/unified", ("", []))[0] == "cgroup2"
     return ("hybrid" if hybrid else "v1"), controllers
 
 
@@ -181,41 +178,45 @@ class CgroupDriversShape(TypedDict):
     """Whether all use one driver; None when some cannot be told."""
 
 
-def script_drivers() -> str:
-    """The shell script of the drivers probe, containerd apart."""
-    return rf"""
+def script_drivers() -> probe.Script:
+    """The script of the drivers probe, containerd apart."""
+    return probe.Script(
+        rf"""
 command -v dockerd >/dev/null && value dockerd yes
-text {DOCKER_CONFIG}
-systemctl show docker.service -p ExecStart |
-  sed -n 's/.*argv\[\]=\([^;]*\);.*/\1/p' | lines docker_arguments
 command -v crio >/dev/null && value crio yes
-text {CRIO_CONFIG}
-for path in {CRIO_DROP_INS}/*; do [ -f "$path" ] && text "$path"; done
+for path in {CRIO_DROP_INS}/*; do [ -f "$path" ] && exact "$path"; done
 command -v kubelet >/dev/null && value kubelet_version "$(kubelet --version)"
-config={KUBELET_CONFIG}
+config={KUBELET_CONFIG}; arguments=
 for process in /proc/[0-9]*; do
   read -r name <"$process/comm" && [ "$name" = kubelet ] || continue
   arguments=$(tr '\0' ' ' <"$process/cmdline")
-  printf '%s\n' "$arguments" | lines kubelet_arguments
+  said kubelet_arguments "$arguments"
   stated=$(printf '%s\n' "$arguments" | sed -n 's/.*--config[= ]\([^ ]*\).*/\1/p')
   config=${{stated:-$config}}
   break
 done
 value kubelet_config "$config"
-text "$config"
-for path in {" ".join(KUBELET_FLAGS)}; do text "$path"; done
-# kubelet reads drop-ins only from the folder that it is told
-drop_ins=$(
-  {{ printf '%s\n' "$arguments"; cat {" ".join(KUBELET_FLAGS)}; }} |
-    sed -n 's/^[^#]*--config-dir[= ]"\{{0,1\}}\([^ "]*\).*/\1/p' | sed -n 1p
-)
-case $drop_ins in
-  /*) value kubelet_drop_ins "$drop_ins"
-    for path in "$drop_ins"/*.conf; do
-      [ "$path" = "$config" ] || [ ! -e "$path" ] || text "$path"
-    done;;
-esac
-"""
+[ "$config" = {KUBELET_CONFIG} ] || exact "$config"
+set --
+for path in {" ".join(KUBELET_FLAGS)}; do [ -r "$path" ] && set -- "$@" "$path"; done
+if [ -n "$arguments" ] || [ $# -gt 0 ]; then
+  # kubelet reads drop-ins only from the folder that it is told
+  drop_ins=$(
+    {{ printf '%s\n' "$arguments"; cat /dev/null "$@"; }} |
+      sed -n 's/^[^#]*--config-dir[= ]"\{{0,1\}}\([^ "]*\).*/\1/p' | sed -n 1p
+  )
+  case $drop_ins in
+    /*) value kubelet_drop_ins "$drop_ins"
+      for path in "$drop_ins"/*.conf; do
+        [ "$path" = "$config" ] || [ ! -e "$path" ] || exact "$path"
+      done;;
+  esac
+fi
+""",
+        files=(DOCKER_CONFIG, CRIO_CONFIG, KUBELET_CONFIG, *KUBELET_FLAGS),
+        units=("docker.service",),
+        properties=("ExecStart",),
+    )
 
 
 def parse_drivers(
@@ -237,7 +238,7 @@ def parse_drivers(
             lambda: cgroup_drivers.docker(
                 _text(drivers, DOCKER_CONFIG),
                 DOCKER_CONFIG,
-                " ".join(drivers.text("docker_arguments")),
+                _docker_arguments(drivers),
             ),
             default,
             f"Docker's default on cgroup {cgroups['mode']}",
@@ -337,6 +338,12 @@ def _unknown(reason: str) -> ComponentShape:
     return {"driver": None, "stated": False, "file": None, "line": None, "reason": reason}
 
 
+def _docker_arguments(drivers: probe.Reading) -> str:
+    start = (drivers.unit("docker.service") or {}).get("ExecStart", "")
+    found = re.search(r"argv\[\]=([^;]*);", start)
+    return found[1] if found else ""
+
+
 def _systemd_on_v2(cgroups: CgroupsShape) -> bool:
     return cgroups["mode"] == "v2" and cgroups["systemd"]["running"]
 
@@ -351,7 +358,7 @@ def files(
     """Path and text of the *paths* that were sent, then of the files in the folder *drop_ins*."""
     found = [path for path in paths if path in reading.texts]
     if drop_ins:
-        found += sorted(path for path in reading.texts if path.startswith(f"{drop_ins}/"))
+        found += sorted(path for path in reading.texts if path.rpartition("/")[0] == drop_ins)
     return [(path, "\n".join(reading.text(path))) for path in found]
 
 

@@ -30,12 +30,15 @@ class ContainerCgroupsShape(TypedDict):
     """Those a cgroupfs driver placed: ``/kubepods/.../ID``."""
 
 
-def script() -> str:
-    """The probe's shell script."""
-    return """
-cat /proc/[0-9]*/cgroup | grep -E 'kubepods|cri-containerd|crio-' | sort -u | head -n 20000 |
-  lines paths
+def script() -> probe.Script:
+    """The probe's script."""
+    return probe.Script(
+        """
+said paths "$(
+  cat /proc/[0-9]*/cgroup | grep -E 'kubepods|cri-containerd|crio-' | sort -u | head -n 20000
+)"
 """
+    )
 
 
 def parse(reading: probe.Reading) -> ContainerCgroupsShape:

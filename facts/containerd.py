@@ -163,65 +163,75 @@ class ContainerdFilesShape(TypedDict):
     """Files of a change that was interrupted before CRI had answered with it."""
 
 
-# The program that systemd starts comes first: another one in PATH would read another
-# configuration. A program that hangs must not hang the run. $properties are further ones to
-# ask systemd for, as each call of systemctl costs more than all else here.
+# Sets $program and $shown, what systemd says of the service. The program that systemd starts comes
+# first: another one in PATH would read another configuration.
 _PROGRAM = r"""
-shown=
-if command -v systemctl >/dev/null && [ -d /run/systemd/system ]; then
-  shown=$(systemctl show containerd.service -p ExecStart $properties)
-fi
-program=$(printf '%s\n' "$shown" | sed -n 's/^ExecStart={ path=\([^ ;]*\) ;.*/\1/p')
+unit containerd.service; shown=$paragraph
+program=
+case $nl$shown in
+  *"$nl"'ExecStart={ path='*) program=${shown#*ExecStart=\{ path=}; program=${program%%[ ;]*};;
+esac
 [ -x "$program" ] || program=$(command -v containerd)
-case $program in /*) PATH="${program%/*}:$PATH";; esac
-# Programs in Go that end at once: a collector and threads cost them more than they give.
-limited() {
-  if command -v timeout >/dev/null; then GOGC=off GOMAXPROCS=1 timeout 20 "$@"
-  else GOGC=off GOMAXPROCS=1 "$@"; fi
-}
 """
 
+# Programs in Go that end at once: a collector and threads cost them more than they give.
+_PATH = r"""
+GOGC=off GOMAXPROCS=1; export GOGC GOMAXPROCS
+case $program in /*) PATH="${program%/*}:$PATH";; esac
+"""
 
-_UNIT_PROPERTIES = (
-    "LoadState", "ActiveState", "UnitFileState", "FragmentPath", "DropInPaths", "LimitNOFILE",
-    "NeedDaemonReload", "WantedBy", "RequiredBy",
+UNIT = "containerd.service"
+
+_PROPERTIES = (
+    "ExecStart", "MainPID", "ActiveState", "UnitFileState", "FragmentPath", "DropInPaths",
+    "LimitNOFILE", "NeedDaemonReload", "WantedBy", "RequiredBy",
 )  # fmt: skip
 
 
-def script_package() -> str:
-    """The shell script of the package probe."""
-    return rf"""
-properties=
-{_PROGRAM.strip()}
+def script_package() -> probe.Script:
+    """The script of the package probe."""
+    return probe.Script(
+        rf"""{_PATH}
 value binary "$program"
-value version "$(limited containerd --version)"
+# a program that hangs must not hang the run
+value version "$(limited 20 containerd --version)"
 if command -v dpkg-query >/dev/null; then
-  dpkg-query -W -f '${{Package}} ${{Version}} ${{db:Status-Abbrev}}\n' containerd containerd.io |
-    lines dpkg
+  said dpkg "$(
+    dpkg-query -W -f '${{Package}} ${{Version}} ${{db:Status-Abbrev}}\n' containerd containerd.io
+  )"
   for update in /var/lib/dpkg/updates/[0-9]*; do
     if [ -e "$update" ]; then value dpkg_interrupted yes; break; fi
   done
 elif command -v rpm >/dev/null; then
-  rpm -q --qf '%{{NAME}} %{{VERSION}}-%{{RELEASE}}\n' containerd containerd.io |
-    grep -v ' is not installed' | lines rpm
-  text /etc/dnf/plugins/versionlock.list
-  text /etc/yum/pluginconf.d/versionlock.list
-  text /etc/dnf/versionlock.toml
-  text /etc/zypp/locks
+  said rpm "$(rpm -q --qf '%{{NAME}} %{{VERSION}}-%{{RELEASE}}\n' containerd containerd.io |
+    grep -v ' is not installed')"
+  exact /etc/dnf/plugins/versionlock.list
+  exact /etc/yum/pluginconf.d/versionlock.list
+  exact /etc/dnf/versionlock.toml
+  exact /etc/zypp/locks
 fi
-"""
+""",
+        units=(UNIT,),
+        properties=("ExecStart",),
+        shared=(_PROGRAM,),
+    )
 
 
-def script_config() -> str:
-    """The configuration part of the daemon probe's script; ``config dump`` only reads."""
-    return rf"""
-properties='{" ".join(f"-p {name}" for name in ("MainPID", *_UNIT_PROPERTIES))}'
-{_PROGRAM.strip()}
-# The value of --config among arguments, one a line; nothing when there is a word that belongs to
-# no option: systemd shows arguments without their quotes.
+_CONFIG = rf"""
+# property NAME: of the service
+property() {{
+  property=
+  case $nl$shown in
+    *"$nl$1="*) property=$nl$shown; property=${{property#*"$nl$1="}};;
+  esac
+  property=${{property%%"$nl"*}}
+}}
+# configured WORD...: of a command line, the value of --config; nothing when there is a word that
+# belongs to no option: systemd shows arguments without their quotes.
 configured() {{
   config={DEFAULT_CONFIG}; takes=
-  while IFS= read -r word; do
+  [ $# = 0 ] || shift
+  for word; do
     case $takes in
       config) config=$word; takes=; continue;;
       other) takes=; continue;;
@@ -234,11 +244,12 @@ configured() {{
       *) config=;;
     esac
   done
-  printf '%s\n' "$config"
 }}
+property ExecStart; arguments=
+case $property in *'argv[]='*) arguments=${{property#*argv\[\]=}};; esac
+arguments=${{arguments%%;*}}
 set -f
-config=$(printf '%s\n' "$shown" | sed -n 's/^ExecStart=.*argv\[\]=\([^;]*[^; ]\) *;.*/\1/p' |
-  {{ read -r arguments; printf '%s\n' $arguments; }} | sed 1d | configured)
+configured $arguments
 set +f
 case $config in
   *'$'*|*'%'*) config=;;
@@ -247,99 +258,140 @@ case $config in
 esac
 if [ -z "$config" ]; then
   # what the running daemon was given is beyond doubt
-  pid=$(printf '%s\n' "$shown" | sed -n 's/^MainPID=//p')
-  config=$([ "${{pid:-0}}" -gt 0 ] && tr '\0' '\n' <"/proc/$pid/cmdline" | sed 1d | configured)
-  case $config in
-    ''|/*) ;;
-    *) config=$(readlink "/proc/$pid/cwd")/$config;;
-  esac
+  property MainPID; pid=$property
+  if [ "${{pid:-0}}" -gt 0 ]; then
+    set -f; IFS=$nl
+    configured $(tr '\0' '\n' <"/proc/$pid/cmdline")
+    set +f; unset IFS
+    case $config in
+      ''|/*) ;;
+      *) config=$(readlink "/proc/$pid/cwd")/$config;;
+    esac
+  fi
 fi
 # A device is no configuration, though as a drop-in it would mask one.
 settings() {{
-  if [ -e "$1" ] && [ ! -f "$1" ]; then printf '%%unreadable %s\n' "$1"; else exact "$1"; fi
+  if [ -e "$1" ] && [ ! -f "$1" ]; then unreadable "$1"
+  elif [ "$1" != {DEFAULT_CONFIG} ]; then want "$1"; fi
 }}
 dumped() {{
-  if [ "$config" = {DEFAULT_CONFIG} ]; then limited containerd config dump
-  else limited containerd --config "$config" config dump; fi
+  if [ "$config" = {DEFAULT_CONFIG} ]; then limited 20 containerd config dump
+  else limited 20 containerd --config "$config" config dump; fi
 }}
-if [ -z "$config" ]; then printf '%%unreadable path\n'
+dump=; files=; missing=; links=; kernel_files=
+if [ -z "$config" ]; then unreadable path
 else
   value path "$config"
   settings "$config"
-  if dump=$(dumped); then printf '%s\n' "$dump" | lines dump
-  elif [ -n "$program" ]; then dumped 2>&1 | tail -n 3 | lines dump_error; fi
+  if dump=$(dumped); then said dump "$dump"
+  elif [ -n "$program" ]; then said dump_error "$(dumped 2>&1 | tail -n 3)"; fi
 fi
 
-socket=$(printf '%s\n' "$dump" |
-  sed -n "/^\[grpc\]/,/^\[[^g]/s/^ *address = [\"']\(.*\)[\"']\$/\1/p")
-socket=${{socket%%"$nl"*}}
-socket=${{socket:-{DEFAULT_SOCKET}}}
+# value_of LINE: what is behind "= ", without its quotes
+value_of() {{ value=${{1#*= }}; value=${{value#[\"\']}}; value=${{value%[\"\']}}; }}
+table=; socket=; state=; imports=
+set -f; IFS=$nl
+for line in $dump; do
+  line=${{line#"${{line%%[! ]*}}"}}
+  case $line in
+    '[plugins]') break;;
+    '['*) table=$line;;
+    'address = '*) if [ "$table" = '[grpc]' ]; then value_of "$line"; socket=$value; fi;;
+    'state = '*) value_of "$line"; state=$value;;
+    'imports = ['*) imports=${{line#*\[}}; imports=${{imports%]*}};;
+  esac
+done
+set +f; unset IFS
+socket=${{socket:-{DEFAULT_SOCKET}}}; state=${{state:-/run/containerd}}
 value socket "$socket"
 
-# The daemon makes its socket when it starts: a file that changed later is not in force. The time
-# of the change counts, not the time that `cp -p` or a wrong clock gave the file.
-changed() {{
-  found=$(find -L "$1" -cnewer "$socket") || found=$(find -L "$1" -newer "$socket")
-  [ -z "$found" ] || printf '%s\n' "$1"
-}}
-imported() {{
-  printf '%s\n' "$dump" | sed -n 's/^imports = \[\(.*\)\].*/\1/p' | tr , '\n' |
-    sed "s/^ *[\"']//; s/[\"'] *\$//" | while IFS= read -r pattern; do
-      case $pattern in '') continue;; /*) ;; *) pattern=${{config%/*}}/$pattern;; esac
-      IFS=
-      for path in $pattern; do
-        case "|$config$seen|" in *"|$path|"*) continue;; esac
-        seen="$seen|$path"
-        if [ -e "$path" ] || [ -L "$path" ]; then printf '%s\n' "$path"; fi
-      done
-    done
-}}
-imports=$(imported)
-if [ "$(printf '%s\n' "$imports" | wc -l)" -gt 64 ]; then printf '%%unreadable imports\n'
+# imports are patterns, with commas between
+patterns=$imports; imports=; count=0
+set -f; IFS=,
+set -- $patterns
+set +f
+for pattern; do
+  pattern=${{pattern#"${{pattern%%[! ]*}}"}}; pattern=${{pattern%"${{pattern##*[! ]}}"}}
+  pattern=${{pattern#[\"\']}}; pattern=${{pattern%[\"\']}}
+  case $pattern in '') continue;; /*) ;; *) pattern=${{config%/*}}/$pattern;; esac
+  IFS=
+  for path in $pattern; do
+    case $nl$config$nl$imports in *"$nl$path$nl"*) continue;; esac
+    if [ -e "$path" ] || [ -L "$path" ]; then imports=$imports$path$nl; count=$((count + 1)); fi
+  done
+done
+set -f; IFS=$nl
+set -- $imports
+set +f; unset IFS
+if [ "$count" -gt 64 ]; then unreadable imports
 else
-  printf '%s\n' "$imports" | while IFS= read -r path; do [ -z "$path" ] || settings "$path"; done
+  for path; do settings "$path"; done
+  send_wanted
   said imports "$imports"
+  # The daemon makes its socket when it starts: a file that changed later is not in force. The time
+  # of the change counts, not the time that `cp -p` or a wrong clock gave the file.
   if [ -S "$socket" ]; then
-    printf '%s\n' "$config" "$imports" | while IFS= read -r path; do
-      [ -z "$path" ] || changed "$path"
-    done | lines changed
+    set -- "$config" "$@"
+    for path; do
+      shift
+      if [ -e "$path" ]; then set -- "$@" "$path"; fi
+    done
+    changed=
+    if [ $# -gt 0 ]; then
+      changed=$(find -L "$@" -prune -cnewer "$socket") ||
+        changed=$(find -L "$@" -prune -newer "$socket")
+    fi
+    said changed "$changed"
   fi
 fi
 """
 
 
-def script_daemon() -> str:
-    """The shell script of the daemon probe: configuration and service."""
-    return rf"""
-{script_config().strip()}
-if [ -d /run/systemd/system ]; then
-  printf '%s\n' "$shown" | sed '/^ExecStart=/d; /^MainPID=/d' | lines unit
-fi
+def script_daemon() -> probe.Script:
+    """The script of the daemon probe: configuration and service; ``config dump`` only reads."""
+    return probe.Script(
+        rf"""{_PATH}{_CONFIG}
 if [ ! -S "$socket" ]; then value socket_state absent
 elif [ ! -w "$socket" ]; then value socket_state forbidden
 elif ! command -v ctr >/dev/null; then value socket_state present
 else
   value socket_state answers
-  limited ctr --address "$socket" --connect-timeout 3s plugins ls |
-    grep -E '^io\.containerd\.(grpc|cri)\.v1 ' | lines plugins
+  plugins=
+  set -f; IFS=$nl
+  for line in $(limited 20 ctr --address "$socket" --connect-timeout 3s plugins ls); do
+    case $line in
+      io.containerd.grpc.v1\ * | io.containerd.cri.v1\ *) plugins=$plugins$line$nl;;
+    esac
+  done
+  said plugins "$plugins"
 fi
 command -v ctr >/dev/null && value ctr yes
-state=$(printf '%s\n' "$dump" | sed -n "s/^state = [\"']\(.*\)[\"']\$/\1/p")
-state=${{state%%"$nl"*}}
-state=${{state:-/run/containerd}}
 tasks=$state/io.containerd.runtime.v2.task/k8s.io
 if [ -d "$tasks" ] && [ -r "$tasks" ]; then
+  pods=
   for directory in "$tasks"/*; do
-    [ -f "$directory/init.pid" ] && pid=$(cat "$directory/init.pid") || continue
+    pid=
+    # written without a line end
+    [ -f "$directory/init.pid" ] && read -r pid <"$directory/init.pid"
     case $pid in ''|*[!0-9]*) continue;; esac
-    id=${{directory##*/}}
-    sed -n "s|^[0-9]*:[^:]*:|$id |p" "/proc/$pid/cgroup" | grep "/.*$id" | sed -n 1p
-  done | lines pods
-elif [ -d "$state" ] && [ ! -r "$state" ]; then printf '%%unreadable pods\n'
-else lines pods </dev/null; fi
+    id=${{directory##*/}}; placed=
+    while IFS= read -r line; do
+      path=${{line#*:}}; path=${{path#*:}}
+      case $path in /*"$id"*) placed=${{placed:-$path}};; esac
+    done <"/proc/$pid/cgroup"
+    [ -z "$placed" ] || pods="$pods$id $placed$nl"
+  done
+  said pods "$pods"
+elif [ -d "$state" ] && [ ! -r "$state" ]; then unreadable pods
+else said pods ''; fi
 [ -e "$config{UNPROVEN_SUFFIX}" ] && exact "$config{UNPROVEN_SUFFIX}"
-exact {CRICTL_CONFIG}
-"""
+true
+""",
+        files=(DEFAULT_CONFIG, CRICTL_CONFIG),
+        units=(UNIT,),
+        properties=_PROPERTIES,
+        shared=(_PROGRAM,),
+    )
 
 
 def parse_package(reading: probe.Reading) -> InstalledShape:
@@ -403,8 +455,9 @@ def _is_locked(reading: probe.Reading, name: str) -> bool:
     )
 
 
-def _unit(lines: list[str]) -> UnitShape | None:
-    properties = dict(line.partition("=")[::2] for line in lines if "=" in line)
+def _unit(properties: dict[str, str] | None) -> UnitShape | None:
+    if properties is None:
+        return None
     load = properties.get("LoadState", "unknown")
     if load == "not-found":
         return None
@@ -427,7 +480,7 @@ def _pods(reading: probe.Reading) -> PodsShape | None:
     if "pods" not in reading.texts:
         return None
     pods: PodsShape = {"systemd": 0, "cgroupfs": 0}
-    for line in reading.text("pods"):
+    for line in filter(None, reading.text("pods")):
         container, _, path = line.partition(" ")
         scope = f"/cri-containerd-{container}.scope"
         pods["systemd" if f"{path}/".find(f"{scope}/") >= 0 else "cgroupfs"] += 1
@@ -440,7 +493,7 @@ def _cri(reading: probe.Reading) -> Literal["serving", "disabled", "down", "unkn
         return "down"
     if socket != "answers":
         return "unknown"
-    plugins = [line.split() for line in reading.text("plugins")]
+    plugins = [line.split() for line in reading.text("plugins") if line]
     if not plugins:
         return "down"
     for words in plugins:
@@ -487,7 +540,7 @@ def parse_daemon(package: probe.Reading, daemon: probe.Reading) -> Daemon:
         error = f"{path}: cannot be read"
     elif not error and not dump:
         error = " ".join(daemon.text("dump_error")) or dump_error
-    unit = _unit(daemon.text("unit")) if "unit" in daemon.texts else None
+    unit = _unit(daemon.unit(UNIT))
     active = unit is not None and unit["active"] == "active"
     shape: ContainerdShape = {
         "installed": installed,

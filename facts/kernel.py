@@ -8,36 +8,25 @@ from collections.abc import Callable, Iterable
 from typing import Literal, NotRequired, TypedDict
 
 from kubenode import drop_ins, kernel_command_line, kernel_modules, probe, sysctl_d
+from kubenode.facts import kernel_config
 from kubenode.facts.probe_fact import ProbeFact
 
 MODULES_PROBE = "kernel_modules"
 SYSCTLS_PROBE = "sysctls"
 
-# conf PATH: a file, exactly; where a link leads is "real:PATH"
-_FILES = r"""
-conf() {
-  exact "$1"
-  if [ -L "$1" ] && [ -f "$1" ]; then readlink -f "$1" | lines "real:$1"; fi
-}
-# command_line: the kernel's, whole where a word in it may matter and empty otherwise
-command_line() {
-  if [ ! -r /proc/cmdline ]; then text /proc/cmdline; return; fi
-  case $(cat /proc/cmdline) in
-    *sysctl* | *modules?load* | *blacklist*) text /proc/cmdline;;
-    *) said /proc/cmdline '';;
-  esac
+_MODULES = "/proc/modules"
+_FILE_SYSTEMS = "/proc/filesystems"
+_LIVE = "/proc/sys"
+
+# where a link leads that is in none of the directories
+_LINKED = r"""
+linked() {
+  if [ -L "$1" ] && [ -f "$1" ]; then said "real:$1" "$(readlink -f -- "$1")"; fi
 }
 """
 
-# matching KEY FILE PATTERN: the lines that match; an answer without lines is not no answer
-_MATCHING = r"""
-matching() {
-  [ -e "$2" ] || return 0
-  found=$(grep -E -e "$3" "$2"); status=$?
-  if [ "$status" -gt 1 ]; then printf '%%unreadable %s\n' "$1"
-  else said "$1" "$found"; fi
-}
-"""
+# words on the kernel's command line that decide what is judged here
+_TELLING = re.compile(r"sysctl|modules.load|blacklist")
 
 
 class PlaceShape(TypedDict):
@@ -185,17 +174,20 @@ def _conf_paths(reading: probe.Reading, directories: Iterable[str]) -> list[str]
     return [path for path in sent if path.rpartition("/")[0] in directories]
 
 
-def _script_persist_file(path: str | None, directories: tuple[str, ...]) -> str:
-    """Say whether the persist file can be written; send it where it is not sent anyway."""
+def _script_persist_file(
+    path: str | None, directories: tuple[str, ...], *sent: str
+) -> tuple[str, tuple[str, ...]]:
+    """Shell that says whether the persist file can be written, and the file to ask for where
+    neither *directories* nor *sent* have it."""
     if path is None:
-        return ""
+        return "", ()
     directory, _, name = path.rpartition("/")
     is_sent = directory in directories and name.endswith(".conf") and not name.startswith(".")
     quoted = shlex.quote(path)
     # At boot a directory is no drop-in and a device is an empty one: neither can be written.
-    return f"""\
-if [ -e {quoted} ] && [ ! -f {quoted} ] && [ ! -L {quoted} ]; then unreadable persist_file; fi
-{"" if is_sent or path == sysctl_d.PROCPS_FILE else f"conf {quoted}"}"""
+    is_odd = f"[ -e {quoted} ] && [ ! -f {quoted} ] && [ ! -L {quoted} ]"
+    shell = f"if {is_odd}; then unreadable persist_file; fi\n"
+    return (shell, ()) if is_sent or path in sent else (f"{shell}linked {quoted}\n", (path,))
 
 
 def _persist_file(
@@ -223,59 +215,58 @@ def _persist_file(
 
 def _command_line(reading: probe.Reading) -> str | None:
     lines = reading.texts.get(kernel_command_line.PATH)
-    return None if lines is None else " ".join(lines).strip()
+    if lines is None:
+        return None
+    line = " ".join(lines).strip()
+    # it differs from host to host, and what follows from it is worked out once for each
+    return line if _TELLING.search(line) else ""
 
 
-def script_modules(modules: list[str], persist_file: str | None = None) -> str:
-    """The shell script of the kernel modules probe."""
+def script_modules(modules: list[str], persist_file: str | None = None) -> probe.Script:
+    """The script of the kernel modules probe."""
     names = sorted({kernel_modules.underscored(name) for name in modules})
-    any_spelling = "|".join(name.replace("_", "[-_]") for name in names) or "-"
-    options = "|".join(
-        sorted({kernel_modules.CONFIG_OPTIONS.get(name, "") for name in names} - {""})
+    name = f"({'|'.join(names) or '-'})"
+    any_spelling = f"({'|'.join(name.replace('_', '[-_]') for name in names) or '-'})"
+    # a module in /proc/modules; a file system; in modules.builtin; in modules.dep
+    asked_for = (
+        f"^{name} |[[:space:]]{name}$|(^|/){any_spelling}[.]ko$"
+        f"|^([^:]*/)?{any_spelling}[.]ko([.][a-z]+)?:"
     )
-    settings = f"^(# )?(CONFIG_MODULES{'|' if options else ''}{options})[= ]"
-    in_proc = shlex.quote(f"^({'|'.join(names) or '-'}) ")
-    filesystems = shlex.quote(f"[[:space:]]({'|'.join(names) or '-'})$")
-    builtin = shlex.quote(f"(^|/)({any_spelling})[.]ko")
-    loadable = shlex.quote(f"^([^:]*/)?({any_spelling})[.]ko([.][a-z]+)?:")
-    return f"""{_FILES}{_MATCHING}
-release=$(uname -r); value kernel "$release"
+    shell, files = _script_persist_file(persist_file, kernel_modules.LOAD_DIRECTORIES)
+    return probe.Script(
+        rf"""{_LINKED}
+value kernel "$release"
 if [ -e /proc/version ]; then value proc yes; fi
-matching loaded /proc/modules {in_proc}
 for name in {" ".join(names)}; do
   if [ -e "/sys/module/$name/initstate" ]; then value "sys:$name" loaded
   elif [ -d "/sys/module/$name" ]; then value "sys:$name" builtin; fi
 done
-matching filesystems /proc/filesystems {filesystems}
 if [ -d /proc/sys/net/bridge ]; then value bridge yes; fi
+set -- {_MODULES} {_FILE_SYSTEMS}
 for tree in /lib/modules /usr/lib/modules; do
   [ -d "$tree" ] || continue
   value trees "$tree"
-  if [ ! -r "$tree" ] || [ ! -x "$tree" ]; then printf '%%unreadable kernels\\n'; break; fi
+  if [ ! -r "$tree" ] || [ ! -x "$tree" ]; then unreadable kernels; break; fi
+  kernels=
   for dep in "$tree"/*/modules.dep; do
-    if [ -e "$dep" ]; then dep=${{dep%/modules.dep}}; printf '%s\\n' "${{dep##*/}}"; fi
-  done | lines kernels
+    if [ -e "$dep" ]; then dep=${{dep%/modules.dep}}; kernels=$kernels${{dep##*/}}$nl; fi
+  done
+  said kernels "$kernels"
   if [ -d "$tree/$release" ]; then value running "$tree/$release"; fi
-  matching builtin "$tree/$release/modules.builtin" {builtin}
-  matching loadable "$tree/$release/modules.dep" {loadable}
+  set -- "$@" "$tree/$release/modules.builtin" "$tree/$release/modules.dep"
   break
 done
-for file in /proc/config.gz "/boot/config-$release" "/usr/lib/modules/$release/config" \
-  "/lib/modules/$release/config"; do
-  [ -r "$file" ] || continue
-  case $file in
-    *.gz) found=$(zcat "$file" | grep -E -e {shlex.quote(settings)});;
-    *) found=$(grep -E -e {shlex.quote(settings)} "$file");;
-  esac
-  if [ -n "$found" ]; then
-    value config_file "$file"; said config "$found"; break
-  fi
+for file; do
+  shift
+  if [ -e "$file" ]; then set -- "$@" "$file"; fi
 done
-command_line
-confs conf {" ".join(kernel_modules.LOAD_DIRECTORIES)}
-confs text {" ".join(kernel_modules.MODPROBE_DIRECTORIES)}
-{_script_persist_file(persist_file, kernel_modules.LOAD_DIRECTORIES)}
-"""
+[ $# = 0 ] || matching {shlex.quote(asked_for)} "$@"
+{shell}""",
+        files=files,
+        directories=(*kernel_modules.LOAD_DIRECTORIES, *kernel_modules.MODPROBE_DIRECTORIES),
+        kernel_files=(kernel_command_line.PATH,),
+        shared=(kernel_config.READ,),
+    )
 
 
 def parse_modules(
@@ -351,7 +342,9 @@ def _evidence(reading: probe.Reading) -> kernel_modules.Evidence:
         if match:
             config[match[1] or match[3]] = match[2] or "n"
     can_load = {"y": True, "n": False}.get(config.get("CONFIG_MODULES", ""))
-    no_proc_modules = "loaded" not in reading.texts and "loaded" not in reading.unreadable
+    no_proc_modules = _MODULES not in reading.texts and _MODULES not in reading.unreadable
+    kernel = reading.value("kernel") or None
+    tree = f"{reading.value('trees')}/{kernel}"
     if can_load is None and reading.value("proc") and no_proc_modules:
         can_load = False
     on_disk = None
@@ -361,21 +354,21 @@ def _evidence(reading: probe.Reading) -> kernel_modules.Evidence:
         if running and running not in on_disk:
             on_disk = sorted([*on_disk, running])
     return kernel_modules.Evidence(
-        kernel=reading.value("kernel") or None,
+        kernel=kernel,
         kernels_on_disk=on_disk,
         can_load=can_load,
-        loaded=_first_words(reading, "loaded", " "),
+        loaded=_first_words(reading, _MODULES, " "),
         in_sys={
             key.removeprefix("sys:"): value == "loaded"
             for key, value in reading.values.items()
             if key.startswith("sys:")
         },
         filesystems=frozenset(
-            line.split()[-1] for line in reading.text("filesystems") if line.split()
+            line.split()[-1] for line in reading.text(_FILE_SYSTEMS) if line.split()
         ),
         bridge=reading.value("bridge") == "yes",
-        builtin=_first_words(reading, "builtin", ":"),
-        loadable=_first_words(reading, "loadable", ":"),
+        builtin=_first_words(reading, f"{tree}/modules.builtin", ":"),
+        loadable=_first_words(reading, f"{tree}/modules.dep", ":"),
         config=config,
         config_file=reading.value("config_file"),
     )
@@ -456,27 +449,23 @@ class KernelModules(ProbeFact[KernelModulesShape]):
         return parse_modules(readings[MODULES_PROBE], self.modules, self.persist_file)
 
 
-def script_sysctls(keys: list[str], persist_file: str | None = None) -> str:
-    """The shell script of the sysctls probe."""
-    live = "\n".join(
-        f"live {shlex.quote(key)} {shlex.quote('/proc/sys/' + sysctl_d.path_of(key))}"
-        for key in keys
+def script_sysctls(keys: list[str], persist_file: str | None = None) -> probe.Script:
+    """The script of the sysctls probe."""
+    procps = sysctl_d.PROCPS_FILE
+    shell, files = _script_persist_file(persist_file, sysctl_d.DIRECTORIES, procps)
+    return probe.Script(
+        rf"""{_LINKED}
+[ -d /proc/sys/kernel ] || unreadable {_LIVE}
+linked {procps}
+{shell}""",
+        files=(procps, *files),
+        directories=sysctl_d.DIRECTORIES,
+        kernel_files=(kernel_command_line.PATH, *(_live_path(key) for key in keys)),
     )
-    return f"""{_FILES}
-live() {{
-  if [ -f "$2" ]; then
-    if content=$(cat "$2"); then said "live:$1" "$content"
-    else printf '%%unreadable live:%s\\n' "$1"; fi
-  elif [ ! -d /proc/sys/kernel ]; then printf '%%unreadable live:%s\\n' "$1"; fi
-}}
-{live}
-command_line
-confs conf {" ".join(sysctl_d.DIRECTORIES)}
-if [ -e {sysctl_d.PROCPS_FILE} ] || [ -L {sysctl_d.PROCPS_FILE} ]; then
-  conf {sysctl_d.PROCPS_FILE}
-fi
-{_script_persist_file(persist_file, sysctl_d.DIRECTORIES)}
-"""
+
+
+def _live_path(key: str) -> str:
+    return f"{_LIVE}/{sysctl_d.path_of(key)}"
 
 
 def parse_sysctls(
@@ -521,10 +510,11 @@ def _sysctl(reading: probe.Reading, tree: sysctl_d.Tree, key: str) -> SysctlShap
     boot = tree.boot(key)
     live = None
     live_state: Literal["set", "absent", "unreadable"] = "absent"
-    if f"live:{key}" in reading.unreadable:
+    path = _live_path(key)
+    if path in reading.unreadable or _LIVE in reading.unreadable:
         live_state = "unreadable"
-    elif f"live:{key}" in reading.texts:
-        live, live_state = sysctl_d.words(" ".join(reading.text(f"live:{key}"))), "set"
+    elif path in reading.texts:
+        live, live_state = sysctl_d.words(" ".join(reading.text(path))), "set"
     return {
         "live": live,
         "live_state": live_state,

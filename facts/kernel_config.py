@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal, TypedDict
 
-from kubenode import probe
+from kubenode import kernel_modules, probe
 from kubenode.facts.probe_fact import ProbeFact
 
 PROBE = "kernel-config"
@@ -68,34 +68,49 @@ _CONTROLLERS = {
 _FILE_SYSTEMS = {"ext4": "EXT4_FS", "proc": "PROC_FS", "overlay": "OVERLAY_FS"}
 
 
-def script() -> str:
-    """The probe's shell script."""
-    names = "|".join(name.removeprefix("CONFIG_") for name in (*REQUIRED, *OPTIONAL, *ALIASES))
-    return rf"""
-release=$(uname -r); found=
+_NAMES = sorted({*REQUIRED, *OPTIONAL, *ALIASES, *kernel_modules.CONFIG_OPTIONS.values()})
+
+READ = rf"""
+read -r release </proc/sys/kernel/osrelease || release=$(uname -r)
+options='^(# )?({"|".join(_NAMES)})[= ]'; config=
 for file in {" ".join(f'"{path}"' for path in FILES)}; do
   [ -r "$file" ] || continue
   case $file in
-    *.gz) found=$(zcat "$file" | grep -E '^(# )?CONFIG_({names})[= ]');;
-    *) found=$(grep -E '^(# )?CONFIG_({names})[= ]' "$file");;
+    *.gz)
+      config=$(
+        if command -v gzip >/dev/null; then gzip -dc; else zcat; fi <"$file" |
+          grep -E "$options"
+      );;
+    *) config=$(grep -E "$options" "$file");;
   esac
-  [ -n "$found" ] || continue
-  value file "$file"; printf '%s\n' "$found" | lines config
+  [ -n "$config" ] || continue
+  value config_file "$file"; said config "$config"
   break
 done
-if [ -z "$found" ]; then
-  for name in /proc/self/ns/*; do printf '%s\n' "${{name##*/}}"; done | lines namespaces
-  text /proc/cgroups
-  text /sys/fs/cgroup/cgroup.controllers
-  text /proc/filesystems
+"""
+"""For :attr:`kubenode.probe.Script.shared`: the options that facts ask for, in ``config_file`` and
+``config``, and the variables ``$release`` (of the running kernel) and ``$config``."""
+
+
+def script() -> probe.Script:
+    """The probe's script."""
+    return probe.Script(
+        r"""
+if [ -z "$config" ]; then
+  said namespaces "$(for name in /proc/self/ns/*; do printf '%s\n' "${name##*/}"; done)"
+  exact /proc/cgroups
+  exact /proc/filesystems
   if [ -e /proc/net/tcp ]; then value tcp yes; fi
 fi
-"""
+""",
+        kernel_files=("/sys/fs/cgroup/cgroup.controllers",),
+        shared=(READ,),
+    )
 
 
 def parse(reading: probe.Reading) -> KernelConfigShape:
     """The shape from what the host sent."""
-    file = reading.value("file")
+    file = reading.value("config_file")
     options = _stated(reading.text("config")) if file else _proven(reading)
     known = {name: options[name] for name in (*REQUIRED, *OPTIONAL) if name in options}
     if file:

@@ -37,14 +37,13 @@ class KubeletShape(TypedDict):
     """Why its files cannot be understood."""
 
 
-def script() -> str:
-    """The probe's shell script; the settings come with the cgroup drivers' probe."""
-    return r"""
-value binary "$(command -v kubelet)"
-if [ -d /run/systemd/system ]; then
-  systemctl show kubelet.service -p LoadState -p UnitFileState | lines unit
-fi
-"""
+def script() -> probe.Script:
+    """The probe's script; the settings come with the cgroup drivers' probe."""
+    return probe.Script(
+        'value binary "$(command -v kubelet)"',
+        units=("kubelet.service",),
+        properties=("UnitFileState",),
+    )
 
 
 def parse(kubelet: probe.Reading, drivers: probe.Reading) -> KubeletShape:
@@ -58,7 +57,7 @@ def parse(kubelet: probe.Reading, drivers: probe.Reading) -> KubeletShape:
         r"Kubernetes v(\d{1,4}\.\d{1,4}\.\d{1,4}[0-9A-Za-z.+-]*)",
         drivers.value("kubelet_version") or "",
     )
-    unit = dict(line.partition("=")[::2] for line in kubelet.text("unit"))
+    unit = kubelet.unit("kubelet.service") or {}
     settings: dict[str, Any] = {}
     error = cgroup.unreadable(
         drivers, config, drivers.value("kubelet_drop_ins") or config, *cgroup.KUBELET_FLAGS

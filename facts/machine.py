@@ -6,9 +6,16 @@ import re
 from typing import Literal, TypedDict
 
 from kubenode import probe
+from kubenode.facts import mounts
 from kubenode.facts.probe_fact import ProbeFact
 
 PROBE = "machine"
+
+_ONLINE = "/sys/devices/system/cpu/online"
+_PRODUCT_UUID = "/sys/class/dmi/id/product_uuid"
+_ENFORCE = "/sys/fs/selinux/enforce"
+_APPARMOR = "/sys/module/apparmor/parameters/enabled"
+_LSMS = "/sys/kernel/security/lsm"
 
 DIRECTORIES = ("/", "/var/lib/kubelet", "/var/lib/containerd", "/var/log")
 TIME_SERVICES = (
@@ -77,60 +84,52 @@ PROGRAMS = (
 """Programs kubeadm and k0s look for, and those they need with a profile."""
 
 
-def script() -> str:
-    """The probe's shell script."""
-    places = "/|/var|/var/lib|/var/log|/var/lib/kubelet|/var/lib/containerd"
-    return rf"""
-text /sys/devices/system/cpu/online
-value memory "$(sed -n 's/^MemTotal: *\([0-9]*\) kB$/\1/p' /proc/meminfo)"
+def script() -> probe.Script:
+    """The probe's script."""
+    return probe.Script(
+        rf"""
+read -r name memory _ </proc/meminfo && [ "$name" = MemTotal: ] && value memory "$memory"
 value uname "$(uname -rm)"
-text /etc/machine-id
-text /sys/class/dmi/id/product_uuid
-limited() {{ if command -v timeout >/dev/null; then timeout 10 "$@"; else "$@"; fi; }}
 set --
 for place in {" ".join(DIRECTORIES)}; do
   while [ ! -e "$place" ]; do place=${{place%/*}}; place=${{place:-/}}; done
   set -- "$@" "$place"
 done
-limited df -P -k "$@" | lines df
-limited df -P -i "$@" | lines inodes
-grep -E '^[^ ]+ ({places}) ' /proc/self/mounts |
-  sed 's/,[a-z]*dir=[^ ,]*//g' | lines mounts
-for name in {" ".join(PROGRAMS)}; do command -v "$name"; done | lines programs
+said df "$(limited 10 df -P -k "$@")"
+said inodes "$(limited 10 df -P -i "$@")"
+said programs "$(for name in {" ".join(PROGRAMS)}; do command -v "$name"; done)"
 [ -e /run/systemd/timesync/synchronized ] && value clock synchronized
-if [ -d /run/systemd/system ]; then
-  set -- {" ".join(TIME_SERVICES)}
-  systemctl is-active "$@" | while read -r state; do
-    [ "$state" = active ] && printf '%s\n' "$1"
-    shift
-  done | lines time_services
-fi
-if [ -d /sys/fs/selinux ]; then text /sys/fs/selinux/enforce; fi
-text /sys/module/apparmor/parameters/enabled
-text /sys/kernel/security/lsm
 if [ -e /run/reboot-required ] || [ -e /var/run/reboot-required ]; then value reboot required; fi
-"""
+""",
+        files=("/etc/machine-id",),
+        kernel_files=(_ONLINE, _PRODUCT_UUID, _ENFORCE, _APPARMOR, _LSMS),
+        units=tuple(f"{name}.service" for name in TIME_SERVICES),
+        properties=("ActiveState",),
+        shared=(mounts.READ,),
+    )
 
 
 def parse(reading: probe.Reading) -> MachineShape:
     """The shape from what the host sent."""
     release, _, architecture = (reading.value("uname") or "").partition(" ")
     return {
-        "cpus": _cpus(_first(reading, "/sys/devices/system/cpu/online") or ""),
+        "cpus": _cpus(_first(reading, _ONLINE) or ""),
         "memory_kib": _number(reading.value("memory")),
         "architecture": architecture or None,
         "kernel": release or None,
         "machine_id": _first(reading, "/etc/machine-id"),
-        "product_uuid": _first(reading, "/sys/class/dmi/id/product_uuid"),
+        "product_uuid": _first(reading, _PRODUCT_UUID),
         "file_systems": _file_systems(reading),
         "programs": _programs(reading.text("programs")),
         "clock_synchronized": True if reading.value("clock") else None,
-        "time_services": [line for line in reading.text("time_services") if line in TIME_SERVICES],
+        "time_services": [
+            name
+            for name in TIME_SERVICES
+            if (reading.unit(f"{name}.service") or {}).get("ActiveState") == "active"
+        ],
         "selinux": _selinux(reading),
         "apparmor": _apparmor(reading),
-        "lsms": [
-            name for name in (_first(reading, "/sys/kernel/security/lsm") or "").split(",") if name
-        ],
+        "lsms": [name for name in (_first(reading, _LSMS) or "").split(",") if name],
         "reboot_required": reading.value("reboot") == "required",
     }
 
@@ -166,12 +165,7 @@ def _programs(lines: list[str]) -> dict[str, str | None]:
 
 def _file_systems(reading: probe.Reading) -> dict[str, FileSystemShape]:
     inodes = [_df(line) for line in reading.text("inodes")[1:]]
-    mounts = {}
-    for line in reading.text("mounts"):
-        fields = line.split(" ")
-        if len(fields) >= 4:
-            options = [option for option in fields[3].split(",") if "=" not in option]
-            mounts[fields[1]] = (fields[2], options)
+    mounted = mounts.mounted(reading) or {}
     shapes: dict[str, FileSystemShape] = {}
     for index, line in enumerate(reading.text("df")[1:]):
         row = _df(line)
@@ -182,14 +176,14 @@ def _file_systems(reading: probe.Reading) -> dict[str, FileSystemShape]:
         percent = None
         if row_of_inodes and row_of_inodes[0] > 0:
             percent = row_of_inodes[1] * 100 // row_of_inodes[0]
-        kind, options = mounts.get(mount, (None, []))
+        kind, options = mounted.get(mount, (None, []))
         shapes[DIRECTORIES[index]] = {
             "kind": kind,
             "mount": mount,
             "size_kib": size,
             "free_kib": free,
             "free_inodes_percent": percent,
-            "options": options,
+            "options": [option for option in options if "=" not in option],
         }
     return shapes
 
@@ -201,18 +195,16 @@ def _df(line: str) -> tuple[int, int, str] | None:
 
 
 def _selinux(reading: probe.Reading) -> Literal["enforcing", "permissive", "disabled"] | None:
-    path = "/sys/fs/selinux/enforce"
-    if reading.is_unreadable(path):
+    if reading.is_unreadable(_ENFORCE):
         return None
-    enforce = _first(reading, path)
+    enforce = _first(reading, _ENFORCE)
     if enforce is None:
         return "disabled"
     return "enforcing" if enforce == "1" else "permissive"
 
 
 def _apparmor(reading: probe.Reading) -> bool | None:
-    path = "/sys/module/apparmor/parameters/enabled"
-    return None if reading.is_unreadable(path) else _first(reading, path) == "Y"
+    return None if reading.is_unreadable(_APPARMOR) else _first(reading, _APPARMOR) == "Y"
 
 
 class Machine(ProbeFact[MachineShape]):

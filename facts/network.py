@@ -11,6 +11,11 @@ from kubenode.facts.probe_fact import ProbeFact
 
 PROBE = "network"
 
+_HOSTNAME = "/proc/sys/kernel/hostname"
+_UFW_CONFIG = "/etc/ufw/ufw.conf"
+_TCP, _TCP6 = "/proc/net/tcp", "/proc/net/tcp6"
+_ROUTES, _ROUTES6 = "/proc/net/route", "/proc/net/ipv6_route"
+
 
 class ListenerShape(TypedDict):
     """Something that listens on a TCP port."""
@@ -55,63 +60,62 @@ PORTS = (2379, 2380, 6443, 10250, 10257, 10259)
 """What kubeadm wants to be free: etcd, API server, kubelet, controller manager, scheduler."""
 
 
-def script() -> str:
-    """The probe's shell script."""
+def script() -> probe.Script:
+    """The probe's script."""
     ports = "|".join(f"{port:04X}" for port in PORTS)
+    # of all sockets and routes those that listen on these ports, and the default ones
+    listening = rf"^ *[0-9]+: [0-9A-F]+:({ports}) [0-9A-F]+:0000 0A "
+    default = "^[^[:space:]]+[[:space:]]00000000[[:space:]]|^0{32} 00 "
     # the whole line is looked at on the host, and only the setting's name is sent
     names = (
         r"""/^[ \t]*[#;]/ { next } """
         r"""{ line = toupper($0); if (match(line, /(HTTPS?|ALL)_PROXY=/)) """
         r"""print FILENAME ":" FNR ":" substr(line, RSTART, RLENGTH - 1) }"""
     )
-    return rf"""
-text /proc/sys/kernel/hostname
-text /etc/hostname
-limited() {{ if command -v timeout >/dev/null; then timeout 3 "$@"; else "$@"; fi; }}
+    return probe.Script(
+        rf"""
 resolved() {{
-  found=$(limited getent ahosts "$2"); status=$?
+  found=$(limited 3 getent ahosts "$2"); status=$?
   case $status in
-    0|2) printf '%s\n' "$found" | lines "$1";;
+    0|2) said "$1" "$found";;
     *) unreadable "$1";;
   esac
 }}
-read -r name </proc/sys/kernel/hostname && resolved host "$name"
+read -r name <{_HOSTNAME} && resolved host "$name"
 resolved localhost localhost
 for interface in /sys/class/net/*; do
   [ -e "$interface/device" ] && read -r mac <"$interface/address" &&
     value "mac:${{interface##*/}}" "$mac"
 done
-if [ -r /proc/net/tcp ]; then
-  grep -hE '^ *[0-9]+: [0-9A-F]+:({ports}) [0-9A-F]+:0000 0A ' /proc/net/tcp /proc/net/tcp6 |
-    lines listeners
-fi
-if [ -d /run/systemd/system ]; then value firewalld "$(systemctl is-active firewalld)"; fi
-text /etc/ufw/ufw.conf
-if [ -r /proc/net/route ]; then
-  if grep -qE '^[^	 ]+	00000000	' /proc/net/route ||
-    grep -E '^0{{32}} 00 ' /proc/net/ipv6_route | grep -qv ' lo$'
-  then value default_route yes; else value default_route no; fi
-fi
+set --
+for file in {_TCP} {_TCP6} {_ROUTES} {_ROUTES6}; do
+  [ -r "$file" ] && set -- "$@" "$file"
+done
+[ $# = 0 ] || matching '{listening}|{default}' "$@"
 set --
 for file in /etc/environment /etc/systemd/system/containerd.service.d/*.conf \
   /etc/systemd/system/kubelet.service.d/*.conf /etc/systemd/system.conf.d/*.conf; do
   [ -f "$file" ] && set -- "$@" "$file"
 done
-[ $# = 0 ] || awk '{names}' "$@" | lines proxies
+[ $# = 0 ] || said proxies "$(awk '{names}' "$@")"
 true
-"""
+""",
+        files=("/etc/hostname", _UFW_CONFIG),
+        kernel_files=(_HOSTNAME,),
+        units=("firewalld.service",),
+        properties=("ActiveState",),
+    )
 
 
 def parse(reading: probe.Reading) -> NetworkShape:
     """The shape from what the host sent."""
-    route = reading.value("default_route")
     firewalls = []
-    if reading.value("firewalld") == "active":
+    if (reading.unit("firewalld.service") or {}).get("ActiveState") == "active":
         firewalls.append("firewalld")
-    if any(re.fullmatch(r"\s*ENABLED=yes\s*", line) for line in reading.text("/etc/ufw/ufw.conf")):
+    if any(re.fullmatch(r"\s*ENABLED=yes\s*", line) for line in reading.text(_UFW_CONFIG)):
         firewalls.append("ufw")
     return {
-        "hostname": _first(reading, "/proc/sys/kernel/hostname"),
+        "hostname": _first(reading, _HOSTNAME),
         "hostname_file": _first(reading, "/etc/hostname"),
         "hostname_addresses": _addresses(reading, "host"),
         "localhost_addresses": _addresses(reading, "localhost"),
@@ -122,7 +126,7 @@ def parse(reading: probe.Reading) -> NetworkShape:
         },
         "listeners": _listeners(reading),
         "firewalls": firewalls,
-        "default_route": {"yes": True, "no": False}.get(route or ""),
+        "default_route": _has_default_route(reading),
         "proxies": [
             setting for line in reading.text("proxies") if (setting := _setting(line)) is not None
         ],
@@ -149,10 +153,21 @@ def _is_address(text: str) -> bool:
 
 
 def _listeners(reading: probe.Reading) -> list[ListenerShape] | None:
-    if "listeners" not in reading.texts:
+    if _TCP not in reading.texts:
         return None
-    listeners = [listener for line in reading.text("listeners") if (listener := _listener(line))]
+    lines = [*reading.text(_TCP), *reading.text(_TCP6)]
+    listeners = [listener for line in lines if (listener := _listener(line))]
     return sorted(listeners, key=lambda listener: (listener["port"], listener["address"]))
+
+
+def _has_default_route(reading: probe.Reading) -> bool | None:
+    if _ROUTES not in reading.texts:
+        return None
+    # proc_net_route: interface, destination, ...; ipv6_route ends with the interface
+    return any(line.split()[1:2] == ["00000000"] for line in reading.text(_ROUTES)) or any(
+        line.startswith(f"{'0' * 32} 00 ") and line.split()[-1] != "lo"
+        for line in reading.text(_ROUTES6)
+    )
 
 
 def _listener(line: str) -> ListenerShape | None:

@@ -34,18 +34,25 @@ class PlatformShape(TypedDict):
     cgroups: cgroup.CgroupsShape
 
 
-def script() -> str:
-    """The probe's shell script."""
-    return f"""
-value kernel "$(uname -s)"
-uid=$(id -u); value uid "$uid"
+def script() -> probe.Script:
+    """The probe's script."""
+    return probe.Script(
+        f"""
+read -r kernel </proc/sys/kernel/ostype || kernel=$(uname -s)
+value kernel "$kernel"
+uid=
+while read -r name _ effective _; do
+  if [ "$name" = Uid: ]; then uid=$effective; break; fi
+done </proc/self/status
+uid=${{uid:-$(id -u)}}; value uid "$uid"
 [ "$uid" = 0 ] || value sudo "$(sudo -n id -u)"
-text /etc/os-release
-[ -e /etc/os-release ] || text /usr/lib/os-release
+[ -e /etc/os-release ] || exact /usr/lib/os-release
 for manager in {" ".join(PACKAGE_MANAGERS)}; do
   if command -v "$manager" >/dev/null; then value package_manager "$manager"; break; fi
 done
-"""
+""",
+        files=("/etc/os-release",),
+    )
 
 
 def parse(platform: probe.Reading, cgroups: probe.Reading) -> PlatformShape:

@@ -24,12 +24,12 @@ class ProbeFact(FactBase[T], Generic[T]):
 
     abstract = True
 
-    scripts: Mapping[str, str] = MappingProxyType({})
+    scripts: Mapping[str, probe.Script] = MappingProxyType({})
     """By probe name, what ``command()`` asks the host for."""
 
     _mistake: str | None = None
 
-    def asking(self, scripts: Mapping[str, str]) -> str:
+    def asking(self, scripts: Mapping[str, probe.Script]) -> str:
         """The command for ``command()`` to return.
 
         + scripts: by probe name

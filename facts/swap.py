@@ -19,6 +19,14 @@ ZRAM_DIRECTORIES = ("/etc/systemd", "/run/systemd", "/usr/local/lib/systemd", "/
 ZRAM_CONFIG = "zram-generator.conf"
 ZRAMSWAP_CONFIG = "/etc/default/zramswap"
 
+_LIVE = "/proc/swaps"
+_FILES = (
+    "/etc/fstab",
+    ZRAMSWAP_CONFIG,
+    *(f"{directory}/{ZRAM_CONFIG}" for directory in ZRAM_DIRECTORIES),
+)
+_DIRECTORIES = tuple(f"{directory}/{ZRAM_CONFIG}.d" for directory in ZRAM_DIRECTORIES)
+
 
 class SwapDeviceShape(TypedDict):
     """A line of ``/proc/swaps``."""
@@ -50,40 +58,42 @@ class SwapShape(TypedDict):
     unreadable: list[str]
 
 
-def script() -> str:
-    """The probe's shell script."""
-    return rf"""
-text /proc/swaps
-text /etc/fstab
-text {kernel_command_line.PATH}
+def script() -> probe.Script:
+    """The probe's script."""
+    return probe.Script(
+        rf"""
+units=
 for dir in {" ".join(UNIT_DIRECTORIES)}; do
   for unit in "$dir"/*.swap; do
-    if [ -L "$unit" ] && [ ! -f "$unit" ]; then printf 'masked %s\n' "$unit"; fi
+    if [ -L "$unit" ] && [ ! -f "$unit" ]; then units="${{units}}masked $unit$nl"; fi
   done
   for link in "$dir"/*.wants/*.swap "$dir"/*.requires/*.swap "$dir"/*.wants/zramswap.service; do
-    if [ -L "$link" ] || [ -e "$link" ]; then printf 'wanted %s\n' "$link"; fi
+    if [ -L "$link" ] || [ -e "$link" ]; then units="${{units}}wanted $link$nl"; fi
   done
-done | lines units
-text {ZRAMSWAP_CONFIG}
+done
+said units "$units"
 for dir in {" ".join(ZRAM_DIRECTORIES)}; do
   [ -x "$dir/system-generators/zram-generator" ] && value zram_generator yes
-  text "$dir/{ZRAM_CONFIG}"
-  confs text "$dir/{ZRAM_CONFIG}.d"
 done
 true
-"""
+""",
+        files=_FILES,
+        directories=_DIRECTORIES,
+        kernel_files=(_LIVE, kernel_command_line.PATH),
+    )
 
 
 def parse(reading: probe.Reading) -> SwapShape:
     """The shape from what the host sent."""
     live = None
-    if "/proc/swaps" in reading.texts:
-        live = [
-            device
-            for line in reading.text("/proc/swaps")[1:]
-            if (device := _device(line)) is not None
-        ]
-    unreadable = sorted(reading.unreadable - {"/proc/swaps"})
+    if _LIVE in reading.texts:
+        live = [device for line in reading.text(_LIVE)[1:] if (device := _device(line)) is not None]
+    unreadable = sorted(
+        path
+        for path in reading.unreadable
+        if path in (*_FILES, *_DIRECTORIES, kernel_command_line.PATH)
+        or path.rpartition("/")[0] in _DIRECTORIES
+    )
     command_line = " ".join(reading.text(kernel_command_line.PATH))
     sources = [
         *([] if _ignores_fstab(command_line) else _fstab(reading.text("/etc/fstab"))),

@@ -46,7 +46,7 @@ class _MustAskItself(Exception):
     """No joint answer is one for this operation."""
 
 
-class Scripts(dict[str, str]):
+class Scripts(dict[str, probe.Script]):
     """Probes' scripts by name; in pyinfra's messages, the names."""
 
     def __str__(self) -> str:
@@ -78,7 +78,7 @@ class _Answer:
         self._asked = time.monotonic()
         self.readings: probe.Readings | None = host.get_fact(JointReading, scripts=scripts)
 
-    def counts(self, host: Host, scripts: Mapping[str, str]) -> bool:
+    def counts(self, host: Host, scripts: Mapping[str, probe.Script]) -> bool:
         return (
             time.monotonic() - self._asked <= MOST_SECONDS
             and all(self._scripts.get(name) == script for name, script in scripts.items())
@@ -94,7 +94,7 @@ class _Answer:
 class _Group:
     """The operations of one deploy on one host, and what they have not read yet."""
 
-    def __init__(self, host: Host, announced: list[Mapping[str, str]]) -> None:
+    def __init__(self, host: Host, announced: list[Mapping[str, probe.Script]]) -> None:
         self._announced = announced
         self._first = len(host.op_hash_order)
         self._end: int | None = None

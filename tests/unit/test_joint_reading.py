@@ -32,8 +32,10 @@ class Content(ProbeFact[str]):
         quoted = shlex.quote(path)
         return self.asking(
             {
-                probe_name: f"echo {probe_name} $$ >>{quoted}.asked\n"
-                f'value content "$(cat {quoted})" # {comment}'
+                probe_name: probe.Script(
+                    f"echo {probe_name} $$ >>{quoted}.asked\n"
+                    f'value content "$(cat {quoted})" # {comment}'
+                )
             }
         )
 

@@ -90,13 +90,13 @@ def test_listeners_of_proc_net_tcp(address: object, port: int, uid: int) -> None
     line = (
         f"   0: {packed}:{port:04X} 00000000:0000 0A 00000000:00000000 00:00000000 00000000 {uid} 0"
     )
-    found = network.parse(Reading(texts={"listeners": [line]}))
+    found = network.parse(Reading(texts={"/proc/net/tcp": [line]}))
     assert found["listeners"] == [{"port": port, "address": str(address), "uid": uid}]
 
 
 def test_no_answer_to_ports_is_unknown() -> None:
     assert network.parse(Reading())["listeners"] is None
-    assert network.parse(Reading(texts={"listeners": []}))["listeners"] == []
+    assert network.parse(Reading(texts={"/proc/net/tcp": []}))["listeners"] == []
 
 
 @pytest.mark.parametrize(
@@ -151,8 +151,29 @@ def test_where_containers_are(path: str, where: str | None, line: str) -> None:
         assert found[name] == (name == where), name
 
 
+@pytest.mark.parametrize(
+    ("routes", "routes6", "has_one"),
+    [
+        (["eth0\t00000000\t010011AC\t0003\t0\t0\t0\t00000000\t0\t0\t0"], [], True),
+        ([], [f"{'0' * 32} 00 {'0' * 32} 00 fe80{'0' * 28} 1 2 0 450003     eth0"], True),
+        ([], [f"{'0' * 32} 00 {'0' * 32} 00 {'0' * 32} ffffffff 1 0 200200       lo"], False),
+        ([], [], False),
+        (None, [], None),
+    ],
+)
+def test_default_routes(routes: list[str] | None, routes6: list[str], has_one: bool | None) -> None:
+    sent = {} if routes is None else {"/proc/net/route": routes, "/proc/net/ipv6_route": routes6}
+    assert network.parse(Reading(texts=sent))["default_route"] == has_one
+
+
+def test_what_others_could_not_read_is_not_swaps() -> None:
+    found = swap.parse(Reading(unreadable=frozenset({"/etc/crictl.yaml", "/etc/sysctl.d"})))
+    assert found["boot"] == []
+    assert found["unreadable"] == []
+
+
 def test_a_kernel_option_that_is_not_in_a_configuration_is_off() -> None:
-    reading = Reading({"file": "/proc/config.gz"}, {"config": ["CONFIG_MEMCG=y"]})
+    reading = Reading({"config_file": "/proc/config.gz"}, {"config": ["CONFIG_MEMCG=y"]})
     found = kernel_config.parse(reading)["options"]
     assert found["CONFIG_MEMCG"] == "y"
     assert found["CONFIG_INET"] == "n"

@@ -3,28 +3,54 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kubenode import probe
+from kubenode.probe import Script
 
 # what /bin/sh is on Debian, Fedora and Alpine
 SHELLS = [shell for shell in (["dash"], ["bash"], ["busybox", "sh"]) if shutil.which(shell[0])]
 
 
+# by a function of the script, each on its own, or all together
+SENDS = ["exact", "files"]
+
+
+def sending(send: str, paths: list[str], directories: Sequence[str] = ()) -> Script:
+    """A script that sends these files in one of the ways."""
+    if send == "files":
+        return Script(files=tuple(paths), directories=tuple(directories))
+    shell = "\n".join(f"{send} {shlex.quote(path)}" for path in paths)
+    return Script(shell, directories=tuple(directories))
+
+
 def run(
-    script: str, cwd: Path, shell: list[str] | None = None, user: int | None = None
+    script: str | Script,
+    cwd: Path,
+    shell: list[str] | None = None,
+    user: int | None = None,
+    before: str = "",
+    systemd: bool = False,
 ) -> list[str]:
-    """What pyinfra would get: the command's output as lines."""
+    """What pyinfra would get: the command's output as lines.
+
+    + before: shell that is run first
+    + systemd: let it look as if systemd ran here
+    """
+    command = probe.command({"p": Script(script) if isinstance(script, str) else script})
+    if systemd:
+        command = command.replace("-d /run/systemd/system", "-d /")
     finished = subprocess.run(
-        [*(shell or ["sh"]), "-c", probe.command({"p": script})],
+        [*(shell or ["sh"]), "-c", f"{before}\n{command}"],
         cwd=cwd,
         capture_output=True,
         check=True,
@@ -49,14 +75,14 @@ def closed() -> Iterator[Path]:
 
 def test_values_texts_and_bytes_arrive(tmp_path: Path) -> None:
     (tmp_path / "a.conf").write_text("one\n  two\nno line end")
-    reading = probe.read_one(run(f"value k 'a b'\ntext {tmp_path}/a.conf", tmp_path), "p")
+    reading = probe.read_one(run(f"value k 'a b'\nexact {tmp_path}/a.conf", tmp_path), "p")
     assert reading.value("k") == "a b"
     assert reading.text(f"{tmp_path}/a.conf") == ["one", "  two", "no line end"]
 
 
 def test_what_is_not_there_is_absent_and_what_cannot_be_read_is_unreadable(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
-    script = f"text {tmp_path}/gone\ntext {tmp_path}/folder\nvalue broken 'a\nb'"
+    script = f"exact {tmp_path}/gone\nexact {tmp_path}/folder\nvalue broken 'a\nb'"
     reading = probe.read_one(run(script, tmp_path), "p")
     assert f"{tmp_path}/gone" not in reading.texts
     assert not reading.is_unreadable(f"{tmp_path}/gone")
@@ -67,13 +93,13 @@ def test_what_is_not_there_is_absent_and_what_cannot_be_read_is_unreadable(tmp_p
 def test_a_link_to_null_and_a_dangling_link_are_empty_text(tmp_path: Path) -> None:
     (tmp_path / "null.conf").symlink_to("/dev/null")
     (tmp_path / "dangling.conf").symlink_to(tmp_path / "nowhere")
-    reading = probe.read_one(run(f"confs text {tmp_path}", tmp_path), "p")
+    reading = probe.read_one(run(Script(directories=(str(tmp_path),)), tmp_path), "p")
     assert reading.texts == {f"{tmp_path}/null.conf": [], f"{tmp_path}/dangling.conf": []}
 
 
 def test_a_pipe_does_not_hang_the_probe(tmp_path: Path) -> None:
     subprocess.run(["mkfifo", tmp_path / "pipe.conf"], check=True)
-    reading = probe.read_one(run(f"confs text {tmp_path}", tmp_path), "p")
+    reading = probe.read_one(run(Script(directories=(str(tmp_path),)), tmp_path), "p")
     assert reading.is_unreadable(f"{tmp_path}/pipe.conf")
 
 
@@ -85,14 +111,21 @@ def test_no_content_breaks_the_format(
     folder = tmp_path_factory.mktemp("host")
     file = folder / "x.conf"
     file.write_bytes(content + b"\n%end p\n%value forged yes\n|x\n%begin q\n")
-    output = run(f"text {file}\nexact {file}\nvalue after yes", folder)
-    # a key cannot be both text and bytes, so the second block is refused as forged
+    output = run(f"exact {file}\nexact {file}\nvalue after yes", folder)
+    # one key cannot be sent twice, so the second block is refused as forged
     assert probe.read(output) == {}
-    reading = probe.read_one(run(f"text {file}\nvalue after yes", folder), "p")
-    assert reading.values == {"after": "yes"}
-    assert reading.text(str(file))[-4:] == ["%end p", "%value forged yes", "|x", "%begin q"]
-    exact = probe.read_one(run(f"exact {file}", folder), "p")
+    said = run(f'said file "$(cat {file})"\nvalue after yes', folder)
+    matching = run(f"matching '' {file}\nvalue after yes", folder)
+    for key, output in (("file", said), (str(file), matching)):
+        reading = probe.read_one(output, "p")
+        assert reading.values == {"after": "yes"}
+        if b"\0" not in content:
+            lines = reading.text(key)
+            assert lines[-4:] == ["%end p", "%value forged yes", "|x", "%begin q"]
+    exact = probe.read_one(run(f"exact {file}\nvalue after yes", folder), "p")
+    assert exact.values == {"after": "yes"}
     assert exact.exact[str(file)] == file.read_bytes()
+    assert exact.text(str(file))[-4:] == ["%end p", "%value forged yes", "|x", "%begin q"]
 
 
 @given(st.lists(st.text(max_size=20), max_size=30))
@@ -104,7 +137,7 @@ def test_no_output_raises_anything_but_a_probe_error(output: list[str]) -> None:
 
 
 def test_a_cut_off_probe_does_not_spoil_the_others(tmp_path: Path) -> None:
-    output = probe.command({"bad": "exit 3", "good": "value k v"})
+    output = probe.command({"bad": Script("exit 3"), "good": Script("value k v")})
     finished = subprocess.run(["sh", "-c", output], capture_output=True, check=True)
     readings = probe.read(finished.stdout.decode().split("\n"))
     assert readings["good"].value("k") == "v"
@@ -112,7 +145,7 @@ def test_a_cut_off_probe_does_not_spoil_the_others(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: shell[0])
-@pytest.mark.parametrize("send", ["text", "exact"])
+@pytest.mark.parametrize("send", SENDS)
 def test_what_may_be_behind_a_closed_directory_is_not_absent(
     closed: Path, shell: list[str], send: str
 ) -> None:
@@ -120,48 +153,176 @@ def test_what_may_be_behind_a_closed_directory_is_not_absent(
     (closed.parent / "file").touch()
     hidden = ["closed/config.yaml", "closed/gone", "closed/inner/gone", "link"]
     absent = ["gone", "gone/gone", "file/gone"]
-    script = "\n".join(f"{send} {closed.parent / name}" for name in [*hidden, *absent])
-    user = 65534 if os.geteuid() == 0 else None
-    reading = probe.read_one(
-        run(f"{script}\nconfs {send} {closed}/x.d {closed.parent}/x.d", Path("/"), shell, user), "p"
+    script = sending(
+        send,
+        [f"{closed.parent}/{name}" for name in [*hidden, *absent]],
+        [f"{closed}/x.d", f"{closed.parent}/x.d"],
     )
+    user = 65534 if os.geteuid() == 0 else None
+    reading = probe.read_one(run(script, Path("/"), shell, user), "p")
     assert reading == probe.Reading(
         unreadable=frozenset(str(closed.parent / name) for name in [*hidden, "closed/x.d"])
     )
 
 
 @pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: shell[0])
-@pytest.mark.parametrize("send", ["text", "exact"])
 def test_names_that_cannot_be_keys_make_their_directory_unreadable(
-    tmp_path: Path, shell: list[str], send: str
+    tmp_path: Path, shell: list[str]
 ) -> None:
     folder = tmp_path / "x y.d"
     folder.mkdir()
     for name in ("a b.conf", "\xe4.conf", "\xf6.conf", "c\nd.conf", "e.conf "):
         (folder / name).write_text("x")
-    script = f'confs {send} "{folder}"\n{send} "{folder}/e.conf "\nvalue after yes'
+        (folder / f"link-{name}").symlink_to(folder / name)
+    script = Script(
+        f'exact "{folder}/e.conf "\nvalue after yes',
+        directories=(str(folder),),
+    )
     reading = probe.read_one(run(script, tmp_path, shell), "p")
     assert reading.value("after") == "yes"
-    assert {*reading.texts, *reading.exact} == {f"{folder}/a b.conf"}
+    assert {*reading.exact} == {f"{folder}/a b.conf", f"{folder}/link-a b.conf"}
+    assert reading.text(f"real:{folder}/link-a b.conf") == [f"{folder}/a b.conf"]
     assert reading.unreadable == {str(folder)}
 
 
 def test_a_folder_is_no_drop_in(tmp_path: Path) -> None:
     (tmp_path / "folder.conf").mkdir()
-    assert probe.read_one(run(f"confs text {tmp_path}", tmp_path), "p") == probe.Reading()
+    script = Script(directories=(str(tmp_path),))
+    assert probe.read_one(run(script, tmp_path), "p") == probe.Reading()
 
 
 @pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: shell[0])
-@pytest.mark.parametrize("send", ["text", "exact"])
+@pytest.mark.parametrize("send", SENDS)
 def test_a_file_above_1_mib_is_unreadable(tmp_path: Path, shell: list[str], send: str) -> None:
     small, large, link = tmp_path / "small", tmp_path / "large", tmp_path / "link"
     small.write_bytes(b"x" * 2**20)
     large.write_bytes(b"x" * (2**20 + 1))
     link.symlink_to(large)
-    script = f"{send} {small}\n{send} {large}\n{send} {link}\n{send} /proc/self/mounts"
+    script = sending(send, [str(small), str(large), str(link), "/proc/self/mounts"])
     reading = probe.read_one(run(script, tmp_path, shell), "p")
     assert {*reading.texts, *reading.exact} == {str(small), "/proc/self/mounts"}
     assert reading.unreadable == {str(large), str(link)}
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: shell[0])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(contents=st.lists(st.binary(max_size=100), max_size=6))
+def test_files_that_are_sent_together_are_those_that_are_sent_alone(
+    tmp_path_factory: pytest.TempPathFactory, shell: list[str], contents: list[bytes]
+) -> None:
+    folder = tmp_path_factory.mktemp("host")
+    paths = [str(folder / f"{number} .txt") for number in range(len(contents))]
+    for path, content in zip(paths, contents, strict=True):
+        Path(path).write_bytes(content + b"\n%end shared\n|x\n")
+    together = probe.read_one(run(Script(files=tuple(paths)), folder, shell), "p")
+    assert together == probe.read_one(run(sending("exact", paths), folder, shell), "p")
+    assert list(together.exact.values()) == [Path(path).read_bytes() for path in paths]
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: shell[0])
+@pytest.mark.parametrize("change", ["printf x >>", "printf xy >>", "printf '' >", "rm"])
+def test_a_file_that_changes_while_it_is_read_is_read_again(
+    tmp_path: Path, shell: list[str], change: str
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).write_text(f"{name}\n")
+    # what wc has counted is not what cat finds
+    wc = tmp_path / "bin" / "wc"
+    wc.parent.mkdir()
+    wc.write_text(f'#!/bin/sh\n{shutil.which("wc")} "$@"\n{change} {tmp_path}/a\n')
+    wc.chmod(0o755)
+    script = f'PATH={wc.parent}:$PATH; wc() {{ {wc} "$@"; }}'
+    files = (f"{tmp_path}/a", f"{tmp_path}/b")
+    output = run(Script(files=files, shared=()), tmp_path, shell, before=script)
+    reading = probe.read_one(output, "p")
+    assert reading.exact.get(files[0]) == (
+        (tmp_path / "a").read_bytes() if (tmp_path / "a").exists() else None
+    )
+    assert reading.exact[files[1]] == b"b\n"
+    assert not any(line == "%files" for line in output)
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: shell[0])
+def test_kernel_files_are_sent_together_or_each_alone(tmp_path: Path, shell: list[str]) -> None:
+    (tmp_path / "odd").mkdir()
+    paths = ("/proc/self/status", "/proc/version", "/proc/gone", "/proc/sys/kernel/ostype")
+    reading = probe.read_one(run(Script(kernel_files=paths), tmp_path, shell), "p")
+    assert reading.text("/proc/sys/kernel/ostype") == ["Linux"]
+    assert reading.text("/proc/version") == Path("/proc/version").read_text().splitlines()
+    assert any(line.startswith("VmPeak:") for line in reading.text("/proc/self/status"))
+    assert set(reading.texts) == {*paths} - {"/proc/gone"}
+    assert not reading.unreadable
+    # memory at address 0 cannot be read
+    failing = Script(kernel_files=("/proc/version", "/proc/self/mem"))
+    reading = probe.read_one(run(failing, tmp_path, shell), "p")
+    assert reading.text("/proc/version") == Path("/proc/version").read_text().splitlines()
+    assert reading.unreadable == {"/proc/self/mem"}
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: shell[0])
+def test_units_are_told_apart(tmp_path: Path, shell: list[str]) -> None:
+    systemctl = """systemctl() {
+      printf '%s\\n' "asked=$*" >&2
+      printf 'LoadState=loaded\\nExecStart={ path=/bin/a ; }\\n\\n'
+      printf 'LoadState=not-found\\n\\nActiveState=x\\n'
+    }"""
+    script = Script(
+        'unit b.service; value b "$paragraph"\nunit d.service; value d "$paragraph"',
+        units=("a.service", "b.service", "c.service", "d.service"),
+        properties=("ExecStart",),
+    )
+    reading = probe.read_one(run(script, tmp_path, shell, before=systemctl, systemd=True), "p")
+    assert reading.unit("a.service") == {"LoadState": "loaded", "ExecStart": "{ path=/bin/a ; }"}
+    assert reading.unit("b.service") == {"LoadState": "not-found"}
+    assert reading.unit("c.service") == {}
+    assert reading.unit("d.service") == {}
+    assert reading.values == {"b": "LoadState=not-found", "d": ""}
+    assert probe.Reading().unit("a.service") is None
+
+
+def test_scripts_share_what_they_both_read(tmp_path: Path) -> None:
+    (tmp_path / "a.conf").write_text("a")
+    shared = f"echo once >>{tmp_path}/asked; value known yes; known=$(cat {tmp_path}/asked)"
+    command = probe.command(
+        {
+            "p": Script("value p $known", files=(f"{tmp_path}/a.conf",), shared=(shared,)),
+            "q": Script("value q $known", directories=(str(tmp_path),), shared=(shared,)),
+        }
+    )
+    finished = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
+    readings = probe.read(finished.stdout.split("\n"))
+    assert readings["p"].values == {"known": "yes", "p": "once"}
+    assert readings["q"].values == {"known": "yes", "q": "once"}
+    assert readings["p"].exact == readings["q"].exact == {f"{tmp_path}/a.conf": b"a"}
+
+
+SHARED = ["%begin shared", "%value k v", "%end shared"]
+
+
+@pytest.mark.parametrize(
+    "shared",
+    [
+        [*SHARED[:2], "%nonsense", SHARED[2]],
+        [*SHARED, *SHARED],
+        SHARED[:2],
+        ["%begin shared", "%files", "|2 a", "%bytes", "|YQ==", "%done", "%end shared"],
+        ["%begin shared", "%files", "|1 a", "%bytes", "|YQ==", "%failed", "%end shared"],
+        ["%begin shared", "%files", "|1 a", "%end shared"],
+        ["%begin shared", "%files", "|-1 a", "|2 b", "%bytes", "|YQ==", "%done", "%end shared"],
+        ["%begin shared", "%lines a", "|b:c", "%done", "%end shared"],
+        ["%begin shared", "%lines a", "|a", "%done", "%end shared"],
+        ["%begin shared", "%lines a a", "%done", "%text a", "%done", "%end shared"],
+    ],
+)
+def test_nothing_counts_when_what_is_shared_is_out_of_form(shared: list[str]) -> None:
+    own = ["%begin p", "%value own yes", "%end p"]
+    assert probe.read([*SHARED, *own])["p"].values == {"k": "v", "own": "yes"}
+    assert probe.read([*shared, *own]) == {}
+
+
+def test_a_probe_cannot_send_what_is_shared_again() -> None:
+    own = ["%begin p", "%value k forged", "%end p", "%begin q", "%end q"]
+    assert set(probe.read([*SHARED, *own])) == {"q"}
 
 
 def test_a_missing_probe_is_a_probe_error_with_its_name() -> None:
@@ -192,7 +353,7 @@ def test_a_flood_is_read_up_to_a_limit() -> None:
 
 
 def test_what_a_host_prints_is_cut_on_the_host() -> None:
-    command = probe.command({"a": "yes"})
+    command = probe.command({"a": Script("yes")})
     done = subprocess.run(["sh", "-c", command], capture_output=True, timeout=60)
     assert done.returncode == 0
     assert len(done.stdout) == probe.MOST_BYTES

@@ -1,0 +1,33 @@
+"""Which file systems are mounted where facts look, read once for all of them."""
+
+from __future__ import annotations
+
+from kubenode import probe
+
+PLACES = (
+    "/", "/var", "/var/lib", "/var/log", "/var/lib/kubelet", "/var/lib/containerd",
+    "/sys/fs/cgroup",
+)  # fmt: skip
+"""And all that is mounted below the last one."""
+
+READ = f"""
+if [ -r /proc/self/mounts ]; then
+  said mounts "$(grep -E '^[^ ]+ ({"|".join(PLACES)}(/[^ ]*)?) ' /proc/self/mounts)"
+fi
+"""
+"""For :attr:`kubenode.probe.Script.shared`. A node has hundreds of mounts that nobody asks for."""
+
+
+def mounted(reading: probe.Reading) -> dict[str, tuple[str, list[str]]] | None:
+    """File system type and options by mount point; None when they could not be read.
+
+    Of several mounts at one place the last one hides the others.
+    """
+    if "mounts" not in reading.texts:
+        return None
+    mounts = {}
+    for line in reading.text("mounts"):
+        fields = line.split(" ")
+        if len(fields) >= 4:
+            mounts[fields[1]] = (fields[2], fields[3].split(","))
+    return mounts

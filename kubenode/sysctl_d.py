@@ -187,7 +187,26 @@ class Tree:
 
     def boot(self, key: str) -> Boot:
         """What the next boot will do to *key*."""
-        return _resolve(self, path_of(key))
+        path = path_of(key)
+        known = self._same._boots
+        if path not in known:
+            known[path] = _resolve(self._same, path)
+        return known[path]
+
+    @cached_property
+    def _same(self) -> Tree:
+        """This tree, or another host's that decides the same."""
+        return _tree(
+            tuple(self.files.items()),
+            tuple(self.links.items()),
+            frozenset(self.unreadable),
+            self.command_line,
+        )
+
+    @cached_property
+    def _boots(self) -> dict[str, Boot]:
+        """What :func:`_resolve` found, by path."""
+        return {}
 
     @cached_property
     def in_force(self) -> list[str]:
@@ -223,6 +242,18 @@ class Tree:
                 path = path_of(match[1].replace(".", "/"))
                 found.append(Line(COMMAND_LINE, 1, match[1], value, path))
         return found
+
+
+# Most hosts of a fleet have the same files, and to go through them takes longer than all else that
+# an operation does with them. Few trees are kept: a host may send long files.
+@lru_cache(maxsize=16)
+def _tree(
+    files: tuple[tuple[str, str | None], ...],
+    links: tuple[tuple[str, str], ...],
+    unreadable: frozenset[str],
+    command_line: str | None,
+) -> Tree:
+    return Tree(dict(files), dict(links), unreadable, command_line)
 
 
 def without_conflicts(

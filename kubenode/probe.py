@@ -327,14 +327,21 @@ def command(scripts: Mapping[str, Script]) -> str:
 
     The command always exits 0: whether a probe succeeded is in its output.
     """
+    return _command(tuple(scripts.items()))
+
+
+# most hosts are asked the same
+@lru_cache(maxsize=64)
+def _command(scripts: tuple[tuple[str, Script], ...]) -> str:
     probes = "\n".join(
         f"( printf '%%begin {name}\\n'\n{script.shell.strip()}\nprintf '%%end {name}\\n' )"
-        for name, script in scripts.items()
+        for name, script in scripts
     )
     # CR stays: a file with Windows line ends must be seen as one. All else that is not printable
     # ASCII is replaced on the host, so that no terminal and no decoder ever sees it.
+    shared = _shared([script for _, script in scripts])
     return (
-        f"{{{_SHELL_FUNCTIONS}{_shared(list(scripts.values()))}{probes}\n}} 2>/dev/null </dev/null"
+        f"{{{_SHELL_FUNCTIONS}{shared}{probes}\n}} 2>/dev/null </dev/null"
         rf" | LC_ALL=C tr -c '\11\12\15\40-\176' '?' | head -c {MOST_BYTES}"
     )
 

@@ -13,8 +13,6 @@ import tomllib
 from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple
 
-from ruamel.yaml import YAML
-
 Driver = Literal["systemd", "cgroupfs"]
 
 
@@ -148,6 +146,9 @@ def _yaml(path: str, text: str) -> list[dict[str, Any]]:
     # A few lines of merge keys multiply to more than a machine holds; kubelet's files have none.
     if "<<" in text:
         raise CannotTell(f"{path}: has YAML merge keys (<<)")
+    # slow to import, and a host without kubelet has nothing for it
+    from ruamel.yaml import YAML
+
     try:
         documents = list(YAML(typ="safe", pure=True).load_all(text))
     # Scalars that are not of their type raise whatever their conversion raises: IndexError, ...

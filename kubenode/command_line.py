@@ -1,4 +1,8 @@
-"""The ``kubenode`` command: audit hosts, and explain checks."""
+"""The ``kubenode`` command: audit hosts, and explain checks.
+
+rich is imported where it prints: to load it takes as long as to judge twenty hosts, and a pipeline
+that asks for JSON needs none of it.
+"""
 
 from __future__ import annotations
 
@@ -22,17 +26,14 @@ from pyinfra.api.state import StateStage
 from pyinfra.context import ctx_config, ctx_inventory, ctx_state
 from pyinfra_cli.exceptions import CliError, UnexpectedExternalError
 from pyinfra_cli.inventory import make_inventory
-from rich.console import Console
-from rich.markdown import Markdown
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from kubenode import check_page, drift, settings
 from kubenode.baseline import Saved, changes
-from kubenode.checks import CHECKS, by_id
+from kubenode.checks.catalogue import CHECKS, by_id
 from kubenode.findings import FleetReport, HostReport, exit_code, judge_host
 from kubenode.gather import Answer, gather
 from kubenode.profiles import ProfileName
-from kubenode.reports import FORMATS, format_of, json_report, terminal
+from kubenode.reports import FORMATS, format_of
 
 MISTAKE = 64
 """Exit code for the caller's own mistake (EX_USAGE of sysexits.h): 0 to 2 speak of the hosts."""
@@ -65,13 +66,15 @@ def main() -> NoReturn:
 def _interrupted(signum: int, frame: object) -> NoReturn:
     # an exception would come up in whichever greenlet happens to run
     if sys.stderr.isatty():
+        from rich.console import Console
+
         Console(stderr=True).show_cursor()
     os.write(2, b"kubenode: interrupted\n")
     os._exit(130)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(version("pyinfra-kubenode"), prog_name="kubenode")
+@click.version_option(package_name="pyinfra-kubenode", prog_name="kubenode")
 def cli() -> None:
     """Judge Kubernetes nodes: what they are, whether they survive a reboot, and why not."""
 
@@ -170,6 +173,10 @@ def audit(
         except OSError as error:
             raise Mistake(f"--output {path}: {error.strerror}") from None
     if outputs or form in (None, "terminal"):
+        from rich.console import Console
+
+        from kubenode.reports import terminal
+
         terminal.print_report(report, Console(highlight=False, soft_wrap=False))
     else:
         sys.stdout.write(FORMATS[form].render(report))
@@ -193,6 +200,9 @@ def explain(check: str | None, every: bool) -> None:
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         raise Mistake(f"no such check: {check}{hint} `kubenode checks` lists them") from None
     if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.markdown import Markdown
+
         Console().print(Markdown(page))
     else:
         sys.stdout.write(page)
@@ -207,6 +217,8 @@ def checks() -> None:
 
 
 def _load(path: str) -> Saved:
+    from kubenode.reports import json_report
+
     try:
         return json_report.load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -290,15 +302,19 @@ def _names(host: Host) -> tuple[list[str], list[str]]:
 @contextlib.contextmanager
 def _progress(total: int) -> Iterator[Any]:
     """How many hosts answered: a bar on a terminal, nothing in a pipeline's log but the end."""
-    console = Console(stderr=True)
+    if not sys.stderr.isatty():
+        yield lambda answer: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
     with Progress(
         TextColumn("asking hosts"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[last]}", markup=False),
-        console=console,
+        console=Console(stderr=True),
         transient=True,
-        disable=not console.is_terminal,
     ) as progress:
         task = progress.add_task("", total=total, last="")
 

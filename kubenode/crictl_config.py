@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 from io import StringIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ruamel.yaml import YAML
+if TYPE_CHECKING:
+    from ruamel.yaml import YAML
 
 TIMEOUT_SECONDS = 10
 """crictl's own 2 s are too short for a node under load."""
@@ -28,6 +29,8 @@ def settings(content: bytes) -> dict[str, str]:
 
 @lru_cache(maxsize=64)
 def _texts(content: bytes) -> tuple[tuple[str, str], ...]:
+    from ruamel.yaml import YAML
+
     # YAML is slow, and most hosts of a fleet have the same file
     data = _loaded(content, YAML(typ="safe", pure=True)) if content.strip() else {}
     return tuple(
@@ -64,9 +67,13 @@ def pointed_at(content: bytes | None, socket: str) -> bytes:
     Source: cri-tools, docs/crictl.md ("runtime-endpoint", "image-endpoint", "timeout").
     """
     endpoint = f"unix://{socket}"
-    if content is None or not content.strip():
-        endpoints = f"runtime-endpoint: {endpoint}\nimage-endpoint: {endpoint}\n"
-        return f"{endpoints}timeout: {TIMEOUT_SECONDS}\n".encode()
+    endpoints = f"runtime-endpoint: {endpoint}\nimage-endpoint: {endpoint}\n"
+    ours = f"{endpoints}timeout: {TIMEOUT_SECONDS}\n".encode()
+    if content is None or not content.strip() or content == ours:
+        return ours
+    # slow to import, and most hosts have the file above
+    from ruamel.yaml import YAML
+
     yaml = YAML()
     yaml.preserve_quotes = True
     out = StringIO()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from weakref import WeakSet
 
 from pydantic import (
@@ -23,12 +23,14 @@ from pydantic import (
 )
 from pyinfra.api import Host, OperationValueError, State
 
-from kubenode import checks, containerd_release, drop_ins, kernel_modules, profiles, sysctl_d
+from kubenode import containerd_release, drop_ins, kernel_modules, profiles, sysctl_d
 from kubenode.cgroup_drivers import Driver
 from kubenode.checks.check import Aim
 from kubenode.containerd_config import Wanted
-from kubenode.findings import Waiver
 from kubenode.profiles import ProfileName
+
+if TYPE_CHECKING:
+    from kubenode.findings import Waiver
 
 PREFIX = "kubenode_"
 
@@ -132,11 +134,16 @@ class NodeSettings(BaseModel):
     @field_validator("waivers")
     @classmethod
     def _check_ids(cls, waivers: dict[str, WaiverSettings]) -> dict[str, WaiverSettings]:
+        if not waivers:
+            return waivers
+        # it takes long to import, and most hosts have no waivers
+        from kubenode.checks import catalogue
+
         for check_id in waivers:
             try:
-                checks.by_id(check_id)
+                catalogue.by_id(check_id)
             except KeyError:
-                near = difflib.get_close_matches(check_id, [c.id for c in checks.CHECKS], n=1)
+                near = difflib.get_close_matches(check_id, [c.id for c in catalogue.CHECKS], n=1)
                 hint = f"did you mean {near[0]}?" if near else "`kubenode checks` lists them"
                 raise ValueError(f"{check_id!r} is no check; {hint}") from None
         return waivers
@@ -199,6 +206,9 @@ def aim(node: NodeSettings) -> Aim:
 
 def waivers(node: NodeSettings) -> dict[str, Waiver]:
     """The node's waivers by check."""
+    # only an audit asks for them, and preparing a host needs nothing of its findings
+    from kubenode.findings import Waiver
+
     return {
         check_id: Waiver(check_id, waiver.reason, waiver.until)
         for check_id, waiver in node.waivers.items()

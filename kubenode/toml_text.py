@@ -4,6 +4,8 @@
 its value, is the fewest lines that it takes. An edit rewrites one statement with tomlkit, or adds
 a line to a table or a table at the end, so that nothing depends on what tomlkit makes of the rest
 of a file. Each result is compared with what was intended, and with the old lines.
+
+tomlkit is imported where it is used: it is slow to import, and most files are read and left alone.
 """
 
 from __future__ import annotations
@@ -15,9 +17,6 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
-
-import tomlkit
-from tomlkit.items import String, Table
 
 Path = tuple[str | int, ...]
 """The keys that lead to a value; a number is a place in an array."""
@@ -78,6 +77,8 @@ class TomlText:
 
         UnsafeEditError: the result would say something else, or there cannot be such a table.
         """
+        import tomlkit
+
         put = partial(_put, value=value)
         own = [each for each in self._statements if each.table == path[:-1]]
         around = self._around(path)
@@ -182,6 +183,8 @@ class _Statement:
 
     def edited(self, path: Path, change: _Change) -> str:
         """The text after *change* by tomlkit. A line that it adds gets the indentation."""
+        import tomlkit
+
         text = self.text[len(self.indent) :]
         try:
             document = tomlkit.parse(text)
@@ -244,6 +247,8 @@ def _at(value: Any, path: Sequence[Any]) -> Any:
 
 
 def _put(table: Any, path: Path, value: Any) -> None:
+    import tomlkit.items
+
     key, *rest = path
     old = _at(table, (key,))
     if rest and old is not None:
@@ -253,16 +258,18 @@ def _put(table: Any, path: Path, value: Any) -> None:
         inline = tomlkit.inline_table()
         inline[str(name)] = value
         value = inline
-    if isinstance(value, str) and isinstance(old, String):
+    if isinstance(value, str) and isinstance(old, tomlkit.items.String):
         value = tomlkit.string(value, literal=old.as_string().startswith("'"))
     table[key] = value
 
 
 def _mark(document: Any, path: Path) -> None:
     """Put a mark of as many lines in the place of each value in a table or array."""
+    import tomlkit.items
+
     owner = _at(document, path)
     for key in list(owner) if isinstance(owner, dict) else range(len(owner)):
-        if not isinstance(owner[key], Table):
+        if not isinstance(owner[key], tomlkit.items.Table):
             lines = tomlkit.item(owner[key]).as_string().count("\n")
             owner[key] = tomlkit.string(_mark_of(key) + "\n" * lines, multiline=True)
 
@@ -280,9 +287,13 @@ def _drop(table: Any, path: Path, unwanted: Collection[str]) -> None:
 
 def dotted(path: Path) -> str:
     """*path* as TOML writes a dotted key."""
+    import tomlkit
+
     return ".".join(tomlkit.key(str(name)).as_string() for name in path)
 
 
 def literal(value: Any) -> str:
     """*value* as TOML writes it."""
+    import tomlkit
+
     return str(tomlkit.item(value).as_string())

@@ -9,7 +9,7 @@ from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, operation
 
 from kubenode import settings
-from kubenode.checks import CHECKS
+from kubenode.checks.catalogue import CHECKS
 from kubenode.facts.node import Node
 from kubenode.findings import Finding, judge_host
 from kubenode.report import refuse

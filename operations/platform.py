@@ -5,17 +5,27 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Generator, Mapping
+from typing import TYPE_CHECKING, cast
 
 from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, OperationValueError, operation
 
-from kubenode import checks, joint_reading
+from kubenode import joint_reading
 from kubenode.cgroup_drivers import Driver
+from kubenode.checks import cgroups as cgroup_checks
+from kubenode.checks import platform as platform_checks
 from kubenode.checks.check import Aim, Subject, Verdict, judge
-from kubenode.facts import node
 from kubenode.facts.platform import Platform, PlatformShape
 from kubenode.report import refuse
 from kubenode.settings import minor_release
+
+if TYPE_CHECKING:
+    from kubenode.facts.node import NodeShape
+
+_CHECKS = (
+    *platform_checks.CHECKS,
+    *(check for check in cgroup_checks.CHECKS if check.id == "cgroup.version"),
+)
 
 
 @operation()
@@ -101,9 +111,10 @@ def preflight(
     severity and remedy.
     """
     aim = Aim(kubernetes=kubernetes_version, cgroup_driver=cgroup_driver)
-    subject = Subject(node.only(platform=platform, cgroups=platform["cgroups"]), aim)
+    parts = {"platform": platform, "cgroups": platform["cgroups"], "missing": {}}
+    subject = Subject(cast("NodeShape", parts), aim)
     verdicts = []
-    for check in (*checks.platform.CHECKS, checks.by_id("cgroup.version")):
+    for check in _CHECKS:
         verdict = judge(check, subject)
         if verdict.outcome in ("violated", "unknown"):
             severity = verdict.severity or "fail"

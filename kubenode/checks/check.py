@@ -113,7 +113,8 @@ class Subject:
     aim: Aim
 
     def _part(self, name: str) -> Any:
-        part = cast(Mapping[str, Any], self.facts)[name]
+        # the deploy judges by the few parts that it has read
+        part = cast(Mapping[str, Any], self.facts).get(name)
         if part is None:
             raise PartMissing(self.facts["missing"].get(name, f"no answer to {name}"))
         return part

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kubenode.checks import CHECKS
+from kubenode.checks.catalogue import CHECKS
 from tests.conftest import ROOT, RunPyinfra, WriteInventory
 from tests.targets import kubenode_cli
 from tests.targets.container import Target

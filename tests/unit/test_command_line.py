@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kubenode.checks import CHECKS
+from kubenode.checks.catalogue import CHECKS
 from kubenode.command_line import MISTAKE
 from tests.targets import kubenode_cli
 

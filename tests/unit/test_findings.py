@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from kubenode.checks import by_id
+from kubenode.checks.catalogue import by_id
 from kubenode.checks.check import Aim, State
 from kubenode.findings import (
     Finding,

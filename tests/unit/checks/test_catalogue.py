@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubenode import check_page
-from kubenode.checks import CHECKS, by_id
+from kubenode.checks.catalogue import CHECKS, by_id
 from kubenode.checks.check import Aim, Check, Subject, judge
 from kubenode.facts.node import NodeShape, only
 from kubenode.findings import judge_host

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kubenode.checks import CHECKS
+from kubenode.checks.catalogue import CHECKS
 from kubenode.checks.check import Aim
 from kubenode.facts.node import NodeShape
 from kubenode.findings import Finding, judge_host

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from kubenode import drift
-from kubenode.checks import CHECKS
+from kubenode.checks.catalogue import CHECKS
 from kubenode.checks.check import Aim
 from kubenode.findings import Change, FleetReport, HostReport, Waiver, judge_host
 from tests.recorded_node import recorded

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubenode.checks import CHECKS
+from kubenode.checks.catalogue import CHECKS
 from kubenode.checks.check import Evidence
 from kubenode.findings import Change, Drift, Finding, FleetReport, HostReport
 from kubenode.reports import FORMATS, format_of, json_report, printable

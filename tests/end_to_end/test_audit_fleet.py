@@ -88,7 +88,8 @@ def test_injections_in_every_field_are_text_in_every_format(
     # every short value, and every line of text, is what a page or a spreadsheet might run
     shell = (
         'sh -c "$2" | sed -e "s/^\\(%value [a-z_]*\\) .*/\\1 =cmd|$(cat /payload)/" '
-        '-e "s/^|.*/|=cmd $(cat /payload)/"'
+        '-e "/^%text/,/^%done/s/^|.*/|=cmd $(cat /payload)/" '
+        '-e "/^%lines/,/^%done/s/^|\\([^:]*\\):.*/|\\1:=cmd $(cat /payload)/"'
     )
     target.write("/payload", SCRIPT.replace("/", "\\/"))
     hosts = inventory(become(target, shell))

@@ -259,7 +259,7 @@ esac
 if [ -z "$config" ]; then
   # what the running daemon was given is beyond doubt
   property MainPID; pid=$property
-  if [ "${{pid:-0}}" -gt 0 ]; then
+  if [ "${{pid:-0}}" -gt 0 ] && [ -r "/proc/$pid/cmdline" ]; then
     set -f; IFS=$nl
     configured $(tr '\0' '\n' <"/proc/$pid/cmdline")
     set +f; unset IFS

@@ -154,6 +154,7 @@ matching() {
 # An empty file has no line to send, and nor has one that busybox's grep failed to read.
 send_kernel_files() {
   found=$(grep -e '' -- /dev/null "$@")
+  if [ $? -gt 1 ]; then for path in "$@"; do exact "$path"; done; return 0; fi
   sent=
   for path in "$@"; do
     case $nl$found in
@@ -204,7 +205,7 @@ send_units() {
   done
 }
 unit() {
-  rest=$paragraphs
+  rest=$paragraphs; paragraph=
   for each in $shown_units; do
     paragraph=${rest%%"$nl$nl"*}; rest=${rest#*"$nl$nl"}
     [ "$each" != "$1" ] || break

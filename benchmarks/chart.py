@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader
 
 from benchmarks.table import Row
 
-_LEFT, _BARS, _WIDTH = 120, 520, 760
+_LEFT, _BARS, _WIDTH = 120, 460, 760
 _BAR, _PANEL = 24, 40
 _COLOURS = {"kubenode": "#0969da", "floor": "#8c959f"}
 _OTHER = "#d4a72c"
@@ -29,7 +29,8 @@ def render(rows: Sequence[Row], title: str) -> str:
             continue
         shown = [row for row in rows if (row.init, row.hosts, row.delay_ms, row.job) == key]
         floor = floors.get(tuple(fleet))
-        if floor and job != "first":
+        to_floor = floor is not None and job != "first"
+        if floor and to_floor:
             shown.insert(0, floor)
         longest = max(row.wall for row in shown)
         bars = [
@@ -39,7 +40,7 @@ def render(rows: Sequence[Row], title: str) -> str:
                 "width": round(row.wall / longest * _BARS, 1),
                 "colour": _COLOURS.get(row.subject, _OTHER),
                 "text": f"{row.wall:.1f} s"
-                + (f"  ({row.to_floor:.1f} x floor)" if row.to_floor and row is not floor else ""),
+                + (f"  ({row.to_floor:.1f} x floor)" if to_floor and row is not floor else ""),
             }
             for index, row in enumerate(shown)
         ]

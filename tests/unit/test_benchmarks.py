@@ -49,8 +49,8 @@ def test_the_chart_has_a_bar_for_each_and_is_as_long_as_its_time() -> None:
     svg = chart.render(table.rows(MEASURED), "A & B")
     assert "A &amp; B" in svg
     assert svg.count('rx="2"') == 4
-    assert '"520.0"' in svg
-    assert '"52.0"' in svg  # 3 s of 30 s
+    assert '"460.0"' in svg
+    assert '"46.0"' in svg  # 3 s of 30 s
 
 
 def test_sessions_are_counted_by_sshd() -> None:

@@ -47,7 +47,7 @@ bench-light: venv ## measure facts and audit on HOSTS=200 hosts with sshd alone
 bench-growth: venv ## measure 20, 1000 and 10000 simulated hosts
 	$(BIN)/python -m benchmarks growth
 
-bench-all: venv $(ANSIBLE)/ready ## all that benchmarks/README.md has, an hour or more
+bench-all: venv $(ANSIBLE)/ready ## all that benchmarks/README.md has, some hours
 	scripts/with-docker sh -ec '\
 	  for hosts in 1 10 20; do \
 	    $(BIN)/python -m benchmarks systemd --hosts $$hosts \

@@ -283,7 +283,9 @@ if [ -z "$config" ]; then unreadable path
 else
   value path "$config"
   settings "$config"
-  if dump=$(dumped); then said dump "$dump"
+  dump=$(dumped); status=$?
+  if [ "$status" = 0 ]; then said dump "$dump"
+  elif [ "$status" = 124 ]; then said dump_error 'containerd config dump did not end in 20 s'
   elif [ -n "$program" ]; then said dump_error "$(dumped 2>&1 | tail -n 3)"; fi
 fi
 

@@ -19,11 +19,20 @@ demo: venv ## make three Docker targets nodes, twice, and show what they look li
 vagrant-demo: venv ## the same on virtual machines of Debian 12 and 13, with a real reboot
 	scripts/with-libvirt $(BIN)/python -m tests.vm.demo
 
-test: venv lint test-targets test-vm ## all tests: lint, types, units, Docker targets, virtual machines
+# boxes are built beside the targets' tests, which mostly wait
+test: venv lint ## all tests: lint, types, units, Docker targets, virtual machines
+	$(MAKE) --jobs=2 test-targets box
+	$(MAKE) test-vm
 
+# the units beside the targets, which mostly wait; what they say comes when both are done
 test-targets: venv ## the tests without virtual machines: units, and end to end on Docker targets
-	scripts/with-docker sh -c \
-	  '$(BIN)/python -m tests.targets build && $(BIN)/python -m pytest -m "not vm"'
+	@scripts/with-docker sh -ec '\
+	  mkdir -p .cache; $(BIN)/python -m tests.targets build; \
+	  $(BIN)/python -m pytest -m "not targets and not vm" >.cache/units.log 2>&1 & \
+	  if $(BIN)/python -m pytest -m targets; then passed=0; else passed=$$?; fi; \
+	  wait $$! || passed=$$?; \
+	  cat .cache/units.log; \
+	  exit $$passed'
 
 test-vm: venv ## the tests on virtual machines: a real kernel, real reboots, power cuts
 	scripts/with-libvirt sh -c '$(BIN)/python -m tests.vm build && \
@@ -48,7 +57,7 @@ bench-growth: venv ## measure 20, 1000 and 10000 simulated hosts
 	$(BIN)/python -m benchmarks growth
 
 bench-all: venv $(ANSIBLE)/ready ## all that benchmarks/README.md has, some hours
-	scripts/with-docker sh -ec '\
+	@scripts/with-docker sh -ec '\
 	  for hosts in 1 10 20; do \
 	    $(BIN)/python -m benchmarks systemd --hosts $$hosts \
 	      --ansible $(ANSIBLE)/bin/ansible-playbook; \

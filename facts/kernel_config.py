@@ -68,12 +68,14 @@ _CONTROLLERS = {
 _FILE_SYSTEMS = {"ext4": "EXT4_FS", "proc": "PROC_FS", "overlay": "OVERLAY_FS"}
 
 
-_NAMES = sorted({*REQUIRED, *OPTIONAL, *ALIASES, *kernel_modules.CONFIG_OPTIONS.values()})
+_NAMES = sorted(
+    {*REQUIRED, *OPTIONAL, *ALIASES, "CONFIG_MODULES", *kernel_modules.CONFIG_OPTIONS.values()}
+)
 
 READ = rf"""
 read -r release </proc/sys/kernel/osrelease || release=$(uname -r)
 options='^(# )?({"|".join(_NAMES)})[= ]'; config=
-for file in {" ".join(f'"{path}"' for path in FILES)}; do
+for file in {" ".join(f'"{path}"' for path in FILES)} "/lib/modules/$release/config"; do
   [ -r "$file" ] || continue
   case $file in
     *.gz)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kubenode import kernel_modules
 from kubenode.facts import container_cgroups, kernel_config, kubelet, machine, network, swap
 from kubenode.facts.node import Node
 from kubenode.probe import Reading
@@ -170,6 +172,21 @@ def test_what_others_could_not_read_is_not_swaps() -> None:
     found = swap.parse(Reading(unreadable=frozenset({"/etc/crictl.yaml", "/etc/sysctl.d"})))
     assert found["boot"] == []
     assert found["unreadable"] == []
+
+
+def test_a_configuration_is_asked_for_all_that_is_judged_by_it() -> None:
+    """What the deploy and the audit ask for is read once, by one pattern."""
+    (pattern,) = re.findall("^options='(.*)'; ", kernel_config.READ, re.MULTILINE)
+    for name in (
+        "CONFIG_MODULES",
+        *kernel_config.REQUIRED,
+        *kernel_config.OPTIONAL,
+        *kernel_config.ALIASES,
+        *kernel_modules.CONFIG_OPTIONS.values(),
+    ):
+        assert re.search(pattern, f"{name}=y"), name
+        assert re.search(pattern, f"# {name} is not set"), name
+    assert not re.search(pattern, "CONFIG_MODULES_TREE_LOOKUP=y")
 
 
 def test_a_kernel_option_that_is_not_in_a_configuration_is_off() -> None:

@@ -18,13 +18,6 @@ _MODULES = "/proc/modules"
 _FILE_SYSTEMS = "/proc/filesystems"
 _LIVE = "/proc/sys"
 
-# where a link leads that is in none of the directories
-_LINKED = r"""
-linked() {
-  if [ -L "$1" ] && [ -f "$1" ]; then said "real:$1" "$(readlink -f -- "$1")"; fi
-}
-"""
-
 # words on the kernel's command line that decide what is judged here
 _TELLING = re.compile(r"sysctl|modules.load|blacklist")
 
@@ -234,7 +227,7 @@ def script_modules(modules: list[str], persist_file: str | None = None) -> probe
     )
     shell, files = _script_persist_file(persist_file, kernel_modules.LOAD_DIRECTORIES)
     return probe.Script(
-        rf"""{_LINKED}
+        rf"""
 value kernel "$release"
 if [ -e /proc/version ]; then value proc yes; fi
 for name in {" ".join(names)}; do
@@ -454,7 +447,7 @@ def script_sysctls(keys: list[str], persist_file: str | None = None) -> probe.Sc
     procps = sysctl_d.PROCPS_FILE
     shell, files = _script_persist_file(persist_file, sysctl_d.DIRECTORIES, procps)
     return probe.Script(
-        rf"""{_LINKED}
+        rf"""
 [ -d /proc/sys/kernel ] || unreadable {_LIVE}
 linked {procps}
 {shell}""",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shlex
 from collections.abc import Callable
-from typing import Any, TypedDict, TypeVar, cast
+from typing import TypedDict, TypeVar
 
 from kubenode import crictl_config, kernel_modules, probe, profiles, sysctl_d
 from kubenode.facts import (
@@ -86,16 +86,6 @@ class NodeShape(TypedDict):
     network: NetworkShape | None
     missing: dict[str, str]
     """Why each part that is None is missing, by its name."""
-
-
-def only(**parts: Any) -> NodeShape:
-    """A shape of these parts alone; every other one is missing.
-
-    + parts: by name, such as ``platform``
-    """
-    names = [name for name in NodeShape.__annotations__ if name != "missing"]
-    missing = {name: "not asked for" for name in names if name not in parts}
-    return cast(NodeShape, {**dict.fromkeys(names), **parts, "missing": missing})
 
 
 def _names(stated: object, own: tuple[str, ...], check: Callable[[object], str]) -> list[str]:

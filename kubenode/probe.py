@@ -22,8 +22,8 @@ What is on the wire, one item a line::
 be read is in :attr:`Reading.unreadable`.
 
 On the host a process costs more than what it does here: a millisecond each, and a hundred times
-that where a CPU is emulated. So probes state what files they want, and all are read at once by
-three processes; only where that goes wrong, or meets something odd, each is read on its own.
+that where a CPU is emulated. So probes state what files they want, and all are read at once by a
+few processes; only where that goes wrong, or meets something odd, each is read on its own.
 
 The script side is POSIX sh and uses only base64, cat, find, grep, head, ls, readlink, tr, wc, and
 systemctl where there is one.
@@ -118,7 +118,7 @@ want_directory() {
     for path in "$1"/*.conf; do
       if [ -d "$path" ] && [ ! -L "$path" ]; then continue; fi
       if [ -e "$path" ] || [ -L "$path" ]; then want "$path"; fi
-      if [ -L "$path" ] && [ -f "$path" ]; then links=$links$path$nl; fi
+      if [ -L "$path" ]; then links=$links$path$nl; fi
     done
   fi
 }
@@ -130,11 +130,10 @@ send_missing() {
   [ "$absent" != $# ] || return 0
   for path in "$@"; do is_absent "$path" || unreadable "$path"; done
 }
-send_links() {
-  for path in "$@"; do
-    if is_key "$path"; then said "real:$path" "$(readlink -f -- "$path")"; fi
-  done
+linked() {
+  if [ -L "$1" ] && [ -f "$1" ] && is_key "$1"; then said "real:$1" "$(readlink -f -- "$1")"; fi
 }
+send_links() { for path in "$@"; do linked "$path"; done; }
 matching() {
   pattern=$1; shift
   found=$(grep -E -e "$pattern" -- /dev/null "$@")
@@ -232,6 +231,7 @@ paragraphs=; shown_units=
 + ``exact PATH``: send a file's bytes; nothing when there is no such file. A device (``/dev/null``)
   and a dangling link are empty text: both mask a drop-in of the same name. A file above 1 MiB, and
   one that may be there behind a directory that cannot be searched, are unreadable
++ ``linked PATH``: send where a link to a file leads, as text under ``real:PATH``
 + ``unit NAME``: set ``$paragraph`` to what systemctl said of one of the script's units
 + ``limited SECONDS COMMAND...``: run a command, not longer than that
 

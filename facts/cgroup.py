@@ -340,8 +340,8 @@ def _unknown(reason: str) -> ComponentShape:
 
 def _docker_arguments(drivers: probe.Reading) -> str:
     start = (drivers.unit("docker.service") or {}).get("ExecStart", "")
-    found = re.search(r"argv\[\]=([^;]*);", start)
-    return found[1] if found else ""
+    arguments, semicolon, _ = start.partition("argv[]=")[2].partition(";")
+    return arguments if semicolon else ""
 
 
 def _systemd_on_v2(cgroups: CgroupsShape) -> bool:

@@ -70,20 +70,39 @@ def parse(reading: probe.Reading) -> ContainerCgroupsShape:
 
 def _container(path: str) -> str | None:
     """The id of the container a cgroup is of, None when it is of something else."""
-    found = re.search(
-        r"(?:cri-containerd[-:]|crio-|docker-|/kubepods/.*/|kubepods[^/]*\.slice:[^/:]*:)"
-        r"([0-9a-f]{32,64})(?:\.scope)?(?:/|$)",
-        path,
-    )
-    return found[1] if found else None
+    below_kubepods = False
+    folders = path.split("/")
+    for number, folder in enumerate(folders):
+        found = re.search(r"([0-9a-f]{32,64})(?:\.scope)?\Z", folder[-_LONGEST_END:])
+        if found:
+            before = folder.removesuffix(found[0])
+            slice_, _, prefix = before.removesuffix(":").partition(".slice:")
+            if (
+                before.endswith(_PREFIXES)
+                or (not before and below_kubepods)
+                or (before.endswith(":") and "kubepods" in slice_ and ":" not in prefix)
+            ):
+                return found[1]
+        below_kubepods = below_kubepods or "kubepods" in folders[1:number]
+    return None
+
+
+_PREFIXES = ("cri-containerd-", "cri-containerd:", "crio-", "docker-")
+_LONGEST_END = 80
 
 
 def _is_misplaced(path: str) -> bool:
     # runc's cgroupfs driver takes "SLICE:PREFIX:ID", which is meant for systemd, for a path
-    if re.search(r"kubepods[^/]*\.slice:[^/:]*:", path):
+    if any(_is_slice_and_id(folder) for folder in path.split("/")):
         return True
     # ... and its systemd driver makes a scope where a path of the cgroupfs driver was asked for
     return path.startswith("/system.slice/") and "kubepods" in path
+
+
+def _is_slice_and_id(folder: str) -> bool:
+    """Whether a folder's name is ``kubepods...slice:PREFIX:ID``."""
+    before, _, rest = folder.rpartition(".slice:")
+    return "kubepods" in before and ":" in rest
 
 
 class ContainerCgroups(ProbeFact[ContainerCgroupsShape]):

@@ -26,6 +26,9 @@ from kubenode.facts.probe_fact import ProbeFact
 PACKAGE_PROBE = "containerd-package"
 DAEMON_PROBE = "containerd"
 
+_MOST_BYTES = 256 * 1024
+"""Of the configuration and its imports; there may be 64."""
+
 DEFAULT_CONFIG = "/etc/containerd/config.toml"
 DEFAULT_SOCKET = "/run/containerd/containerd.sock"
 CRICTL_CONFIG = "/etc/crictl.yaml"
@@ -522,6 +525,10 @@ def parse_daemon(package: probe.Reading, daemon: probe.Reading) -> Daemon:
     path = daemon.value("path") or DEFAULT_CONFIG
     imported = [name for name in daemon.text("imports") if name]
     files = {name: daemon.exact[name] for name in [path, *imported] if name in daemon.exact}
+    too_long = set()
+    if sum(map(len, files.values())) > _MOST_BYTES:
+        too_long = files.keys() - {path}
+        files = {name: content for name, content in files.items() if name not in too_long}
 
     main, error = _parsed(path, files.get(path), 1)
     configs = [main] if main else []
@@ -530,6 +537,8 @@ def parse_daemon(package: probe.Reading, daemon: probe.Reading) -> Daemon:
         config, trouble = _parsed(name, files.get(name), main.version if main else 1)
         if name in daemon.unreadable:
             trouble = f"{name}: cannot be read"
+        elif name in too_long:
+            trouble = f"{name}: is not read, as all files together are longer than {_MOST_BYTES} B"
         imports.append(
             {"path": name, "version": config.version if config else None, "error": trouble}
         )

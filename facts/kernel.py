@@ -10,6 +10,7 @@ from typing import Literal, NotRequired, TypedDict
 from kubenode import drop_ins, kernel_command_line, kernel_modules, probe, sysctl_d
 from kubenode.facts import kernel_config
 from kubenode.facts.probe_fact import ProbeFact
+from kubenode.sysctl_value import words
 
 MODULES_PROBE = "kernel_modules"
 SYSCTLS_PROBE = "sysctls"
@@ -17,6 +18,7 @@ SYSCTLS_PROBE = "sysctls"
 _MODULES = "/proc/modules"
 _FILE_SYSTEMS = "/proc/filesystems"
 _LIVE = "/proc/sys"
+_MOST_CHARACTERS = 1000
 
 # words on the kernel's command line that decide what is judged here
 _TELLING = re.compile(r"sysctl|modules.load|blacklist")
@@ -111,6 +113,8 @@ class SysctlShape(TypedDict):
     beaten: list[LineShape]
     """Lines that assign it too, in reading order."""
     ignored: list[IgnoredShape]
+    more: NotRequired[int]
+    """How many more lines there are of both; only where some were left out."""
 
 
 class SourcesShape(TypedDict):
@@ -507,8 +511,8 @@ def _sysctl(reading: probe.Reading, tree: sysctl_d.Tree, key: str) -> SysctlShap
     if path in reading.unreadable or _LIVE in reading.unreadable:
         live_state = "unreadable"
     elif path in reading.texts:
-        live, live_state = sysctl_d.words(" ".join(reading.text(path))), "set"
-    return {
+        live, live_state = words(" ".join(reading.text(path))), "set"
+    shape: SysctlShape = {
         "live": live,
         "live_state": live_state,
         "boot": boot.value,
@@ -517,10 +521,18 @@ def _sysctl(reading: probe.Reading, tree: sysctl_d.Tree, key: str) -> SysctlShap
         "beaten": [_line(line) for line in boot.beaten],
         "ignored": [{**_line(line), "reason": reason} for line, reason in boot.ignored],
     }
+    if boot.more:
+        shape["more"] = boot.more
+    return shape
 
 
 def _line(line: sysctl_d.Line) -> LineShape:
-    return {"file": line.file, "line": line.line, "key": line.key, "value": line.value or ""}
+    return {
+        "file": line.file,
+        "line": line.line,
+        "key": line.key[:_MOST_CHARACTERS],
+        "value": (line.value or "")[:_MOST_CHARACTERS],
+    }
 
 
 class Sysctls(ProbeFact[SysctlsShape]):

@@ -71,7 +71,11 @@ def parse(kubelet: probe.Reading, drivers: probe.Reading) -> KubeletShape:
         except CannotTell as trouble:
             error = str(trouble)
     flags = _flags(drivers)
-    fail_swap_on = _truth(flags.get("fail-swap-on", settings.get("failSwapOn", True)))
+    fail_swap_on = (
+        _truth(flags["fail-swap-on"])
+        if "fail-swap-on" in flags
+        else _boolean(settings.get("failSwapOn", True))
+    )
     memory_swap = settings.get("memorySwap")
     behavior = memory_swap.get("swapBehavior") if isinstance(memory_swap, dict) else None
     endpoint = flags.get("container-runtime-endpoint", settings.get("containerRuntimeEndpoint"))
@@ -86,7 +90,7 @@ def parse(kubelet: probe.Reading, drivers: probe.Reading) -> KubeletShape:
         "fail_swap_on": None if error else fail_swap_on,
         "swap_behavior": behavior if isinstance(behavior, str) else None,
         "runtime_endpoint": endpoint if isinstance(endpoint, str) else None,
-        "fail_cgroup_v1": _truth(settings.get("failCgroupV1")),
+        "fail_cgroup_v1": _boolean(settings.get("failCgroupV1")),
         "error": error,
     }
 
@@ -108,9 +112,17 @@ def _flags(drivers: probe.Reading) -> dict[str, str]:
     }
 
 
-def _truth(value: object) -> bool | None:
-    if isinstance(value, str):
-        return {"true": True, "false": False}.get(value.lower())
+def _truth(flag: str) -> bool | None:
+    # Go's strconv.ParseBool
+    spelled = {
+        True: ("1", "t", "T", "TRUE", "true", "True"),
+        False: ("0", "f", "F", "FALSE", "false", "False"),
+    }
+    return next((truth for truth, texts in spelled.items() if flag in texts), None)
+
+
+def _boolean(value: object) -> bool | None:
+    # kubelet does not start with "false" in quotes
     return value if isinstance(value, bool) else None
 
 

@@ -190,7 +190,8 @@ def _file_systems(reading: probe.Reading) -> dict[str, FileSystemShape]:
 
 def _df(line: str) -> tuple[int, int, str] | None:
     """Size, free and mount point of a line of ``df -P``; the device's name may have blanks."""
-    found = re.fullmatch(r".* +(\d{1,18}) +\d+ +(\d{1,18}) +(?:\d+%|-) +(/.*)", line)
+    # possessive: a line may be a megabyte of blanks
+    found = re.search(r" (\d{1,18}+) ++\d++ ++(\d{1,18}+) ++(?:\d++%|-) ++(/.*)", line)
     return (int(found[1]), int(found[2]), found[3]) if found else None
 
 

@@ -11,6 +11,7 @@ from kubenode.facts.probe_fact import ProbeFact
 
 PROBE = "platform"
 
+_LONGEST_VALUE = 1000
 PACKAGE_MANAGERS = ("apt-get", "dnf", "zypper")
 
 
@@ -82,7 +83,7 @@ def _os_release(lines: list[str]) -> dict[str, str]:
         if not equals or name.startswith("#"):
             continue
         try:
-            words = shlex.split(value)
+            words = shlex.split(value[:_LONGEST_VALUE])
         except ValueError:
             continue
         release[name] = words[0] if words else ""

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from pyinfra.api import FactBase
 from pyinfra.api.exceptions import FactProcessError
 
-from kubenode import probe
+from kubenode import probe, size_limits
 
 T = TypeVar("T")
 
@@ -56,7 +56,10 @@ class ProbeFact(FactBase[T], Generic[T]):
         if self._mistake is not None:
             raise FactProcessError(self._mistake)
         try:
-            return self.parse(probe.read(output))
+            readings = probe.read(output)
+            return self.parse(
+                probe.Readings({name: size_limits.within(readings[name]) for name in readings})
+            )
         except probe.ProbeError as error:
             raise FactProcessError(str(error)) from error
         # Any other exception than FactProcessError would end the run for the whole fleet.

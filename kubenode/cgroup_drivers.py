@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple
+
+from kubenode import go_yaml, toml_text
 
 Driver = Literal["systemd", "cgroupfs"]
 
@@ -73,6 +74,10 @@ def docker(daemon_json: str | None, path: str, arguments: str) -> Statement | No
     return None
 
 
+_MOST_CRIO = 256 * 1024
+"""Of all its files: the whole of its settings has 25 KiB."""
+
+
 def crio(files: Iterable[tuple[str, str]]) -> Statement | None:
     """CRI-O's statement: the last ``cgroup_manager`` of crio.conf and its drop-ins.
 
@@ -81,9 +86,13 @@ def crio(files: Iterable[tuple[str, str]]) -> Statement | None:
     None when no file states one: CRI-O then takes systemd.
     """
     statement = None
+    left = _MOST_CRIO
     for path, text in files:
         try:
-            runtime = tomllib.loads(text).get("crio", {}).get("runtime", {})
+            left -= len(text)
+            if left < 0:
+                raise ValueError(f"CRI-O's files are longer than {_MOST_CRIO // 1024} KiB")
+            runtime = toml_text.loads(text).get("crio", {}).get("runtime", {})
             manager = runtime.get("cgroup_manager")
         except (ValueError, AttributeError, RecursionError) as error:
             raise CannotTell(f"{path}: {error}") from error
@@ -111,13 +120,12 @@ def kubelet(
     if found := re.search(pattern, arguments):
         return Statement("kubelet's command line", None, _driver(found[1], "kubelet"))
     statement = None
-    for path, text in files:
-        for document in _yaml(path, text):
-            value = document.get("cgroupDriver")
-            if value not in (None, ""):
-                statement = Statement(
-                    path, _line_of(text, r"^[^#\n]*\bcgroupDriver\b"), _driver(value, path)
-                )
+    for path, text, settings in _yaml(files):
+        value = settings.get("cgroupDriver")
+        if value not in (None, ""):
+            statement = Statement(
+                path, _line_of(text, r"^[^#\n]*\bcgroupDriver\b"), _driver(value, path)
+            )
     for path, text in flag_files:
         for found in re.finditer(pattern, re.sub(r"(?m)^[ \t]*#.*$", "", text)):
             statement = Statement(
@@ -131,29 +139,31 @@ def kubelet_settings(files: Iterable[tuple[str, str]]) -> dict[str, Any]:
 
     + files: path and text of the configuration file and then its drop-ins in order
 
-    CannotTell when one of them is not a mapping in YAML.
+    A setting that is null is none: the default counts. CannotTell when one of the files is not a
+    mapping in YAML, see :mod:`kubenode.go_yaml`.
     """
-    return {
-        name: value
-        for path, text in files
-        for document in _yaml(path, text)
-        for name, value in document.items()
-        if isinstance(name, str)
-    }
+    merged: dict[str, Any] = {}
+    for _, _, settings in _yaml(files):
+        for name, value in settings.items():
+            old = merged.pop(name, None)
+            if isinstance(old, dict) and isinstance(value, dict):
+                value = {**old, **value}
+            if value is not None:
+                merged[name] = value
+    return merged
 
 
-def _yaml(path: str, text: str) -> list[dict[str, Any]]:
-    # A few lines of merge keys multiply to more than a machine holds; kubelet's files have none.
-    if "<<" in text:
-        raise CannotTell(f"{path}: has YAML merge keys (<<)")
-    # slow to import, and a host without kubelet has nothing for it
-    from ruamel.yaml import YAML
-
-    try:
-        documents = list(YAML(typ="safe", pure=True).load_all(text))
-    # Scalars that are not of their type raise whatever their conversion raises: IndexError, ...
-    except Exception as error:
-        raise CannotTell(f"{path}: {' '.join(str(error).split())}") from error
-    if not all(isinstance(document, dict) for document in documents if document is not None):
-        raise CannotTell(f"{path}: not a mapping of settings")
-    return [document for document in documents if document]
+def _yaml(files: Iterable[tuple[str, str]]) -> list[tuple[str, str, dict[str, Any]]]:
+    """Path, text and settings of each file."""
+    found = []
+    left = go_yaml.MOST_CHARACTERS
+    for path, text in files:
+        left -= len(text)
+        if left < 0:
+            most = go_yaml.MOST_CHARACTERS // 1024
+            raise CannotTell(f"{path}: kubelet's files are longer than {most} KiB, and not read")
+        try:
+            found.append((path, text, go_yaml.mapping(text)))
+        except go_yaml.YamlError as error:
+            raise CannotTell(f"{path}: {error}") from error
+    return found

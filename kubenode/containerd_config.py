@@ -45,7 +45,15 @@ from kubenode.containerd_release import (
     Release,
     globs_from_root,
 )
-from kubenode.toml_text import Path, TomlText, UnsafeEditError, dotted, literal
+from kubenode.toml_text import (
+    Path,
+    TomlText,
+    TooMuchError,
+    UnsafeEditError,
+    dotted,
+    literal,
+    loads,
+)
 
 T = TypeVar("T")
 
@@ -244,9 +252,6 @@ def _tables(version: int) -> tuple[_Tables, ...]:
     return (_VERSION_2, _VERSION_3) if version == 2 else (_VERSION_3,)
 
 
-# Most hosts of a fleet say the same, a Config is not changed by anybody, and on which lines its
-# settings stand is most of what a host's facts cost the controller.
-@lru_cache(maxsize=64)
 def parse(content: bytes | str, path: str, unstated_version: int = 1) -> Config:
     """
     Read a configuration file or the output of ``containerd config dump``.
@@ -265,11 +270,29 @@ def parse(content: bytes | str, path: str, unstated_version: int = 1) -> Config:
         config = parse(b'version = 2\\n', "/etc/containerd/config.toml")
         config.version, config.settings.handlers
     """
+    if len(content) > _MOST_KEPT:
+        return _parsed(content, path, unstated_version)
+    return _kept(content, path, unstated_version)
+
+
+_MOST_KEPT = 32 * 1024
+
+
+# Most hosts of a fleet say the same, a Config is not changed by anybody, and on which lines its
+# settings stand is most of what a host's facts cost the controller. Long ones are not kept.
+@lru_cache(maxsize=64)
+def _kept(content: bytes | str, path: str, unstated_version: int) -> Config:
+    return _parsed(content, path, unstated_version)
+
+
+def _parsed(content: bytes | str, path: str, unstated_version: int) -> Config:
     text = content if isinstance(content, str) else _decoded(content, path)
     if text.startswith("\ufeff"):
         raise ConfigError(path, 1, 1, "starts with a byte order mark: containerd 2.x refuses it")
     try:
-        data = tomllib.loads(text)
+        data = loads(text)
+    except TooMuchError as error:
+        raise ConfigError(path, 1, 1, f"is {error}") from None
     except RecursionError:
         raise ConfigError(path, 1, 1, "is nested too deeply") from None
     except ValueError as error:
@@ -348,9 +371,13 @@ def _stated(config: Config, paths: Iterable[Path], kind: type[T]) -> Stated[T] |
 
 def _entries(config: Config, key: str) -> tuple[Stated[str], ...]:
     values = _get(config, (key,), list) or []
+    if len(values) > _MOST_ENTRIES:
+        raise _wrong(config, (key,), f"has more than {_MOST_ENTRIES} entries, which are not read")
     for index, value in enumerate(values):
         if not isinstance(value, str):
             raise _wrong(config, (key, index), f"is not {_KINDS[str]}")
+        if len(value) > _LONGEST_ENTRY:
+            raise _wrong(config, (key, index), "is longer than any path")
     return tuple(
         Stated(value, config._toml.line_of((key, index))) for index, value in enumerate(values)
     )
@@ -384,9 +411,19 @@ def _settings(config: Config) -> Settings:
     )
 
 
+_MOST_HANDLERS = 64
+"""Of a file: an edit looks at the whole of it for each. GPU hosts have five."""
+_MOST_ENTRIES = 256
+"""Of ``disabled_plugins`` and ``imports``: containerd has 60 plugins."""
+_LONGEST_ENTRY = 4096
+
+
 def _handlers(config: Config) -> Iterator[Handler]:
     for tables in _tables(config.version):
         runtimes = (*tables.containerd, "runtimes")
+        if len(_get(config, runtimes, dict) or {}) > _MOST_HANDLERS:
+            reason = f"has more than {_MOST_HANDLERS} runtime handlers, which are not read"
+            raise _wrong(config, runtimes, reason)
         for name in _get(config, runtimes, dict) or {}:
             yield _handler(config, (*runtimes, name), name)
         for name in _LEGACY_HANDLERS if tables.has_legacy_handlers else ():
@@ -540,31 +577,57 @@ _VERSION_1_PLUGINS: Mapping[str, str] = {
     "overlayfs": "io.containerd.snapshotter.v1.overlayfs",
     "zfs": "io.containerd.snapshotter.v1.zfs",
 }
-"""What containerd's own migration makes of the short names."""
+"""What containerd's own migration makes of the short names (``v1MigratePluginName`` of its
+``cmd/containerd/server/config/config.go``); every ``*-service`` is an ``io.containerd.service.v1``.
+Of all other names it says itself that they are ambiguous."""
 
 
-def upgrade_version_1(config: Config) -> Edit | None:
+def _line_of_plugin(config: Config, name: str) -> int:
+    if name in (_get(config, ("plugins",), dict) or {}):
+        return config._toml.line_of(("plugins", name))
+    stated = (*_entries(config, "required_plugins"), *_entries(config, "disabled_plugins"))
+    return next((entry.line for entry in stated if entry.value == name), 1)
+
+
+def upgrade_version_1(config: Config) -> Edit:
     """
-    A version 1 file as version 2, None when a plugin's name in it is not known for certain.
+    A version 1 file as version 2.
 
     + config: a file of version 1
+
+    ConfigError names the plugin whose name in version 2 is not known for certain, and its line:
+    ``content`` of version 1 is two plugins'.
 
     Version 2 has the same keys, under the plugins' full names: ``version = 2`` is added on top and
     the names are replaced where they stand. ``containerd config migrate`` is no substitute: it
     loses comments, prints every default and the imports, and before 2.3 it loses CRI's settings.
     """
-    if config.version != 1:
-        return None
     plugins = _get(config, ("plugins",), dict) or {}
     required = _entries(config, "required_plugins")
     names = [
         *plugins,
         *(entry.value for entry in (*required, *_entries(config, "disabled_plugins"))),
     ]
-    if any("." not in name and name not in _VERSION_1_PLUGINS for name in names):
-        return None
-    if len({_full_name(name) for name in plugins}) != len(plugins):
-        return None
+    for name in names:
+        if "." not in _full_name(name):
+            raise ConfigError(
+                config.path,
+                _line_of_plugin(config, name),
+                1,
+                f"is a version 1 configuration, and the full name of plugin {name!r} is not known "
+                "for certain: rewrite the file as version 2",
+            )
+    by_full_name: dict[str, str] = {}
+    for name in plugins:
+        other = by_full_name.setdefault(_full_name(name), name)
+        if other != name:
+            raise ConfigError(
+                config.path,
+                _line_of_plugin(config, name),
+                1,
+                f"is a version 1 configuration that has plugin {other!r} again as {name!r}: "
+                "merge the two",
+            )
 
     draft = _Draft(config)
     # taken out, not renamed: edit would have to take it out then
@@ -585,7 +648,7 @@ def upgrade_version_1(config: Config) -> Edit | None:
 
 
 _PLUGIN_KEY = re.compile(
-    r"""^([ \t]*\[{0,2}[ \t]*(["']?)plugins\2[ \t]*\.[ \t]*)(["']?)([\w-]+)\3""", re.MULTILINE
+    r"""^([ \t]*(?:\[{1,2}[ \t]*)?(["']?)plugins\2[ \t]*\.[ \t]*)(["']?)([\w-]+)\3""", re.MULTILINE
 )
 
 
@@ -607,6 +670,8 @@ def _with_full_plugin_names(toml: TomlText) -> TomlText:
 
 
 def _full_name(name: str) -> str:
+    if "." not in name and name.endswith("-service"):
+        return f"io.containerd.service.v1.{name}"
     return _VERSION_1_PLUGINS.get(name, name)
 
 
@@ -674,6 +739,10 @@ def in_force(files: Sequence[Config], release: Release) -> list[Config]:
     return [stating[-1] if stating else files[0]]
 
 
+_MOST_WORK = 1024 * 1024
+"""Characters that a file's edits may look at: each looks at the whole of it."""
+
+
 class _Draft:
     """A text under change."""
 
@@ -681,12 +750,18 @@ class _Draft:
         self.path = config.path
         self.toml = config._toml
         self.changes: list[Change] = []
+        self.left = _MOST_WORK
 
     def put(self, path: Path, value: str | bool | int) -> None:
         """Make *value* what stands at *path*."""
         with self.refusing():
             old = self.toml.get(path)
             if type(old) is not type(value) or old != value:
+                self.left -= len(self.toml.text)
+                if self.left < 0:
+                    raise ConfigError(
+                        self.path, 1, 1, "needs too many changes for its length: shorten it"
+                    )
                 self.toml = self.toml.with_value(path, value)
                 stated = None if old is None else literal(old)
                 self.changes.append(Change(dotted(path), stated, literal(value)))

@@ -106,13 +106,5 @@ def _refuse_backups_as_imports(
 
 def _upgraded(config: Config, begun: dict[str, tuple[Change, ...]]) -> Config:
     upgrade = upgrade_version_1(config)
-    if upgrade is None:
-        raise ConfigError(
-            config.path,
-            1,
-            1,
-            "is a version 1 configuration with plugins whose full names are not known for certain: "
-            "rewrite it as version 2",
-        )
     begun[config.path] = upgrade.changes
     return parse(upgrade.text, config.path)

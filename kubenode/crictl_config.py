@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from io import StringIO
-from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from ruamel.yaml import YAML
+from kubenode import go_yaml
 
 TIMEOUT_SECONDS = 10
 """crictl's own 2 s are too short for a node under load."""
+
+MOST_BYTES = 16 * 1024
+"""crictl knows six settings."""
+
+_ENDPOINTS = ("runtime-endpoint", "image-endpoint")
 
 
 class CrictlConfigError(Exception):
@@ -18,40 +20,26 @@ class CrictlConfigError(Exception):
 
 
 def settings(content: bytes) -> dict[str, str]:
-    """The file's settings that are texts.
+    """The file's settings that are texts; none of a file that says nothing.
 
     + content: the file as it is
 
-    Raises CrictlConfigError when it is not a YAML mapping in UTF-8.
+    Raises CrictlConfigError when it is not a YAML mapping in UTF-8, see :mod:`kubenode.go_yaml`.
     """
-    return dict(_texts(content))
-
-
-@lru_cache(maxsize=64)
-def _texts(content: bytes) -> tuple[tuple[str, str], ...]:
-    from ruamel.yaml import YAML
-
-    # YAML is slow, and most hosts of a fleet have the same file
-    data = _loaded(content, YAML(typ="safe", pure=True)) if content.strip() else {}
-    return tuple(
-        (name, value)
-        for name, value in data.items()
-        if isinstance(name, str) and isinstance(value, str)
-    )
-
-
-def _loaded(content: bytes, yaml: YAML) -> dict[Any, Any]:
-    # A few lines of merge keys can multiply to more than any machine holds; crictl's file has none.
-    if b"<<" in content:
-        raise CrictlConfigError("has YAML merge keys (<<)")
     try:
-        data = yaml.load(content.decode())
-    # Scalars that are not of their type raise whatever their conversion raises: IndexError, ...
-    except Exception as error:
-        raise CrictlConfigError(" ".join(str(error).split())) from error
-    if not isinstance(data, dict):
-        raise CrictlConfigError("not a mapping of settings")
-    return data
+        data = go_yaml.mapping(_text(content))
+    except go_yaml.YamlError as error:
+        raise CrictlConfigError(str(error)) from error
+    return {name: value for name, value in data.items() if isinstance(value, str)}
+
+
+def _text(content: bytes) -> str:
+    if len(content) > MOST_BYTES:
+        raise CrictlConfigError(f"longer than {MOST_BYTES // 1024} KiB, which is not read")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise CrictlConfigError(str(error)[:200]) from error
 
 
 @lru_cache(maxsize=64)
@@ -61,28 +49,42 @@ def pointed_at(content: bytes | None, socket: str) -> bytes:
     + content: the file as it is, None when there is none
     + socket: path of the runtime's socket
 
-    Returns the content unchanged when both endpoints are right already. Raises CrictlConfigError
-    when it is not a YAML mapping in UTF-8.
+    Returns the content unchanged when both endpoints are right already. A file that says nothing
+    gets a timeout, too; its comments stay. Raises CrictlConfigError when it is not a YAML mapping
+    in UTF-8, or not one with a line for each setting.
 
     Source: cri-tools, docs/crictl.md ("runtime-endpoint", "image-endpoint", "timeout").
     """
     endpoint = f"unix://{socket}"
-    endpoints = f"runtime-endpoint: {endpoint}\nimage-endpoint: {endpoint}\n"
-    ours = f"{endpoints}timeout: {TIMEOUT_SECONDS}\n".encode()
-    if content is None or not content.strip() or content == ours:
-        return ours
-    # slow to import, and most hosts have the file above
-    from ruamel.yaml import YAML
-
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    out = StringIO()
-    data = _loaded(content, yaml)
+    wanted = dict.fromkeys(_ENDPOINTS, endpoint)
+    if content is None or not content.strip():
+        content = b""
+    before = settings(content)
+    if all(before.get(name) == endpoint for name in _ENDPOINTS):
+        return content
+    text = _text(content)
+    document = go_yaml.read(text)
+    says_nothing = not document.data
+    lines = [f"{name}: {endpoint}" for name in _ENDPOINTS if name not in document.places]
+    if says_nothing:
+        lines.append(f"timeout: {TIMEOUT_SECONDS}")
+    new = text
+    for name in sorted(document.places.keys() & wanted, key=document.places.__getitem__)[::-1]:
+        start, end = document.places[name]
+        if start == end:
+            # nothing behind the colon, and the place is where the next key begins
+            start = end = len(new[:start].rstrip())
+        gap = " " if new[:start].endswith(":") else ""
+        new = f"{new[:start]}{gap}{endpoint}{new[end:]}"
+    if lines:
+        new += ("\n" if new and not new.endswith("\n") else "") + "\n".join(lines) + "\n"
     try:
-        if all(data.get(key) == endpoint for key in ("runtime-endpoint", "image-endpoint")):
-            return content
-        data["runtime-endpoint"] = data["image-endpoint"] = endpoint
-        yaml.dump(data, out)
-        return out.getvalue().encode()
-    except Exception as error:
-        raise CrictlConfigError(" ".join(str(error).split())) from error
+        after = go_yaml.mapping(new)
+    except go_yaml.YamlError:
+        after = {}
+    expected = {**go_yaml.mapping(text), **wanted}
+    if says_nothing:
+        expected["timeout"] = TIMEOUT_SECONDS
+    if after != expected:
+        raise CrictlConfigError("write one setting a line, without { } and ---")
+    return new.encode()

@@ -95,7 +95,17 @@ def values(facts: NodeShape) -> dict[str, str | None]:
             boot = "kernel default" if sysctl["boot_state"] == "unset" else sysctl["boot"]
             known = live is not None and boot is not None
             found[f"sysctl.{key}"] = f"{live}, at boot {boot}" if known else None
-    return found
+    return {fact: _cut(value) for fact, value in found.items()}
+
+
+_MOST_CHARACTERS = 500
+
+
+def _cut(value: str | None) -> str | None:
+    if value is None or len(value) <= _MOST_CHARACTERS:
+        return value
+    # what differs further on is a difference too
+    return f"{value[:_MOST_CHARACTERS]}... ({_digest(value)})"
 
 
 def title(fact: str) -> str:

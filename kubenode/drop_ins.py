@@ -16,11 +16,12 @@ def in_force(files: Collection[str], directories: tuple[str, ...]) -> list[str]:
     + directories: earlier ones mask later ones
     """
     by_name: dict[str, str] = {}
-    for directory in directories:
-        for path in files:
-            parent, _, name = path.rpartition("/")
-            if parent == directory and name.endswith(".conf") and not name.startswith("."):
-                by_name.setdefault(name, path)
+    place = {directory: number for number, directory in enumerate(directories)}
+    parts = (path.rpartition("/") for path in files)
+    found = [(place[parent], name) for parent, _, name in parts if parent in place]
+    for number, name in sorted(found):
+        if name.endswith(".conf") and not name.startswith("."):
+            by_name.setdefault(name, f"{directories[number]}/{name}")
     return [by_name[name] for name in sorted(by_name, key=str.encode)]
 
 

@@ -38,6 +38,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 
 _SHELL_FUNCTIONS = r"""
 LC_ALL=C; export LC_ALL
@@ -244,6 +245,9 @@ SHARED = "shared"
 MOST_BYTES = 8 * 1024 * 1024
 """What a host may answer to one command; the rest is cut off on the host."""
 MOST_LINES = 200_000
+MOST_ITEMS = 4096
+"""Files and values of one probe, or of what all share. A node has some hundred."""
+_MOST_KEPT = 16 * 1024
 
 _FOREIGN = re.compile(r"[^\t\r\x20-\x7e]")
 
@@ -385,7 +389,7 @@ def read(output: Iterable[str]) -> Readings:
     body: list[str] = []
     left = MOST_BYTES
     has_shared = False
-    for line in output:
+    for line in islice(output, MOST_LINES):
         left -= len(line) + 1
         if left < 0:
             break
@@ -438,6 +442,8 @@ def _read_body(body: list[str]) -> Reading:
     unreadable: set[str] = set()
     lines = iter(body)
     for line in lines:
+        if len(values) + len(texts) + len(unreadable) > MOST_ITEMS:
+            raise ProbeError(f"more than {MOST_ITEMS} items")
         if not line:
             continue
         # `tr` took these out on the host; a host that sends them did not run our command
@@ -461,6 +467,8 @@ def _read_body(body: list[str]) -> Reading:
                 exact[rest] = _decode(rest, content)
                 texts[rest] = list(_as_text(exact[rest]))
         elif directive == "%lines":
+            if rest.count(" ") > MOST_ITEMS:
+                raise ProbeError(f"more than {MOST_ITEMS} items")
             for key, content in _lines_by_key(rest.split(" "), lines):
                 _claim(key, values, texts, exact)
                 texts[key] = content
@@ -515,6 +523,8 @@ def _files(lines: Iterator[str]) -> Iterator[tuple[str, bytes]]:
         found = re.fullmatch(r"\|([0-9]{1,8}) (.*)", line)
         if not found:
             raise ProbeError(f"{line[:60]!r} is no size of a file")
+        if len(sizes) > MOST_ITEMS:
+            raise ProbeError(f"more than {MOST_ITEMS} items")
         sizes.append((found[2], int(found[1])))
     encoded, complete = _block(lines)
     content = _decode("files", encoded)
@@ -531,10 +541,18 @@ _SHOWN = bytes(
 )
 
 
-# the files of a fleet's hosts are mostly the same ones
-@lru_cache(maxsize=1024)
 def _as_text(content: bytes) -> tuple[str, ...]:
     """The lines of a file, with ``?`` for what is not printable ASCII."""
+    return _kept(content) if len(content) <= _MOST_KEPT else _shown(content)
+
+
+# the files of a fleet's hosts are mostly the same ones, and short
+@lru_cache(maxsize=1024)
+def _kept(content: bytes) -> tuple[str, ...]:
+    return _shown(content)
+
+
+def _shown(content: bytes) -> tuple[str, ...]:
     lines = content.translate(_SHOWN).decode("ascii").split("\n")
     return tuple(lines[:-1] if lines[-1] == "" else lines)
 

@@ -16,6 +16,13 @@ A pure function of the files. The rules (man sysctl.d, systemd's ``src/sysctl/sy
   of the same key, and no glob sets it.
 
 * ``/run`` is empty when a boot begins: a file there sets nothing at the next one, nor masks any.
+* What a variable reads already is not written (``WRITE_STRING_FILE_SUPPRESS_REDUNDANT_VIRTUAL``),
+  so ``net.ipv6.conf.all.forwarding = 0`` leaves ``default`` as a line before has set it.
+
+Values are what the kernel makes of a text, see :mod:`kubenode.sysctl_value`.
+
+Files of strangers are gone through in time that grows with their size, and not beyond
+:data:`MOST_LINES` and :data:`MOST_GLOBS`: what is more makes the boot unknown.
 
 What is not seen here: a file that a generator writes to ``/run``, values a service sets later,
 credentials (``sysctl.extra``), the initrd, and a value the kernel refuses at boot.
@@ -28,14 +35,16 @@ credentials (``sysctl.extra``), the initrd, and a value the kernel refuses at bo
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
+from itertools import islice
 from typing import Literal
 
 from kubenode.drop_ins import in_force, lasting, masked_by
 from kubenode.kernel_command_line import PATH as COMMAND_LINE
 from kubenode.kernel_command_line import parameters
+from kubenode.sysctl_value import SPACE, is_number, is_value, kernel_value, words
 
 DIRECTORIES = (
     "/etc/sysctl.d",
@@ -60,8 +69,16 @@ HEADER = "# Written by kubenode, which owns this file whole: changes here will b
 
 MARK = "# disabled by kubenode: "
 
+MOST_LINES = 50_000
+"""Assignments in all of a host's files. Debian has 20, a hardening guide some hundred."""
+MOST_GLOBS = 200
+"""Patterns that may set one key, those that braces stand for counted. Debian has 3."""
+MOST_GLOB_CHARACTERS = 20_000
+"""Of these patterns: each is compiled."""
+MOST_SHOWN = 100
+"""Lines of one key that lose, or do not count, that are kept to be shown."""
+
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_:@+./-]*")
-_SPACE = " \t\r\n"
 # systemd takes a lone carriage return for the end of a line, an editor does not count it
 _PART_END = re.compile("([\r\0])")
 
@@ -81,13 +98,18 @@ def check_value(key: str, value: object) -> str:
 
     + key: the sysctl it is for
     + value: a whole number, or one line of printable ASCII text
+
+    A number is written as the kernel shows it: ``1`` for ``0x1``.
     """
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         raise ValueError(f"{key}: {value!r} is not a sysctl value, expected a number or text")
     text = words(str(value))
     if not text or not (text.isascii() and text.isprintable()) or re.search(r"[\r\n]", str(value)):
         raise ValueError(f"{key}: {value!r} is not a sysctl value, expected one line of text")
-    return text
+    path = path_of(key)
+    if is_number(path, text) and not all(is_number(path, word) for word in text.split()):
+        raise ValueError(f"{key}: {value!r} is not a sysctl value, expected numbers alone")
+    return kernel_value(path, text)
 
 
 def path_of(key: str) -> str:
@@ -98,12 +120,7 @@ def path_of(key: str) -> str:
     return "/".join(part for part in key.split("/") if part not in ("", "."))
 
 
-def words(value: str) -> str:
-    """A value with every run of white space as one blank: how two values are compared."""
-    return " ".join(re.split(f"[{_SPACE}]+", value.strip(_SPACE)))
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Line:
     """One assignment (or, with no value, one exclusion) in a file."""
 
@@ -120,7 +137,8 @@ class Line:
     @property
     def text(self) -> str:
         """The line in short, to show it: ``key=value``, or ``-key`` for an exclusion."""
-        return f"-{self.key}" if self.value is None else f"{self.key}={self.value}"
+        text = f"-{self.key}" if self.value is None else f"{self.key}={self.value}"
+        return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 @dataclass(frozen=True)
@@ -131,11 +149,15 @@ class Boot:
     """``unset``: no file sets it, the kernel's own default stays. ``unknown``: what could not be
     read could change the answer."""
     value: str | None = None
+    """What the kernel makes of the winner's value, see :func:`~kubenode.sysctl_value.kernel_value`.
+    """
     winner: Line | None = None
     beaten: tuple[Line, ...] = ()
     """Other lines that assign the key, in reading order; those that say the same are among them."""
     ignored: tuple[tuple[Line, str], ...] = ()
     """Lines that look as if they set the key and do not, with the reason."""
+    more: int = 0
+    """How many of both there are beyond the first :data:`MOST_SHOWN` of each."""
     excluded_by: Line | None = None
     """The ``-key`` line that keeps an assignment from being applied."""
     reason: str = ""
@@ -166,24 +188,34 @@ class Tree:
         }
         return replace(self, files={**files, path: text}, links=links)
 
-    def with_line_disabled(self, line: Line) -> tuple[Tree, str]:
-        """The tree once *line* no longer counts, and the file to write for that.
+    def with_lines_disabled(self, lines: Iterable[Line]) -> tuple[Tree, dict[str, str]]:
+        """The tree once *lines* no longer count, and the files to write for that, each with the
+        file it is an edited copy of.
 
         A file of the administrator, in ``/etc``, is edited, through a link if it is one. Any other
         file is its package's or a program's, it would be back after an upgrade or a boot: it is
         masked by an edited copy of the same name in ``/etc/sysctl.d``, as sysctl.d(5) advises.
         """
-        text = self.files[line.file]
-        assert text is not None
-        lines = text.split("\n")
-        lines[line.line - 1] = "".join(
-            MARK + part if _assignment(part) == (line.key, line.value) else part
-            for part in _PART_END.split(lines[line.line - 1])
-        )
-        real = self.links.get(line.file, line.file)
-        name = line.file.rpartition("/")[2]
-        path = real if real.startswith("/etc/") else f"/etc/sysctl.d/{name}"
-        return self.with_file(path, "\n".join(lines)), path
+        unwanted: dict[str, dict[int, set[tuple[str, str | None]]]] = {}
+        for line in lines:
+            numbers = unwanted.setdefault(line.file, {})
+            numbers.setdefault(line.line, set()).add((line.key, line.value))
+        after, edits = self, {}
+        for file, numbers in unwanted.items():
+            # one edit may have changed what another link leads to
+            text = after.files[file]
+            assert text is not None
+            texts = text.split("\n")
+            for number, assignments in numbers.items():
+                texts[number - 1] = "".join(
+                    MARK + part if _assignment(part) in assignments else part
+                    for part in _PART_END.split(texts[number - 1])
+                )
+            real = self.links.get(file, file)
+            path = real if real.startswith("/etc/") else f"/etc/sysctl.d/{file.rpartition('/')[2]}"
+            after = after.with_file(path, "\n".join(texts))
+            edits[path] = real
+        return after, edits
 
     def boot(self, key: str) -> Boot:
         """What the next boot will do to *key*."""
@@ -196,6 +228,8 @@ class Tree:
     @cached_property
     def _same(self) -> Tree:
         """This tree, or another host's that decides the same."""
+        if sum(len(text or "") for text in self.files.values()) > _MOST_KEPT:
+            return self
         return _tree(
             tuple(self.files.items()),
             tuple(self.links.items()),
@@ -215,8 +249,23 @@ class Tree:
 
     @cached_property
     def lines(self) -> list[Line]:
-        """Every assignment and exclusion that is read, in reading order."""
-        return [line for path in self.in_force for line in _lines(path, self.files[path])]
+        """Every assignment and exclusion that is read, in reading order; not more than
+        :data:`MOST_LINES`."""
+        every = (line for path in self.in_force for line in _lines(path, self.files[path]))
+        return list(islice(every, MOST_LINES))
+
+    @cached_property
+    def lines_by_path(self) -> dict[str, list[Line]]:
+        """Those lines by what they name, in reading order."""
+        return _by_path(self.lines)
+
+    @cached_property
+    def ignored_by_path(self) -> dict[str, list[tuple[Line, str]]]:
+        """Lines that are not read, or are no assignments, by what they name, with the reason."""
+        ignored: dict[str, list[tuple[Line, str]]] = {}
+        for line, reason in islice(_ignored(self), MOST_LINES):
+            ignored.setdefault(line.path, []).append((line, reason))
+        return ignored
 
     @cached_property
     def options(self) -> dict[str, Line]:
@@ -232,6 +281,16 @@ class Tree:
         return options
 
     @cached_property
+    def globs(self) -> list[str]:
+        """The patterns among the options."""
+        return [path for path in self.options if is_glob(path)]
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """When each option is applied."""
+        return {path: place for place, path in enumerate(self.options)}
+
+    @cached_property
     def command_line_lines(self) -> list[Line]:
         """The ``sysctl.KEY=VALUE`` parameters of the kernel's command line."""
         found = []
@@ -245,7 +304,10 @@ class Tree:
 
 
 # Most hosts of a fleet have the same files, and to go through them takes longer than all else that
-# an operation does with them. Few trees are kept: a host may send long files.
+# an operation does with them. Few trees are kept, and no long ones.
+_MOST_KEPT = 128 * 1024
+
+
 @lru_cache(maxsize=16)
 def _tree(
     files: tuple[tuple[str, str | None], ...],
@@ -274,20 +336,53 @@ def without_conflicts(
     edits: dict[str, str] = {}
     conflicts: list[tuple[str, Line]] = []
     for key, value in wanted.items():
-        while True:
-            boot = after.boot(key)
-            line = boot.winner
-            if line is None or line.file == COMMAND_LINE:
-                line = boot.excluded_by
-            if boot.value == value or line is None or line.file == path:
+        # once a key is named nowhere else, globs set it that did not before
+        for _ in range(_MOST_ROUNDS):
+            winning = _winning_over(after, path, key, value)
+            if not winning:
                 break
-            if (key, line) in conflicts:
-                break  # disabling it was no use, once more would be none either
-            conflicts.append((key, line))
-            source = after.links.get(line.file, line.file)
-            after, edited = after.with_line_disabled(line)
-            edits.setdefault(edited, source)
+            conflicts += [(key, line) for line in winning]
+            disabled, edited = after.with_lines_disabled(winning)
+            if disabled == after:
+                break  # it was no use, once more would be none either
+            after = disabled
+            for target, source in edited.items():
+                edits.setdefault(target, source)
     return after, edits, conflicts
+
+
+_MOST_ROUNDS = 8
+
+
+def _winning_over(tree: Tree, ours: str, key: str, value: str) -> list[Line]:
+    """The lines outside *ours* because of which *key* does not become *value*, the last first."""
+    boot = tree.boot(key)
+    path = path_of(key)
+    if (boot.value is not None and is_value(path, boot.value, value)) or boot.reason:
+        return []
+    variables = _Variables.of(path)
+    hits, _ = _hits(tree, variables.names)
+    # of each option the lines one after the other that say the same: the first has the place
+    runs: dict[str, list[list[Line]]] = {}
+    for each in hits:
+        for line in tree.lines_by_path[each]:
+            option = runs.setdefault(each, [])
+            if option and option[-1][0].value == line.value:
+                option[-1].append(line)
+            else:
+                option.append([line])
+    read = {line: number for number, line in enumerate(tree.lines) if line.path in runs}
+    disabled: list[Line] = []
+    while True:
+        left = sorted((option[-1][0] for option in runs.values() if option), key=read.__getitem__)
+        winner = _outcome(tree, variables, [(line, hits[line.path]) for line in left])[0]
+        if winner is None or winner.file == COMMAND_LINE:
+            winner = next((line for line in left if line.value is None), None)
+        if winner is None or winner.file == ours:
+            return disabled
+        if winner.value is not None and is_value(path, kernel_value(path, winner.value), value):
+            return disabled
+        disabled += runs[winner.path].pop()
 
 
 def is_glob(path: str) -> bool:
@@ -307,7 +402,7 @@ def matches(pattern: str, path: str) -> bool | None:
 
 
 _MOST_CHARACTERS = 1000
-_MOST_BRACES = 1000
+_MOST_STEPS = 20_000
 
 
 @lru_cache(maxsize=1024)
@@ -317,10 +412,12 @@ def _braces(pattern: str) -> tuple[str, ...] | None:
         return None
     found: list[str] = []
     left = [pattern]
-    for _ in range(_MOST_BRACES):
+    steps = 0
+    while steps <= _MOST_STEPS:
         if not left:
             return tuple(found)
         pattern = left.pop()
+        steps += len(pattern) + 1
         alternatives = _alternatives(pattern)
         if alternatives is None:
             found.append(pattern)
@@ -449,7 +546,7 @@ def _lines(path: str, text: str | None) -> Iterator[Line]:
 
 def _assignment(line: str) -> tuple[str, str | None] | None:
     """The key, and the value or None for an exclusion; None when the line is neither."""
-    content = line.strip(_SPACE)
+    content = line.strip(SPACE)
     if not content or content[0] in "#;":
         return None
     key, equals, value = content.partition("=")
@@ -457,15 +554,15 @@ def _assignment(line: str) -> tuple[str, str | None] | None:
         key = key[1:]
     elif not equals:
         return None
-    return key.strip(_SPACE), value.strip(_SPACE) if equals else None
+    return key.strip(SPACE), value.strip(SPACE) if equals else None
 
 
 def _not_assignments(path: str, text: str | None) -> Iterator[Line]:
     """Lines systemd-sysctl complains about and skips, by the key they seem to mean."""
     for number, line in enumerate((text or "").split("\n"), 1):
-        content = line.strip(_SPACE)
+        content = line.strip(SPACE)
         if content and content[0] not in "#;-" and "=" not in content:
-            key, *value = re.split(f"[{_SPACE}:]+", content, maxsplit=1)
+            key, *value = re.split(f"[{SPACE}:]+", content, maxsplit=1)
             yield Line(path, number, key, "".join(value), path_of(key))
 
 
@@ -489,70 +586,137 @@ def _leader(path: str) -> tuple[str, bool] | None:
     return ("net/ipv4/ip_forward", False) if match[3] == "forwarding" else None
 
 
-def _hits(line: Line, names: Collection[str]) -> list[str]:
-    """Those of *names* that a line assigns, were it alone."""
-    if line.path in names:
-        return [line.path]
-    return [name for name in sorted(names) if is_glob(line.path) and matches(line.path, name)]
+@dataclass(frozen=True)
+class _Variables:
+    """What decides one key: names of variables."""
+
+    own: frozenset[str]
+    """Those of the key's own variable."""
+    leader: frozenset[str]
+    """Of one that the kernel copies to it whenever it is written."""
+    possible: frozenset[str]
+    """Of one that the kernel may copy to it."""
+
+    @classmethod
+    def of(cls, path: str) -> _Variables:
+        leader, always = _leader(path) or (None, False)
+        names = frozenset(_names(leader)) if leader else frozenset[str]()
+        none = frozenset[str]()
+        return cls(frozenset(_names(path)), names if always else none, none if always else names)
+
+    @property
+    def names(self) -> frozenset[str]:
+        return self.own | self.leader | self.possible
 
 
-def _is_applied(tree: Tree, line: Line, names: Collection[str]) -> bool:
-    return any(name == line.path or name not in tree.options for name in _hits(line, names))
+def _hits(tree: Tree, names: Collection[str]) -> tuple[dict[str, list[str]], Line | None]:
+    """Which options apply to which of *names*, and the first that is too much to tell it of.
+
+    A glob does not apply to what any line names literally.
+    """
+    hits = {name: [name] for name in sorted(names) if name in tree.options}
+    globs, unclear = _globs_that_match(tree, [name for name in names if name not in hits])
+    return {**hits, **globs}, unclear
+
+
+def _globs_that_match(
+    tree: Tree, names: Collection[str]
+) -> tuple[dict[str, list[str]], Line | None]:
+    found: dict[str, list[str]] = {}
+    patterns = characters = 0
+    for glob in tree.globs if names else ():
+        start = re.split(r"[][*?{}\\]", glob, maxsplit=1)[0]
+        candidates = [name for name in names if name.startswith(start)]
+        if not candidates:
+            continue
+        expanded = _braces(glob)
+        patterns += len(expanded or ())
+        characters += sum(map(len, expanded or ()))
+        if expanded is None or patterns > MOST_GLOBS or characters > MOST_GLOB_CHARACTERS:
+            return found, tree.options[glob]
+        if matching := sorted(name for name in candidates if matches(glob, name)):
+            found[glob] = matching
+    return found, None
+
+
+def _outcome(
+    tree: Tree, variables: _Variables, hits: Sequence[tuple[Line, Sequence[str]]]
+) -> tuple[Line | None, Line | None]:
+    """The line that decides the key, and one that may set it after that.
+
+    + hits: lines in the order they are applied, and the names each applies to
+    """
+    winner: Line | None = None
+    uncertain: Line | None = None
+    # the kernel itself writes what its command line says, without a look at what is there
+    shown = "0"
+    for line in tree.command_line_lines:
+        if line.path in variables.own or line.path in variables.leader:
+            winner = line
+            if line.path in variables.leader and is_number(line.path, line.value or ""):
+                shown = kernel_value(line.path, line.value or "")
+    for line, names in hits:
+        if line.value is None:
+            continue
+        for name in names:
+            if name in variables.own:
+                winner, uncertain = line, None
+            elif name in variables.leader:
+                if line.value != shown and is_number(name, line.value):
+                    winner, uncertain = line, None
+                    shown = kernel_value(name, line.value)
+            elif winner is None or kernel_value(name, winner.value or "") != kernel_value(
+                name, line.value
+            ):
+                uncertain = line
+    return winner, uncertain
 
 
 def _resolve(tree: Tree, path: str) -> Boot:
-    names = _names(path)
-    leader, always = _leader(path) or (None, False)
-    if leader and always:
-        names |= _names(leader)
-    possible = _names(leader) if leader and not always else set()
-
-    winner: Line | None = None
-    overridden_by: Line | None = None
-    for line in tree.command_line_lines:
-        if line.path in names:
-            winner = line
-    for line in tree.options.values():
-        if line.value is None:
-            continue
-        if _is_applied(tree, line, names):
-            winner, overridden_by = line, None
-        elif _is_applied(tree, line, possible) and (
-            winner is None or words(winner.value or "") != words(line.value)
-        ):
-            overridden_by = line
-
-    beaten, ignored, excluded_by = _others(tree, names, winner)
-    reason = _blind_spot(tree, winner, names | possible)
-    if overridden_by:
-        reason = f"{overridden_by} ({overridden_by.text}) may set it too"
+    variables = _Variables.of(path)
+    hits, unclear = _hits(tree, variables.names)
+    applied = sorted(hits, key=tree.places.__getitem__)
+    winner, uncertain = _outcome(
+        tree, variables, [(tree.options[each], hits[each]) for each in applied]
+    )
+    beaten, ignored, excluded_by = _others(tree, variables.own | variables.leader, winner)
+    reason = _blind_spot(tree, winner, variables.names)
+    if unclear:
+        reason = reason or f"{unclear} ({unclear.text[:40]}...) stands for too many keys"
+    if uncertain:
+        reason = f"{uncertain} ({uncertain.text}) may set it too"
     return Boot(
         state="unknown" if reason else "set" if winner else "unset",
-        value=words(winner.value or "") if winner and not reason else None,
+        value=kernel_value(path, winner.value or "") if winner and not reason else None,
         winner=winner,
-        beaten=tuple(beaten),
-        ignored=tuple(ignored),
+        beaten=tuple(beaten[:MOST_SHOWN]),
+        ignored=tuple(ignored[:MOST_SHOWN]),
+        more=len(beaten[MOST_SHOWN:]) + len(ignored[MOST_SHOWN:]),
         excluded_by=excluded_by,
         reason=reason,
     )
 
 
 def _others(
-    tree: Tree, names: set[str], winner: Line | None
+    tree: Tree, names: frozenset[str], winner: Line | None
 ) -> tuple[list[Line], list[tuple[Line, str]], Line | None]:
     """Lines that lose, lines that do not count with the reason, and an exclusion that is why."""
+    literal = {name: [name] for name in sorted(names) if name in tree.lines_by_path}
+    hits = {**literal, **_globs_that_match(tree, names)[0]}
+    # also what no line names now, or a file that is not read
+    order = {path: place for place, path in enumerate(tree.in_force)}
+    lines = [line for each in hits for line in tree.lines_by_path[each]]
+    lines.sort(key=lambda line: (order[line.file], line.line))
+    lines[:0] = [line for line in tree.command_line_lines if line.path in names]
     beaten: list[Line] = []
     ignored: list[tuple[Line, str]] = []
     excluded_by: Line | None = None
-    for line in [*tree.command_line_lines, *tree.lines]:
+    for line in lines:
         if line == winner or line.value is None:
-            continue
-        hits = _hits(line, names)
-        if not hits:
             continue
         exclusions = [
             option
-            for option in (tree.options.get(name) for name in [line.path, *hits])
+            for option in (tree.options.get(name) for name in [line.path, *hits.get(line.path, ())])
             if option and option.value is None and line.file != COMMAND_LINE
         ]
         if exclusions:
@@ -560,43 +724,51 @@ def _others(
             ignored.append((line, f"excluded by {exclusions[0]} ({exclusions[0].text})"))
         else:
             beaten.append(line)
+    for name in sorted(names):
+        ignored += tree.ignored_by_path.get(name, ())
+    return beaten, ignored, excluded_by
+
+
+def _by_path(lines: Iterable[Line]) -> dict[str, list[Line]]:
+    by_path: dict[str, list[Line]] = {}
+    for line in lines:
+        by_path.setdefault(line.path, []).append(line)
+    return by_path
+
+
+def _ignored(tree: Tree) -> Iterator[tuple[Line, str]]:
     for path in tree.in_force:
         for line in _not_assignments(path, tree.files[path]):
-            if line.path in names:
-                ignored.append((line, "not an assignment, it has no ="))
+            yield line, "not an assignment, it has no ="
+    linked = {tree.links.get(path) for path in tree.in_force}
     for path in sorted(set(tree.files) - set(tree.in_force)):
         masking = masked_by(path, tree.files, lasting(DIRECTORIES))
-        linked = any(tree.links.get(other) == path for other in tree.in_force)
         if masking:
             reason = f"masked by {masking}"
-        elif path == PROCPS_FILE and not linked:
+        elif path == PROCPS_FILE and path not in linked:
             reason = "systemd-sysctl does not read /etc/sysctl.conf, only sysctl --system does"
         elif path.startswith("/run/"):
             reason = "/run is empty after a boot"
         else:
             continue
-        ignored += [(line, reason) for line in _lines(path, tree.files[path]) if _hits(line, names)]
-    return beaten, ignored, excluded_by
+        for line in _lines(path, tree.files[path]):
+            yield line, reason
 
 
-def _blind_spot(tree: Tree, winner: Line | None, names: set[str]) -> str:
+def _blind_spot(tree: Tree, winner: Line | None, names: Collection[str]) -> str:
     """What could not be read and could change the answer; empty when nothing could."""
     if tree.unreadable:
         return f"{min(tree.unreadable)} could not be read"
+    if len(tree.lines) >= MOST_LINES:
+        return f"{tree.lines[-1]} is assignment {MOST_LINES}, no further ones were looked at"
     # Later files decide over a line with the key's only name; over a glob, and where names or
     # equal assignments compete, any file may.
     certain = winner is not None and len(names) == 1 and not is_glob(winner.path)
-    for path in tree.in_force:
-        if tree.files[path] is None and not (
-            certain and winner and winner.file in tree.in_force[tree.in_force.index(path) :]
-        ):
-            return f"{path} could not be read"
-    for line in tree.options.values():
-        if line.value is not None and is_glob(line.path):
-            # a glob does not set what any line names literally
-            open_to_globs = [name for name in names if name not in tree.options]
-            if any(matches(line.path, name) is None for name in open_to_globs):
-                return f"{line} ({line.text[:40]}...) stands for too many keys"
+    for path in reversed(tree.in_force):
+        if tree.files[path] is None:
+            return f"{path} could not be read, or is too long"
+        if certain and winner and winner.file == path:
+            break
     if winner is None and tree.command_line is None:
         return f"{COMMAND_LINE} could not be read"
     return ""
@@ -626,7 +798,7 @@ def check_values(values: object) -> dict[str, str]:
     alone = Tree(files={file: rendered(wanted)})
     for key, value in wanted.items():
         boot = alone.boot(key)
-        if boot.value != value:
+        if boot.value is None or not is_value(path_of(key), boot.value, value):
             cause = boot.reason or (f"{boot.winner.text} comes later" if boot.winner else "")
             raise ValueError(
                 f"{key} would not stay {value}, another key sets the same variable: "

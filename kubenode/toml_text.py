@@ -6,6 +6,10 @@ a line to a table or a table at the end, so that nothing depends on what tomlkit
 of a file. Each result is compared with what was intended, and with the old lines.
 
 tomlkit is imported where it is used: it is slow to import, and most files are read and left alone.
+
+A file may be a stranger's: what is longer than :data:`MOST_BYTES`, or has deeper keys or brackets
+than :data:`DEEPEST`, is refused before any parser sees it, since tomllib takes the square of a
+key's parts. All else takes time that grows with the size.
 """
 
 from __future__ import annotations
@@ -23,6 +27,20 @@ Path = tuple[str | int, ...]
 
 _Change = Callable[[Any, Path], None]
 """Changes what is at a path, in plain data and in tomlkit's alike."""
+
+
+MOST_BYTES = 128 * 1024
+"""Of a file: containerd 2.1's whole ``config dump`` has 12 KiB."""
+DEEPEST = 32
+"""Parts of a key, and brackets in brackets: containerd's own go to 8."""
+
+
+_MOST_EDITED = 16 * 1024
+"""Of one statement: tomlkit is slow."""
+
+
+class TooMuchError(ValueError):
+    """A text that would take too long to read."""
 
 
 class UnsafeEditError(ValueError):
@@ -54,7 +72,7 @@ class TomlText:
     @cached_property
     def data(self) -> dict[str, Any]:
         """What it says; floats as they are written, since nan is not even equal to itself."""
-        return tomllib.loads(self.text, parse_float=lambda digits: ("float", digits))
+        return loads(self.text)
 
     def get(self, path: Path) -> Any:
         """The value at *path*, None when nothing states one."""
@@ -63,11 +81,11 @@ class TomlText:
     def line_of(self, path: Path) -> int:
         """The line of the key at *path*, or of the table's header, or of the first key in a table
         without one; 1 when nothing states it."""
-        stating = [each for each in self._statements if each.says(path)]
-        headers = [each for each in stating if not each.pair and each.table == path]
-        for statement in headers or stating:
-            return statement.start + 1 + statement.lines_before(path)
-        return 1
+        stating = self._stating(path)
+        if stating is None:
+            return 1
+        statement = self._headers.get(path, stating[0])
+        return statement.start + 1 + statement.lines_before(path)
 
     def with_value(self, path: Path, value: str | bool | int) -> TomlText:
         """
@@ -138,16 +156,56 @@ class TomlText:
             change(intended, path)
             if new.data == intended and all(line.rstrip("\r\n") in left for line in kept):
                 return new
-        except (tomllib.TOMLDecodeError, TypeError):
+        except (TooMuchError, tomllib.TOMLDecodeError, TypeError):
             pass
         raise UnsafeEditError(path)
 
     def _around(self, path: Path) -> _Statement | None:
         """The key that states *path* or the innermost table around it, None if a header does."""
         for size in range(len(path), 0, -1):
-            if stating := [each for each in self._statements if each.says(path[:size])]:
-                return stating[-1] if stating[-1].pair else None
+            if stating := self._stating(path[:size]):
+                return stating[1] if stating[1].pair else None
         return None
+
+    def _stating(self, path: Path) -> tuple[_Statement, _Statement] | None:
+        """The first and the last statement that states *path*; by a header also each table around
+        its own."""
+        if path in self._named:
+            return self._named[path]
+        for size in range(len(path) - 1, 0, -1):
+            if own := self._own.get(path[:size]):
+                inside = [each for each in own if each.says(path)]
+                return (inside[0], inside[-1]) if inside else None
+        return None
+
+    @cached_property
+    def _named(self) -> dict[Path, tuple[_Statement, _Statement]]:
+        """By each path that is part of a header or key: the first and last statement with it."""
+        named: dict[Path, tuple[_Statement, _Statement]] = {}
+        for each in self._statements:
+            least = len(each.table) + 1 if each.pair else 1
+            for size in range(least, len(each.names) + 1):
+                first, _ = named.get(each.names[:size], (each, each))
+                named[each.names[:size]] = (first, each)
+        return named
+
+    @cached_property
+    def _own(self) -> dict[Path, list[_Statement]]:
+        """Statements of keys by the whole path of their names."""
+        own: dict[Path, list[_Statement]] = {}
+        for each in self._statements:
+            if each.pair:
+                own.setdefault(each.names, []).append(each)
+        return own
+
+    @cached_property
+    def _headers(self) -> dict[Path, _Statement]:
+        """The first header of each table."""
+        headers: dict[Path, _Statement] = {}
+        for each in self._statements:
+            if not each.pair:
+                headers.setdefault(each.table, each)
+        return headers
 
     @cached_property
     def _lines(self) -> list[str]:
@@ -167,8 +225,17 @@ class _Statement:
     text: str
     start: int
     end: int
-    marked: dict[Path, str] = field(default_factory=dict)
-    """The text with marks for what is in a table or array, by its path."""
+    places: dict[Path, int] = field(default_factory=dict)
+    """How many lines come before a value, by its path in *pair*; filled when it is asked for."""
+
+    @cached_property
+    def names(self) -> Path:
+        """The header's table; of a key the table and the key, on as long as there is but one."""
+        names, value = self.table, self.pair
+        while isinstance(value, dict) and len(value) == 1:
+            ((name, value),) = value.items()
+            names = (*names, name)
+        return names
 
     @property
     def indent(self) -> str:
@@ -186,6 +253,8 @@ class _Statement:
         import tomlkit
 
         text = self.text[len(self.indent) :]
+        if len(text) > _MOST_EDITED:
+            raise UnsafeEditError(path)
         try:
             document = tomlkit.parse(text)
             change(document, path[len(self.table) :])
@@ -198,43 +267,138 @@ class _Statement:
 
     def lines_before(self, path: Path) -> int:
         """How many of its lines come before the one with *path*."""
-        value = _at(self.pair, path[len(self.table) :])
         if not self.pair or "\n" not in self.text.strip():
             return 0
-        while value and isinstance(value, dict):
-            # a table's first key is on the same line, and tomlkit cannot mark a dotted table
-            key, value = next(iter(value.items()))
-            path = (*path, key)
-        *owner, key = path
-        if tuple(owner) not in self.marked:
-            try:
-                self.marked[tuple(owner)] = self.edited(tuple(owner), _mark)
-            except UnsafeEditError:
-                return 0
-        return self.marked[tuple(owner)].partition(_mark_of(key))[0].count("\n")
+        if not self.places:
+            self.places.update(_Places(self.text).found)
+        return self.places.get(path[len(self.table) :], 0)
+
+
+def loads(text: str) -> dict[str, Any]:
+    """What a text says, as :func:`tomllib.loads` does; floats as ``("float", digits)``.
+
+    + text: a stranger's
+
+    TooMuchError, or tomllib's ValueError and RecursionError.
+    """
+    if len(text) > MOST_BYTES:
+        raise TooMuchError(f"longer than {MOST_BYTES // 1024} KiB, which is not read")
+    parts = depth = 0
+    for token in _tokens(text):
+        if token == ".":
+            parts += 1
+        elif token in _ENDS:
+            parts = 0
+            depth += _DEPTHS.get(token, 0)
+        if parts >= DEEPEST or depth > DEEPEST:
+            raise TooMuchError(f"nested deeper than {DEEPEST}, which is not read")
+    return tomllib.loads(text, parse_float=lambda digits: ("float", digits))
+
+
+_TOKEN = re.compile(
+    r"""
+      \"{3}(?:[^"\\]|\\.|"(?!""))*+(?:"{3,5}|\Z)
+    | \'{3}(?:[^']|'(?!\'\'))*+(?:'{3,5}|\Z)
+    | "(?:[^"\\\n]|\\[^\n])*+"?
+    | '[^'\n]*+'?
+    | \#[^\n]*+
+    | [][{}=,.\n]
+    | [^]["'\#{}=,.\n]++
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_ENDS = frozenset("[]{}=,\n")
+_DEPTHS = {"[": 1, "{": 1, "]": -1, "}": -1}
+
+
+def _tokens(text: str) -> Iterator[str]:
+    """Strings, comments, marks, and what is between; of any text, in linear time."""
+    return (found[0] for found in _TOKEN.finditer(text))
+
+
+class _Places:
+    """Where the values in a statement stand: how many lines come before, by path."""
+
+    def __init__(self, text: str) -> None:
+        self.found: dict[Path, int] = {}
+        self._tokens = list(_tokens(text))
+        self._next = 0
+        self._line = 0
+        self._pair(())
+
+    def _peek(self) -> str:
+        """The next token that is no white space or comment, empty at the end."""
+        while self._next < len(self._tokens):
+            token = self._tokens[self._next]
+            if token[0] != "#" and token.strip():
+                return token
+            self._take()
+        return ""
+
+    def _take(self) -> str:
+        token = self._tokens[self._next]
+        self._next += 1
+        self._line += token.count("\n")
+        return token
+
+    def _pair(self, path: Path) -> None:
+        key = ""
+        while self._peek() not in ("=", ""):
+            key += self._take()
+        if self._peek():
+            self._take()
+        said: Any = tomllib.loads(f"{key}=0")
+        while isinstance(said, dict):
+            ((name, said),) = said.items()
+            path = (*path, name)
+            self.found.setdefault(path, self._line)
+        self._value(path)
+
+    def _value(self, path: Path) -> None:
+        token = self._peek()
+        self.found[path] = self._line
+        if token not in ("[", "{"):
+            while self._next < len(self._tokens) and self._peek() not in (",", "]", "}", ""):
+                self._take()
+            return
+        self._take()
+        index = 0
+        while self._peek() not in ("]", "}", ""):
+            if self._peek() == ",":
+                self._take()
+            elif token == "[":
+                self._value((*path, index))
+                index += 1
+            else:
+                self._pair(path)
+        if self._peek():
+            self._take()
 
 
 def _statements(lines: Sequence[str]) -> Iterator[_Statement]:
+    """The statements of a text that tomllib takes."""
     table: Path = ()
-    text, start = "", 0
-    for end, line in enumerate(lines, 1):
-        text, start = (text + line, start) if text else (line, end - 1)
-        # a value over several lines does not end without one of these
-        if text != line and not re.search(r"""[]}]|\"""|'''""", line):
+    start, end, depth, says = 0, 0, 0, False
+    # so that the last line ends too
+    for token in (*_tokens("".join(lines)), "\n"):
+        end += token.count("\n")
+        depth += _DEPTHS.get(token, 0)
+        says = says or (token[0] != "#" and bool(token.strip()))
+        if token != "\n" or depth:
             continue
-        try:
+        if says:
+            end = min(end, len(lines))
+            text = "".join(lines[start:end])
             said: Any = tomllib.loads(text)
-        except (tomllib.TOMLDecodeError, RecursionError):
-            continue
-        if text.lstrip().startswith("["):
-            table = ()
-            while said:
-                ((name, said),) = said.items()
-                table, said = (*table, name), said[0] if isinstance(said, list) else said
-            yield _Statement(table, {}, text, start, end)
-        elif said:
-            yield _Statement(table, said, text, start, end)
-        text = ""
+            if text.lstrip().startswith("["):
+                table = ()
+                while said:
+                    ((name, said),) = said.items()
+                    table, said = (*table, name), said[0] if isinstance(said, list) else said
+                yield _Statement(table, {}, text, start, end)
+            else:
+                yield _Statement(table, said, text, start, end)
+        start, says = end, False
 
 
 def _at(value: Any, path: Sequence[Any]) -> Any:
@@ -261,21 +425,6 @@ def _put(table: Any, path: Path, value: Any) -> None:
     if isinstance(value, str) and isinstance(old, tomlkit.items.String):
         value = tomlkit.string(value, literal=old.as_string().startswith("'"))
     table[key] = value
-
-
-def _mark(document: Any, path: Path) -> None:
-    """Put a mark of as many lines in the place of each value in a table or array."""
-    import tomlkit.items
-
-    owner = _at(document, path)
-    for key in list(owner) if isinstance(owner, dict) else range(len(owner)):
-        if not isinstance(owner[key], tomlkit.items.Table):
-            lines = tomlkit.item(owner[key]).as_string().count("\n")
-            owner[key] = tomlkit.string(_mark_of(key) + "\n" * lines, multiline=True)
-
-
-def _mark_of(key: str | int) -> str:
-    return f"5c1d0b2e-{str(key).encode().hex()}-"
 
 
 def _drop(table: Any, path: Path, unwanted: Collection[str]) -> None:

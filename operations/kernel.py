@@ -18,8 +18,12 @@ from kubenode.facts.kernel import (
     SysctlsShape,
 )
 from kubenode.report import explain, explain_file, refuse
+from kubenode.sysctl_value import is_value
 
 Commands = Generator[str | FunctionCommand, None, None]
+
+_MOST_SHOWN = 20
+"""Lines of others that are named; there may be a hundred thousand."""
 
 
 @operation()
@@ -251,8 +255,10 @@ def sysctls(
         explain(host, f"{key}: {'not there yet' if now is None else now} -> {wanted[key]} (live)")
     if differs:
         yield set_live_command(wanted)
-    for key, line in conflicts:
+    for key, line in conflicts[:_MOST_SHOWN]:
         explain(host, f"{key}: {line} ({line.text}) would win at boot and is disabled")
+    if len(conflicts) > _MOST_SHOWN:
+        explain(host, f"and {len(conflicts) - _MOST_SHOWN} more such lines")
     for path, source in edits.items():
         if path == source:
             yield (
@@ -303,10 +309,10 @@ def _cannot_win(
     problems = []
     for key, value in wanted.items():
         boot = after.boot(key)
-        if boot.value != value:
+        if boot.value is None or not is_value(sysctl_d.path_of(key), boot.value, value):
             reason = boot.reason or f"{boot.winner or boot.excluded_by} decides"
             problems.append(f"cannot tell that {key} will be {value} at boot: {reason}")
-    for key, line in conflicts:
+    for key, line in conflicts[:_MOST_SHOWN]:
         if not override:
             problems.append(
                 f"{line} ({line.text}) would win at the next boot over {key}={wanted[key]} in "
@@ -314,6 +320,8 @@ def _cannot_win(
             )
         elif not _is_text(after.files[line.file] or ""):
             problems.append(f"{line.file} is not text (UTF-8): remove line {line.line} yourself")
+    if len(conflicts) > _MOST_SHOWN and problems:
+        problems.append(f"and {len(conflicts) - _MOST_SHOWN} more such lines")
     return "; ".join(problems) or None
 
 

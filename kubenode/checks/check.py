@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -202,12 +202,30 @@ class Check:
         return self.id.partition(".")[0]
 
 
+MOST_CHARACTERS = 2000
+MOST_EVIDENCE = 50
+"""A host may have a hundred thousand lines to find fault with, or one without an end."""
+
+
+def _cut(text: str) -> str:
+    left = len(text) - MOST_CHARACTERS
+    return text if left <= 0 else f"{text[:MOST_CHARACTERS]}... and {left} characters more"
+
+
+def _shortened(verdict: Verdict) -> Verdict:
+    evidence = [replace(each, text=_cut(each.text)) for each in verdict.evidence[:MOST_EVIDENCE]]
+    more = len(verdict.evidence) - MOST_EVIDENCE
+    if more > 0:
+        evidence.append(Evidence(f"and {more} more"))
+    return replace(verdict, found=_cut(verdict.found), evidence=tuple(evidence))
+
+
 def judge(check: Check, subject: Subject) -> Verdict:
     """What *check* says of *subject*; an unknown where the host's answer does not suffice."""
     if check.profiles and not check.profiles & subject.aim.profiles:
         return not_applicable(f"for profile {' or '.join(sorted(check.profiles))} only")
     try:
-        return check.judge(subject)
+        return _shortened(check.judge(subject))
     except PartMissing as error:
         return unknown(str(error))
     # A host whose facts no judge foresaw must not end the audit of a fleet.

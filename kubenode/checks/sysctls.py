@@ -18,6 +18,7 @@ from kubenode.checks.check import (
 from kubenode.checks.kernel_modules import is_there
 from kubenode.facts.kernel import LineShape, SysctlShape
 from kubenode.profiles import ProfileName
+from kubenode.sysctl_value import is_value, words
 
 KERNEL_DEFAULTS = {
     "net.bridge.bridge-nf-call-iptables": "1",
@@ -38,13 +39,13 @@ def _live(subject: Subject, wanted: Mapping[str, str]) -> Verdict:
         elif sysctl["live_state"] == "unreadable":
             found.append(f"{key} cannot be read")
             may_be = True
-        elif sysctl["live"] == value:
+        elif _is(key, sysctl["live"], value):
             found.append(f"{key} = {value}")
         else:
             bad = True
             now = "not there" if sysctl["live"] is None else f"= {sysctl['live']}"
             later = _at_boot(key, sysctl)
-            note = ", set at boot, not live: reboot or apply" if later == value else ""
+            note = ", set at boot, not live: reboot or apply" if _is(key, later, value) else ""
             found.append(f"{key} {now}{note}")
     text = "; ".join(found)
     if bad:
@@ -67,21 +68,27 @@ def _boot(subject: Subject, wanted: Mapping[str, str]) -> Verdict:
             continue
         boot = _at_boot(key, sysctl)
         by = f" ({winner['file']}:{winner['line']} wins)" if winner else ""
-        if boot == value:
+        if _is(key, boot, value):
             found.append(f"{key} = {value}{by or ' (kernel default)'}")
         else:
             bad = True
-            lost = "live, lost at reboot: " if sysctl["live"] == value else ""
+            lost = "live, lost at reboot: " if _is(key, sysctl["live"], value) else ""
             what = f"{boot} at boot" if winner else f"no file sets it{_default(boot)}"
             found.append(f"{key} {lost}{what}{by}")
         if winner:
             evidence.append(_line(winner, "wins"))
         evidence += [_line(line, "is overruled") for line in sysctl["beaten"]]
         evidence += [_line(line, line["reason"]) for line in sysctl["ignored"]]
+        if sysctl.get("more"):
+            evidence.append(Evidence(f"and {sysctl['more']} more lines about {key}"))
     text = "; ".join(found)
     if bad:
         return violated(text, *evidence)
     return unknown(text, *evidence) if may_be else met(text, *evidence)
+
+
+def _is(key: str, value: str | None, wanted: str) -> bool:
+    return value is not None and is_value(sysctl_d.path_of(key), value, wanted)
 
 
 def _default(boot: str | None) -> str:
@@ -108,7 +115,7 @@ def _others(subject: Subject) -> dict[str, str]:
     for profile in subject.aim.profiles:
         covered |= set(profiles.PROFILES[profile].sysctls)
     return {
-        key: sysctl_d.words(value)
+        key: words(value)
         for key, value in subject.aim.sysctls.items()
         if key.replace("/", ".") not in covered
     }

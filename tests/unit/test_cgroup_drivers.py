@@ -84,7 +84,7 @@ def test_a_kubelet_file_that_cannot_be_understood_is_unknown(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ['a: !!int ""', "a: !!bool x", "a: 2001-99-99", "[" * 2000, "a: !!float", "a: " + "1" * 5000],
+    ['a: !!int ""', "a: !!bool x", "[" * 2000, "a: !!float", "a: *b", "a: &b [*b]", "? [a]\n: b"],
 )
 def test_yaml_that_cannot_be_converted_is_unknown(text: str) -> None:
     with pytest.raises(CannotTell, match=r"config\.yaml"):

@@ -18,8 +18,8 @@ from kubenode.sysctl_d import (
     matches,
     path_of,
     without_conflicts,
-    words,
 )
+from kubenode.sysctl_value import is_number, is_value, kernel_value, words
 
 FORWARD = "net.ipv4.ip_forward"
 ALIAS = "net.ipv4.conf.all.forwarding"
@@ -369,8 +369,8 @@ def test_an_edit_goes_through_a_link() -> None:
     tree = Tree({link: f"{FORWARD}=0\n", real: f"{FORWARD}=0\n"}, {link: real})
     winner = tree.boot(FORWARD).winner
     assert winner is not None
-    after, path = tree.with_line_disabled(winner)
-    assert path == real
+    after, edits = tree.with_lines_disabled([winner])
+    assert edits == {real: real}
     assert after.files[link] == after.files[real] == f"{MARK}{FORWARD}=0\n"
     assert after.boot(FORWARD).state == "unset"
 
@@ -395,7 +395,7 @@ def test_what_counts_behind_a_lone_carriage_return_is_disabled_too(text: str, ed
 
 
 def test_disabling_ends_when_it_is_no_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Tree, "with_line_disabled", lambda self, line: (self, line.file))
+    monkeypatch.setattr(Tree, "with_lines_disabled", lambda self, lines: (self, {}))
     tree = Tree({"/etc/sysctl.d/zz.conf": f"{FORWARD}=0"})
     after, _, conflicts = without_conflicts(
         tree, "/etc/sysctl.d/k8s.conf", f"{FORWARD}=1", {FORWARD: "1"}

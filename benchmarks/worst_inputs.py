@@ -72,7 +72,7 @@ def _sysctls(text: str, size: int = 500 * KIB) -> Host:
     return Host({"/etc/sysctl.d/zz.conf": text[:size]})
 
 
-_TOML = 127 * KIB
+_TOML = 63 * KIB
 _RUNTIMES = 'version = 3\n[plugins."io.containerd.cri.v1.runtime".containerd.runtimes]\n'
 _YAML = 16 * KIB - 8
 FORWARD = "net.ipv4.ip_forward"
@@ -105,17 +105,17 @@ CASES: dict[str, Callable[[], Host]] = {
     ),
     "TOML: keys": lambda: _toml(_fill(lambda n: f"a{n}=1", _TOML)),
     "TOML: 940 KB": lambda: _toml(_fill(lambda n: f"a{n}=1")),
-    "TOML: one dotted key": lambda: _toml(f"{'a.' * 60_000}a=1"),
-    "TOML: one dotted key in quotes": lambda: _toml('"\\"".' * 20_000 + "a=1"),
+    "TOML: one dotted key": lambda: _toml(f"{'a.' * 30_000}a=1"),
+    "TOML: one dotted key in quotes": lambda: _toml('"\\"".' * 10_000 + "a=1"),
     "TOML: dotted keys": lambda: _toml(_fill(lambda n: f"{'a.' * 29}a{n}=1", _TOML)),
     "TOML: keys below a long header": lambda: _toml(
         f"[{'a.' * 29}b]\n" + _fill(lambda n: f"a{n}=1", _TOML - 80)
     ),
     "TOML: tables in an array": lambda: _toml(_fill(lambda n: "[[a]]\nb=1", _TOML)),
-    "TOML: an array in lines": lambda: _toml("a=[" + '"]",\n' * 25_000 + "]"),
-    "TOML: imports": lambda: _toml("imports=[" + '"a*/*",' * 18_000 + "]"),
-    "TOML: brackets": lambda: _toml(f"a={'[' * 120_000}"),
-    "TOML: brackets in an array": lambda: _toml(f"a=[{('[' * 28 + ']' * 28 + ',') * 2200}]"),
+    "TOML: an array in lines": lambda: _toml("a=[" + '"]",\n' * 12_000 + "]"),
+    "TOML: imports": lambda: _toml("imports=[" + '"a*/*",' * 9_000 + "]"),
+    "TOML: brackets": lambda: _toml(f"a={'[' * 60_000}"),
+    "TOML: brackets in an array": lambda: _toml(f"a=[{('[' * 28 + ']' * 28 + ',') * 1100}]"),
     "TOML: handlers": lambda: _toml(_RUNTIMES + _fill(lambda n: f"a{n}={{}}", _TOML - 200)),
     "TOML: 60 handlers and keys": lambda: _toml(
         _RUNTIMES
@@ -278,7 +278,13 @@ def _alone(name: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--case", help="measure one case, in this process")
+    parser.add_argument("--all", action="store_true", help="look at every case, in this process")
     options = parser.parse_args()
+    if options.all:
+        for name in (*CASES, *ANSWERS, EVERYTHING):
+            look_at(name)
+            print(name, flush=True)
+        return
     if options.case:
         _alone(options.case)
         return

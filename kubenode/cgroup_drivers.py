@@ -74,7 +74,7 @@ def docker(daemon_json: str | None, path: str, arguments: str) -> Statement | No
     return None
 
 
-_MOST_CRIO = 256 * 1024
+_MOST_CRIO = 128 * 1024
 """Of all its files: the whole of its settings has 25 KiB."""
 
 

@@ -35,6 +35,8 @@ LIMITS = (
     # arm64 takes 2 KiB, s390x 4 KiB
     Limit(("/proc/cmdline",), 16 * 1024),
     Limit(("/sys/devices/system/cpu",), 16 * 1024),
+    # texts of probes: a line for each of seven places, and below /sys/fs/cgroup
+    Limit(("mounts",), 64 * 1024),
 )
 _LIMIT_OF = {place: limit for limit in LIMITS for place in limit.places}
 

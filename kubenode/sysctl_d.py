@@ -38,7 +38,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
-from itertools import islice
+from itertools import chain, islice
 from typing import Literal
 
 from kubenode.drop_ins import in_force, lasting, masked_by
@@ -80,6 +80,7 @@ MOST_SHOWN = 100
 
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_:@+./-]*")
 # systemd takes a lone carriage return for the end of a line, an editor does not count it
+_SPECIAL = re.compile(r"[][*?{}\\]")
 _PART_END = re.compile("([\r\0])")
 
 
@@ -281,9 +282,13 @@ class Tree:
         return options
 
     @cached_property
-    def globs(self) -> list[str]:
-        """The patterns among the options."""
-        return [path for path in self.options if is_glob(path)]
+    def globs(self) -> dict[str, list[str]]:
+        """The patterns among the options, by what is in front of their first special character."""
+        globs: dict[str, list[str]] = {}
+        for path in self.options:
+            if is_glob(path):
+                globs.setdefault(_SPECIAL.split(path, maxsplit=1)[0], []).append(path)
+        return globs
 
     @cached_property
     def places(self) -> dict[str, int]:
@@ -624,17 +629,14 @@ def _globs_that_match(
 ) -> tuple[dict[str, list[str]], Line | None]:
     found: dict[str, list[str]] = {}
     patterns = characters = 0
-    for glob in tree.globs if names else ():
-        start = re.split(r"[][*?{}\\]", glob, maxsplit=1)[0]
-        candidates = [name for name in names if name.startswith(start)]
-        if not candidates:
-            continue
+    starts = {name[:size] for name in names for size in range(len(name) + 1)}
+    for glob in chain.from_iterable(tree.globs.get(start, ()) for start in sorted(starts)):
         expanded = _braces(glob)
         patterns += len(expanded or ())
         characters += sum(map(len, expanded or ()))
         if expanded is None or patterns > MOST_GLOBS or characters > MOST_GLOB_CHARACTERS:
             return found, tree.options[glob]
-        if matching := sorted(name for name in candidates if matches(glob, name)):
+        if matching := sorted(name for name in names if matches(glob, name)):
             found[glob] = matching
     return found, None
 

@@ -29,7 +29,7 @@ _Change = Callable[[Any, Path], None]
 """Changes what is at a path, in plain data and in tomlkit's alike."""
 
 
-MOST_BYTES = 128 * 1024
+MOST_BYTES = 64 * 1024
 """Of a file: containerd 2.1's whole ``config dump`` has 12 KiB."""
 DEEPEST = 32
 """Parts of a key, and brackets in brackets: containerd's own go to 8."""

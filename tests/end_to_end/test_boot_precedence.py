@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 
-from kubenode import drop_ins, sysctl_d
+from kubenode import drop_ins, sysctl_d, sysctl_value
 from kubenode.facts.kernel import Sysctls, SysctlsShape
 from kubenode.operations import kernel
 from tests.targets.container import Target
@@ -47,6 +47,8 @@ GLOBS = [
     "net.ipv4.conf.[[:lower:]]o.tag",
 ]
 UNTOUCHED = "9"
+# what the kernel copies to others when it is written: the prediction is of a boot, which finds 0
+ALL_IPV6 = "net.ipv6.conf.all.forwarding"
 NAMES = ["kn-1.conf", "kn-2.conf", "kn-Z.conf", "kn-a.conf", "kn-a.conf.bak", ".kn-h.conf"]
 DIRECTORIES = sysctl_d.DIRECTORIES[:4]
 SYSTEMD_SYSCTL = "$(ls /usr/lib/systemd/systemd-sysctl /lib/systemd/systemd-sysctl | head -n 1)"
@@ -73,7 +75,7 @@ _lines = st.one_of(
         _keys,
         st.sampled_from(["", " ", "\t"]),
         st.sampled_from(["", " ", "\t "]),
-        st.sampled_from(["0", "1", "2", "1 ", "2\r"]),
+        st.sampled_from(["0", "1", "2", "1 ", "2\r", "00", "0x1", "02", "1   # routing", "0 # x"]),
     ),
     st.builds("{}{}".format, st.sampled_from(["-", "-", "- "]), _keys),
     st.sampled_from(["", "# net.ipv4.ip_forward=2", "; net.ipv4.conf.lo.tag=2", " # x=y"]),
@@ -106,8 +108,12 @@ def _prepare(case: Case) -> str:
         if to not in case.links and to != path
     ]
     commands += ["[ -e /sys/class/net/kn.1 ] || ip link add kn.1 type veth peer name kn.2"]
-    commands += [f"echo {UNTOUCHED} >/proc/sys/{sysctl_d.path_of(key)}" for key in KEYS]
+    commands += [f"echo {_before(key)} >/proc/sys/{sysctl_d.path_of(key)}" for key in KEYS]
     return "\n".join(commands)
+
+
+def _before(key: str) -> str:
+    return "0" if key == ALL_IPV6 else UNTOUCHED
 
 
 def _fact(target: Target, prepare: str = ":") -> SysctlsShape:
@@ -135,7 +141,7 @@ def _check(fact: SysctlsShape, live: dict[str, str]) -> None:
         if sysctl["boot_state"] == "set":
             assert live[key] == sysctl["boot"], f"{key}: {sysctl}"
         elif sysctl["boot_state"] == "unset":
-            assert live[key] == UNTOUCHED, f"{key}: {sysctl}"
+            assert live[key] == _before(key), f"{key}: {sysctl}"
 
 
 def test_predicts_what_systemd_sysctl_does(target: Target) -> None:
@@ -236,6 +242,43 @@ def test_predicts_what_systemd_sysctl_does(target: Target) -> None:
             "1",
             id="a glob sets the same variable by its other name",
         ),
+        pytest.param(
+            {
+                "/etc/sysctl.d/kn-1.conf": "net.ipv6.conf.default.forwarding=1",
+                "/etc/sysctl.d/kn-2.conf": "net.ipv6.conf.all.forwarding=0",
+            },
+            "net.ipv6.conf.default.forwarding",
+            "1",
+            "0",
+            id="what is there already is not written",
+        ),
+        pytest.param(
+            {
+                "/etc/sysctl.d/kn-1.conf": "net.ipv6.conf.default.forwarding=1",
+                "/etc/sysctl.d/kn-2.conf": "net.ipv6.conf.a*.forwarding=0",
+            },
+            "net.ipv6.conf.default.forwarding",
+            "1",
+            "0",
+            id="nor by a glob",
+        ),
+        pytest.param(
+            {
+                "/etc/sysctl.d/kn-1.conf": "net.ipv6.conf.default.forwarding=1",
+                "/etc/sysctl.d/kn-2.conf": "net.ipv6.conf.all.forwarding=00",
+            },
+            "net.ipv6.conf.default.forwarding",
+            "0",
+            "1",
+            id="the same number in other digits is written",
+        ),
+        pytest.param(
+            {"/etc/sysctl.d/kn-1.conf": "net.ipv4.ip_forward = 1   # routing"},
+            "net.ipv4.ip_forward",
+            "1",
+            "1 # routing",
+            id="a number ends at white space",
+        ),
     ],
 )
 def test_rule(target: Target, files: dict[str, str], key: str, expected: str, naive: str) -> None:
@@ -248,6 +291,29 @@ def test_rule(target: Target, files: dict[str, str], key: str, expected: str, na
     assert (fact["keys"][key]["boot"] or UNTOUCHED) == expected
     # the control: the naive reading of the same files is wrong
     assert naive != expected
+
+
+def test_the_kernel_reads_numbers_as_is_said(target: Target) -> None:
+    texts = [
+        "1", "1   # routing", "1\t#x", "1 2", " 1", "01", "010", "0x1", "0X1f", "-0", "-1", "+1",
+        "08", "1#", "1;", "1,2", "- 1", "0x", "one", "", "0000000000000000000001",
+        "00000000000000000001", "1_0",
+    ]  # fmt: skip
+    path = "/proc/sys/net/ipv4/conf/lo/tag"
+    seen = target.sh(
+        "".join(
+            f"echo {UNTOUCHED} >{path}; printf '%s\\n' {shlex.quote(text)} | tee {path} "
+            f">/dev/null 2>&1 || true; cat {path}\n"
+            for text in texts
+        )
+    ).splitlines()
+    said = [
+        sysctl_value.kernel_value("net/ipv4/conf/lo/tag", text).split()[0]
+        if sysctl_value.is_number("net/ipv4/conf/lo/tag", text)
+        else UNTOUCHED
+        for text in texts
+    ]
+    assert dict(zip(texts, said, strict=True)) == dict(zip(texts, seen, strict=True))
 
 
 def test_a_wrong_prediction_is_noticed(target: Target) -> None:

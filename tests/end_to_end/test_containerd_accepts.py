@@ -86,13 +86,31 @@ def test_containerd_reads_edited_files_as_they_are_meant(target: Target) -> None
         merges(target, version, drop_ins)
 
 
+def test_services_of_a_version_1_file_are_named_as_containerd_names_them(target: Target) -> None:
+    version = installed(target)
+    old = (
+        '[plugins]\n  [plugins.diff-service]\n    default = ["erofs", "walking"]\n'
+        '  [plugins."tasks-service"]\n    rdt_config_file = "/rdt" # ours\n'
+    )
+    new = upgrade_version_1(parse(old, MAIN)).text
+    assert "# ours" in new
+    wanted: dict[str, tuple[str, object]] = {"diff-service": ("default", ["erofs", "walking"])}
+    if version < Version("2"):
+        # from 2.0 on the setting is another plugin's
+        wanted["tasks-service"] = ("rdt_config_file", "/rdt")
+    for text in (old, new) if version >= Version("2") else (new,):
+        target.write(MAIN, text)
+        plugins = effective(target).data["plugins"]
+        for name, (key, value) in wanted.items():
+            assert plugins[f"io.containerd.service.v1.{name}"].get(key) == value, text
+
+
 def main_files(target: Target, version: Version) -> list[str]:
     highest = highest_config_version(version)
     files = [f"version = 2\n{style}" for style in STYLES]
     files += [(CONFIGS / name).read_text() for name in ("debian.toml", "gpu-version-2.toml")]
     for name in ("docker.toml", "version-1.toml"):
         upgraded = upgrade_version_1(parse((CONFIGS / name).read_bytes(), MAIN))
-        assert upgraded
         files.append(upgraded.text)
     if highest >= 3:
         styles = [style for style in STYLES if "systemd_cgroup" not in style]

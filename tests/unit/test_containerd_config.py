@@ -602,16 +602,32 @@ def test_version_1_plugin_without_a_header_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "message"),
     [
-        "version = 2\n",
-        "[plugins.mine]\n",
-        'disabled_plugins = ["mine"]\n',
-        f'[plugins.cri]\n[plugins."{CRI}"]\n',
+        ("\n[plugins.mine]\n", ":2:1: .*'mine'.*rewrite the file as version 2"),
+        ("[plugins]\n[plugins.content]\n", ":2:1: .*'content'"),
+        ('disabled_plugins = [\n"cri",\n"mine"]\n', ":3:1: .*'mine'"),
+        ('required_plugins = ["-service.x", "windows"]\n', ":1:1: .*'windows'"),
+        (f'[plugins.cri]\n[plugins."{CRI}"]\n', f":2:1: .*'cri' again as '{CRI}'"),
     ],
 )
-def test_what_cannot_be_upgraded_for_certain(text: str) -> None:
-    assert upgrade_version_1(parse(text, MAIN)) is None
+def test_what_cannot_be_upgraded_for_certain_is_named(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{MAIN}{message}"):
+        upgrade_version_1(parse(text, MAIN))
+
+
+def test_every_service_is_a_service() -> None:
+    old = (
+        'required_plugins = ["tasks-service"]\n'
+        "[plugins.diff-service]\ndefault = ['walking'] # ours\n[plugins.x-service.y]\n"
+    )
+    upgraded = upgrade_version_1(parse(old, MAIN))
+    service = "io.containerd.service.v1"
+    assert upgraded.text == (
+        f'version = 2\nrequired_plugins = ["{service}.tasks-service"]\n'
+        f"[plugins.\"{service}.diff-service\"]\ndefault = ['walking'] # ours\n"
+        f'[plugins."{service}.x-service".y]\n'
+    )
 
 
 # --- several files

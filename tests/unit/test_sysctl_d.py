@@ -19,7 +19,7 @@ from kubenode.sysctl_d import (
     path_of,
     without_conflicts,
 )
-from kubenode.sysctl_value import is_number, is_value, kernel_value, words
+from kubenode.sysctl_value import words
 
 FORWARD = "net.ipv4.ip_forward"
 ALIAS = "net.ipv4.conf.all.forwarding"

@@ -113,6 +113,8 @@ class SysctlShape(TypedDict):
     beaten: list[LineShape]
     """Lines that assign it too, in reading order."""
     ignored: list[IgnoredShape]
+    reason: NotRequired[str]
+    """Why the boot state is unknown; only where it is."""
     more: NotRequired[int]
     """How many more lines there are of both; only where some were left out."""
 
@@ -521,6 +523,8 @@ def _sysctl(reading: probe.Reading, tree: sysctl_d.Tree, key: str) -> SysctlShap
         "beaten": [_line(line) for line in boot.beaten],
         "ignored": [{**_line(line), "reason": reason} for line, reason in boot.ignored],
     }
+    if boot.reason:
+        shape["reason"] = boot.reason
     if boot.more:
         shape["more"] = boot.more
     return shape

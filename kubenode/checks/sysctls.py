@@ -63,7 +63,8 @@ def _boot(subject: Subject, wanted: Mapping[str, str]) -> Verdict:
         sysctl = subject.sysctls["keys"][key]
         winner = sysctl["winner"]
         if sysctl["boot_state"] == "unknown":
-            found.append(f"{key} unknown: what could not be read may set it")
+            why = sysctl.get("reason", "what could not be read may set it")
+            found.append(f"{key} unknown: {why}")
             may_be = True
             continue
         boot = _at_boot(key, sysctl)

@@ -54,3 +54,4 @@ def test_a_host_with_the_worst_files_is_unknown_and_stops_nobody(
     bad = audit.findings(names[1])
     for check in ("sysctl.ip-forward.boot", "swap.boot"):
         assert bad[check]["state"] == "unknown", bad[check]
+    assert "/etc/sysctl.d/zz" in bad["sysctl.ip-forward.boot"]["found"]

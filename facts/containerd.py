@@ -9,7 +9,7 @@ from typing import Literal, TypedDict
 
 from packaging.version import Version
 
-from kubenode import containerd_release, probe
+from kubenode import containerd_release, go_keys, probe
 from kubenode.cgroup_drivers import Driver
 from kubenode.containerd_config import (
     Config,
@@ -72,10 +72,16 @@ class HandlerShape(TypedDict):
     """A runtime handler, such as ``runc`` or ``nvidia``."""
 
     runtime_type: str | None
+    recognised: bool
+    """False: nobody can tell which driver its shim uses. A type that kubenode does not know and
+    that states no driver, or a path, of which containerd does not know that it is runc's."""
     cgroup_driver: Driver | None
-    """None for handlers that are not runc-type (kata, runsc): they have their own settings."""
+    """None for handlers that have settings of their own (kata, runsc), and for those that are not
+    recognised."""
     stated: SourceShape | None
     """The line that states the driver; None for the release's default, cgroupfs."""
+    defined: SourceShape | None
+    """The line that states ``runtime_type``; None for the release's default."""
 
 
 class ConfigShape(TypedDict):
@@ -530,11 +536,12 @@ def parse_daemon(package: probe.Reading, daemon: probe.Reading) -> Daemon:
         too_long = files.keys() - {path}
         files = {name: content for name, content in files.items() if name not in too_long}
 
-    main, error = _parsed(path, files.get(path), 1)
+    folds = containerd_release.release_of(version).folds if version else go_keys.any_case
+    main, error = _parsed(path, files.get(path), 1, folds)
     configs = [main] if main else []
     imports: list[ImportShape] = []
     for name in imported:
-        config, trouble = _parsed(name, files.get(name), main.version if main else 1)
+        config, trouble = _parsed(name, files.get(name), main.version if main else 1, folds)
         if name in daemon.unreadable:
             trouble = f"{name}: cannot be read"
         elif name in too_long:
@@ -544,7 +551,7 @@ def parse_daemon(package: probe.Reading, daemon: probe.Reading) -> Daemon:
         )
         if config:
             configs.append(config)
-    dump, dump_error = _parsed("containerd config dump", _dump(daemon), 1)
+    dump, dump_error = _parsed("containerd config dump", _dump(daemon), 1, folds)
     if daemon.value("path") is None:
         error = UNCLEAR_CONFIG
     elif path in daemon.unreadable:
@@ -589,12 +596,12 @@ def parse_daemon(package: probe.Reading, daemon: probe.Reading) -> Daemon:
 
 
 def _parsed(
-    path: str, content: bytes | None, unstated_version: int
+    path: str, content: bytes | None, unstated_version: int, folds: go_keys.Decoder
 ) -> tuple[Config | None, str | None]:
     if content is None:
         return None, None
     try:
-        return parse(content, path, unstated_version), None
+        return parse(content, path, unstated_version, folds), None
     except ConfigError as error:
         return None, str(error)
 
@@ -647,14 +654,23 @@ def _value(stated: Stated[str] | None) -> str | None:
 
 def _handler(handler: Handler, configs: list[Config]) -> HandlerShape:
     stated: SourceShape | None = None
+    defined: SourceShape | None = None
     for config in configs:
         own = config.settings.handlers.get(handler.name)
         if own and own.systemd_cgroup_line is not None:
             stated = {"file": config.path, "line": own.systemd_cgroup_line}
+        if own and own.runtime_type_line is not None:
+            defined = {"file": config.path, "line": own.runtime_type_line}
     driver: Driver | None = None
     if handler.is_runc_type:
         driver = "systemd" if handler.systemd_cgroup else "cgroupfs"
-    return {"runtime_type": handler.runtime_type, "cgroup_driver": driver, "stated": stated}
+    return {
+        "runtime_type": handler.runtime_type,
+        "recognised": handler.is_runc_type or handler.kind != "unrecognised",
+        "cgroup_driver": driver,
+        "stated": stated,
+        "defined": defined,
+    }
 
 
 class ContainerdPackage(ProbeFact[InstalledShape]):

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple
 
-from kubenode import go_yaml, toml_text
+from kubenode import go_keys, go_yaml, toml_text
 
 Driver = Literal["systemd", "cgroupfs"]
 
@@ -54,23 +54,27 @@ def docker(daemon_json: str | None, path: str, arguments: str) -> Statement | No
     None when neither states one: Docker then takes systemd on cgroup v2, cgroupfs on v1. Stating
     both is an error to dockerd itself, so their order does not matter.
     """
-    flag = re.search(r"--exec-opt[= ]native\.cgroupdriver=(\w+)", arguments)
+    # the option's name folds case (moby, daemon.getCD), the driver does not
+    flag = re.search(r"--exec-opt[= ]native\.cgroupdriver=(\w+)", arguments, re.IGNORECASE)
     if flag:
         return Statement("docker.service", None, _driver(flag[1], "docker.service"))
     if daemon_json is None or not daemon_json.strip():
         return None
     try:
-        options = json.loads(daemon_json).get("exec-opts", [])
+        settings = json.loads(daemon_json)
+        options = settings.get("exec-opts", [])
     except (ValueError, AttributeError, RecursionError) as error:
         raise CannotTell(f"{path}: {error}") from error
+    for key in go_keys.any_case("exec-opts", settings):
+        if key != "exec-opts":
+            raise CannotTell(f"{path}: dockerd does not start with the key {key[:40]!r}")
     if not isinstance(options, list):
         raise CannotTell(f"{path}: exec-opts is not a list")
     for option in options:
         name, _, value = str(option).partition("=")
-        if name == "native.cgroupdriver":
-            return Statement(
-                path, _line_of(daemon_json, r"native\.cgroupdriver"), _driver(value, path)
-            )
+        if name.strip().lower() == "native.cgroupdriver":
+            line = _line_of(daemon_json, r"(?i)native\.cgroupdriver")
+            return Statement(path, line, _driver(value.strip(), path))
     return None
 
 
@@ -92,14 +96,19 @@ def crio(files: Iterable[tuple[str, str]]) -> Statement | None:
             left -= len(text)
             if left < 0:
                 raise ValueError(f"CRI-O's files are longer than {_MOST_CRIO // 1024} KiB")
-            runtime = toml_text.loads(text).get("crio", {}).get("runtime", {})
-            manager = runtime.get("cgroup_manager")
-        except (ValueError, AttributeError, RecursionError) as error:
+            manager: Any = toml_text.loads(text)
+        except (ValueError, RecursionError) as error:
             raise CannotTell(f"{path}: {error}") from error
+        for name in ("crio", "runtime", "cgroup_manager"):
+            if not isinstance(manager, dict):
+                raise CannotTell(f"{path}: what holds {name} is not a table")
+            keys = go_keys.any_case(name, manager)
+            if len({repr(manager[key]) for key in keys}) > 1:
+                raise CannotTell(f"{path}: {' and '.join(keys)} are one key to CRI-O: keep one")
+            manager = manager[keys[0]] if keys else {} if name != "cgroup_manager" else None
         if manager is not None:
-            statement = Statement(
-                path, _line_of(text, r"^[^#\n]*\bcgroup_manager\b"), _driver(manager, path)
-            )
+            line = _line_of(text, r"(?i)^[^#\n]*\bcgroup_manager\b")
+            statement = Statement(path, line, _driver(manager, path))
     return statement
 
 

@@ -24,6 +24,13 @@ What containerd makes of several files, seen with ``containerd --config FILE con
 - ``config dump`` shows only what was read, it does not check it: the legacy ``systemd_cgroup =
   true`` is shown, and the CRI plugin then fails to start. On 2.1 an import that does not exist is
   silent in the dump (and ends the imports there), and the daemon refuses it.
+- Keys fold case, by the rules of :mod:`kubenode.go_keys`; names of plugins, handlers and registries
+  do not. ``config dump`` prints a handler's options as they are written, everything else by its
+  name. From 2.1.5 on a default ``SystemdCgroup = false`` stands beside what a file states, so that
+  ``SYSTEMDCGROUP = true``, which sorts before it, has no effect, and ``systemdCgroup`` has.
+- The options of a handler are handed to its shim by its ``runtime_type``. A path such as
+  ``/usr/bin/containerd-shim-runc-v2`` is not known as runc's: without options runc takes cgroupfs,
+  with options no pod starts.
 """
 
 from __future__ import annotations
@@ -34,12 +41,13 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from packaging.version import Version
 
+from kubenode import go_keys
 from kubenode.cgroup_drivers import Driver
 from kubenode.containerd_release import (
     Release,
@@ -57,6 +65,8 @@ from kubenode.toml_text import (
 
 T = TypeVar("T")
 
+Kind = Literal["runc", "own", "unrecognised"]
+
 _CRI = "io.containerd.grpc.v1.cri"
 _RUNTIME = "io.containerd.cri.v1.runtime"
 _IMAGES = "io.containerd.cri.v1.images"
@@ -67,6 +77,8 @@ CRI_PLUGINS = frozenset({"cri", _CRI, _RUNTIME, _IMAGES})
 files; in later versions it keeps the daemon from starting. The ``cri.v1`` ones are 2.x only."""
 
 _RUNC_TYPES = frozenset({"io.containerd.runc.v2", "io.containerd.runc.v1"})
+_OWN_SETTINGS = re.compile(r"(kata(-[\w-]+)?|runsc|runhcs|firecracker|urunc)")
+"""Shims of virtual machines and sandboxes, which are told their cgroup driver elsewhere."""
 _LEGACY_TYPE = "io.containerd.runtime.v1.linux"
 _DEFAULT_TYPE = "io.containerd.runc.v2"
 
@@ -102,14 +114,23 @@ class Handler:
     """Its name in ``runtimes``, or the deprecated table ``default_runtime`` or
     ``untrusted_workload_runtime`` of version 2."""
     runtime_type: str | None
-    is_runc_type: bool
-    """Whether ``SystemdCgroup`` is its setting: runc itself and what stands in for the binary
-    (nvidia, crun, youki); not runsc or kata."""
+    runtime_type_line: int | None
+    kind: Kind
+    """``runc``: ``SystemdCgroup`` is its setting, as of runc itself and what stands in for the
+    binary (nvidia, crun, youki). ``own``: it has settings of its own (kata, runsc).
+    ``unrecognised``: it is not known what its shim makes of ``SystemdCgroup``."""
     systemd_cgroup: bool | None
-    """None when the file does not say."""
+    """None when the file does not say. The spelling that counts, where there are several."""
     line: int
     systemd_cgroup_line: int | None
     table: Path
+
+    @property
+    def is_runc_type(self) -> bool:
+        """Whether it is brought in line: runc's shim, and any that is told a driver."""
+        return self.kind == "runc" or (
+            self.systemd_cgroup is not None and not (self.runtime_type or "").startswith("/")
+        )
 
 
 @dataclass(frozen=True)
@@ -148,6 +169,8 @@ class Config:
     version: int
     """The configuration version it is read as."""
     states_version: bool
+    folds: go_keys.Decoder
+    """How the release that reads it folds the case of keys."""
 
     @property
     def is_empty(self) -> bool:
@@ -157,7 +180,59 @@ class Config:
     @property
     def version_line(self) -> int:
         """The line that states the version, 1 when none does."""
-        return self._toml.line_of(("version",)) if self.states_version else 1
+        return self.line_of(("version",)) if self.states_version else 1
+
+    def line_of(self, path: Path) -> int:
+        """The line that states *path*, in whatever spelling; see :meth:`TomlText.line_of`."""
+        return self._toml.line_of(self.spelled(path))
+
+    def spelled(self, path: Path) -> Path:
+        """*path* as the file spells it; what it does not have as it is given.
+
+        ConfigError where the file has two spellings of one table, or of a setting with two values.
+        """
+        value: Any = self.data
+        found: list[str | int] = []
+        for index, key in enumerate(path):
+            if isinstance(value, dict) and isinstance(key, str) and not _is_name(path, index):
+                keys = self.folds(key, self._alike(value, key))
+                differ = len(keys) > 1 and any(value[each] != value[keys[0]] for each in keys)
+                if differ and key != _DRIVER:
+                    first, last = (self._toml.line_of((*found, each)) for each in keys[:2])
+                    raise ConfigError(
+                        self.path,
+                        last,
+                        1,
+                        f"{keys[1]} is {keys[0]} of line {first} again: containerd folds the case "
+                        "of keys, so keep one",
+                    )
+                key = keys[-1] if keys else key
+            found.append(key)
+            value = _child(value, key)
+        return tuple(found)
+
+    def spellings(self, path: Path) -> list[Path]:
+        """Every spelling of the last key of *path* that the file has."""
+        table, key = self.spelled(path[:-1]), path[-1]
+        value: Any = self.data
+        for each in table:
+            value = _child(value, each)
+        keys = self.folds(str(key), self._alike(value, str(key))) if isinstance(value, dict) else []
+        return [(*table, each) for each in keys]
+
+    def _alike(self, table: Mapping[str, Any], key: str) -> list[str]:
+        """The keys of *table* that differ from *key* in their case at most."""
+        if id(table) not in self._by_case:
+            index: dict[str, list[str]] = {}
+            for each in table:
+                index.setdefault(each.lower(), []).append(each)
+            self._by_case[id(table)] = index
+        return self._by_case[id(table)].get(key.lower(), [])
+
+    @cached_property
+    def _by_case(self) -> dict[int, dict[str, list[str]]]:
+        """What :meth:`_alike` found, by the table's id: tables live as long as the file's data."""
+        return {}
 
     @cached_property
     def settings(self) -> Settings:
@@ -252,7 +327,12 @@ def _tables(version: int) -> tuple[_Tables, ...]:
     return (_VERSION_2, _VERSION_3) if version == 2 else (_VERSION_3,)
 
 
-def parse(content: bytes | str, path: str, unstated_version: int = 1) -> Config:
+def parse(
+    content: bytes | str,
+    path: str,
+    unstated_version: int = 1,
+    folds: go_keys.Decoder = go_keys.any_case,
+) -> Config:
     """
     Read a configuration file or the output of ``containerd config dump``.
 
@@ -260,8 +340,11 @@ def parse(content: bytes | str, path: str, unstated_version: int = 1) -> Config:
     + path: where it is from, for messages
     + unstated_version: the version of a file that states none: 1 for the main file, the main
       file's for a drop-in
+    + folds: how the release that reads it folds the case of keys, see
+      :attr:`kubenode.containerd_release.Release.folds`
 
-    ConfigError: not UTF-8, not TOML 1.0, or a key kubenode reads has a value of the wrong type.
+    ConfigError: not UTF-8, not TOML 1.0, a key kubenode reads has a value of the wrong type, or is
+    there in two spellings.
 
     **Example:**
 
@@ -271,8 +354,8 @@ def parse(content: bytes | str, path: str, unstated_version: int = 1) -> Config:
         config.version, config.settings.handlers
     """
     if len(content) > _MOST_KEPT:
-        return _parsed(content, path, unstated_version)
-    return _kept(content, path, unstated_version)
+        return _parsed(content, path, unstated_version, folds)
+    return _kept(content, path, unstated_version, folds)
 
 
 _MOST_KEPT = 32 * 1024
@@ -281,11 +364,13 @@ _MOST_KEPT = 32 * 1024
 # Most hosts of a fleet say the same, a Config is not changed by anybody, and on which lines its
 # settings stand is most of what a host's facts cost the controller. Long ones are not kept.
 @lru_cache(maxsize=64)
-def _kept(content: bytes | str, path: str, unstated_version: int) -> Config:
-    return _parsed(content, path, unstated_version)
+def _kept(content: bytes | str, path: str, unstated_version: int, folds: go_keys.Decoder) -> Config:
+    return _parsed(content, path, unstated_version, folds)
 
 
-def _parsed(content: bytes | str, path: str, unstated_version: int) -> Config:
+def _parsed(
+    content: bytes | str, path: str, unstated_version: int, folds: go_keys.Decoder
+) -> Config:
     text = content if isinstance(content, str) else _decoded(content, path)
     if text.startswith("\ufeff"):
         raise ConfigError(path, 1, 1, "starts with a byte order mark: containerd 2.x refuses it")
@@ -297,13 +382,13 @@ def _parsed(content: bytes | str, path: str, unstated_version: int) -> Config:
         raise ConfigError(path, 1, 1, "is nested too deeply") from None
     except ValueError as error:
         raise _toml_error(str(error), text, path) from None
-    stated = data.get("version")
-    config = Config(path, text, data, unstated_version, states_version=stated is not None)
+    config = Config(path, text, data, unstated_version, states_version=False, folds=folds)
+    stated = data.get(str(config.spelled(("version",))[0]))
     if stated is not None:
         if type(stated) is not int or stated < 0:
             raise _wrong(config, ("version",), "is not a number such as 2")
         # containerd takes 0 for 1
-        config = Config(path, text, data, stated or 1, states_version=True)
+        config = replace(config, version=stated or 1, states_version=True)
     _ = config.settings
     return config
 
@@ -336,10 +421,27 @@ def _position(text: str, offset: int) -> tuple[int, int]:
 
 
 def _wrong(config: Config, path: Path, reason: str) -> ConfigError:
-    line = config._toml.line_of(path)
+    line = config.line_of(path)
     text = config.text.split("\n")[line - 1]
     column = len(text) - len(text.lstrip()) + 1
     return ConfigError(config.path, line, column, f"{dotted(path)} {reason}")
+
+
+_DRIVER = "SystemdCgroup"
+
+_NAMES_IN = frozenset({"plugins", "runtimes", "configs", "mirrors", "pinned_images"})
+"""Tables whose keys are names, not settings."""
+
+
+def _is_name(path: Path, index: int) -> bool:
+    return index > 0 and path[index - 1] in _NAMES_IN
+
+
+def _child(value: Any, key: Any) -> Any:
+    try:
+        return value[key] if isinstance(value, dict | list) else None
+    except (LookupError, TypeError):
+        return None
 
 
 _KINDS: Mapping[type, str] = {dict: "a table", list: "an array", str: "a string", bool: "a boolean"}
@@ -348,7 +450,7 @@ _KINDS: Mapping[type, str] = {dict: "a table", list: "an array", str: "a string"
 def _get(config: Config, path: Path, kind: type[T]) -> T | None:
     """The value at *path*, None when there is none; ConfigError when its type is another."""
     value: Any = config.data
-    for size, key in enumerate(path):
+    for size, key in enumerate(config.spelled(path)):
         if not isinstance(value, dict):
             raise _wrong(config, path[:size], f"is not {_KINDS[dict]}")
         if key not in value:
@@ -362,7 +464,7 @@ def _get(config: Config, path: Path, kind: type[T]) -> T | None:
 def _stated(config: Config, paths: Iterable[Path], kind: type[T]) -> Stated[T] | None:
     """The value at the first of *paths* that has one; all are checked."""
     found = [
-        Stated(value, config._toml.line_of(path))
+        Stated(value, config.line_of(path))
         for path in paths
         if (value := _get(config, path, kind)) is not None
     ]
@@ -378,9 +480,7 @@ def _entries(config: Config, key: str) -> tuple[Stated[str], ...]:
             raise _wrong(config, (key, index), f"is not {_KINDS[str]}")
         if len(value) > _LONGEST_ENTRY:
             raise _wrong(config, (key, index), "is longer than any path")
-    return tuple(
-        Stated(value, config._toml.line_of((key, index))) for index, value in enumerate(values)
-    )
+    return tuple(Stated(value, config.line_of((key, index))) for index, value in enumerate(values))
 
 
 def _settings(config: Config) -> Settings:
@@ -435,19 +535,50 @@ def _handlers(config: Config) -> Iterator[Handler]:
 def _handler(config: Config, table: Path, name: str) -> Handler:
     _get(config, table, dict)
     runtime_type = _get(config, (*table, "runtime_type"), str)
-    driver = (*table, "options", "SystemdCgroup")
+    driver = (*table, "options", _DRIVER)
     systemd_cgroup = _get(config, driver, bool)
     return Handler(
         name=name,
         runtime_type=runtime_type,
-        # A drop-in may leave the type to the main file. Only runc's shim knows SystemdCgroup.
-        is_runc_type=runtime_type in _RUNC_TYPES
-        if runtime_type
-        else name == "runc" or systemd_cgroup is not None,
+        runtime_type_line=config.line_of((*table, "runtime_type")) if runtime_type else None,
+        kind=_kind(name, runtime_type, systemd_cgroup),
         systemd_cgroup=systemd_cgroup,
-        line=config._toml.line_of(table),
-        systemd_cgroup_line=None if systemd_cgroup is None else config._toml.line_of(driver),
+        line=config.line_of(table),
+        systemd_cgroup_line=None if systemd_cgroup is None else config.line_of(driver),
         table=table,
+    )
+
+
+def _kind(name: str, runtime_type: str | None, systemd_cgroup: bool | None) -> Kind:
+    if runtime_type in _RUNC_TYPES:
+        return "runc"
+    if not runtime_type:
+        # A drop-in may leave the type to the main file.
+        return "runc" if name == "runc" or systemd_cgroup is not None else "unrecognised"
+    # io.containerd.NAME.VERSION is the program containerd-shim-NAME-VERSION
+    found = re.fullmatch(
+        r"io\.containerd\.(?P<name>.+)\.v\d+|/(?:.*/)?containerd-shim-(?P<program>.+)-v\d+",
+        runtime_type,
+    )
+    shim = (found["name"] or found["program"]) if found else ""
+    return "own" if _OWN_SETTINGS.fullmatch(shim) else "unrecognised"
+
+
+def unrecognised(runtime_type: str | None) -> str:
+    """Why a handler's cgroup driver cannot be told, and what to do, of one of that :data:`Kind`.
+
+    + runtime_type: as it is stated, None when it is not
+    """
+    if not runtime_type:
+        return "no runtime_type is stated, and so nobody can tell its cgroup driver"
+    if re.fullmatch(r"/(.*/)?containerd-shim-runc-v\d+", runtime_type):
+        return (
+            f"runtime_type {runtime_type} is a path, and containerd hands runc's options to "
+            f"{_DEFAULT_TYPE} only: write that (BinaryName in its options names another runc)"
+        )
+    return (
+        f"nobody can tell which cgroup driver the runtime_type {runtime_type} uses: state "
+        f"{_DRIVER} in its options if it is like runc's"
     )
 
 
@@ -491,7 +622,7 @@ def edit(config: Config, wanted: Wanted, is_root: bool) -> Edit:
         if handler.is_runc_type:
             if is_root and handler.name == "runc" and not handler.runtime_type:
                 draft.put((*handler.table, "runtime_type"), _DEFAULT_TYPE)
-            draft.put((*handler.table, "options", "SystemdCgroup"), systemd_cgroup)
+            _put_driver(draft, config, handler.table, systemd_cgroup)
     if is_root:
         for table in tables:
             runtimes = (*table.containerd, "runtimes")
@@ -499,7 +630,7 @@ def edit(config: Config, wanted: Wanted, is_root: bool) -> Edit:
                 runc = (*runtimes, "runc")
                 if _get(config, runc, dict) is None:
                     draft.put((*runc, "runtime_type"), _DEFAULT_TYPE)
-                    draft.put((*runc, "options", "SystemdCgroup"), systemd_cgroup)
+                    draft.put((*runc, "options", _DRIVER), systemd_cgroup)
 
     if wanted.registry_config_path:
         _refuse_mirrors(config)
@@ -513,6 +644,16 @@ def edit(config: Config, wanted: Wanted, is_root: bool) -> Edit:
             for path in stated or (paths[:1] if is_root else []):
                 draft.put(path, value)
     return draft.finish()
+
+
+def _put_driver(draft: _Draft, config: Config, handler: Path, systemd_cgroup: bool) -> None:
+    """Every spelling says the same, and the one that counts is there: see the module's text."""
+    path = (*handler, "options", _DRIVER)
+    spellings = config.spellings(path)
+    for spelling in spellings:
+        draft.put_spelled(spelling, systemd_cgroup)
+    if not any(str(spelling[-1]) >= _DRIVER for spelling in spellings):
+        draft.put_spelled((*config.spelled(path[:-1]), _DRIVER), systemd_cgroup)
 
 
 def _refuse_legacy_type(config: Config, systemd_cgroup: bool) -> None:
@@ -634,7 +775,7 @@ def upgrade_version_1(config: Config) -> Edit:
     draft.drop("disabled_plugins", CRI_PLUGINS)
     for key in ("disabled_plugins", "required_plugins"):
         with draft.refusing():
-            left = draft.toml.get((key,)) or []
+            left = draft.toml.get(config.spelled((key,))) or []
         for index, name in enumerate(left):
             draft.put((key, index), _full_name(name))
     with draft.refusing():
@@ -748,12 +889,17 @@ class _Draft:
 
     def __init__(self, config: Config) -> None:
         self.path = config.path
+        self._spelled = config.spelled
         self.toml = config._toml
         self.changes: list[Change] = []
         self.left = _MOST_WORK
 
     def put(self, path: Path, value: str | bool | int) -> None:
-        """Make *value* what stands at *path*."""
+        """Make *value* what stands at *path*, in the file's spelling."""
+        self.put_spelled(self._spelled(path), value)
+
+    def put_spelled(self, path: Path, value: str | bool | int) -> None:
+        """Make *value* what stands at exactly *path*."""
         with self.refusing():
             old = self.toml.get(path)
             if type(old) is not type(value) or old != value:
@@ -768,11 +914,12 @@ class _Draft:
 
     def drop(self, key: str, unwanted: frozenset[str]) -> None:
         """Take the *unwanted* entries out of the top-level array *key*."""
+        path = self._spelled((key,))
         with self.refusing():
-            old = self.toml.get((key,)) or []
+            old = self.toml.get(path) or []
             if not unwanted.isdisjoint(old):
-                self.toml = self.toml.without_entries((key,), unwanted)
-                self.changes.append(Change(key, literal(old), literal(self.toml.get((key,)))))
+                self.toml = self.toml.without_entries(path, unwanted)
+                self.changes.append(Change(key, literal(old), literal(self.toml.get(path))))
 
     @contextmanager
     def refusing(self) -> Iterator[None]:

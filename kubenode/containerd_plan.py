@@ -47,11 +47,11 @@ def plan(
     """
     release = release_of(version)
     begun: dict[str, tuple[Change, ...]] = {}
-    root = parse(files.get(main, b""), main)
+    root = parse(files.get(main, b""), main, folds=release.folds)
     if root.is_empty:
         statement = f"version = {release.config_version}\n"
         begun[main] = (Change("version", None, str(release.config_version)),)
-        root = parse(statement + root.text, main)
+        root = parse(statement + root.text, main, folds=release.folds)
     if root.version > release.config_version:
         # early releases start with such a file, and ignore CRI's settings without a word
         raise ConfigError(
@@ -62,7 +62,7 @@ def plan(
             f"{release.config_version} at most",
         )
     drop_ins = [
-        parse(content, path, unstated_version=root.version)
+        parse(content, path, unstated_version=root.version, folds=release.folds)
         for path, content in files.items()
         if path != main
     ]
@@ -107,4 +107,4 @@ def _refuse_backups_as_imports(
 def _upgraded(config: Config, begun: dict[str, tuple[Change, ...]]) -> Config:
     upgrade = upgrade_version_1(config)
     begun[config.path] = upgrade.changes
-    return parse(upgrade.text, config.path)
+    return parse(upgrade.text, config.path, folds=config.folds)

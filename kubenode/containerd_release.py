@@ -8,6 +8,8 @@ from datetime import date
 
 from packaging.version import Version
 
+from kubenode import go_keys
+
 
 @dataclass(frozen=True)
 class Release:
@@ -27,6 +29,8 @@ class Release:
     drop_in_replaces_plugin: bool
     """Whether a drop-in that states one key of a plugin replaces all the main file says of it
     (1.x). Otherwise it replaces single keys."""
+    folds: go_keys.Decoder
+    """How it folds the case of keys in its configuration."""
 
 
 def _release(
@@ -44,6 +48,7 @@ def _release(
         has_runtime_config=number >= Version("2.0"),
         migrates_version_1_cri=not Version("2.0") <= number < Version("2.3"),
         drop_in_replaces_plugin=number < Version("2.0"),
+        folds=go_keys.go_toml_1 if number < Version("2.0") else go_keys.any_case,
     )
 
 

@@ -8,13 +8,13 @@ from collections.abc import Generator
 from typing import Any, Literal, TypedDict
 
 from packaging.version import Version
-from pyinfra import host
+from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, OperationValueError, StringCommand, operation
 from pyinfra.operations import apt, dnf, zypper
 
 from kubenode import containerd_release, joint_reading, whole_file
 from kubenode.cgroup_drivers import Driver
-from kubenode.containerd_config import ConfigError, Wanted
+from kubenode.containerd_config import ConfigError, Wanted, unrecognised
 from kubenode.containerd_plan import plan
 from kubenode.containerd_swap import start, swap, undo
 from kubenode.crictl_config import CrictlConfigError, pointed_at
@@ -247,6 +247,13 @@ def configured(
     if not edits and not daemon["effective"]:
         yield refuse(host, f"containerd does not read its files: {daemon['config']['error']}")
         return
+    if problem := _unrecognised_default(daemon):
+        yield refuse(host, f"{problem}: nothing was changed")
+        return
+    for name, handler in daemon["handlers"].items():
+        if not handler["recognised"]:
+            what = f"containerd's handler {name}: {unrecognised(handler['runtime_type'])}"
+            logger.warning(f"{host.print_prefix}{what}")
     if not edits and (wrong := _wrong_handlers(daemon, cgroup_driver)):
         yield refuse(host, _still_wrong(daemon, wrong, cgroup_driver))
         return
@@ -338,6 +345,17 @@ def _cannot_configure(now: ContainerdFilesShape) -> str | None:
             "ctr is missing, which comes with containerd, and so the way to ask whether CRI serves"
         )
     return None
+
+
+def _unrecognised_default(daemon: ContainerdShape) -> str | None:
+    """Why nobody can say which driver most pods would get, None when it can be said."""
+    name = daemon["default_handler"] or ""
+    handler = daemon["handlers"].get(name)
+    if handler is None or handler["recognised"]:
+        return None
+    defined = handler["defined"]
+    place = f"{defined['file']}:{defined['line']}: " if defined else ""
+    return f"{place}the default handler {name}: {unrecognised(handler['runtime_type'])}"
 
 
 def _configured_already(daemon: ContainerdShape, cgroup_driver: str) -> str:

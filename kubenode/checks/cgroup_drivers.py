@@ -42,7 +42,8 @@ def _components(subject: Subject) -> dict[str, ComponentShape]:
 
 def _follows_from(subject: Subject, components: dict[str, ComponentShape]) -> str | None:
     """The check whose finding explains drivers that differ, or that nobody can tell."""
-    if any_config_trouble(subject.containerd):
+    containerd_is_unknown = components.get("containerd", {"driver": "systemd"})["driver"] is None
+    if containerd_is_unknown and any_config_trouble(subject.containerd):
         return (
             "containerd.drop-in-version"
             if drop_in_trouble(subject.containerd)

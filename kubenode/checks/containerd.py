@@ -25,6 +25,7 @@ from kubenode.checks.runtime import (
     of_containerd,
     other_runtime,
 )
+from kubenode.containerd_config import unrecognised
 from kubenode.facts.containerd import ContainerdShape
 
 _DEAD_REGISTRIES = ("k8s.gcr.io/", "gcr.io/google_containers/", "gcr.io/google-containers/")
@@ -109,6 +110,22 @@ def _runtime_table(_: Subject, containerd: ContainerdShape) -> Verdict:
         )
     if not handlers:
         return violated("no runtime handler")
+    strange = [name for name, handler in handlers.items() if not handler["recognised"]]
+    if strange:
+        default = containerd["default_handler"] in strange
+        path = any((handlers[name]["runtime_type"] or "").startswith("/") for name in strange)
+        verdict = violated if path else unknown
+        return verdict(
+            "; ".join(
+                f"{name}: {unrecognised(handlers[name]['runtime_type'])}" for name in strange
+            ),
+            *(
+                Evidence(f"runtime_type of {name}", defined["file"], defined["line"])
+                for name in strange
+                if (defined := handlers[name]["defined"])
+            ),
+            severity="fail" if default else "warn",
+        )
     return met(", ".join(handlers))
 
 

@@ -117,6 +117,11 @@ def config_trouble(containerd: ContainerdShape) -> str | None:
 
 
 def any_config_trouble(containerd: ContainerdShape) -> bool:
-    """Whether some finding about containerd's files says why the rest cannot be told."""
+    """Whether some finding about containerd's files says why the rest cannot be told.
+
+    Of a host without containerd there is none: its files are no trouble there.
+    """
+    if containerd["installed"]["binary"] is None:
+        return False
     troubles = (config_version_trouble, drop_in_trouble, config_trouble)
     return any(trouble(containerd) for trouble in troubles)

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import pytest
 from docker import DockerClient
 
+from kubenode.facts.containerd import Containerd
 from tests.conftest import ROOT, RunPyinfra, WriteInventory
-from tests.end_to_end.test_prepare import changes
+from tests.end_to_end.test_prepare import assert_in_kubepods_slice, changes
 from tests.targets import image, pyinfra_cli
 from tests.targets.container import Target
 from tests.targets.fleet import Fleet
@@ -270,4 +271,73 @@ def test_a_version_that_this_release_ignores_or_refuses_is_named(
     result = run_pyinfra("-y", inventory(node.host()), DEPLOY)
     assert result.returncode == 1
     assert f"{CONFIG}:1:1: configuration version {version}: containerd" in result.output
+    assert node.read(CONFIG) == text
+
+
+_RUNTIMES = 'plugins."io.containerd.grpc.v1.cri".containerd.runtimes'
+_RUNC = f'version = 2\n[{_RUNTIMES}.runc]\nruntime_type = "io.containerd.runc.v2"\n'
+_TRUE = f"{_RUNC}[{_RUNTIMES}.runc.options]\nSystemdCgroup = true\n"
+_FALSE = _TRUE.replace("= true", "= false")
+
+SPELLED = (
+    _TRUE,
+    _TRUE.replace("SystemdCgroup", "systemdCgroup"),
+    _TRUE.replace("SystemdCgroup", "SYSTEMDCGROUP"),
+    _TRUE.replace("SystemdCgroup", "SystemdcGroup"),
+    _TRUE + "systemdCgroup = false\n",
+    _FALSE + "systemdCgroup = true\n",
+    _TRUE.replace(".options", ".Options"),
+    _TRUE.replace(".runtimes.", ".RUNTIMES."),
+    _TRUE.replace("[plugins", "[Plugins"),
+    _TRUE.replace("version", "Version"),
+)
+
+
+def test_keys_in_any_spelling_are_read_as_containerd_reads_them(node: Target) -> None:
+    for text in SPELLED:
+        configure(node, text)
+        fact = Containerd()
+        shape = fact.process(node.sh(fact.command()).split("\n"))
+        handler = shape["handlers"]["runc"]
+        with node.cri().pod(cgroup_parent="/kubepods.slice") as pod:
+            is_systemd = pod.cgroup == f"/kubepods.slice/cri-containerd-{pod.id}.scope"
+        assert handler["cgroup_driver"] == ("systemd" if is_systemd else "cgroupfs"), text
+
+
+def test_a_driver_in_another_spelling_is_set_right(
+    node: Target, run_pyinfra: RunPyinfra, inventory: WriteInventory
+) -> None:
+    for old in (
+        _FALSE.replace("SystemdCgroup", "systemdCgroup"),
+        _TRUE + "systemdCgroup = false\n",
+        _FALSE.replace("SystemdCgroup", "SYSTEMDCGROUP"),
+    ):
+        configure(node, old)
+        result = run_pyinfra("-y", inventory(node.host()), DEPLOY)
+        assert result.returncode == 0, result.output
+        assert_in_kubepods_slice(node.cri())
+        again = run_pyinfra("-y", inventory(node.host()), DEPLOY)
+        assert set(changes(again.output).values()) == {(0, 0, 1)}, again.output
+
+
+def test_a_spelling_that_works_is_no_change(
+    node: Target, run_pyinfra: RunPyinfra, inventory: WriteInventory
+) -> None:
+    text = _TRUE.replace("SystemdCgroup", "systemdCgroup")
+    configure(node, text)
+    result = run_pyinfra("-y", inventory(node.host()), DEPLOY)
+    assert set(changes(result.output).values()) == {(0, 0, 1)}, result.output
+    assert node.read(CONFIG) == text
+    assert_in_kubepods_slice(node.cri())
+
+
+def test_a_default_handler_that_is_not_recognised_is_refused(
+    node: Target, run_pyinfra: RunPyinfra, inventory: WriteInventory
+) -> None:
+    path = "/usr/bin/containerd-shim-runc-v2"
+    text = _RUNC.replace("io.containerd.runc.v2", path)
+    configure(node, text)
+    result = run_pyinfra("-y", inventory(node.host()), DEPLOY)
+    assert result.returncode != 0
+    assert f"{CONFIG}:3: the default handler runc: runtime_type {path} is a path" in result.output
     assert node.read(CONFIG) == text

@@ -38,6 +38,21 @@ def test_a_docker_file_that_cannot_be_understood_is_unknown(text: str) -> None:
         cgroup_drivers.docker(text, DAEMON, "")
 
 
+def test_docker_s_option_folds_case_and_its_keys_do_not() -> None:
+    text = '{"exec-opts": ["NATIVE.cgroupDriver = systemd"]}'
+    assert cgroup_drivers.docker(text, DAEMON, "") == Statement(DAEMON, 1, "systemd")
+    with pytest.raises(CannotTell, match="does not start with the key 'Exec-Opts'"):
+        cgroup_drivers.docker('{"Exec-Opts": ["native.cgroupdriver=systemd"]}', DAEMON, "")
+
+
+def test_crio_s_keys_fold_case() -> None:
+    file = ("/etc/crio/crio.conf", '[Crio.RUNTIME]\nCgroup_Manager = "cgroupfs"\n')
+    assert cgroup_drivers.crio([file]) == Statement(file[0], 2, "cgroupfs")
+    twice = (file[0], file[1] + 'cgroup_manager = "systemd"\n')
+    with pytest.raises(CannotTell, match="are one key to CRI-O"):
+        cgroup_drivers.crio([twice])
+
+
 def test_the_last_crio_file_wins() -> None:
     main = ("/etc/crio/crio.conf", '[crio.runtime]\ncgroup_manager = "systemd"\n')
     drop_in = ("/etc/crio/crio.conf.d/02-x.conf", '[crio.runtime]\n\ncgroup_manager = "cgroupfs"\n')

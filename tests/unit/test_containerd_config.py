@@ -905,7 +905,8 @@ def _intended(data: dict[str, Any], version: int, wanted: Wanted, is_root: bool)
 
     handlers = at("plugins", CRI if version == 2 else RUNTIME, "containerd", "runtimes")
     for handler in handlers.values():
-        if handler["runtime_type"].startswith("io.containerd.runc."):
+        states_driver = "SystemdCgroup" in handler.get("options", {})
+        if handler["runtime_type"].startswith("io.containerd.runc.") or states_driver:
             handler.setdefault("options", {})["SystemdCgroup"] = driver
     if is_root and "runc" not in handlers:
         options = {"SystemdCgroup": driver}

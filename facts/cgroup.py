@@ -150,7 +150,7 @@ class Cgroups(ProbeFact[CgroupsShape]):
     def command(self) -> str:
         return self.asking({CGROUPS_PROBE: script_cgroups()})
 
-    def parse(self, readings: dict[str, probe.Reading]) -> CgroupsShape:
+    def parse(self, readings: probe.Readings) -> CgroupsShape:
         return parse_cgroups(readings[CGROUPS_PROBE])
 
 
@@ -400,7 +400,7 @@ class CgroupDrivers(ProbeFact[CgroupDriversShape]):
             }
         )
 
-    def parse(self, readings: dict[str, probe.Reading]) -> CgroupDriversShape:
+    def parse(self, readings: probe.Readings) -> CgroupDriversShape:
         return parse_drivers(
             readings[DRIVERS_PROBE],
             parse_cgroups(readings[CGROUPS_PROBE]),

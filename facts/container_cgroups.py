@@ -103,5 +103,5 @@ class ContainerCgroups(ProbeFact[ContainerCgroupsShape]):
     def command(self) -> str:
         return self.asking({PROBE: script()})
 
-    def parse(self, readings: dict[str, probe.Reading]) -> ContainerCgroupsShape:
+    def parse(self, readings: probe.Readings) -> ContainerCgroupsShape:
         return parse(readings[PROBE])

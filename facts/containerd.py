@@ -662,7 +662,7 @@ class ContainerdPackage(ProbeFact[InstalledShape]):
     def command(self) -> str:
         return self.asking({PACKAGE_PROBE: script_package()})
 
-    def parse(self, readings: dict[str, probe.Reading]) -> InstalledShape:
+    def parse(self, readings: probe.Readings) -> InstalledShape:
         return parse_package(readings[PACKAGE_PROBE])
 
 
@@ -686,7 +686,7 @@ class Containerd(ProbeFact[ContainerdShape]):
             {PACKAGE_PROBE: script_package(), DAEMON_PROBE: script_daemon()},
         )
 
-    def parse(self, readings: dict[str, probe.Reading]) -> ContainerdShape:
+    def parse(self, readings: probe.Readings) -> ContainerdShape:
         return parse_daemon(readings[PACKAGE_PROBE], readings[DAEMON_PROBE]).shape
 
 
@@ -708,7 +708,7 @@ class ContainerdFiles(ProbeFact[ContainerdFilesShape]):
             {PACKAGE_PROBE: script_package(), DAEMON_PROBE: script_daemon()},
         )
 
-    def parse(self, readings: dict[str, probe.Reading]) -> ContainerdFilesShape:
+    def parse(self, readings: probe.Readings) -> ContainerdFilesShape:
         daemon = parse_daemon(readings[PACKAGE_PROBE], readings[DAEMON_PROBE])
         return {
             "containerd": daemon.shape,

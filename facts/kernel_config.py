@@ -170,5 +170,5 @@ class KernelConfig(ProbeFact[KernelConfigShape]):
     def command(self) -> str:
         return self.asking({PROBE: script()})
 
-    def parse(self, readings: dict[str, probe.Reading]) -> KernelConfigShape:
+    def parse(self, readings: probe.Readings) -> KernelConfigShape:
         return parse(readings[PROBE])

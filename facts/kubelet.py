@@ -132,5 +132,5 @@ class Kubelet(ProbeFact[KubeletShape]):
     def command(self) -> str:
         return self.asking({PROBE: script(), cgroup.DRIVERS_PROBE: cgroup.script_drivers()})
 
-    def parse(self, readings: dict[str, probe.Reading]) -> KubeletShape:
+    def parse(self, readings: probe.Readings) -> KubeletShape:
         return parse(readings[PROBE], readings[cgroup.DRIVERS_PROBE])

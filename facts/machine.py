@@ -225,5 +225,5 @@ class Machine(ProbeFact[MachineShape]):
     def command(self) -> str:
         return self.asking({PROBE: script()})
 
-    def parse(self, readings: dict[str, probe.Reading]) -> MachineShape:
+    def parse(self, readings: probe.Readings) -> MachineShape:
         return parse(readings[PROBE])

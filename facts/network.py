@@ -214,5 +214,5 @@ class Network(ProbeFact[NetworkShape]):
     def command(self) -> str:
         return self.asking({PROBE: script()})
 
-    def parse(self, readings: dict[str, probe.Reading]) -> NetworkShape:
+    def parse(self, readings: probe.Readings) -> NetworkShape:
         return parse(readings[PROBE])

@@ -103,5 +103,5 @@ class Platform(ProbeFact[PlatformShape]):
     def command(self) -> str:
         return self.asking({PROBE: script(), cgroup.CGROUPS_PROBE: cgroup.script_cgroups()})
 
-    def parse(self, readings: dict[str, probe.Reading]) -> PlatformShape:
+    def parse(self, readings: probe.Readings) -> PlatformShape:
         return parse(readings[PROBE], readings[cgroup.CGROUPS_PROBE])

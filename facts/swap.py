@@ -198,5 +198,5 @@ class Swap(ProbeFact[SwapShape]):
     def command(self) -> str:
         return self.asking({PROBE: script()})
 
-    def parse(self, readings: dict[str, probe.Reading]) -> SwapShape:
+    def parse(self, readings: probe.Readings) -> SwapShape:
         return parse(readings[PROBE])

@@ -13,7 +13,7 @@ class Fact(ProbeFact[str]):
     abstract = True
     error: Exception | None = None
 
-    def parse(self, readings: dict[str, probe.Reading]) -> str:
+    def parse(self, readings: probe.Readings) -> str:
         if self.error:
             raise self.error
         return readings["p"].values["k"]

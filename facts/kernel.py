@@ -259,6 +259,8 @@ done
         directories=(*kernel_modules.LOAD_DIRECTORIES, *kernel_modules.MODPROBE_DIRECTORIES),
         kernel_files=(kernel_command_line.PATH,),
         shared=(kernel_config.READ,),
+        at_times=kernel_config.AT_TIMES,
+        answers=("kernel",),
     )
 
 

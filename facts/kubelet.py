@@ -43,6 +43,7 @@ def script() -> probe.Script:
         'value binary "$(command -v kubelet)"',
         units=("kubelet.service",),
         properties=("UnitFileState",),
+        answers=("binary",),
     )
 
 

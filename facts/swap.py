@@ -80,6 +80,7 @@ true
         files=_FILES,
         directories=_DIRECTORIES,
         kernel_files=(_LIVE, kernel_command_line.PATH),
+        answers=("units",),
     )
 
 

@@ -172,6 +172,11 @@ limited() {
   )
 }
 captured() {
+  output=$("$@")
+  status=$?
+  case $status in 124 | 137) status=late;; esac
+}
+captured_part() {
   output=$({ "$@"; printf '%s' "$nl=$?="; } | head -c MOST_CAPTURED)
   status=${output##*"$nl="}; output=${output%"$nl="*}; output=${output%"$nl"}
   case $status in
@@ -367,7 +372,9 @@ paragraphs=; shown_units=
 + ``limited SECONDS COMMAND...``: run a program, not longer than that. Without it a program does
   not end before the whole command does
 + ``captured COMMAND...``: set ``$output`` to what it prints and ``$status`` to its exit code, to
-  ``late`` where *limited* ended it, and to ``cut`` where it printed more than MOST_CAPTURED
+  ``late`` where *limited* ended it. A shell that it prints too much for ends, with its probe
++ ``captured_part COMMAND...``: the same for what may print without end, of which
+  :data:`MOST_CAPTURED` bytes are taken; where that is not all *status* is ``cut``
 
 What :class:`Script` states is read before, for all probes at once, by the rest of them.
 """
@@ -579,6 +586,12 @@ def _shared(scripts: Sequence[Script]) -> str:
     return f"printf '%%begin {SHARED}\\n'\n{''.join(lines)}printf '%%end {SHARED}\\n'\n"
 
 
+def script(scripts: Mapping[str, Script]) -> str:
+    """The POSIX sh that :func:`command` has a host run."""
+    asked = tuple(scripts.items())
+    return _look(asked).replace(_COMMAND, _identity(asked))
+
+
 def identity(scripts: Mapping[str, Script]) -> str:
     """What an answer to these scripts is known by, and no answer to others."""
     return _identity(tuple(scripts.items()))
@@ -601,7 +614,7 @@ def read(output: Iterable[str], scripts: Mapping[str, Script]) -> Readings:
     looked at.
     """
     try:
-        frames = _frames(_answer(output, identity(scripts)), {SHARED, *scripts})
+        frames = _frames(_answer(output, identity(scripts)))
         shared, lacking = _read_body(frames.pop(SHARED, None))
     except ProbeError as error:
         return Readings(otherwise=str(error))
@@ -656,7 +669,7 @@ def _answer(output: Iterable[str], name: str) -> list[str]:
         raise ProbeError(f"the host did not answer, or its login shell ran nothing{also}")
     text = "\n".join(body)
     # `tr` took these out on the host; a host that sends them did not run our command
-    if open_size != 0 or _FOREIGN.search(text.replace("\n", "")) or _sum(text) != int(seal[1]):
+    if open_size != 0 or _FOREIGN.search(text.replace("\n", "")) or checksum(text) != int(seal[1]):
         raise ProbeError("the host's answer did not arrive whole")
     return body
 
@@ -664,7 +677,7 @@ def _answer(output: Iterable[str], name: str) -> list[str]:
 _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
-def _sum(text: str) -> int:
+def checksum(text: str) -> int:
     """What POSIX ``cksum`` says of it."""
     content = text.encode("ascii")
     size, length = len(content), b""
@@ -676,7 +689,7 @@ def _sum(text: str) -> int:
     return int(f"{mirrored:032b}"[::-1], 2)
 
 
-def _frames(lines: list[str], names: set[str]) -> dict[str, list[str]]:
+def _frames(lines: list[str]) -> dict[str, list[str]]:
     """What is between the first and the last line of each probe."""
     frames: dict[str, list[str]] = {}
     name: str | None = None
@@ -684,8 +697,6 @@ def _frames(lines: list[str], names: set[str]) -> dict[str, list[str]]:
     for line in lines:
         if line.startswith("%begin "):
             name, body = line.removeprefix("%begin "), []
-            if name not in names:
-                raise ProbeError("the host's answer is out of form")
         elif name is not None and line == f"%end {name}":
             if name in frames:
                 raise ProbeError("the host's answer is out of form")

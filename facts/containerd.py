@@ -197,7 +197,7 @@ def script_package() -> probe.Script:
         rf"""{_PATH}
 value binary "$program"
 # a program that hangs must not hang the run
-captured_part limited 20 containerd --version; value version "$output"
+captured_part limited 10 containerd --version; value version "$output"
 packages='containerd containerd.io'
 if command -v dpkg-query >/dev/null; then
   captured dpkg-query -W -f '${{Package}} ${{Version}} ${{db:Status-Abbrev}}\n' $packages
@@ -285,8 +285,8 @@ settings() {{
   elif [ "$1" != {DEFAULT_CONFIG} ]; then want "$1"; fi
 }}
 dumped() {{
-  if [ "$config" = {DEFAULT_CONFIG} ]; then limited 20 containerd config dump
-  else limited 20 containerd --config "$config" config dump; fi
+  if [ "$config" = {DEFAULT_CONFIG} ]; then limited 10 containerd config dump
+  else limited 10 containerd --config "$config" config dump; fi
 }}
 dump=; files=; missing=; links=; kernel_files=
 if [ -z "$config" ]; then unreadable path
@@ -296,7 +296,7 @@ else
   captured_part dumped
   case $status in
     0) dump=$output; said dump "$dump";;
-    late) said dump_error 'containerd config dump did not end in 20 s';;
+    late) said dump_error 'containerd config dump did not end in 10 s';;
     cut) said dump_error 'containerd config dump prints more than 1 MiB';;
     *) if [ -n "$program" ]; then said dump_error "$(dumped 2>&1 | tail -n 3)"; fi;;
   esac
@@ -377,7 +377,7 @@ elif ! command -v ctr >/dev/null; then value socket_state present
 else
   value socket_state answers
   plugins=
-  captured_part limited 20 ctr --address "$socket" --connect-timeout 3s plugins ls
+  captured_part limited 10 ctr --address "$socket" --connect-timeout 3s plugins ls
   set -f; IFS=$nl
   for line in $output; do
     case $line in

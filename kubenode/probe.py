@@ -76,31 +76,19 @@ MOST_MEMORY_KIB = 256 * 1024
 MOST_CAPTURED = 1024 * 1024
 """Bytes of one program's output."""
 
-# All that a command starts has this variable in its environment, by which it is found and ended,
-# whatever its parent or process group. The shell that it names gets what was read and prints it.
+# The shell that looks at the host, and all that it starts, has this variable in its environment: by
+# it they are found and ended, whatever their parent or process group. What collects the answer and
+# prints it has not: it ends when there is nothing more to collect.
 _MARK = "KUBENODE_LOOK"
 
-_ENTER = f"""'{_MARK}=$$.; export {_MARK}; exec sh -c "$2"'"""
-_BY_SUDO = (
-    'if [ "$(id -u)" != 0 ] && [ "$(sudo -n id -u 2>/dev/null)" = 0 ]; '
-    'then exec sudo -n sh -c "$1" sh "$1" "$2"; fi\n'
-)
 _COMMAND = "@command@"
 
-_WATCH = rf"""
-LC_ALL=C; export LC_ALL
-PATH="${{PATH:+$PATH:}}{DIRECTORIES}"; export PATH
-nl='
-'
-# The soft limit only: what a program needs more, it gets back in limited().
-memory=$(ulimit -S -v) && ulimit -S -v {MOST_MEMORY_KIB}
-# sweep MARK: end all processes that have the mark, but for the one that prints.
+_SWEEP = rf"""
+# sweep MARK: end all processes that have the mark.
 sweep() {{
-  read -r self _ </proc/self/stat
   for round in 1 2 3 4 5 6 7 8 9; do
     swept=
     for process in /proc/[0-9]*; do
-      case ${{process#/proc/}} in "$$" | "$self") continue;; esac
       while IFS= read -r line || [ -n "$line" ]; do
         case $line in
           *"{_MARK}=$1"*) kill -9 "${{process#/proc/}}" && swept=yes; break;;
@@ -110,24 +98,33 @@ sweep() {{
     [ -n "$swept" ] || return 0
   done
 }}
+"""
+
+_WATCH = rf"""
+LC_ALL=C; export LC_ALL
+PATH="${{PATH:+$PATH:}}{DIRECTORIES}"; export PATH{_SWEEP}
 # An empty line each second finds out whether anybody listens.
 watch() {{
   trap '' HUP PIPE
   trap 'kill "$!"; exit' TERM
   left={MOST_SECONDS}
-  while printf '
-' && [ "$left" -gt 0 ] && kill -0 $$; do
+  while printf '\n' && [ "$left" -gt 0 ] && kill -0 $$; do
     sleep 1 >/dev/null & wait "$!"
     left=$((left - 1))
   done
   sweep $$.
+  kill -0 $$ || exit
   # what nobody can end, as it waits for a device
   sleep 5 >/dev/null & wait "$!"
   kill -9 $$
 }}
 """
 
-_SHELL_FUNCTIONS = r"""
+_SHELL_FUNCTIONS = rf"""
+nl='
+'
+# The soft limit only: what a program needs more, it gets back in limited().
+memory=$(ulimit -S -v) && ulimit -S -v {MOST_MEMORY_KIB}{_SWEEP}""" + r"""
 unreadable() { printf '%%unreadable %s\n' "$1"; }
 value() {
   case $2 in
@@ -149,7 +146,7 @@ need() { command -v "$1" >/dev/null || { printf '%%missing %s\n' "$1"; return 1;
 # what a program says that is past its time: it is not asked to end, it is ended.
 limited() {
   (
-    mark=$$.${2##*/}.
+    mark=$KUBENODE_LOOK${2##*/}.
     KUBENODE_LOOK=$mark; export KUBENODE_LOOK; ulimit -S -v "$memory"
     if command -v timeout >/dev/null; then
       timeout -s KILL "$@"
@@ -176,15 +173,18 @@ captured() {
   status=$?
   case $status in 124 | 137) status=late;; esac
 }
+# The patterns are such as a shell matches in one pass, as the text is long: it takes the square of
+# its length to find what is before the last line.
 captured_part() {
-  output=$({ "$@"; printf '%s' "$nl=$?="; } | head -c MOST_CAPTURED)
-  status=${output##*"$nl="}; output=${output%"$nl="*}; output=${output%"$nl"}
-  case $status in
-    124= | 137=) status=late;;
-    *[!0-9]*= | =) status=cut;;
-    *=) status=${status%=};;
+  output=$({ "$@"; printf '%s=%03d=' "$nl" $?; } | head -c MOST_CAPTURED)
+  case $output in
+    *"$nl"=000=) status=0;;
+    *"$nl"=124= | *"$nl"=137=) status=late;;
+    *"$nl"=[0-9][0-9][0-9]=) status=1;;
     *) status=cut;;
   esac
+  [ "$status" = cut ] || output=${output%??????}
+  output=${output%"$nl"}
 }
 # A name that cannot be a key would be taken for another one: its directory counts as unreadable.
 is_key() {
@@ -374,7 +374,8 @@ paragraphs=; shown_units=
 + ``captured COMMAND...``: set ``$output`` to what it prints and ``$status`` to its exit code, to
   ``late`` where *limited* ended it. A shell that it prints too much for ends, with its probe
 + ``captured_part COMMAND...``: the same for what may print without end, of which
-  :data:`MOST_CAPTURED` bytes are taken; where that is not all *status* is ``cut``
+  :data:`MOST_CAPTURED` bytes are taken; where that is not all *status* is ``cut``. A code that is
+  not 0 is 1
 
 What :class:`Script` states is read before, for all probes at once, by the rest of them.
 """
@@ -526,8 +527,13 @@ def command(scripts: Mapping[str, Script], by_sudo: bool = False) -> str:
 @lru_cache(maxsize=64)
 def _command(scripts: tuple[tuple[str, Script], ...], by_sudo: bool) -> str:
     look = _look(scripts).replace(_COMMAND, _identity(scripts))
-    switch = _BY_SUDO if by_sudo else ""
-    return shell_command.portable(f'set -- {_ENTER} {shlex.quote(look)}\n{switch}eval "$1"')
+    if not by_sudo:
+        return shell_command.portable(look)
+    return shell_command.portable(
+        f"look={shlex.quote(look)}\n"
+        'if [ "$(id -u)" != 0 ] && [ "$(sudo -n id -u 2>/dev/null)" = 0 ]\n'
+        'then exec sudo -n sh -c "$look"; else eval "$look"; fi'
+    )
 
 
 def _look(scripts: tuple[tuple[str, Script], ...]) -> str:
@@ -536,9 +542,9 @@ def _look(scripts: tuple[tuple[str, Script], ...]) -> str:
         for name, script in scripts
     )
     shared = _shared([script for _, script in scripts])
+    body = f"{_SHELL_FUNCTIONS}{shared}{probes}\n"
     # CR stays: a file with Windows line ends must be seen as one. All else that is not printable
-    # ASCII is replaced on the host, so that no terminal and no decoder ever sees it. What collects
-    # the answer has no mark: it ends when those have ended that print it.
+    # ASCII is replaced on the host, so that no terminal and no decoder ever sees it.
     return rf"""{_WATCH}
 missing=
 for program in {" ".join(PROGRAMS)}; do
@@ -548,9 +554,8 @@ if [ -n "$missing" ]; then printf '\n%%answer {_COMMAND} missing%s\n' "$missing"
 watch 2>/dev/null </dev/null &
 watch=$!
 answer=$(
-{{{_SHELL_FUNCTIONS}{shared}{probes}
-}} 2>/dev/null </dev/null |
-  {_MARK}= tr -c '\11\12\15\40-\176' '?' | {_MARK}= head -c {MOST_BYTES}
+  {_MARK}=$$. sh -c {shlex.quote(body)} 2>/dev/null </dev/null |
+    tr -c '\11\12\15\40-\176' '?' | head -c {MOST_BYTES}
 )
 {{ kill "$watch"; wait "$watch"; }} 2>/dev/null
 set -- $(printf %s "$answer" | cksum)

@@ -47,8 +47,10 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def look(path: Path, shell: list[str]) -> Any:
     script = probe.script(FACT.scripts).replace(probe.DIRECTORIES, str(path))
+    (path / "sh").unlink(missing_ok=True)
+    (path / "sh").symlink_to(shutil.which(shell[0]) or "")
     finished = subprocess.run(
-        [shutil.which(shell[0]) or "", *shell[1:], "-c", script],
+        [path / "sh", "-c", script],
         env={**os.environ, "PATH": str(path)},
         capture_output=True,
         text=True,

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -63,11 +64,13 @@ def run(
     + systemd: let it look as if systemd ran here
     """
     scripts = {"p": Script(script) if isinstance(script, str) else script}
-    look = probe.script(scripts)
-    if before:
-        look = look.replace("answer=$(\n{", f"answer=$(\n{{\n{before}\n", 1)
+    probe.identity(scripts)
+    functions = f"{probe._SHELL_FUNCTIONS}{before}\n"
+    with patch.object(probe, "_SHELL_FUNCTIONS", functions):
+        look = probe.script(scripts)
     if systemd:
         look = look.replace("-d /run/systemd/system", "-d /")
+    look = look.replace(" sh -c ", f" {' '.join(shell or ['sh'])} -c ", 1)
     finished = subprocess.run(
         [*(shell or ["sh"]), "-c", look],
         cwd=cwd,

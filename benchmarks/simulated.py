@@ -20,6 +20,8 @@ import gevent
 from pyinfra.connectors.base import BaseConnector
 from pyinfra.connectors.util import CommandOutput, OutputLine
 
+from kubenode import probe
+
 DELAY_SECONDS = 0.05
 """Of a round trip, and so of connecting and of a command."""
 READING_SECONDS = 0.15
@@ -35,8 +37,8 @@ def _answers() -> list[list[str]]:
     return [json.loads(path.read_text())["output"] for path in paths]
 
 
-def answer(index: int, name: str) -> list[str]:
-    """What the host of this index and name says of itself."""
+def answer(index: int, name: str, command: str) -> list[str]:
+    """What the host of this index and name says of itself when it is asked by *command*."""
     machine_id = hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()
     lines = list(_answers()[index % len(_answers())])
     own = {
@@ -52,7 +54,15 @@ def answer(index: int, name: str) -> list[str]:
         elif line.startswith("%value mac:"):
             pairs = re.findall("..", machine_id[:10])
             lines[number] = f"{line.rpartition(' ')[0]} 02:{':'.join(pairs)}"
-    return lines
+    text = "\n".join(lines)
+    return ["", f"%answer {_identity(command)} {probe.checksum(text)} {len(text)}", *lines]
+
+
+@cache
+def _identity(command: str) -> str:
+    """What the answer to a command of a fact is known by (:mod:`kubenode.shell_command`)."""
+    script = base64.b64decode(command.partition("printf %s ")[2].partition(" ")[0]).decode()
+    return script.partition("%answer ")[2].partition(" ")[0]
 
 
 def _with(sizes: list[str], encoded: str, own: dict[str, bytes]) -> tuple[list[str], str]:
@@ -90,7 +100,7 @@ class SimulatedConnector(BaseConnector):
         if str(command) == "true":
             return True, CommandOutput([])
         gevent.sleep(READING_SECONDS)
-        lines = answer(self.host.data.simulated_index, self.host.name)
+        lines = answer(self.host.data.simulated_index, self.host.name, str(command))
         return True, CommandOutput([OutputLine("stdout", line) for line in lines])
 
     def put_file(self, *arguments: Any, **keywords: Any) -> NoReturn:

@@ -66,10 +66,13 @@ def script_cgroups() -> probe.Script:
     # systemd writes /run/systemd/container, and takes it from the same variable
     return probe.Script(
         r"""
-[ -d /run/systemd/system ] && value systemd_running yes
-version=$(systemctl --version); value systemd "${version%%"$nl"*}"
-[ -d /run/systemd/system ] ||
+if [ -d /run/systemd/system ]; then
+  value systemd_running yes
+  need systemctl
+elif need sed; then
   said environ "$(tr '\0' '\n' </proc/1/environ | sed -n 's/^container=//p')"
+fi
+captured limited 10 systemctl --version; value systemd "${output%%"$nl"*}"
 [ -e /.dockerenv ] && value marker docker
 [ -e /run/.containerenv ] && value marker podman
 true
@@ -77,6 +80,7 @@ true
         files=("/run/systemd/container",),
         kernel_files=(_CONTROLLERS, _ENABLED, _INIT),
         shared=(mounts.READ,),
+        answers=("systemd", "mounts"),
     )
 
 
@@ -150,7 +154,7 @@ class Cgroups(ProbeFact[CgroupsShape]):
     def command(self) -> str:
         return self.asking({CGROUPS_PROBE: script_cgroups()})
 
-    def parse(self, readings: dict[str, probe.Reading]) -> CgroupsShape:
+    def parse(self, readings: probe.Readings) -> CgroupsShape:
         return parse_cgroups(readings[CGROUPS_PROBE])
 
 
@@ -185,7 +189,9 @@ def script_drivers() -> probe.Script:
 command -v dockerd >/dev/null && value dockerd yes
 command -v crio >/dev/null && value crio yes
 for path in {CRIO_DROP_INS}/*; do [ -f "$path" ] && exact "$path"; done
-command -v kubelet >/dev/null && value kubelet_version "$(kubelet --version)"
+if command -v kubelet >/dev/null; then
+  captured_part limited 10 kubelet --version; value kubelet_version "$output"
+fi
 config={KUBELET_CONFIG}; arguments=
 for process in /proc/[0-9]*; do
   read -r name <"$process/comm" && [ "$name" = kubelet ] || continue
@@ -216,6 +222,8 @@ fi
         files=(DOCKER_CONFIG, CRIO_CONFIG, KUBELET_CONFIG, *KUBELET_FLAGS),
         units=("docker.service",),
         properties=("ExecStart",),
+        programs=("sed",),
+        answers=("kubelet_config",),
     )
 
 
@@ -400,7 +408,7 @@ class CgroupDrivers(ProbeFact[CgroupDriversShape]):
             }
         )
 
-    def parse(self, readings: dict[str, probe.Reading]) -> CgroupDriversShape:
+    def parse(self, readings: probe.Readings) -> CgroupDriversShape:
         return parse_drivers(
             readings[DRIVERS_PROBE],
             parse_cgroups(readings[CGROUPS_PROBE]),

@@ -11,6 +11,7 @@ from kubenode.facts.probe_fact import ProbeFact
 PROBE = "container-cgroups"
 
 _MOST_SHOWN = 20
+_MOST_BYTES = 2 * 1024 * 1024
 
 
 class ContainerCgroupsShape(TypedDict):
@@ -33,20 +34,23 @@ class ContainerCgroupsShape(TypedDict):
 def script() -> probe.Script:
     """The probe's script."""
     return probe.Script(
-        """
-said paths "$(
-  cat /proc/[0-9]*/cgroup | grep -E 'kubepods|cri-containerd|crio-' | sort -u | head -n 20000
-)"
-"""
+        f"""
+paths=$(
+  cat /proc/[0-9]*/cgroup | grep -E 'kubepods|cri-containerd|crio-' | sort -u |
+    head -c {_MOST_BYTES}
+)
+if [ "${{#paths}}" -lt {_MOST_BYTES - 1} ]; then said paths "$paths"; else unreadable paths; fi
+""",
+        programs=("sort",),
+        answers=("paths",),
     )
 
 
 def parse(reading: probe.Reading) -> ContainerCgroupsShape:
     """The shape from what the host sent."""
+    lines = reading.known("paths").text("paths")
     # v1 has a line for each hierarchy: the same path, or not
-    paths = sorted(
-        {line.split(":", 2)[2] for line in reading.text("paths") if line.count(":") >= 2}
-    )
+    paths = sorted({line.split(":", 2)[2] for line in lines if line.count(":") >= 2})
     containers: dict[str, str] = {}
     for path in paths:
         if (container := _container(path)) is not None:
@@ -122,5 +126,5 @@ class ContainerCgroups(ProbeFact[ContainerCgroupsShape]):
     def command(self) -> str:
         return self.asking({PROBE: script()})
 
-    def parse(self, readings: dict[str, probe.Reading]) -> ContainerCgroupsShape:
+    def parse(self, readings: probe.Readings) -> ContainerCgroupsShape:
         return parse(readings[PROBE])

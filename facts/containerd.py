@@ -153,6 +153,9 @@ class ContainerdShape(TypedDict):
     cannot be asked, for want of ``ctr`` or of the right to."""
     restart_pending: list[str] | None
     """Files changed since the daemon started; None when that is unknown or it does not run."""
+    clock_set_back: list[str]
+    """Files, or the socket, that the host's clock has yet to come to: it was set back, and nobody
+    can tell which of them the daemon has read."""
     pods: PodsShape | None
     """None when the daemon's state cannot be read."""
 
@@ -203,26 +206,31 @@ def script_package() -> probe.Script:
         rf"""{_PATH}
 value binary "$program"
 # a program that hangs must not hang the run
-value version "$(limited 20 containerd --version)"
+captured_part limited 10 containerd --version; value version "$output"
+packages='containerd containerd.io'
 if command -v dpkg-query >/dev/null; then
-  said dpkg "$(
-    dpkg-query -W -f '${{Package}} ${{Version}} ${{db:Status-Abbrev}}\n' containerd containerd.io
-  )"
+  captured dpkg-query -W -f '${{Package}} ${{Version}} ${{db:Status-Abbrev}}\n' $packages
+  # 1: it does not know one of them
+  case $status in 0 | 1) said dpkg "$output";; *) unreadable package;; esac
   for update in /var/lib/dpkg/updates/[0-9]*; do
     if [ -e "$update" ]; then value dpkg_interrupted yes; break; fi
   done
+elif [ -e /var/lib/dpkg/status ]; then need dpkg-query
 elif command -v rpm >/dev/null; then
-  said rpm "$(rpm -q --qf '%{{NAME}} %{{VERSION}}-%{{RELEASE}}\n' containerd containerd.io |
-    grep -v ' is not installed')"
+  captured limited 20 rpm -q --qf '%{{NAME}} %{{VERSION}}-%{{RELEASE}}\n' $packages
+  # how many of them are not installed
+  case $status in [0-2]) said rpm "$output";; *) unreadable package;; esac
   exact /etc/dnf/plugins/versionlock.list
   exact /etc/yum/pluginconf.d/versionlock.list
   exact /etc/dnf/versionlock.toml
   exact /etc/zypp/locks
+elif [ -d /var/lib/rpm ] || [ -d /usr/lib/sysimage/rpm ]; then need rpm
 fi
 """,
         units=(UNIT,),
         properties=("ExecStart",),
         shared=(_PROGRAM,),
+        answers=("binary", "version"),
     )
 
 
@@ -265,6 +273,8 @@ case $config in
   /*) ;;
   *) config=;;
 esac
+# systemd is there, and did not say what it starts
+[ -n "$shown" ] || [ ! -d /run/systemd/system ] || config=
 if [ -z "$config" ]; then
   # what the running daemon was given is beyond doubt
   property MainPID; pid=$property
@@ -284,18 +294,21 @@ settings() {{
   elif [ "$1" != {DEFAULT_CONFIG} ]; then want "$1"; fi
 }}
 dumped() {{
-  if [ "$config" = {DEFAULT_CONFIG} ]; then limited 20 containerd config dump
-  else limited 20 containerd --config "$config" config dump; fi
+  if [ "$config" = {DEFAULT_CONFIG} ]; then limited 10 containerd config dump
+  else limited 10 containerd --config "$config" config dump; fi
 }}
 dump=; files=; missing=; links=; kernel_files=
 if [ -z "$config" ]; then unreadable path
 else
   value path "$config"
   settings "$config"
-  dump=$(dumped); status=$?
-  if [ "$status" = 0 ]; then said dump "$dump"
-  elif [ "$status" = 124 ]; then said dump_error 'containerd config dump did not end in 20 s'
-  elif [ -n "$program" ]; then said dump_error "$(dumped 2>&1 | tail -n 3)"; fi
+  captured_part dumped
+  case $status in
+    0) dump=$output; said dump "$dump";;
+    late) said dump_error 'containerd config dump did not end in 10 s';;
+    cut) said dump_error 'containerd config dump prints more than 1 MiB';;
+    *) if [ -n "$program" ]; then said dump_error "$(dumped 2>&1 | tail -n 3)"; fi;;
+  esac
 fi
 
 # value_of LINE: what is behind "= ", without its quotes
@@ -347,12 +360,17 @@ else
       shift
       if [ -e "$path" ]; then set -- "$@" "$path"; fi
     done
-    changed=
-    if [ $# -gt 0 ]; then
-      changed=$(find -L "$@" -prune -cnewer "$socket") ||
-        changed=$(find -L "$@" -prune -newer "$socket")
+    changed=; status=0; future=
+    if [ $# -gt 0 ]; then captured find -L "$@" -prune -cnewer "$socket"; changed=$output; fi
+    # What the kernel makes now has the time of now. What has a later one is from before the clock
+    # was set back.
+    if [ "$socket" -nt /proc/self/stat ]; then future=$socket
+    elif [ -n "$changed" ]; then
+      captured find -L "$@" -prune -cnewer /proc/self/stat; future=$output
     fi
-    said changed "$changed"
+    if [ "$status" != 0 ]; then unreadable changed
+    elif [ -n "$future" ]; then said future "$future"
+    else said changed "$changed"; fi
   fi
 fi
 """
@@ -368,13 +386,15 @@ elif ! command -v ctr >/dev/null; then value socket_state present
 else
   value socket_state answers
   plugins=
+  captured_part limited 10 ctr --address "$socket" --connect-timeout 3s plugins ls
   set -f; IFS=$nl
-  for line in $(limited 20 ctr --address "$socket" --connect-timeout 3s plugins ls); do
+  for line in $output; do
     case $line in
       io.containerd.grpc.v1\ * | io.containerd.cri.v1\ *) plugins=$plugins$line$nl;;
     esac
   done
-  said plugins "$plugins"
+  set +f; unset IFS
+  case $status in late | cut) unreadable plugins;; *) said plugins "$plugins";; esac
 fi
 command -v ctr >/dev/null && value ctr yes
 tasks=$state/io.containerd.runtime.v2.task/k8s.io
@@ -402,12 +422,15 @@ true
         units=(UNIT,),
         properties=_PROPERTIES,
         shared=(_PROGRAM,),
+        programs=("tail",),
+        answers=("path", "socket_state", "pods"),
     )
 
 
 def parse_package(reading: probe.Reading) -> InstalledShape:
     """The installed part of the shape from what the host sent."""
     version = containerd_release.parse_version(reading.value("version") or "")
+    reading.known("package")
     package = _dpkg(reading.text("dpkg")) or _rpm(reading)
     return {
         "binary": reading.value("binary") or None,
@@ -502,7 +525,7 @@ def _cri(reading: probe.Reading) -> Literal["serving", "disabled", "down", "unkn
     socket = reading.value("socket_state")
     if socket == "absent":
         return "down"
-    if socket != "answers":
+    if socket != "answers" or reading.is_unreadable("plugins"):
         return "unknown"
     plugins = [line.split() for line in reading.text("plugins") if line]
     if not plugins:
@@ -558,7 +581,7 @@ def parse_daemon(package: probe.Reading, daemon: probe.Reading) -> Daemon:
         error = f"{path}: cannot be read"
     elif not error and not dump:
         error = " ".join(daemon.text("dump_error")) or dump_error
-    unit = _unit(daemon.unit(UNIT))
+    unit = _unit({} if daemon.is_unreadable(f"unit:{UNIT}") else daemon.unit(UNIT))
     active = unit is not None and unit["active"] == "active"
     shape: ContainerdShape = {
         "installed": installed,
@@ -581,6 +604,7 @@ def parse_daemon(package: probe.Reading, daemon: probe.Reading) -> Daemon:
         "restart_pending": [name for name in daemon.text("changed") if name]
         if active and "changed" in daemon.texts
         else None,
+        "clock_set_back": [name for name in daemon.text("future") if name],
         "pods": _pods(daemon),
     }
     unreadable = {path, CRICTL_CONFIG, "imports"} & daemon.unreadable
@@ -687,7 +711,7 @@ class ContainerdPackage(ProbeFact[InstalledShape]):
     def command(self) -> str:
         return self.asking({PACKAGE_PROBE: script_package()})
 
-    def parse(self, readings: dict[str, probe.Reading]) -> InstalledShape:
+    def parse(self, readings: probe.Readings) -> InstalledShape:
         return parse_package(readings[PACKAGE_PROBE])
 
 
@@ -711,7 +735,7 @@ class Containerd(ProbeFact[ContainerdShape]):
             {PACKAGE_PROBE: script_package(), DAEMON_PROBE: script_daemon()},
         )
 
-    def parse(self, readings: dict[str, probe.Reading]) -> ContainerdShape:
+    def parse(self, readings: probe.Readings) -> ContainerdShape:
         return parse_daemon(readings[PACKAGE_PROBE], readings[DAEMON_PROBE]).shape
 
 
@@ -733,7 +757,7 @@ class ContainerdFiles(ProbeFact[ContainerdFilesShape]):
             {PACKAGE_PROBE: script_package(), DAEMON_PROBE: script_daemon()},
         )
 
-    def parse(self, readings: dict[str, probe.Reading]) -> ContainerdFilesShape:
+    def parse(self, readings: probe.Readings) -> ContainerdFilesShape:
         daemon = parse_daemon(readings[PACKAGE_PROBE], readings[DAEMON_PROBE])
         return {
             "containerd": daemon.shape,

@@ -265,6 +265,8 @@ done
         directories=(*kernel_modules.LOAD_DIRECTORIES, *kernel_modules.MODPROBE_DIRECTORIES),
         kernel_files=(kernel_command_line.PATH,),
         shared=(kernel_config.READ,),
+        at_times=kernel_config.AT_TIMES,
+        answers=("kernel",),
     )
 
 
@@ -444,7 +446,7 @@ class KernelModules(ProbeFact[KernelModulesShape]):
             return self.refused(str(error))
         return self.asking({MODULES_PROBE: script_modules(self.modules, self.persist_file)})
 
-    def parse(self, readings: dict[str, probe.Reading]) -> KernelModulesShape:
+    def parse(self, readings: probe.Readings) -> KernelModulesShape:
         return parse_modules(readings[MODULES_PROBE], self.modules, self.persist_file)
 
 
@@ -568,5 +570,5 @@ class Sysctls(ProbeFact[SysctlsShape]):
             return self.refused(str(error))
         return self.asking({SYSCTLS_PROBE: script_sysctls(self.keys, self.persist_file)})
 
-    def parse(self, readings: dict[str, probe.Reading]) -> SysctlsShape:
+    def parse(self, readings: probe.Readings) -> SysctlsShape:
         return parse_sysctls(readings[SYSCTLS_PROBE], self.keys, self.persist_file)

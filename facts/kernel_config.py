@@ -73,17 +73,17 @@ _NAMES = sorted(
 )
 
 READ = rf"""
-read -r release </proc/sys/kernel/osrelease || release=$(uname -r)
+read -r release </proc/sys/kernel/osrelease || {{ need uname && release=$(uname -r); }}
 options='^(# )?({"|".join(_NAMES)})[= ]'; config=
 for file in {" ".join(f'"{path}"' for path in FILES)} "/lib/modules/$release/config"; do
   [ -r "$file" ] || continue
   case $file in
     *.gz)
-      config=$(
-        if command -v gzip >/dev/null; then gzip -dc; else zcat; fi <"$file" |
-          grep -E "$options"
-      );;
-    *) config=$(grep -E "$options" "$file");;
+      # an option that is not in it is off: half of it is worse than nothing
+      if command -v gzip >/dev/null; then unpack='gzip -dc'; else unpack=zcat; fi
+      config=$({{ $unpack <"$file" && echo '# whole'; }} | grep -E "$options|^# whole")
+      case $config in *'# whole') config=${{config%'# whole'}};; *) config=; need gzip;; esac;;
+    *) config=$(grep -E "$options" "$file") || config=;;
   esac
   [ -n "$config" ] || continue
   value config_file "$file"; said config "$config"
@@ -92,6 +92,10 @@ done
 """
 """For :attr:`kubenode.probe.Script.shared`: the options that facts ask for, in ``config_file`` and
 ``config``, and the variables ``$release`` (of the running kernel) and ``$config``."""
+
+
+AT_TIMES = ("gzip", "uname")
+"""For :attr:`kubenode.probe.Script.at_times`, where :data:`READ` is."""
 
 
 def script() -> probe.Script:
@@ -107,6 +111,7 @@ fi
 """,
         kernel_files=("/sys/fs/cgroup/cgroup.controllers",),
         shared=(READ,),
+        at_times=AT_TIMES,
     )
 
 
@@ -170,5 +175,5 @@ class KernelConfig(ProbeFact[KernelConfigShape]):
     def command(self) -> str:
         return self.asking({PROBE: script()})
 
-    def parse(self, readings: dict[str, probe.Reading]) -> KernelConfigShape:
+    def parse(self, readings: probe.Readings) -> KernelConfigShape:
         return parse(readings[PROBE])

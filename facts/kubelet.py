@@ -43,6 +43,7 @@ def script() -> probe.Script:
         'value binary "$(command -v kubelet)"',
         units=("kubelet.service",),
         properties=("UnitFileState",),
+        answers=("binary",),
     )
 
 
@@ -144,5 +145,5 @@ class Kubelet(ProbeFact[KubeletShape]):
     def command(self) -> str:
         return self.asking({PROBE: script(), cgroup.DRIVERS_PROBE: cgroup.script_drivers()})
 
-    def parse(self, readings: dict[str, probe.Reading]) -> KubeletShape:
+    def parse(self, readings: probe.Readings) -> KubeletShape:
         return parse(readings[PROBE], readings[cgroup.DRIVERS_PROBE])

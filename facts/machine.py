@@ -95,8 +95,10 @@ for place in {" ".join(DIRECTORIES)}; do
   while [ ! -e "$place" ]; do place=${{place%/*}}; place=${{place:-/}}; done
   set -- "$@" "$place"
 done
-said df "$(limited 10 df -P -k "$@")"
-said inodes "$(limited 10 df -P -i "$@")"
+for what in df:-k inodes:-i; do
+  captured limited 10 df -P "${{what#*:}}" "$@"
+  if [ "$status" = 0 ]; then said "${{what%:*}}" "$output"; else unreadable "${{what%:*}}"; fi
+done
 said programs "$(for name in {" ".join(PROGRAMS)}; do command -v "$name"; done)"
 [ -e /run/systemd/timesync/synchronized ] && value clock synchronized
 if [ -e /run/reboot-required ] || [ -e /var/run/reboot-required ]; then value reboot required; fi
@@ -106,11 +108,14 @@ if [ -e /run/reboot-required ] || [ -e /var/run/reboot-required ]; then value re
         units=tuple(f"{name}.service" for name in TIME_SERVICES),
         properties=("ActiveState",),
         shared=(mounts.READ,),
+        programs=("df", "uname"),
+        answers=("uname", "df", "inodes", "programs", "mounts"),
     )
 
 
 def parse(reading: probe.Reading) -> MachineShape:
     """The shape from what the host sent."""
+    reading.known("df", "inodes", "mounts", "/etc/machine-id", _LSMS)
     release, _, architecture = (reading.value("uname") or "").partition(" ")
     return {
         "cpus": _cpus(_first(reading, _ONLINE) or ""),
@@ -226,5 +231,5 @@ class Machine(ProbeFact[MachineShape]):
     def command(self) -> str:
         return self.asking({PROBE: script()})
 
-    def parse(self, readings: dict[str, probe.Reading]) -> MachineShape:
+    def parse(self, readings: probe.Readings) -> MachineShape:
         return parse(readings[PROBE])

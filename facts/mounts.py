@@ -11,9 +11,9 @@ PLACES = (
 """And all that is mounted below the last one."""
 
 READ = f"""
-if [ -r /proc/self/mounts ]; then
-  said mounts "$(grep -E '^[^ ]+ ({"|".join(PLACES)}(/[^ ]*)?) ' /proc/self/mounts)"
-fi
+captured grep -E '^[^ ]+ ({"|".join(PLACES)}(/[^ ]*)?) ' /proc/self/mounts
+# / is one of them
+if [ "$status" = 0 ]; then said mounts "$output"; else unreadable mounts; fi
 """
 """For :attr:`kubenode.probe.Script.shared`. A node has hundreds of mounts that nobody asks for."""
 

@@ -75,13 +75,13 @@ def script() -> probe.Script:
     return probe.Script(
         rf"""
 resolved() {{
-  found=$(limited 3 getent ahosts "$2"); status=$?
+  captured limited 3 getent ahosts "$2"
   case $status in
-    0|2) said "$1" "$found";;
+    0|2) said "$1" "$output";;
     *) unreadable "$1";;
   esac
 }}
-read -r name <{_HOSTNAME} && resolved host "$name"
+if read -r name <{_HOSTNAME}; then resolved host "$name"; else unreadable host; fi
 resolved localhost localhost
 for interface in /sys/class/net/*; do
   [ -e "$interface/device" ] && read -r mac <"$interface/address" &&
@@ -97,13 +97,16 @@ for file in /etc/environment /etc/systemd/system/containerd.service.d/*.conf \
   /etc/systemd/system/kubelet.service.d/*.conf /etc/systemd/system.conf.d/*.conf; do
   [ -f "$file" ] && set -- "$@" "$file"
 done
-[ $# = 0 ] || said proxies "$(awk '{names}' "$@")"
-true
+status=0; output=
+[ $# = 0 ] || captured awk '{names}' "$@"
+if [ "$status" = 0 ]; then said proxies "$output"; else unreadable proxies; fi
 """,
         files=("/etc/hostname", _UFW_CONFIG),
         kernel_files=(_HOSTNAME,),
         units=("firewalld.service",),
         properties=("ActiveState",),
+        programs=("awk", "getent"),
+        answers=("host", "localhost", "proxies"),
     )
 
 
@@ -112,6 +115,7 @@ def parse(reading: probe.Reading) -> NetworkShape:
     firewalls = []
     if (reading.unit("firewalld.service") or {}).get("ActiveState") == "active":
         firewalls.append("firewalld")
+    reading.known(_UFW_CONFIG, "/etc/hostname")
     if any(re.fullmatch(r"\s*ENABLED=yes\s*", line) for line in reading.text(_UFW_CONFIG)):
         firewalls.append("ufw")
     return {
@@ -128,7 +132,9 @@ def parse(reading: probe.Reading) -> NetworkShape:
         "firewalls": firewalls,
         "default_route": _has_default_route(reading),
         "proxies": [
-            setting for line in reading.text("proxies") if (setting := _setting(line)) is not None
+            setting
+            for line in reading.known("proxies").text("proxies")
+            if (setting := _setting(line)) is not None
         ],
     }
 
@@ -214,5 +220,5 @@ class Network(ProbeFact[NetworkShape]):
     def command(self) -> str:
         return self.asking({PROBE: script()})
 
-    def parse(self, readings: dict[str, probe.Reading]) -> NetworkShape:
+    def parse(self, readings: probe.Readings) -> NetworkShape:
         return parse(readings[PROBE])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shlex
 from collections.abc import Callable
 from typing import TypedDict, TypeVar
 
@@ -139,15 +138,9 @@ class Node(ProbeFact[NodeShape]):
             containerd.PACKAGE_PROBE: containerd.script_package(),
             containerd.DAEMON_PROBE: containerd.script_daemon(),
         }
-        if not by_sudo:
-            return self.asking(scripts)
-        return (
-            f"look={shlex.quote(probe.command(scripts))}\n"
-            'if [ "$(id -u)" != 0 ] && [ "$(sudo -n id -u 2>/dev/null)" = 0 ]\n'
-            'then sudo -n sh -c "$look"; else sh -c "$look"; fi'
-        )
+        return self.asking(scripts, by_sudo)
 
-    def parse(self, readings: dict[str, probe.Reading]) -> NodeShape:
+    def parse(self, readings: probe.Readings) -> NodeShape:
         missing: dict[str, str] = {}
 
         def part(name: str, parse: Callable[[], T]) -> T | None:
@@ -216,7 +209,7 @@ class Node(ProbeFact[NodeShape]):
             "missing": missing,
         }
         if not readings:
-            raise probe.ProbeError("the host did not answer, or not in form")
+            raise probe.ProbeError(readings.why_not(platform.PROBE))
         return shape
 
 

@@ -46,13 +46,14 @@ while read -r name _ effective _; do
   if [ "$name" = Uid: ]; then uid=$effective; break; fi
 done </proc/self/status
 uid=${{uid:-$(id -u)}}; value uid "$uid"
-[ "$uid" = 0 ] || value sudo "$(sudo -n id -u)"
+if [ "$uid" != 0 ]; then captured limited 10 sudo -n id -u; value sudo "$output"; fi
 [ -e /etc/os-release ] || exact /usr/lib/os-release
 for manager in {" ".join(PACKAGE_MANAGERS)}; do
   if command -v "$manager" >/dev/null; then value package_manager "$manager"; break; fi
 done
 """,
         files=("/etc/os-release",),
+        answers=("kernel", "uid"),
     )
 
 
@@ -104,5 +105,5 @@ class Platform(ProbeFact[PlatformShape]):
     def command(self) -> str:
         return self.asking({PROBE: script(), cgroup.CGROUPS_PROBE: cgroup.script_cgroups()})
 
-    def parse(self, readings: dict[str, probe.Reading]) -> PlatformShape:
+    def parse(self, readings: probe.Readings) -> PlatformShape:
         return parse(readings[PROBE], readings[cgroup.CGROUPS_PROBE])

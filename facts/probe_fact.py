@@ -29,13 +29,14 @@ class ProbeFact(FactBase[T], Generic[T]):
 
     _mistake: str | None = None
 
-    def asking(self, scripts: Mapping[str, probe.Script]) -> str:
+    def asking(self, scripts: Mapping[str, probe.Script], by_sudo: bool = False) -> str:
         """The command for ``command()`` to return.
 
         + scripts: by probe name
+        + by_sudo: as root where sudo lets the user without a password
         """
         self.scripts = scripts
-        return probe.command(scripts)
+        return probe.command(scripts, by_sudo)
 
     def refused(self, mistake: str) -> str:
         """A command for ``command()`` to return when the fact's own arguments are wrong.
@@ -48,7 +49,7 @@ class ProbeFact(FactBase[T], Generic[T]):
         self._mistake = mistake
         return "echo"
 
-    def parse(self, readings: dict[str, probe.Reading]) -> T:
+    def parse(self, readings: probe.Readings) -> T:
         """The fact's value from the readings, by probe name."""
         raise NotImplementedError
 
@@ -56,10 +57,7 @@ class ProbeFact(FactBase[T], Generic[T]):
         if self._mistake is not None:
             raise FactProcessError(self._mistake)
         try:
-            readings = probe.read(output)
-            return self.parse(
-                probe.Readings({name: size_limits.within(readings[name]) for name in readings})
-            )
+            return self.parse(probe.read(output, self.scripts).each(size_limits.within))
         except probe.ProbeError as error:
             raise FactProcessError(str(error)) from error
         # Any other exception than FactProcessError would end the run for the whole fleet.

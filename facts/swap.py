@@ -80,6 +80,7 @@ true
         files=_FILES,
         directories=_DIRECTORIES,
         kernel_files=(_LIVE, kernel_command_line.PATH),
+        answers=("units",),
     )
 
 
@@ -198,5 +199,5 @@ class Swap(ProbeFact[SwapShape]):
     def command(self) -> str:
         return self.asking({PROBE: script()})
 
-    def parse(self, readings: dict[str, probe.Reading]) -> SwapShape:
+    def parse(self, readings: probe.Readings) -> SwapShape:
         return parse(readings[PROBE])

@@ -64,8 +64,8 @@ class JointReading(ProbeFact[probe.Readings]):
     def command(self, scripts: Scripts) -> str:
         return self.asking(scripts)
 
-    def parse(self, readings: dict[str, probe.Reading]) -> probe.Readings:
-        return probe.Readings(readings)
+    def parse(self, readings: probe.Readings) -> probe.Readings:
+        return readings
 
 
 class _Answer:

@@ -5,9 +5,17 @@ ours. So every line of foreign text travels with a ``|`` in front and cannot be 
 every byte outside printable ASCII becomes ``?`` (pyinfra decodes output as strict UTF-8 and loses
 the rest of it on a bad byte), and a probe counts only when its closing line arrived.
 
-What is on the wire, one item a line::
+The login shell is a stranger too: it prints before, after and into what we print. So the command
+keeps its answer until it is complete, and seals it: the answer counts when it names the command it
+is to, and has the size and the checksum that the host has worked out (``cksum``). ::
+
+    %answer COMMAND SUM SIZE        on a line of its own; the answer follows
+    %answer COMMAND missing NAME... programs that it takes to answer at all
+
+What is in an answer, one item a line::
 
     %begin NAME             a probe's output starts; NAME is "shared" for what all probes share
+    %missing PROGRAM        a program that is needed here and is not on the host
     %value KEY text         one short value
     %text KEY               lines of text follow, each behind "|"
     %exact KEY              bytes follow, base64, each line behind "|"
@@ -16,35 +24,108 @@ What is on the wire, one item a line::
     %done                   ... and were read to the end
     %failed                 ... and were not: the item exists and could not be read
     %unreadable KEY         an item that exists, or may exist, and was not even opened
+    %absent KEY             an item that does not exist, as the kernel says
+    %directory KEY          a directory of which all was sent
     %end NAME               the probe's output is complete
 
-"Unreadable" is never "absent": an item that was not sent at all is absent, an item that could not
-be read is in :attr:`Reading.unreadable`.
+"Unreadable" is never "absent": a file, directory or unit that a script states and that the answer
+says nothing of is unreadable, and a probe is left out that does not answer for all it has to, or
+lacks a program.
 
 On the host a process costs more than what it does here: a millisecond each, and a hundred times
 that where a CPU is emulated. So probes state what files they want, and all are read at once by a
 few processes; only where that goes wrong, or meets something odd, each is read on its own.
 
-The script side is POSIX sh and uses only base64, cat, find, grep, head, ls, readlink, tr, wc, and
-systemctl where there is one.
+No command outlives its use: each program that may hang has its own limit of time, and a watch ends
+all that the command started when it takes too long, or when nobody listens any more. What was cut
+off is unknown. The shell's own memory has a limit, so that no program's output fills the host.
+
+The script side is POSIX sh and uses only :data:`PROGRAMS`, and what a script states.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import dataclasses
+import hashlib
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
 
-_SHELL_FUNCTIONS = r"""
+from kubenode import shell_command
+
+PROGRAMS = (
+    "base64", "cat", "cksum", "find", "grep", "head", "ls", "readlink", "sleep", "tr", "wc",
+)  # fmt: skip
+"""What every command calls: where one of these is missing, nothing is known of the host."""
+
+SYSTEMCTL = "systemctl"
+"""What is called for units, where systemd runs."""
+
+DIRECTORIES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where programs are looked for behind the user's own PATH."""
+
+MOST_SECONDS = 50
+"""How long a command may run on a host; less than the audit waits for one."""
+MOST_MEMORY_KIB = 256 * 1024
+"""Of a shell of ours: of what it takes in from a program above all."""
+MOST_CAPTURED = 1024 * 1024
+"""Bytes of one program's output."""
+
+# The shell that looks at the host, and all that it starts, has this variable in its environment: by
+# it they are found and ended, whatever their parent or process group. What collects the answer and
+# prints it has not: it ends when there is nothing more to collect.
+_MARK = "KUBENODE_LOOK"
+
+_COMMAND = "@command@"
+
+_SWEEP = rf"""
+# sweep MARK: end all processes that have the mark.
+sweep() {{
+  for round in 1 2 3 4 5 6 7 8 9; do
+    swept=
+    for process in /proc/[0-9]*; do
+      while IFS= read -r line || [ -n "$line" ]; do
+        case $line in
+          *"{_MARK}=$1"*) kill -9 "${{process#/proc/}}" && swept=yes; break;;
+        esac
+      done <"$process/environ"
+    done
+    [ -n "$swept" ] || return 0
+  done
+}}
+"""
+
+_WATCH = rf"""
 LC_ALL=C; export LC_ALL
-PATH="${PATH:+$PATH:}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"; export PATH
+PATH="${{PATH:+$PATH:}}{DIRECTORIES}"; export PATH{_SWEEP}
+# An empty line each second finds out whether anybody listens.
+watch() {{
+  trap '' HUP PIPE
+  trap 'kill "$!"; exit' TERM
+  left={MOST_SECONDS}
+  while printf '\n' && [ "$left" -gt 0 ] && kill -0 $$; do
+    sleep 1 >/dev/null & wait "$!"
+    left=$((left - 1))
+  done
+  sweep $$.
+  kill -0 $$ || exit
+  # what nobody can end, as it waits for a device
+  sleep 5 >/dev/null & wait "$!"
+  kill -9 $$
+}}
+"""
+
+_SHELL_FUNCTIONS = rf"""
 nl='
 '
+# The soft limit only: what a program needs more, it gets back in limited().
+memory=$(ulimit -S -v) && ulimit -S -v {MOST_MEMORY_KIB}{_SWEEP}""" + r"""
 unreadable() { printf '%%unreadable %s\n' "$1"; }
 value() {
   case $2 in
@@ -60,8 +141,51 @@ said() {
   set +f; unset IFS
   printf '%%done\n'
 }
+absent() { printf '%%absent %s\n' "$1"; }
+need() { command -v "$1" >/dev/null || { printf '%%missing %s\n' "$1"; return 1; }; }
+# Its own mark, as what a program has started outlives it, and holds its output open. Nobody needs
+# what a program says that is past its time: it is not asked to end, it is ended.
 limited() {
-  if command -v timeout >/dev/null; then timeout "$@"; else shift; "$@"; fi
+  (
+    mark=$KUBENODE_LOOK${2##*/}.
+    KUBENODE_LOOK=$mark; export KUBENODE_LOOK; ulimit -S -v "$memory"
+    if command -v timeout >/dev/null; then
+      timeout -s KILL "$@"
+      status=$?
+    else
+      seconds=$1; shift
+      "$@" &
+      program=$!
+      (
+        trap 'kill "$!"; exit' TERM
+        sleep "$seconds" & wait "$!"
+        kill -9 "$program"
+      ) >/dev/null &
+      wait "$program"
+      status=$?
+      kill "$!"
+    fi
+    case $status in 124 | 137) sweep "$mark";; esac
+    exit "$status"
+  )
+}
+captured() {
+  output=$("$@")
+  status=$?
+  case $status in 124 | 137) status=late;; esac
+}
+# The patterns are such as a shell matches in one pass, as the text is long: it takes the square of
+# its length to find what is before the last line.
+captured_part() {
+  output=$({ "$@"; printf '%s=%03d=' "$nl" $?; } | head -c MOST_CAPTURED)
+  case $output in
+    *"$nl"=000=) status=0;;
+    *"$nl"=124= | *"$nl"=137=) status=late;;
+    *"$nl"=[0-9][0-9][0-9]=) status=1;;
+    *) status=cut;;
+  esac
+  [ "$status" = cut ] || output=${output%??????}
+  output=${output%"$nl"}
 }
 # A name that cannot be a key would be taken for another one: its directory counts as unreadable.
 is_key() {
@@ -76,6 +200,7 @@ says_absent() {
   return 1
 }
 is_absent() { says_absent "$(ls -dL -- "$1" 2>&1)"; }
+not_there() { if is_absent "$1"; then absent "$1"; else unreadable "$1"; fi; }
 # Files in /proc and /sys have size 0 and are small. 2048 blocks are 1 MiB.
 is_small() {
   case $1 in /proc/* | /sys/*) return 0;; esac
@@ -87,8 +212,9 @@ readable_file() {
     is_small "$1" && return 0
     unreadable "$1"
   elif [ -c "$1" ]; then empty "$1"
-  elif [ -e "$1" ] || ! is_absent "$1"; then unreadable "$1"
-  elif [ -L "$1" ]; then empty "$1"; fi
+  elif [ -e "$1" ]; then unreadable "$1"
+  elif [ -L "$1" ] && is_absent "$1"; then empty "$1"
+  else not_there "$1"; fi
   return 1
 }
 exact() {
@@ -111,7 +237,7 @@ want_kernel_file() {
   else missing=$missing$1$nl; fi
 }
 want_directory() {
-  case $1 in /lib/*) if [ -L /lib ]; then return 0; fi;; esac
+  case $1 in /lib/*) if [ -L /lib ]; then printf '%%directory %s\n' "$1"; return 0; fi;; esac
   if [ ! -d "$1" ]; then
     if [ -e "$1" ]; then unreadable "$1"; else missing=$missing$1$nl; fi
   elif [ ! -r "$1" ] || [ ! -x "$1" ]; then unreadable "$1"
@@ -121,18 +247,22 @@ want_directory() {
       if [ -e "$path" ] || [ -L "$path" ]; then want "$path"; fi
       if [ -L "$path" ]; then links=$links$path$nl; fi
     done
+    printf '%%directory %s\n' "$1"
   fi
 }
 send_missing() {
-  absent=0
+  count=0
   for line in $(ls -dL -- "$@" 2>&1 >/dev/null); do
-    if says_absent "$line"; then absent=$((absent + 1)); fi
+    if says_absent "$line"; then count=$((count + 1)); fi
   done
-  [ "$absent" != $# ] || return 0
-  for path in "$@"; do is_absent "$path" || unreadable "$path"; done
+  if [ "$count" = $# ]; then printf '%%absent %s\n' "$@"; return 0; fi
+  for path in "$@"; do not_there "$path"; done
 }
 linked() {
-  if [ -L "$1" ] && [ -f "$1" ] && is_key "$1"; then said "real:$1" "$(readlink -f -- "$1")"; fi
+  if [ -L "$1" ] && [ -f "$1" ] && is_key "$1"; then
+    real=$(readlink -f -- "$1")
+    if [ -n "$real" ]; then said "real:$1" "$real"; else unreadable "$1"; fi
+  fi
 }
 send_links() { for path in "$@"; do linked "$path"; done; }
 matching() {
@@ -194,7 +324,11 @@ send_files() {
 }
 # "systemctl show" has a paragraph for each unit, in the order of its arguments.
 send_units() {
-  paragraphs=$(systemctl show $1 $2)$nl$nl; shown_units=$2
+  need systemctl || return 0
+  captured limited 10 systemctl show $1 $2
+  # PID 1 has not answered for all of them
+  case $status in late | cut) output=;; esac
+  paragraphs=$output$nl$nl; shown_units=$2
   rest=$paragraphs
   for unit in $2; do
     paragraph=${rest%%"$nl$nl"*}; rest=${rest#*"$nl$nl"}
@@ -221,7 +355,7 @@ send_wanted() {
   set +f; unset IFS
 }
 paragraphs=; shown_units=
-"""
+""".replace("MOST_CAPTURED", str(MOST_CAPTURED)).replace("KUBENODE_LOOK", _MARK)
 """What a probe's script may call.
 
 + ``value KEY TEXT``: send one short value
@@ -234,7 +368,15 @@ paragraphs=; shown_units=
   one that may be there behind a directory that cannot be searched, are unreadable
 + ``linked PATH``: send where a link to a file leads, as text under ``real:PATH``
 + ``unit NAME``: set ``$paragraph`` to what systemctl said of one of the script's units
-+ ``limited SECONDS COMMAND...``: run a command, not longer than that
++ ``absent KEY``: say that an item does not exist
++ ``need PROGRAM``: whether a program is there; without it all that the probe says does not count
++ ``limited SECONDS COMMAND...``: run a program, not longer than that. Without it a program does
+  not end before the whole command does
++ ``captured COMMAND...``: set ``$output`` to what it prints and ``$status`` to its exit code, to
+  ``late`` where *limited* ended it. A shell that it prints too much for ends, with its probe
++ ``captured_part COMMAND...``: the same for what may print without end, of which
+  :data:`MOST_CAPTURED` bytes are taken; where that is not all *status* is ``cut``. A code that is
+  not 0 is 1
 
 What :class:`Script` states is read before, for all probes at once, by the rest of them.
 """
@@ -273,6 +415,10 @@ class Script:
     + properties: those of the units, besides ``LoadState``
     + shared: sh that is run once before all probes, for several of them; what it sends and the
       variables it sets are there for each. It must not end the shell
+    + programs: what *shell* and *shared* call besides :data:`PROGRAMS`; where one is missing the
+      probe is left out
+    + at_times: the same, of what they call on some hosts only, behind a ``need PROGRAM`` of theirs
+    + answers: keys that the answer has to have, as a value, a text, unreadable or absent
 
     Scripts of one command share what they read: each thing is read once, whoever states it.
     """
@@ -284,32 +430,53 @@ class Script:
     units: tuple[str, ...] = ()
     properties: tuple[str, ...] = ()
     shared: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
+    at_times: tuple[str, ...] = ()
+    answers: tuple[str, ...] = ()
+
+    def items(self) -> Iterator[str]:
+        """The keys that a host answers for whatever it is like."""
+        yield from (*self.files, *self.directories, *self.kernel_files)
+        yield from (f"unit:{name}" for name in self.units)
 
 
 @dataclass(frozen=True)
 class Reading:
     """What one probe read on a host: values and texts by key, and what could not be read.
 
-    What is in *exact* is in *texts* too.
+    What is in *exact* is in *texts* too. Of what a probe states as files, directories, kernel files
+    and units nothing is left open: what is in none of these does not exist.
     """
 
     values: Mapping[str, str] = field(default_factory=dict)
     texts: Mapping[str, list[str]] = field(default_factory=dict)
     exact: Mapping[str, bytes] = field(default_factory=dict)
     unreadable: frozenset[str] = frozenset()
+    absent: frozenset[str] = frozenset()
+    """What the host says does not exist, and directories that were read."""
 
     def value(self, key: str) -> str | None:
         """The value sent for *key*, or None when there was none."""
         return self.values.get(key)
 
     def text(self, key: str) -> list[str]:
-        """The lines sent for *key*, none when it was not sent."""
+        """The lines sent for *key*, none when it was not sent: see :meth:`known` for what may be
+        unreadable."""
         return self.texts.get(key, [])
 
+    def known(self, *keys: str) -> Reading:
+        """This reading; ProbeError where one of *keys* could not be read."""
+        for key in keys:
+            if self.is_unreadable(key):
+                raise ProbeError(f"cannot read {key.removeprefix('unit:')} on the host")
+        return self
+
     def unit(self, name: str) -> dict[str, str] | None:
-        """Properties of a unit; None when systemd does not run, empty when it said nothing."""
+        """Properties of a unit; None when systemd does not run. ProbeError when it said nothing."""
         key = f"unit:{name}"
-        if key not in self.texts and key not in self.unreadable:
+        if key in self.unreadable:
+            raise ProbeError(f"systemd does not say what it knows of {name}")
+        if key not in self.texts:
             return None
         return dict(line.partition("=")[::2] for line in self.text(key) if "=" in line)
 
@@ -321,41 +488,96 @@ class Reading:
 class Readings(dict[str, Reading]):
     """Readings by probe name; ProbeError for a probe that is not there."""
 
+    def __init__(
+        self,
+        readings: Mapping[str, Reading] | None = None,
+        why: Mapping[str, str] | None = None,
+        otherwise: str | None = None,
+    ) -> None:
+        """
+        + readings: by probe name
+        + why: why a probe is not there, by its name
+        + otherwise: why any other one is not
+        """
+        super().__init__(readings or {})
+        self._why = why or {}
+        self._otherwise = otherwise
+
+    def why_not(self, name: str) -> str:
+        """Why a probe is not there."""
+        return (
+            self._why.get(name)
+            or self._otherwise
+            or f"the host's answer to {name} is cut off or out of form"
+        )
+
     def __missing__(self, name: str) -> Reading:
-        raise ProbeError(f"the host's answer to {name} is cut off or out of form")
+        raise ProbeError(self.why_not(name))
+
+    def each(self, change: Callable[[Reading], Reading]) -> Readings:
+        """These readings, each *change* d."""
+        changed = {name: change(reading) for name, reading in self.items()}
+        return Readings(changed, self._why, self._otherwise)
 
 
-def command(scripts: Mapping[str, Script]) -> str:
+def command(scripts: Mapping[str, Script], by_sudo: bool = False) -> str:
     """One shell command that runs several probes' scripts, each shut off from the others.
 
     + scripts: by probe name
+    + by_sudo: run them as root where sudo lets the user without a password
 
-    The command always exits 0: whether a probe succeeded is in its output.
+    Whether a probe succeeded is in the command's output. Its own exit code says only whether it was
+    run: it is not 0 where the login shell or sudo did not pass it on.
     """
-    return _command(tuple(scripts.items()))
+    return _command(tuple(scripts.items()), by_sudo)
 
 
 # most hosts are asked the same
 @lru_cache(maxsize=64)
-def _command(scripts: tuple[tuple[str, Script], ...]) -> str:
+def _command(scripts: tuple[tuple[str, Script], ...], by_sudo: bool) -> str:
+    look = _look(scripts).replace(_COMMAND, _identity(scripts))
+    if not by_sudo:
+        return shell_command.portable(look)
+    return shell_command.portable(
+        f"look={shlex.quote(look)}\n"
+        'if [ "$(id -u)" != 0 ] && [ "$(sudo -n id -u 2>/dev/null)" = 0 ]\n'
+        'then exec sudo -n sh -c "$look"; else eval "$look"; fi'
+    )
+
+
+def _look(scripts: tuple[tuple[str, Script], ...]) -> str:
     probes = "\n".join(
         f"( printf '%%begin {name}\\n'\n{script.shell.strip()}\nprintf '%%end {name}\\n' )"
         for name, script in scripts
     )
+    shared = _shared([script for _, script in scripts])
+    body = f"{_SHELL_FUNCTIONS}{shared}{probes}\n"
     # CR stays: a file with Windows line ends must be seen as one. All else that is not printable
     # ASCII is replaced on the host, so that no terminal and no decoder ever sees it.
-    shared = _shared([script for _, script in scripts])
-    return (
-        f"{{{_SHELL_FUNCTIONS}{shared}{probes}\n}} 2>/dev/null </dev/null"
-        rf" | LC_ALL=C tr -c '\11\12\15\40-\176' '?' | head -c {MOST_BYTES}"
-    )
+    return rf"""{_WATCH}
+missing=
+for program in {" ".join(PROGRAMS)}; do
+  command -v "$program" >/dev/null || missing="$missing $program"
+done
+if [ -n "$missing" ]; then printf '\n%%answer {_COMMAND} missing%s\n' "$missing"; exit 0; fi
+watch 2>/dev/null </dev/null &
+watch=$!
+answer=$(
+  {_MARK}=$$. sh -c {shlex.quote(body)} 2>/dev/null </dev/null |
+    tr -c '\11\12\15\40-\176' '?' | head -c {MOST_BYTES}
+)
+{{ kill "$watch"; wait "$watch"; }} 2>/dev/null
+set -- $(printf %s "$answer" | cksum)
+printf '\n%%answer {_COMMAND} %s %s\n%s\n' "$1" "$2" "$answer"
+"""
 
 
 def _shared(scripts: Sequence[Script]) -> str:
     def union(name: str) -> list[str]:
         return list(dict.fromkeys(item for script in scripts for item in getattr(script, name)))
 
-    wanted = [
+    wanted = [f"need {program}\n" for program in union("programs")]
+    paths = [
         f"{want} {shlex.quote(path)}\n"
         for want, name in (
             ("want", "files"),
@@ -364,91 +586,179 @@ def _shared(scripts: Sequence[Script]) -> str:
         )
         for path in union(name)
     ]
-    if wanted:
-        wanted.append("send_wanted\n")
+    if paths:
+        wanted += [*paths, "send_wanted\n"]
     if units := union("units"):
         properties = " ".join(f"-p {name}" for name in ("LoadState", *union("properties")))
         words = f"{shlex.quote(properties)} {shlex.quote(' '.join(units))}"
-        wanted.append(f"if [ -d /run/systemd/system ]; then send_units {words}; fi\n")
+        none = " ".join(f"unit:{name}" for name in units)
+        wanted.append(
+            f"if [ -d /run/systemd/system ]; then send_units {words}\n"
+            f"else printf '%%absent %s\\n' {none}; fi\n"
+        )
     lines = [*wanted, *(f"{shell.strip()}\n" for shell in union("shared"))]
-    if not lines:
-        return ""
     return f"printf '%%begin {SHARED}\\n'\n{''.join(lines)}printf '%%end {SHARED}\\n'\n"
 
 
-def read(output: Iterable[str]) -> Readings:
+def script(scripts: Mapping[str, Script]) -> str:
+    """The POSIX sh that :func:`command` has a host run."""
+    asked = tuple(scripts.items())
+    return _look(asked).replace(_COMMAND, _identity(asked))
+
+
+def identity(scripts: Mapping[str, Script]) -> str:
+    """What an answer to these scripts is known by, and no answer to others."""
+    return _identity(tuple(scripts.items()))
+
+
+@lru_cache(maxsize=64)
+def _identity(scripts: tuple[tuple[str, Script], ...]) -> str:
+    return hashlib.sha256(_look(scripts).encode()).hexdigest()[:16]
+
+
+def read(output: Iterable[str], scripts: Mapping[str, Script]) -> Readings:
     """The readings in a command's output, by probe name.
 
     + output: lines of standard output
+    + scripts: what the command asked for
 
-    A probe whose output is cut off or out of form is left out, it does not spoil the others; only
-    what they share does. What a host sends beyond :data:`MOST_BYTES` is not looked at.
+    An answer that is not whole to the byte is none. A probe that is cut off or out of form is left
+    out, and so is one that lacks a program or does not answer for all that it has to; it does not
+    spoil the others, only what they share does. What a host sends beyond :data:`MOST_BYTES` is not
+    looked at.
     """
-    readings = Readings()
-    name: str | None = None
+    try:
+        frames = _frames(_answer(output, identity(scripts)))
+        shared, lacking = _read_body(frames.pop(SHARED, None))
+    except ProbeError as error:
+        return Readings(otherwise=str(error))
+    readings: dict[str, Reading] = {}
+    why: dict[str, str] = {}
+    for name, script in scripts.items():
+        try:
+            own, also_lacking = _read_body(frames.get(name))
+            needed = {*script.programs, *script.at_times, *([SYSTEMCTL] if script.units else [])}
+            if missing := sorted((lacking & needed) | also_lacking):
+                raise ProbeError(_are_missing(missing))
+            readings[name] = _complete(_joined(own, shared), script)
+        except ProbeError as error:
+            why[name] = f"{name}: {error}"
+    return Readings(readings, why)
+
+
+def _are_missing(programs: Sequence[str]) -> str:
+    names = ", ".join(f"`{name}`" for name in programs)
+    return f"{names} {'is' if len(programs) == 1 else 'are'} missing on the host"
+
+
+def _answer(output: Iterable[str], name: str) -> list[str]:
+    """The lines of the one answer with this name in all that a host has printed."""
+    start = f"%answer {name} "
+    left = MOST_BYTES + 1024 * 1024
+    seal: re.Match[str] | None = None
+    said = ""
     body: list[str] = []
-    left = MOST_BYTES
-    has_shared = False
+    open_size = 0
     for line in islice(output, MOST_LINES):
         left -= len(line) + 1
         if left < 0:
             break
+        if line.startswith(start):
+            if seal is not None:
+                raise ProbeError("the host has answered twice")
+            missing = re.fullmatch(r"missing((?: [a-z0-9]{1,20}){1,20})", line[len(start) :])
+            if missing:
+                raise ProbeError(_are_missing(missing[1].split()))
+            seal = re.fullmatch(r"([0-9]{1,10}) ([0-9]{1,8})", line[len(start) :])
+            if seal is None:
+                raise ProbeError("the host's answer is out of form")
+            open_size = int(seal[2]) + 1
+        elif seal is not None and open_size > 0:
+            body.append(line)
+            open_size -= len(line) + 1
+        elif seal is None and not said:
+            said = _FOREIGN.sub("?", line.strip())[:100]
+    if seal is None:
+        also = f": it says {said!r}" if said else ""
+        raise ProbeError(f"the host did not answer, or its login shell ran nothing{also}")
+    text = "\n".join(body)
+    # `tr` took these out on the host; a host that sends them did not run our command
+    if open_size != 0 or _FOREIGN.search(text.replace("\n", "")) or checksum(text) != int(seal[1]):
+        raise ProbeError("the host's answer did not arrive whole")
+    return body
+
+
+_MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+def checksum(text: str) -> int:
+    """What POSIX ``cksum`` says of it."""
+    content = text.encode("ascii")
+    size, length = len(content), b""
+    while size:
+        length, size = length + bytes([size & 0xFF]), size >> 8
+    # zlib has the same polynomial with its bits the other way around, begins with ones, not with
+    # zeros, and ends with the complement, as cksum does
+    mirrored = zlib.crc32((content + length).translate(_MIRRORED), 0xFFFFFFFF)
+    return int(f"{mirrored:032b}"[::-1], 2)
+
+
+def _frames(lines: list[str]) -> dict[str, list[str]]:
+    """What is between the first and the last line of each probe."""
+    frames: dict[str, list[str]] = {}
+    name: str | None = None
+    body: list[str] = []
+    for line in lines:
         if line.startswith("%begin "):
             name, body = line.removeprefix("%begin "), []
-            has_shared = has_shared or name == SHARED
         elif name is not None and line == f"%end {name}":
-            try:
-                if name in readings:
-                    raise ProbeError(f"probe {name} answered twice")
-                readings[name] = _read_body(body)
-            except ProbeError:
-                readings.pop(name, None)
-            name = None
+            if name in frames:
+                raise ProbeError("the host's answer is out of form")
+            frames[name], name = body, None
         elif name is not None:
             body.append(line)
-    if has_shared:
-        shared = readings.pop(SHARED, None)
-        return Readings() if shared is None else Readings(_joined(readings, shared))
-    return readings
+    return frames
 
 
-def _joined(readings: Readings, shared: Reading) -> Iterator[tuple[str, Reading]]:
-    for name, own in readings.items():
-        if (
-            own.values.keys().isdisjoint(shared.values)
-            and own.texts.keys().isdisjoint(shared.texts)
-            and own.exact.keys().isdisjoint(shared.exact)
-        ):
-            yield (
-                name,
-                Reading(
-                    {**shared.values, **own.values},
-                    {**shared.texts, **own.texts},
-                    {**shared.exact, **own.exact},
-                    shared.unreadable | own.unreadable,
-                ),
-            )
+def _joined(own: Reading, shared: Reading) -> Reading:
+    for mine, theirs in ((own.values, shared.values), (own.texts, shared.texts)):
+        if not mine.keys().isdisjoint(theirs):
+            raise ProbeError("an item was sent twice")
+    return Reading(
+        {**shared.values, **own.values},
+        {**shared.texts, **own.texts},
+        {**shared.exact, **own.exact},
+        shared.unreadable | own.unreadable,
+        shared.absent | own.absent,
+    )
 
 
-def read_one(output: Iterable[str], name: str) -> Reading:
-    """The reading of the one probe *name*; ProbeError when it is not there or out of form."""
-    return read(output)[name]
+def _complete(reading: Reading, script: Script) -> Reading:
+    """The reading, with unreadable whatever was asked for and not answered."""
+    answered = {*reading.texts, *reading.unreadable, *reading.absent}
+    for key in script.answers:
+        if key not in answered and key not in reading.values:
+            raise ProbeError(f"the host's answer says nothing of {key}")
+    silent = frozenset(item for item in script.items() if item not in answered)
+    return dataclasses.replace(reading, unreadable=reading.unreadable | silent)
 
 
-def _read_body(body: list[str]) -> Reading:
+def _read_body(body: list[str] | None) -> tuple[Reading, set[str]]:
+    """What a probe says, and the programs it lacks."""
+    if body is None:
+        raise ProbeError("the host's answer is cut off or out of form")
     values: dict[str, str] = {}
     texts: dict[str, list[str]] = {}
     exact: dict[str, bytes] = {}
     unreadable: set[str] = set()
+    absent: set[str] = set()
+    lacking: set[str] = set()
     lines = iter(body)
     for line in lines:
         if len(values) + len(texts) + len(unreadable) > MOST_ITEMS:
             raise ProbeError(f"more than {MOST_ITEMS} items")
         if not line:
             continue
-        # `tr` took these out on the host; a host that sends them did not run our command
-        if _FOREIGN.search(line):
-            raise ProbeError("characters outside printable ASCII")
         directive, _, rest = line.partition(" ")
         if directive == "%value":
             key, _, text = rest.partition(" ")
@@ -456,6 +766,10 @@ def _read_body(body: list[str]) -> Reading:
             values[key] = text
         elif directive == "%unreadable":
             unreadable.add(rest)
+        elif directive in ("%absent", "%directory"):
+            absent.add(rest)
+        elif directive == "%missing":
+            lacking.add(rest)
         elif directive in ("%text", "%exact"):
             _claim(rest, values, texts, exact)
             content, complete = _block(lines)
@@ -478,7 +792,11 @@ def _read_body(body: list[str]) -> Reading:
                 exact[key], texts[key] = content_bytes, list(_as_text(content_bytes))
         else:
             raise ProbeError(f"unexpected line {line[:60]!r}")
-    return Reading(values, texts, exact, frozenset(unreadable))
+    # said of one item by several, of which one knows better
+    absent -= unreadable
+    if not absent.isdisjoint(texts) or not absent.isdisjoint(values):
+        raise ProbeError("an item is said to be there and not to be there")
+    return Reading(values, texts, exact, frozenset(unreadable), frozenset(absent)), lacking
 
 
 def _claim(key: str, *taken: Mapping[str, object]) -> None:
@@ -492,8 +810,6 @@ def _block(lines: Iterable[str]) -> tuple[list[str], bool]:
     content: list[str] = []
     for line in lines:
         if line.startswith("|"):
-            if _FOREIGN.search(line):
-                raise ProbeError("characters outside printable ASCII")
             content.append(line[1:])
         elif line in ("%done", "%failed"):
             return content, line == "%done"

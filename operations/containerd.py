@@ -417,7 +417,8 @@ def running(change_driver_under_pods: bool = False) -> Commands:
       the other cgroup driver run
 
     A daemon whose files were changed after it started is restarted; running containers stay (their
-    shims hold them). The operation ends when CRI answers.
+    shims hold them). So is one of which that cannot be told, as the host's clock was set back; the
+    files get the time of now. The operation ends when CRI answers.
 
     **Example:**
 
@@ -464,7 +465,7 @@ def running(change_driver_under_pods: bool = False) -> Commands:
     if unit["active"] != "active":
         explain(host, f"containerd.service: {unit['active']} -> active")
         steps += ["systemctl reset-failed containerd.service", "systemctl start containerd.service"]
-    elif now["restart_pending"]:
+    elif now["restart_pending"] or now["clock_set_back"]:
         drivers = {handler["cgroup_driver"] for handler in now["handlers"].values()} - {None}
         pods = next(
             filter(None, (_pods_of_other_driver(now, str(driver)) for driver in drivers)), None
@@ -472,10 +473,18 @@ def running(change_driver_under_pods: bool = False) -> Commands:
         if pods and not change_driver_under_pods:
             yield refuse(host, f"containerd waits for a restart, and {pods}")
             return
-        explain(
-            host,
-            f"restart containerd: {', '.join(now['restart_pending'])} changed after it started",
-        )
+        if changed := now["clock_set_back"]:
+            explain(
+                host,
+                f"the clock was set back: whether containerd has read {', '.join(changed)} cannot "
+                "be told; their time becomes now, and containerd is restarted",
+            )
+            # of a file, not of the socket: that is made when containerd starts
+            quoted = [shlex.quote(path) for path in changed if path != now["socket"]]
+            steps += [f"touch -c -- {' '.join(quoted)}"] if quoted else []
+        else:
+            changed = now["restart_pending"] or []
+            explain(host, f"restart containerd: {', '.join(changed)} changed after it started")
         steps.append("systemctl restart containerd.service")
     elif now["cri"] == "disabled":
         yield refuse(

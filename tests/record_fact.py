@@ -18,6 +18,7 @@ from typing import Any
 
 import docker
 
+from tests.sealed import unsealed
 from tests.targets import command
 
 FACTS = Path(__file__).parent / "facts"
@@ -45,7 +46,7 @@ def record(
     return {
         "recorded_on": f"{system.strip()} container, {datetime.date.today()}",
         "arg": arguments,
-        "output": output,
+        "output": unsealed(output),
         "fact": fact.process(output),
     }
 

@@ -167,6 +167,11 @@ def _config_applied(subject: Subject, containerd: ContainerdShape) -> Verdict:
     if pending is None:
         if containerd["cri"] == "down":
             return not_applicable("containerd does not run, see containerd.cri-serving")
+        if set_back := containerd["clock_set_back"]:
+            return unknown(
+                f"the clock was set back: the last change of {', '.join(set_back)} is yet to come",
+                *(Evidence("changed in the future", path) for path in set_back),
+            )
         return unknown("it cannot be told when containerd started")
     if pending:
         return violated(

@@ -22,6 +22,13 @@ pytestmark = pytest.mark.targets
 
 SCRIPT = "<script>document.title='owned'</script>"
 
+# A host that means harm can seal what it likes, as any program can that it runs.
+SEALED = r"""
+said=$(cat); answer=$(printf '%s\n' "$said" | sed '1,/^%answer /d')
+set -- $(printf '%s\n' "$said" | grep '^%answer ')
+printf '%%answer %s %s\n%s\n' "$2" "$(printf %s "$answer" | cksum)" "$answer"
+"""
+
 # Login shells of hosts that mean harm; a shell gets `-c COMMAND`.
 HOSTILE = {
     "flood-of-lines": "yes '%value kernel Linux' | head -c 100000000",
@@ -34,7 +41,8 @@ HOSTILE = {
     "a-probe-twice": 'sh -c "$2"; sh -c "$2"',
     "escape-sequences": (
         r"""escape=$(printf '\033]0;owned\007'); """
-        r"""sh -c "$2" | sed "s/^\(%value [a-z_]*\) .*/\1 $escape/" """
+        r"""sh -c "$2" | sed "s/^\(%value [a-z_]*\) .*/\1 $escape/" | {"""
+        f"{SEALED}}}"
     ),
 }
 
@@ -53,9 +61,7 @@ def test_a_hostile_host_is_unknown_alone(
     assert good["error"] is None
     unknown = [finding for finding in bad["findings"] if finding["state"] == "unknown"]
     assert bad["error"] or unknown, bad
-    assert not [finding for finding in bad["findings"] if finding["state"] == "pass"] or (
-        kind in ("a-part-of-the-answer", "escape-sequences")
-    )
+    assert not [finding for finding in bad["findings"] if finding["state"] == "pass"]
     assert memory < 400 * 1024, "the answer of one host fills the controller's memory"
 
 
@@ -89,7 +95,8 @@ def test_injections_in_every_field_are_text_in_every_format(
     shell = (
         'sh -c "$2" | sed -e "s/^\\(%value [a-z_]*\\) .*/\\1 =cmd|$(cat /payload)/" '
         '-e "/^%text/,/^%done/s/^|.*/|=cmd $(cat /payload)/" '
-        '-e "/^%lines/,/^%done/s/^|\\([^:]*\\):.*/|\\1:=cmd $(cat /payload)/"'
+        '-e "/^%lines/,/^%done/s/^|\\([^:]*\\):.*/|\\1:=cmd $(cat /payload)/" | {'
+        f"{SEALED}}}"
     )
     target.write("/payload", SCRIPT.replace("/", "\\/"))
     hosts = inventory(become(target, shell))

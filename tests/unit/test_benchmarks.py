@@ -87,8 +87,8 @@ def test_a_simulated_host_is_a_node_of_its_own() -> None:
     facts = []
     for index, name in enumerate(["simulated-0", "simulated-1"]):
         node = Node()
-        node.command()
-        facts.append(node.process(simulated.answer(index, name)))
+        command = node.command()
+        facts.append(node.process(simulated.answer(index, name, command)))
     first, second = facts
     assert first["missing"] == second["missing"] == {}
     assert first["network"] is not None

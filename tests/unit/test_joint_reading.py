@@ -39,14 +39,14 @@ class Content(ProbeFact[str]):
             }
         )
 
-    def parse(self, readings: dict[str, probe.Reading]) -> str:
+    def parse(self, readings: probe.Readings) -> str:
         return readings[self.probe_name].values["content"]
 
 
 class Broken(Content):
     """Cannot make sense of an answer."""
 
-    def parse(self, readings: dict[str, probe.Reading]) -> str:
+    def parse(self, readings: probe.Readings) -> str:
         raise ValueError
 
 

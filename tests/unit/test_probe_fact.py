@@ -7,30 +7,40 @@ from pyinfra.api.exceptions import FactProcessError
 
 from kubenode import probe
 from kubenode.facts.probe_fact import ProbeFact
+from tests.sealed import seal
 
 
 class Fact(ProbeFact[str]):
     abstract = True
     error: Exception | None = None
 
-    def parse(self, readings: dict[str, probe.Reading]) -> str:
+    def command(self) -> str:
+        return self.asking({"p": probe.Script()})
+
+    def parse(self, readings: probe.Readings) -> str:
         if self.error:
             raise self.error
         return readings["p"].values["k"]
 
 
+def answered(*lines: str) -> str:
+    fact = Fact()
+    fact.command()
+    return fact.process(seal(fact.scripts, ["%begin shared", "%end shared", *lines]))
+
+
 def test_a_value() -> None:
-    assert Fact().process(["%begin p", "%value k v", "%end p"]) == "v"
+    assert answered("%begin p", "%value k v", "%end p") == "v"
 
 
 def test_a_missing_probe_is_named() -> None:
-    with pytest.raises(FactProcessError, match="answer to p is cut off"):
-        Fact().process(["%begin p"])
+    with pytest.raises(FactProcessError, match="p: the host's answer is cut off"):
+        answered("%begin p")
 
 
 def test_a_missing_key_is_no_missing_probe() -> None:
     with pytest.raises(FactProcessError, match="out of form: KeyError: 'k'"):
-        Fact().process(["%begin p", "%end p"])
+        answered("%begin p", "%end p")
 
 
 @pytest.mark.parametrize(
@@ -43,5 +53,6 @@ def test_a_missing_key_is_no_missing_probe() -> None:
 def test_any_error_fails_the_fact_only(error: Exception) -> None:
     fact = Fact()
     fact.error = error
+    fact.command()
     with pytest.raises(FactProcessError):
-        fact.process([])
+        fact.process(seal(fact.scripts, ["%begin shared", "%end shared"]))

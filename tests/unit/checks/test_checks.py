@@ -181,6 +181,11 @@ def on(kind: str | None, *options: str) -> dict[str, Any]:
         ({"containerd__cri": "disabled"}, "containerd.cri-serving", "failed to start"),
         ({"containerd__cri": "unknown"}, "containerd.cri-serving", "unknown: "),
         ({"containerd__restart_pending": ["/c"]}, "containerd.config-applied", "/c"),
+        (
+            {"containerd__restart_pending": None, "containerd__clock_set_back": ["/c"]},
+            "containerd.config-applied",
+            "unknown: the clock was set back: the last change of /c",
+        ),
         ({"containerd_unproven": ["/c"]}, "containerd.config-applied", "interrupted"),
         ({"containerd__unit": None}, "containerd.enabled", "no containerd.service"),
         ({"containerd__pause_image": "k8s.gcr.io/pause:3.6"}, "containerd.pause-image", "frozen"),

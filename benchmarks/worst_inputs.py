@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from kubenode import probe, size_limits, sysctl_d
+from tests.sealed import seal
 
 KIB = 1024
 _FILE = 940 * KIB
@@ -233,7 +234,7 @@ def look_at(name: str) -> str:
     fact = Node()
     fact.command()
     if name in ANSWERS:
-        probe.read(ANSWERS[name]())
+        probe.read(seal(fact.scripts, ANSWERS[name]()), fact.scripts)
         sent = Host()
     else:
         sent = host(name)
@@ -245,7 +246,7 @@ def look_at(name: str) -> str:
             exact,
         )
     )
-    facts = fact.parse(dict.fromkeys(fact.scripts, reading))
+    facts = fact.parse(probe.Readings(dict.fromkeys(fact.scripts, reading)))
     wrong = [why for why in facts["missing"].values() if "out of form" in why]
     assert not wrong, wrong
     judged = findings.judge_host("host", facts, Aim(today=date(2026, 1, 1)), CHECKS)

@@ -16,6 +16,7 @@ from kubenode.checks.check import Aim, Evidence, Subject, Verdict, judge, violat
 from kubenode.containerd_config import ConfigError, Wanted, edit, parse
 from kubenode.facts.node import Node, NodeShape
 from kubenode.sysctl_d import MOST_LINES, Tree, without_conflicts
+from tests.sealed import seal
 
 # All cases together take 8 s on a machine of 2020; without the bounds one alone takes minutes.
 MOST_CPU_SECONDS = 60
@@ -116,7 +117,9 @@ def test_an_edit_of_too_much_says_so() -> None:
 
 def test_more_items_than_a_host_has_are_no_answer() -> None:
     lines = [f"%value a{number} 1" for number in range(probe.MOST_ITEMS + 2)]
-    assert "x" not in probe.read(["%begin x", *lines, "%end x"])
+    scripts = {"x": probe.Script()}
+    assert "x" not in probe.read(seal(scripts, ["%begin x", *lines, "%end x"]), scripts)
+    assert "x" in probe.read(seal(scripts, ["%begin x", *lines[:9], "%end x"]), scripts)
 
 
 def test_a_finding_is_cut_and_says_how_much() -> None:
@@ -134,4 +137,4 @@ def a_node() -> NodeShape:
     """What is known of a host that says nothing."""
     fact = Node()
     fact.command()
-    return fact.parse(dict.fromkeys(fact.scripts, probe.Reading()))
+    return fact.parse(probe.Readings(dict.fromkeys(fact.scripts, probe.Reading())))

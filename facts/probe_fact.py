@@ -10,6 +10,7 @@ from pyinfra.api import FactBase
 from pyinfra.api.exceptions import FactProcessError
 
 from kubenode import probe
+from kubenode.bounded import Asked
 
 T = TypeVar("T")
 
@@ -35,7 +36,7 @@ class ProbeFact(FactBase[T], Generic[T]):
         + scripts: by probe name
         """
         self.scripts = scripts
-        return probe.command(scripts)
+        return Asked(probe.command(scripts))
 
     def refused(self, mistake: str) -> str:
         """A command for ``command()`` to return when the fact's own arguments are wrong.
@@ -46,7 +47,7 @@ class ProbeFact(FactBase[T], Generic[T]):
         nothing, and the fact fails with the mistake.
         """
         self._mistake = mistake
-        return "echo"
+        return Asked("echo")
 
     def parse(self, readings: dict[str, probe.Reading]) -> T:
         """The fact's value from the readings, by probe name."""

@@ -20,11 +20,14 @@ from __future__ import annotations
 
 import codecs
 import functools
+import os
 import shlex
+import signal
 import sys
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec
 from weakref import WeakKeyDictionary
@@ -268,7 +271,9 @@ def _close_one(thing: Channel | Popen[Any]) -> None:
             if isinstance(thing, Channel):
                 thing.close()
             else:
-                thing.kill()
+                for pid in (*_descendants(thing.pid), thing.pid):
+                    with suppress(OSError):
+                        os.kill(pid, signal.SIGKILL)
                 thing.wait()
     # it is given up
     except (Exception, gevent.Timeout):
@@ -309,6 +314,15 @@ def _around_command(
     return status, output
 
 
+def _descendants(pid: int) -> Iterator[int]:
+    """What a local process started, the innermost first; nothing where there is no such /proc."""
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            for child in map(int, children.read_text().split()):
+                yield from _descendants(child)
+                yield child
+
+
 def _explain(host: Host, output: CommandOutput) -> None:
     lines = output.stderr_lines
     if reason := becoming_root.reason([*lines[:20], *lines[-20:]]):
@@ -338,6 +352,8 @@ def _around_read_buffer(
         if not data:
             run.too_much()
             return
+        # a host that always has more must not keep the others' from being read
+        gevent.sleep(0)
         first, *rest = decoder.decode(data).split("\n")
         parts.append(first)
         if rest:

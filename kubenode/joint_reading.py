@@ -79,7 +79,7 @@ class _Answer:
         self._before = {op_hash for op_hash, op in pyinfra_internals.outcomes(host) if op.complete}
         self._changes = bounded.changes(host)
         self._asked = time.monotonic()
-        self.readings: probe.Readings | None = host.get_fact(JointReading, scripts=scripts)
+        self.readings = _asked(host, JointReading, {"scripts": scripts})
 
     def counts(self, host: Host, scripts: Mapping[str, probe.Script]) -> bool:
         return (
@@ -209,4 +209,22 @@ def get_fact(cls: type[ProbeFact[T]], **arguments: Any) -> T | None:
             break
         except (pyinfra_internals.NotAsKnown, AttributeError, KeyError, TypeError):
             break
-    return host.get_fact(cls, **arguments)
+    return _asked(host, cls, arguments)
+
+
+def get_fact_now(cls: type[ProbeFact[T]], **arguments: Any) -> T | None:
+    """What the host says now, as by :func:`get_fact`, for what is read after a command.
+
+    + cls: the fact
+    + arguments: the fact's
+    """
+    return _asked(ctx_host.get(), cls, arguments)
+
+
+def _asked(host: Host, cls: type[ProbeFact[T]], arguments: Mapping[str, Any]) -> T | None:
+    if pyinfra_internals.is_executing(host):
+        # The operation refuses where a fact is None. Were it pyinfra that fails the host, it would
+        # end the run from inside the operation, with a traceback, where no other host is left.
+        arguments = {"_ignore_errors": True, **arguments}
+    value: T | None = host.get_fact(cls, **arguments)
+    return value

@@ -36,11 +36,11 @@ def node() -> Generator[FunctionCommand, None, None]:
     """
     wanted = settings.for_host(host)
     arguments = {"modules": wanted.modules, "sysctls": list(wanted.sysctls)}
-    may_be_user = not bounded.somebody_can_type()
-    facts = host.get_fact(Node, **arguments, **({"_ignore_errors": True} if may_be_user else {}))
-    if facts is None and may_be_user and bounded.sudo_problem(host):
+    # this operation says what is wrong: pyinfra would end the run where no other host is left
+    facts = host.get_fact(Node, **arguments, _ignore_errors=True)
+    if facts is None and bounded.sudo_problem(host) and not bounded.somebody_can_type():
         # without sudo, then: much can be told without it, and the host says what cannot
-        facts = host.get_fact(Node, **arguments, _sudo=False)
+        facts = host.get_fact(Node, **arguments, _sudo=False, _ignore_errors=True)
     if facts is None:
         yield refuse(host, "the host did not answer, see the lines above")
         return

@@ -122,7 +122,7 @@ def installed(
         host.noop(f"containerd is installed: {_describe(now)}")
         return
 
-    platform = host.get_fact(Platform)
+    platform = joint_reading.get_fact_now(Platform)
     manager = platform["package_manager"] if platform else None
     if manager is None:
         yield refuse(
@@ -310,7 +310,7 @@ def configured(
         return
 
     # What was read before the change says nothing about what came of it.
-    after = host.get_fact(Containerd)
+    after = joint_reading.get_fact_now(Containerd)
     if after is None:
         yield refuse(host, "containerd was configured, and now its state cannot be read")
         return
@@ -332,7 +332,7 @@ def _settled(
     if now["unproven"]:
         explain(host, f"a change was interrupted: {', '.join(now['unproven'])} as before it")
         yield undo(now["unproven"], main=daemon["config"]["path"], **_daemon_of(daemon))
-    return host.get_fact(ContainerdFiles) if needs_reload or now["unproven"] else now
+    return joint_reading.get_fact_now(ContainerdFiles) if needs_reload or now["unproven"] else now
 
 
 class _Daemon(TypedDict):

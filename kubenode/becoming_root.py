@@ -37,7 +37,7 @@ _REASONS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"sudoers.*(syntax error|parse error)|(syntax|parse) error.*sudoers"
-        r"|no valid sudoers sources",
+        r"|no valid sudoers sources|sudoers\S* is (world|group|owned)|error initializing .*plugin",
         "sudo cannot read its configuration: see `visudo -c` on the host",
     ),
     (r"unknown user|user \S+ does not exist|unknown login", "the host has no such user"),

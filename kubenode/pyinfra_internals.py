@@ -296,7 +296,7 @@ def outcomes(host: Host) -> Iterator[tuple[str, Outcome]]:
 def _function_command_holds() -> bool:
     return (
         _parameters(FunctionCommand.__init__)[:4] == ("self", "function", "args", "func_kwargs")
-        and _parameters(FunctionCommand.execute) == _EXECUTE
+        and _parameters(vars(FunctionCommand)["execute"]) == _EXECUTE
         and _parameters(StringCommand.execute) == _EXECUTE
     )
 

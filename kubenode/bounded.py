@@ -21,6 +21,7 @@ from __future__ import annotations
 import codecs
 import functools
 import os
+import re
 import shlex
 import signal
 import sys
@@ -61,6 +62,9 @@ MOST_BYTES = probe.MOST_BYTES
 
 MOST_LINES = probe.MOST_LINES
 """The same; pyinfra keeps an object for each."""
+
+# all control characters but tab, and those that turn or hide what follows
+_OBEYED = re.compile("[^\t -~\u00a0-\U0010ffff]|[\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 
 _PIECE = 64 * 1024
 _CLOSING_SECONDS = 5
@@ -284,9 +288,9 @@ def _around_command(
     original: Callable[..., Any], name: str, host: Host, *args: Any, **arguments: Any
 ) -> Any:
     command = args[0] if args else arguments.get("command")
-    if not isinstance(command, Asked):
-        _changes[host] = changes(host) + 1
     run = _running.get(gevent.getcurrent())
+    if not isinstance(command, Asked) and run is None:
+        _changes[host] = changes(host) + 1
     if isinstance(command, Asked):
         seconds: float | None = FACT_SECONDS
     elif isinstance(command, Command):
@@ -359,9 +363,14 @@ def _around_read_buffer(
         if rest:
             lines = ["".join(parts), *rest]
             parts = [lines.pop()]
-            original(name, [f"{line}\n" for line in lines], queue, print_output, print_func)
+            original(name, [f"{_plain(line)}\n" for line in lines], queue, print_output, print_func)
     if last := "".join(parts) + decoder.decode(b"", final=True):
-        original(name, [last], queue, print_output, print_func)
+        original(name, [_plain(last)], queue, print_output, print_func)
+
+
+def _plain(line: str) -> str:
+    """A line without what a terminal obeys: pyinfra prints what a failed command said."""
+    return _OBEYED.sub("?", line.rstrip("\r"))
 
 
 def _pieces(name: str, io: Any) -> Iterator[bytes]:

@@ -117,6 +117,36 @@ def test_a_fact_alone_is_bounded_too(
     assert floods.try_sh("pgrep -x tr")[0] == 1
 
 
+def test_what_is_given_up_ends_on_the_host_while_others_go_on(
+    targets: Fleet, inventory: WriteInventory, tmp_path: Path
+) -> None:
+    floods, slow = targets.start(init="sshd"), targets.start(init="sshd")
+    hosts = inventory(
+        ("floods", become(floods, FLOODS["lines"])[1]),
+        ("slow", become(slow, 'sleep 25; exec sh -c "$2"')[1]),
+    )
+    with (tmp_path / "output").open("w+") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pyinfra", str(hosts), "fact", "kubenode.facts.node.Node"],
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+        try:
+            deadline = time.monotonic() + 60
+            while "so it was given up" not in (tmp_path / "output").read_text():
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+            time.sleep(2)
+            ended = floods.try_sh("pgrep -x yes")[0] == 1
+            assert process.poll() is None, "pyinfra must still run, or this shows nothing"
+            assert ended
+        finally:
+            process.kill()
+            process.wait()
+
+
 # ---- Who may not become root
 
 REASONS: dict[str, tuple[str, str, str]] = {

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +146,18 @@ def test_what_is_no_text_does_not_end_the_reading(host: Host) -> None:
     assert ask(host, "printf '\\377\\n'") == {"key": "value"}
 
 
+def test_nothing_that_a_terminal_obeys_comes_through(
+    host: Host, caplog: pytest.LogCaptureFixture
+) -> None:
+    evil = r"\033]0;owned\007 \302\233 \342\200\256 \r over"
+    assert ask(host, f"printf 'tab\\t {evil}\\r\\n end {evil}' >&2; exit 1") is None
+    said = "".join(record.getMessage() for record in caplog.records)
+    assert "owned" in said
+    # pyinfra's own colours aside
+    assert not set("\a\r\x9b\u202e") & set(said)
+    assert "\x1b]" not in said
+
+
 def test_others_are_not_bounded(host: Host, soon: None, little: None) -> None:
     assert ask(host, "yes | head -n 20000", Theirs) == 20000
     assert ask(host, "sleep 1.5; echo", Theirs) == 1
@@ -172,6 +186,13 @@ def test_an_operations_command_is_bounded(command: str, host: Host) -> None:
 def test_one_that_is_given_up_is_not_gone_on_with(host: Host, tmp_path: Any) -> None:
     assert not runs(host, ours, nothing, "sleep 60", f"touch {tmp_path}/after")
     assert not (tmp_path / "after").exists()
+
+
+@pytest.mark.parametrize("command", ["sleep 60", "exec 0<&-; sleep 60", "exit 0"])
+def test_one_that_does_not_read_what_it_is_given(command: str, host: Host) -> None:
+    start = time.monotonic()
+    runs(host, ours, nothing, StringCommand(command, _stdin=["x" * 1_000_000]))
+    assert time.monotonic() - start < 10
 
 
 def test_an_operation_may_be_given_more_time(host: Host) -> None:
@@ -216,8 +237,49 @@ def test_a_bound_of_the_callers_is_the_callers(host: Host) -> None:
 
 
 def test_many_at_once_are_bounded_each(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bounded, "FACT_SECONDS", 4)
+    monkeypatch.setattr(bounded, "FACT_SECONDS", 12)
     jobs = [gevent.spawn(ask, host, run) for run in ["sleep 60", ":", "yes", ":", "sleep 60"]]
-    gevent.joinall(jobs, timeout=20)
+    gevent.joinall(jobs, timeout=60)
     assert [job.value for job in jobs] == [None, {"key": "value"}, None, {"key": "value"}, None]
     assert not bounded._running
+
+
+# ---- All of kubenode's facts and operations
+
+
+FACTS = [path for path in (Path(__file__).parent.parent / "facts").iterdir() if path.is_dir()]
+
+
+@pytest.mark.parametrize("folder", FACTS, ids=lambda folder: folder.name)
+def test_every_fact_is_bounded(folder: Path) -> None:
+    module, _, name = folder.name.partition(".")
+    fact = getattr(import_module(f"kubenode.facts.{module}"), name)
+    for case in folder.glob("*.json"):
+        arguments = json.loads(case.read_text()).get("arg") or []
+        command = (
+            fact().command(**arguments)
+            if isinstance(arguments, dict)
+            else fact().command(*([arguments] if isinstance(arguments, str) else arguments))
+        )
+        assert isinstance(command, bounded.Asked)
+
+
+def test_those_are_all_facts() -> None:
+    modules = {import_module(f"kubenode.facts.{path.name.split('.')[0]}") for path in FACTS}
+    here = {cls for module in modules for cls in vars(module).values() if isinstance(cls, type)}
+    facts = {f"{c.__module__.split('.')[-1]}.{c.__name__}" for c in here if _is_ours(c)}
+    assert facts == {path.name for path in FACTS}
+
+
+def _is_ours(cls: type) -> bool:
+    return issubclass(cls, ProbeFact) and cls is not ProbeFact
+
+
+@pytest.mark.parametrize("name", ["audit", "containerd", "kernel", "platform"])
+def test_every_operation_is_bounded(name: str) -> None:
+    module = import_module(f"kubenode.operations.{name}")
+    operations = [f for f in vars(module).values() if hasattr(f, "_inner")]
+    assert operations
+    for operation_ in operations:
+        assert operation_._inner.__code__.co_name == "operation"
+        assert operation_._inner.__wrapped__.__module__ == module.__name__

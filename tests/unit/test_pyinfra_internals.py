@@ -145,12 +145,12 @@ def _host(**attributes: Any) -> Any:
 
 
 def test_a_value_of_another_kind_is_not_believed() -> None:
-    for attributes in ({}, {"op_hash_order": ("a",)}, {"op_hash_order": [1]}):
+    for hashes in (None, ("a",), [1]):
         with pytest.raises(NotAsKnown):
-            pyinfra_internals.op_hashes(_host(**attributes))
-    for attributes in ({}, {"current_op_hash": None}, {"current_op_hash": 1}):
+            pyinfra_internals.op_hashes(_host(op_hash_order=hashes))
+    for op_hash in (None, 1):
         with pytest.raises(NotAsKnown):
-            pyinfra_internals.current_op(_host(**attributes))
+            pyinfra_internals.current_op(_host(current_op_hash=op_hash))
     for arguments in (None, {}, {"_sudo": True}):
         with pytest.raises(NotAsKnown):
             pyinfra_internals.connector_arguments(_host(current_op_global_arguments=arguments))
@@ -179,7 +179,7 @@ def test_a_refusal_fails_if_pyinfra_calls_the_function_itself(fake_host: Any) ->
     refusal = refuse(fake_host, "no")
     # pyinfra's own guess: without arguments of these names it takes what ends for a success
     with pytest.raises(Exception, match="no"):
-        FunctionCommand.execute(refusal, fake_host.state, fake_host, {})  # type: ignore[arg-type]
+        FunctionCommand.execute(refusal, fake_host.state, fake_host, {})
     with pytest.raises(Exception, match="no"):
         refusal.function(*refusal.args, **refusal.kwargs)
 
@@ -225,7 +225,7 @@ def test_without_inner_packages_are_installed_by_commands(monkeypatch: pytest.Mo
         for manager in ("apt-get", "dnf", "zypper"):
             operations = manager.removesuffix("-get")
             monkeypatch.setattr(getattr(containerd, operations), "packages", changed)
-            commands = list(containerd._install(manager, "1.7.24"))
+            commands = [str(command) for command in containerd._install(manager, "1.7.24")]
             assert "containerd" in commands[-1]
             assert "1.7.24" in commands[-1]
             assert "{" not in "".join(commands)

@@ -181,7 +181,7 @@ class _Run:
         self._error: _GivenUp | None = None
         self._left = {"stdout": (MOST_BYTES, MOST_LINES), "stderr": (MOST_BYTES, MOST_LINES)}
         self.streams = 0
-        """How many streams were read by :func:`_read_buffer`."""
+        """How many streams were read by :func:`_around_read_buffer`."""
 
     def call(self, call: Callable[[], Any]) -> tuple[bool, CommandOutput]:
         _running[self._greenlet] = self
@@ -220,7 +220,7 @@ class _Run:
         )
 
     def take(self, name: str, data: bytes) -> bytes:
-        """The part of *data* that is still within the bound."""
+        """*data* where it is still within the bound, nothing where it goes beyond."""
         most_bytes, most_lines = self._left[name]
         lines = data.count(b"\n")
         self._left[name] = most_bytes - len(data), most_lines - lines

@@ -1,6 +1,6 @@
 # Two commands: make demo, make test. Both run as root on a fresh Debian 12 machine.
 .DEFAULT_GOAL := help
-.PHONY: help demo vagrant-demo test test-targets test-vm test-unit lint target box \
+.PHONY: help demo vagrant-demo test test-targets test-vm test-unit test-pyinfra lint target box \
 	bench bench-light bench-growth bench-all clean venv
 
 PYTHON ?= python3
@@ -23,6 +23,7 @@ vagrant-demo: venv ## the same on virtual machines of Debian 12 and 13, with a r
 test: venv lint ## all tests: lint, types, units, Docker targets, virtual machines
 	$(MAKE) --jobs=2 test-targets box
 	$(MAKE) test-vm
+	$(MAKE) test-pyinfra
 
 # the units beside the targets, which mostly wait; what they say comes when both are done
 test-targets: venv ## the tests without virtual machines: units, and end to end on Docker targets
@@ -40,6 +41,9 @@ test-vm: venv ## the tests on virtual machines: a real kernel, real reboots, pow
 
 test-unit: venv ## the tests that need neither Docker nor virtual machines
 	$(BIN)/python -m pytest -m "not targets and not vm"
+
+test-pyinfra: venv ## the tests of what pyinfra does not promise, with its oldest and newest release
+	scripts/test-pyinfra $(VENV)
 
 lint: venv ## ruff and mypy
 	$(BIN)/ruff check

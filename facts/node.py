@@ -99,8 +99,6 @@ class Node(ProbeFact[NodeShape]):
     + modules: kernel modules to look at besides overlay and those of all profiles; a list, or one
       string with commas
     + sysctls: sysctls to look at besides those of all profiles and those kubelet sets itself
-    + by_sudo: look as root where sudo lets the user without a password, and as the user elsewhere;
-      pyinfra's own ``_sudo`` would ask for a password
 
     The facts it is made of can be had alone. A part whose answer is cut off or out of form is None,
     and ``missing`` says why; it does not spoil the others.
@@ -116,7 +114,6 @@ class Node(ProbeFact[NodeShape]):
         self,
         modules: str | list[str] | None = None,
         sysctls: str | list[str] | None = None,
-        by_sudo: bool = False,
     ) -> str:
         try:
             self.modules = _names(modules, MODULES, kernel_modules.check_name)
@@ -138,7 +135,7 @@ class Node(ProbeFact[NodeShape]):
             containerd.PACKAGE_PROBE: containerd.script_package(),
             containerd.DAEMON_PROBE: containerd.script_daemon(),
         }
-        return self.asking(scripts, by_sudo)
+        return self.asking(scripts)
 
     def parse(self, readings: probe.Readings) -> NodeShape:
         missing: dict[str, str] = {}

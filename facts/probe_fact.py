@@ -10,6 +10,7 @@ from pyinfra.api import FactBase
 from pyinfra.api.exceptions import FactProcessError
 
 from kubenode import probe, size_limits
+from kubenode.bounded import Asked
 
 T = TypeVar("T")
 
@@ -29,14 +30,13 @@ class ProbeFact(FactBase[T], Generic[T]):
 
     _mistake: str | None = None
 
-    def asking(self, scripts: Mapping[str, probe.Script], by_sudo: bool = False) -> str:
+    def asking(self, scripts: Mapping[str, probe.Script]) -> str:
         """The command for ``command()`` to return.
 
         + scripts: by probe name
-        + by_sudo: as root where sudo lets the user without a password
         """
         self.scripts = scripts
-        return probe.command(scripts, by_sudo)
+        return Asked(probe.command(scripts))
 
     def refused(self, mistake: str) -> str:
         """A command for ``command()`` to return when the fact's own arguments are wrong.
@@ -47,7 +47,7 @@ class ProbeFact(FactBase[T], Generic[T]):
         nothing, and the fact fails with the mistake.
         """
         self._mistake = mistake
-        return "echo"
+        return Asked("echo")
 
     def parse(self, readings: probe.Readings) -> T:
         """The fact's value from the readings, by probe name."""

@@ -24,10 +24,8 @@ from pyinfra.api import Config, Host, Inventory, State
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.state import StateStage
 from pyinfra.context import ctx_config, ctx_inventory, ctx_state
-from pyinfra_cli.exceptions import CliError, UnexpectedExternalError
-from pyinfra_cli.inventory import make_inventory
 
-from kubenode import check_page, drift, settings
+from kubenode import check_page, drift, pyinfra_internals, settings
 from kubenode.baseline import Saved, changes
 from kubenode.checks.catalogue import CHECKS, by_id
 from kubenode.findings import FleetReport, HostReport, exit_code, judge_host
@@ -251,23 +249,22 @@ def _prepare(
         config.SUDO_USER = connection["sudo_user"]
     if connection["parallel"]:
         config.PARALLEL = connection["parallel"]
-    os.environ["PYINFRA_PROGRESS"] = "off"
+    pyinfra_internals.switch_off_progress()
     state = State()
     state.cwd = os.getcwd()
     sys.path.append(state.cwd)
     ctx_state.set(state)
     ctx_config.set(config)
     try:
-        found = make_inventory(
-            inventory,
-            cwd=state.cwd,
-            override_data=data,
-            group_data_directories=connection["group_data"],
+        found = pyinfra_internals.read_inventory(
+            inventory, state.cwd, data, connection["group_data"]
         )
+    except pyinfra_internals.NotAsKnown as error:
+        raise Mistake(f"inventory {inventory}: {error}") from None
     # an inventory file is a program of the caller's
     except Exception as error:
-        cause = error.exception if isinstance(error, UnexpectedExternalError) else error
-        kind = "" if isinstance(cause, (PyinfraError, CliError)) else f"{type(cause).__name__}: "
+        cause, is_pyinfras = pyinfra_internals.said_by_pyinfra(error)
+        kind = "" if is_pyinfras else f"{type(cause).__name__}: "
         raise Mistake(f"inventory {inventory}: {kind}{cause}") from None
     ctx_inventory.set(found)
     hosts = [

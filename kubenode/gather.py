@@ -8,19 +8,17 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TextIO
 
 import gevent
 from gevent.subprocess import PIPE, run
 from pyinfra.api import Host, State
 from pyinfra.api.facts import get_fact
-from pyinfra.connectors import util
-from pyinfra.connectors.docker import DockerConnector
 from pyinfra.context import ctx_host
 
-from kubenode import probe
+from kubenode import pyinfra_internals
+from kubenode.bounded import nobody_can_type, sudo_problem
 from kubenode.facts.node import Node, NodeShape
-from kubenode.output_limit import limited_output
+from kubenode.pyinfra_internals import print_prefix
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ def gather(
         answers[host] = _ask(state, host, names, seconds)
         answered(answers[host])
 
-    with limited_output(probe.MOST_BYTES, probe.MOST_LINES), _no_prompts(), _messages() as messages:
+    with _messages() as messages:
         jobs = {state.pool.spawn(ask, host): host for host in asked}
         for job in jobs:
             messages[job] = []
@@ -81,8 +79,9 @@ def _ask(
     names: Callable[[Host], tuple[list[str], list[str]]],
     seconds: int,
 ) -> Answer:
+    late = gevent.Timeout(seconds)
     try:
-        with gevent.Timeout(seconds, NoAnswer(f"no answer within {seconds} s")), ctx_host.use(host):
+        with late, nobody_can_type(), ctx_host.use(host):
             _refuse_stopped_container(host)
             host.connect(show_errors=False, raise_exceptions=True)
             modules, sysctls = names(host)
@@ -90,9 +89,13 @@ def _ask(
                 state,
                 host,
                 Node,
-                kwargs={"modules": modules, "sysctls": sysctls},
+                kwargs={"modules": modules, "sysctls": sysctls, "_timeout": seconds},
                 apply_failed_hosts=False,
             )
+    except gevent.Timeout as timeout:
+        if timeout is not late:
+            raise
+        return Answer(host, None, f"no answer within {seconds} s")
     # Whatever a connector or a host comes up with: it is this host's alone.
     except Exception as error:
         return Answer(host, None, _one_line(str(error) or type(error).__name__))
@@ -101,13 +104,13 @@ def _ask(
 
 def _refuse_stopped_container(host: Host) -> None:
     """pyinfra would start a stopped container, run an image, and commit both at the end."""
-    connector = host.connector
-    if not isinstance(connector, DockerConnector):
+    program = pyinfra_internals.docker_program(host)
+    if program is None:
         return
     name = str(host.data.get("docker_identifier"))
     found = run(
         [
-            connector.docker_cmd,
+            program,
             "container",
             "inspect",
             "--format",
@@ -133,19 +136,6 @@ def _disconnect(host: Host) -> None:
         return
 
 
-@contextmanager
-def _no_prompts() -> Iterator[None]:
-    def refuse(prompt: str = "", stream: TextIO | None = None) -> str:
-        raise NoAnswer("sudo wants a password: allow it without one (NOPASSWD) for the audit")
-
-    original = util.getpass
-    util.getpass = refuse
-    try:
-        yield
-    finally:
-        util.getpass = original
-
-
 class _Collector(logging.Handler):
     def __init__(self, messages: dict[object, list[str]]) -> None:
         super().__init__(logging.ERROR)
@@ -158,7 +148,7 @@ class _Collector(logging.Handler):
 @contextmanager
 def _messages() -> Iterator[dict[object, list[str]]]:
     """pyinfra's error messages by greenlet, in place of on the terminal."""
-    logger = logging.getLogger("pyinfra")
+    logger = pyinfra_internals.log()
     messages: dict[object, list[str]] = {}
     collector = _Collector(messages)
     propagate, level = logger.propagate, logger.level
@@ -177,7 +167,10 @@ def _with_reason(answer: Answer, messages: list[str]) -> Answer:
     """The answer, with what pyinfra said of a host that gave none."""
     if answer.facts is not None or not messages:
         return answer
-    prefix = answer.host.print_prefix
+    # what pyinfra says besides is the host's own words, which the reason has
+    if reason := sudo_problem(answer.host):
+        return Answer(answer.host, None, _one_line(reason))
+    prefix = print_prefix(answer.host)
     said = [_one_line(message.replace(prefix, "")) for message in messages]
     return Answer(answer.host, None, "; ".join(dict.fromkeys(said))[:500])
 

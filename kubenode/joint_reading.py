@@ -8,6 +8,8 @@ would read themselves:
 + they ask by the same scripts, to the letter, and as the same user, in the same directory, ...
 + no operation has executed a command on this host since, ours or anybody else's; of one that was
   retried pyinfra knows the last try only, so it counts as if it had
++ nothing else went to this host since, whoever sent it: no command but our facts', no file. This
+  says much the same another way, should pyinfra's operations come to say something else
 + nothing was executed between preparing and executing: an answer of the one stage is none in the
   other
 + it is not older than :data:`MOST_SECONDS`, for what pyinfra does not know of
@@ -15,7 +17,8 @@ would read themselves:
 Otherwise the answer is thrown away, and the operation that found it so reads for itself and those
 after it. An operation takes from an answer once: what it reads later, after its own commands, or
 when pyinfra retries it, it reads on the host. So does an operation that is used alone, or in a
-deploy that announces nothing.
+deploy that announces nothing, and so do all with a pyinfra whose operations are not as
+:mod:`kubenode.pyinfra_internals` knows them.
 """
 
 from __future__ import annotations
@@ -27,10 +30,9 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from pyinfra.api import Host
-from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS
 from pyinfra.context import ctx_host
 
-from kubenode import probe
+from kubenode import bounded, probe, pyinfra_internals
 from kubenode.facts.probe_fact import ProbeFact
 
 T = TypeVar("T")
@@ -73,20 +75,22 @@ class _Answer:
 
     def __init__(self, host: Host, scripts: Scripts) -> None:
         self._scripts = scripts
-        self._how = _how(host)
-        self._before = {op_hash for op_hash, meta in _metas(host) if meta.is_complete()}
+        self._how = pyinfra_internals.connector_arguments(host)
+        self._before = {op_hash for op_hash, op in pyinfra_internals.outcomes(host) if op.complete}
+        self._changes = bounded.changes(host)
         self._asked = time.monotonic()
-        self.readings: probe.Readings | None = host.get_fact(JointReading, scripts=scripts)
+        self.readings = _asked(host, JointReading, {"scripts": scripts})
 
     def counts(self, host: Host, scripts: Mapping[str, probe.Script]) -> bool:
         return (
             time.monotonic() - self._asked <= MOST_SECONDS
             and all(self._scripts.get(name) == script for name, script in scripts.items())
-            and self._how == _how(host)
+            and self._how == pyinfra_internals.connector_arguments(host)
+            and self._changes == bounded.changes(host)
             and not any(
-                meta.executed or meta.was_retried
-                for op_hash, meta in _metas(host)
-                if op_hash not in self._before and meta.is_complete()
+                op.executed or op.retried
+                for op_hash, op in pyinfra_internals.outcomes(host)
+                if op_hash not in self._before and op.complete
             )
         )
 
@@ -96,38 +100,43 @@ class _Group:
 
     def __init__(self, host: Host, announced: list[Mapping[str, probe.Script]]) -> None:
         self._announced = announced
-        self._first = len(host.op_hash_order)
-        self._end: int | None = None
+        self._called_before = pyinfra_internals.op_hashes(host)
+        self._called: list[str] | None = None
         self._begin(host)
 
     def _begin(self, host: Host) -> None:
-        self._is_executing = host.state.is_executing
+        self._stage = pyinfra_internals.stage(host)
         self._pending = list(self._announced)
         self._served: set[str | None] = set()
         self._answer: _Answer | None = None
 
     def close(self, host: Host) -> None:
-        self._end = len(host.op_hash_order)
+        self._called = pyinfra_internals.op_hashes(host)
 
     def has(self, host: Host) -> bool:
         """Whether the operation that runs is one of ours, and not another that contains ours."""
-        return host.current_op_hash in host.op_hash_order[self._first : self._end]
+        called = pyinfra_internals.op_hashes(host) if self._called is None else self._called
+        first = len(self._called_before)
+        if called[:first] != self._called_before:
+            raise pyinfra_internals.NotAsKnown("op_hash_order")
+        return pyinfra_internals.current_op(host) in called[first:]
 
     def value(self, host: Host, cls: type[ProbeFact[T]], arguments: dict[str, Any]) -> T | None:
         """The fact from the joint answer; _MustAskItself where there is none for it."""
-        if self._is_executing != host.state.is_executing:
+        if self._stage != pyinfra_internals.stage(host):
             self._begin(host)
         own = {name for name in arguments if name.startswith("_")}
         fact = cls()
         fact.command(**{name: arguments[name] for name in arguments if name not in own})
-        if fact.scripts not in self._pending or host.current_op_hash in self._served:
+        op_hash = pyinfra_internals.current_op(host)
+        if fact.scripts not in self._pending or op_hash in self._served:
             raise _MustAskItself
         joint = Scripts()
         for scripts in self._pending:
             for name, script in scripts.items():
                 joint.setdefault(name, script)
         self._pending.remove(fact.scripts)
-        self._served.add(host.current_op_hash)
+        self._served.add(op_hash)
         if own:
             raise _MustAskItself
         if self._answer is None or not self._answer.counts(host, fact.scripts):
@@ -167,12 +176,19 @@ def announced(facts: Sequence[tuple[type[ProbeFact[Any]], Mapping[str, Any]]]) -
         # a fact whose arguments are wrong asks for nothing; its operation says so
         if fact.scripts:
             scripts.append(fact.scripts)
-    group = _Group(host, scripts)
-    _groups.setdefault(host, []).append(group)
+    group = None
+    if pyinfra_internals.operations_are_known():
+        with suppress(pyinfra_internals.NotAsKnown):
+            group = _Group(host, scripts)
+            _groups.setdefault(host, []).append(group)
     try:
         yield
     finally:
-        group.close(host)
+        if group is not None:
+            try:
+                group.close(host)
+            except pyinfra_internals.NotAsKnown:
+                _groups[host].remove(group)
 
 
 def get_fact(cls: type[ProbeFact[T]], **arguments: Any) -> T | None:
@@ -185,18 +201,30 @@ def get_fact(cls: type[ProbeFact[T]], **arguments: Any) -> T | None:
     """
     host: Host = ctx_host.get()
     for group in _groups.get(host, ()):
-        if group.has(host):
-            with suppress(_MustAskItself):
+        # whatever pyinfra's parts have become: the host is asked, and what it says is true
+        try:
+            if group.has(host):
                 return group.value(host, cls, arguments)
+        except _MustAskItself:
             break
-    return host.get_fact(cls, **arguments)
+        except (pyinfra_internals.NotAsKnown, AttributeError, KeyError, TypeError):
+            break
+    return _asked(host, cls, arguments)
 
 
-def _how(host: Host) -> dict[str, object]:
-    arguments: Mapping[str, object] = host.current_op_global_arguments or {}
-    return {key: arguments.get(key) for key in CONNECTOR_ARGUMENT_KEYS}
+def get_fact_now(cls: type[ProbeFact[T]], **arguments: Any) -> T | None:
+    """What the host says now, as by :func:`get_fact`, for what is read after a command.
+
+    + cls: the fact
+    + arguments: the fact's
+    """
+    return _asked(ctx_host.get(), cls, arguments)
 
 
-def _metas(host: Host) -> Iterator[tuple[str, Any]]:
-    for op_hash, data in host.state.ops[host].items():
-        yield op_hash, data.operation_meta
+def _asked(host: Host, cls: type[ProbeFact[T]], arguments: Mapping[str, Any]) -> T | None:
+    if pyinfra_internals.is_executing(host):
+        # The operation refuses where a fact is None. Were it pyinfra that fails the host, it would
+        # end the run from inside the operation, with a traceback, where no other host is left.
+        arguments = {"_ignore_errors": True, **arguments}
+    value: T | None = host.get_fact(cls, **arguments)
+    return value

@@ -520,29 +520,21 @@ class Readings(dict[str, Reading]):
         return Readings(changed, self._why, self._otherwise)
 
 
-def command(scripts: Mapping[str, Script], by_sudo: bool = False) -> str:
+def command(scripts: Mapping[str, Script]) -> str:
     """One shell command that runs several probes' scripts, each shut off from the others.
 
     + scripts: by probe name
-    + by_sudo: run them as root where sudo lets the user without a password
 
     Whether a probe succeeded is in the command's output. Its own exit code says only whether it was
     run: it is not 0 where the login shell or sudo did not pass it on.
     """
-    return _command(tuple(scripts.items()), by_sudo)
+    return _command(tuple(scripts.items()))
 
 
 # most hosts are asked the same
 @lru_cache(maxsize=64)
-def _command(scripts: tuple[tuple[str, Script], ...], by_sudo: bool) -> str:
-    look = _look(scripts).replace(_COMMAND, _identity(scripts))
-    if not by_sudo:
-        return shell_command.portable(look)
-    return shell_command.portable(
-        f"look={shlex.quote(look)}\n"
-        'if [ "$(id -u)" != 0 ] && [ "$(sudo -n id -u 2>/dev/null)" = 0 ]\n'
-        'then exec sudo -n sh -c "$look"; else eval "$look"; fi'
-    )
+def _command(scripts: tuple[tuple[str, Script], ...]) -> str:
+    return shell_command.portable(_look(scripts).replace(_COMMAND, _identity(scripts)))
 
 
 def _look(scripts: tuple[tuple[str, Script], ...]) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pyinfra import logger
-from pyinfra.api import FunctionCommand, Host, State, StringCommand
-from pyinfra.operations.util.files import generate_color_diff
+from pyinfra.api import FunctionCommand, Host, StringCommand
+
+from kubenode import pyinfra_internals
+from kubenode.pyinfra_internals import print_prefix
 
 
 def explain(host: Host, change: str) -> None:
@@ -13,7 +15,7 @@ def explain(host: Host, change: str) -> None:
     + host: the host that is changed
     + change: one sentence, such as ``net.ipv4.ip_forward: 0 -> 1 (live)``
     """
-    logger.info(f"{host.print_prefix}{change}")
+    logger.info(f"{print_prefix(host)}{change}")
 
 
 def explain_file(host: Host, path: str, old: str | None, new: str | None) -> None:
@@ -26,11 +28,11 @@ def explain_file(host: Host, path: str, old: str | None, new: str | None) -> Non
     """
     verb = "create" if old is None else "remove" if new is None else "change"
     explain(host, f"{verb} {path}")
-    if host.state.config.DIFF:
-        for line in generate_color_diff(
+    if getattr(host.state.config, "DIFF", False):
+        for line in pyinfra_internals.color_diff(
             (old or "").splitlines(keepends=True), (new or "").splitlines(keepends=True)
         ):
-            logger.info(f"{host.print_prefix}  {line}")
+            logger.info(f"{print_prefix(host)}  {line}")
 
 
 def refuse(host: Host, reason: str) -> FunctionCommand:
@@ -51,15 +53,18 @@ def refuse(host: Host, reason: str) -> FunctionCommand:
         yield refuse(host, "overlay is blacklisted in /etc/modprobe.d/cis.conf:3: remove that line")
         return
     """
-    if not host.state.is_executing:
-        logger.warning(f"{host.print_prefix}would fail: {reason}")
-    return FunctionCommand(_refused, [reason], {})
+    if not pyinfra_internals.is_executing(host):
+        logger.warning(f"{print_prefix(host)}would fail: {reason}")
+    return pyinfra_internals.Refusal(_refused, [reason], {})
 
 
-def _refused(state: State, host: Host, reason: str) -> bool:
-    # `state` is unused, but pyinfra only returns a function's own verdict when it takes both
-    logger.error(f"{host.print_prefix}{reason}")
-    return False
+def _refused(reason: str) -> None:
+    # also where pyinfra calls it otherwise than pyinfra_internals.Refusal does, this fails the host
+    raise Refused(reason)
+
+
+class Refused(Exception):
+    """A host is unsuitable."""
 
 
 def later(host: Host, change: str) -> StringCommand:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 
 from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, operation
 
-from kubenode import settings
+from kubenode import bounded, settings
 from kubenode.checks.catalogue import CHECKS
 from kubenode.facts.node import Node
 from kubenode.findings import Finding, judge_host
+from kubenode.pyinfra_internals import print_prefix
 from kubenode.report import refuse
 from kubenode.reports.printable import printable
 
 
 @operation()
+@bounded.bounded(bounded.CHANGE_SECONDS)
 def node() -> Generator[FunctionCommand, None, None]:
     """
     Judge the host by every check, and change nothing on it.
@@ -34,20 +35,12 @@ def node() -> Generator[FunctionCommand, None, None]:
         audit.node(name="Audit")
     """
     wanted = settings.for_host(host)
-    arguments: Mapping[str, object] = host.current_op_global_arguments or {}
-    # As in platform.supported: nobody could type sudo's password, and pyinfra's prompt would end
-    # the run for all hosts. The host is looked at without sudo then, and says what it cannot tell.
-    unattended = (
-        bool(arguments.get("_sudo"))
-        and not any(map(arguments.get, ("_sudo_user", "_sudo_password", "_use_sudo_password")))
-        and not sys.stdin.isatty()
-    )
-    facts = host.get_fact(
-        Node,
-        modules=wanted.modules,
-        sysctls=list(wanted.sysctls),
-        **({"_sudo": False, "by_sudo": True} if unattended else {}),
-    )
+    arguments = {"modules": wanted.modules, "sysctls": list(wanted.sysctls)}
+    # this operation says what is wrong: pyinfra would end the run where no other host is left
+    facts = host.get_fact(Node, **arguments, _ignore_errors=True)
+    if facts is None and bounded.sudo_problem(host) and not bounded.somebody_can_type():
+        # without sudo, then: much can be told without it, and the host says what cannot
+        facts = host.get_fact(Node, **arguments, _sudo=False, _ignore_errors=True)
     if facts is None:
         yield refuse(host, "the host did not answer, see the lines above")
         return
@@ -56,7 +49,7 @@ def node() -> Generator[FunctionCommand, None, None]:
     serious = [finding for finding in counting if finding.severity == "fail"]
     for finding in counting:
         if finding not in serious:
-            logger.warning(f"{host.print_prefix}{_line(finding)}")
+            logger.warning(f"{print_prefix(host)}{_line(finding)}")
     if serious:
         yield refuse(host, "; ".join(_line(finding) for finding in serious))
         return

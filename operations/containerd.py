@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import shlex
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from typing import Any, Literal, TypedDict
 
 from packaging.version import Version
@@ -13,6 +13,7 @@ from pyinfra.api import FunctionCommand, OperationValueError, StringCommand, ope
 from pyinfra.operations import apt, dnf, zypper
 
 from kubenode import containerd_release, joint_reading, whole_file
+from kubenode.bounded import INSTALL_SECONDS, RESTART_SECONDS, bounded
 from kubenode.cgroup_drivers import Driver
 from kubenode.containerd_config import ConfigError, Wanted, unrecognised
 from kubenode.containerd_plan import plan
@@ -30,6 +31,7 @@ from kubenode.facts.containerd import (
     PackageShape,
 )
 from kubenode.facts.platform import Platform
+from kubenode.pyinfra_internals import is_executing, nested
 from kubenode.report import explain, explain_file, later, refuse
 
 Commands = Generator[str | StringCommand | FunctionCommand, Any, None]
@@ -43,11 +45,24 @@ _HOLD = {
     "zypper": "zypper --non-interactive addlock {}",
 }
 
+# where pyinfra's own operations cannot be had
+_INSTALL = {
+    "apt-get": (
+        "apt-get update",
+        "DEBIAN_FRONTEND=noninteractive apt-get -y -o Dpkg::Options::=--force-confdef "
+        "-o Dpkg::Options::=--force-confold install --no-install-recommends --allow-downgrades "
+        "{options} {package}",
+    ),
+    "dnf": ("dnf install -y {package}",),
+    "zypper": ("zypper --non-interactive install -y {package}",),
+}
+
 # files that the administrator has changed stay, as in apt.packages
 _FINISH_DPKG = "DEBIAN_FRONTEND=noninteractive dpkg --force-confdef --force-confold --configure -a"
 
 
 @operation()
+@bounded(INSTALL_SECONDS)
 def installed(
     version: str | None = None,
     hold: bool = True,
@@ -107,7 +122,7 @@ def installed(
         host.noop(f"containerd is installed: {_describe(now)}")
         return
 
-    platform = host.get_fact(Platform)
+    platform = joint_reading.get_fact_now(Platform)
     manager = platform["package_manager"] if platform else None
     if manager is None:
         yield refuse(
@@ -131,22 +146,28 @@ def installed(
 
 
 def _install(manager: str, version: str | None) -> Commands:
+    separator = "-" if manager == "dnf" else "="
+    wanted = f"{_PACKAGE}{separator}{version}" if version else _PACKAGE
+    # wait for unattended-upgrades or cloud-init instead of failing; a held one may change
+    options = "-o DPkg::Lock::Timeout=300" + (" --allow-change-held-packages" if version else "")
+    commands: Iterable[Any] | None
     if manager == "apt-get":
-        yield from apt.packages._inner(
-            packages=[f"{_PACKAGE}={version}" if version else _PACKAGE],
+        commands = nested(
+            apt.packages,
+            packages=[wanted],
             update=True,
             no_recommends=True,
             allow_downgrades=version is not None,
-            # wait for unattended-upgrades or cloud-init instead of failing; a held one may change
-            extra_install_args="-o DPkg::Lock::Timeout=300"
-            + (" --allow-change-held-packages" if version else ""),
+            extra_install_args=options,
         )
-    elif manager == "dnf":
-        yield from dnf.packages._inner(packages=[f"{_PACKAGE}-{version}" if version else _PACKAGE])
     else:
-        yield from zypper.packages._inner(
-            packages=[f"{_PACKAGE}={version}" if version else _PACKAGE]
-        )
+        commands = nested(dnf.packages if manager == "dnf" else zypper.packages, packages=[wanted])
+    if commands is None:
+        commands = [
+            command.format(options=options, package=shlex.quote(wanted))
+            for command in _INSTALL[manager]
+        ]
+    yield from commands
 
 
 def _is_version(package: PackageShape | None, version: str) -> bool:
@@ -171,6 +192,7 @@ def _describe(now: InstalledShape) -> str:
 
 
 @operation()
+@bounded(RESTART_SECONDS)
 def configured(
     cgroup_driver: Driver = "systemd",
     pause_image: str | None = None,
@@ -217,7 +239,7 @@ def configured(
         return
     daemon = now["containerd"]
     if not daemon["installed"]["binary"]:
-        if host.state.is_executing:
+        if is_executing(host):
             yield refuse(host, "containerd is not installed: containerd.installed comes first")
         else:
             yield later(host, "containerd will be configured once it is installed")
@@ -295,7 +317,7 @@ def configured(
         return
 
     # What was read before the change says nothing about what came of it.
-    after = host.get_fact(Containerd)
+    after = joint_reading.get_fact_now(Containerd)
     if after is None:
         yield refuse(host, "containerd was configured, and now its state cannot be read")
         return
@@ -317,7 +339,7 @@ def _settled(
     if now["unproven"]:
         explain(host, f"a change was interrupted: {', '.join(now['unproven'])} as before it")
         yield undo(now["unproven"], main=daemon["config"]["path"], **_daemon_of(daemon))
-    return host.get_fact(ContainerdFiles) if needs_reload or now["unproven"] else now
+    return joint_reading.get_fact_now(ContainerdFiles) if needs_reload or now["unproven"] else now
 
 
 class _Daemon(TypedDict):
@@ -409,6 +431,7 @@ def _still_wrong(after: ContainerdShape, wrong: list[str], cgroup_driver: str) -
 
 
 @operation()
+@bounded(RESTART_SECONDS)
 def running(change_driver_under_pods: bool = False) -> Commands:
     """
     Keep containerd enabled, running and serving CRI, with the configuration that is on disk.
@@ -433,7 +456,7 @@ def running(change_driver_under_pods: bool = False) -> Commands:
         yield refuse(host, "cannot tell whether containerd runs, see the lines above")
         return
     if not now["installed"]["binary"]:
-        if host.state.is_executing:
+        if is_executing(host):
             yield refuse(host, "containerd is not installed: containerd.installed comes first")
         else:
             yield later(host, "containerd will be enabled and started once it is installed")

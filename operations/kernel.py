@@ -9,6 +9,7 @@ from pyinfra import host
 from pyinfra.api import FunctionCommand, OperationValueError, operation
 
 from kubenode import drop_ins, joint_reading, kernel_modules, sysctl_d, whole_file
+from kubenode.bounded import CHANGE_SECONDS, bounded
 from kubenode.facts.kernel import (
     KernelModules,
     KernelModulesShape,
@@ -17,6 +18,7 @@ from kubenode.facts.kernel import (
     Sysctls,
     SysctlsShape,
 )
+from kubenode.pyinfra_internals import is_executing
 from kubenode.report import explain, explain_file, refuse
 from kubenode.sysctl_value import is_value
 
@@ -27,6 +29,7 @@ _MOST_SHOWN = 20
 
 
 @operation()
+@bounded(CHANGE_SECONDS)
 def modules(
     modules: str | list[str],
     present: bool = True,
@@ -183,6 +186,7 @@ _NEEDED_MODULE = (
 
 
 @operation()
+@bounded(CHANGE_SECONDS)
 def sysctls(
     values: dict[str, str | int],
     persist_file: str = "/etc/sysctl.d/k8s.conf",
@@ -288,7 +292,7 @@ def _cannot_set(fact: SysctlsShape) -> str | None:
         if sysctl["live_state"] == "unreadable":
             problems.append(f"{key} cannot be read, so it cannot be kept at a value")
         # while pyinfra prepares, an operation before this one may be about to load the module
-        elif sysctl["live_state"] == "absent" and host.state.is_executing:
+        elif sysctl["live_state"] == "absent" and is_executing(host):
             path = sysctl_d.path_of(key)
             needed = [module for start, module in _NEEDED_MODULE if path.startswith(start)]
             problems.append(

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from typing import TYPE_CHECKING, cast
 
 from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, OperationValueError, operation
 
-from kubenode import joint_reading
+from kubenode import bounded, joint_reading
 from kubenode.cgroup_drivers import Driver
 from kubenode.checks import cgroups as cgroup_checks
 from kubenode.checks import platform as platform_checks
 from kubenode.checks.check import Aim, Subject, Verdict, judge
 from kubenode.facts.platform import Platform, PlatformShape
+from kubenode.pyinfra_internals import print_prefix
 from kubenode.report import refuse
 from kubenode.settings import minor_release
 
@@ -29,6 +29,7 @@ _CHECKS = (
 
 
 @operation()
+@bounded.bounded(bounded.CHANGE_SECONDS)
 def supported(
     cgroup_driver: Driver = "systemd",
     kubernetes_version: str | None = None,
@@ -60,26 +61,13 @@ def supported(
     except ValueError as error:
         raise OperationValueError(f"kubernetes_version {kubernetes_version!r}: {error}") from error
 
-    # Somebody has to type a password that sudo asks for. Where nobody can, pyinfra would end the
-    # run for all hosts at its prompt, so this host is looked at without sudo and fails alone.
-    arguments: Mapping[str, object] = host.current_op_global_arguments or {}
-    needs_no_password = (
-        bool(arguments.get("_sudo"))
-        and not any(map(arguments.get, ("_sudo_user", "_sudo_password", "_use_sudo_password")))
-        and not sys.stdin.isatty()
-    )
-    platform = joint_reading.get_fact(Platform, **({"_sudo": False} if needs_no_password else {}))
-    if platform and needs_no_password and platform["uid"] != 0:
-        if not platform["sudo"]:
-            yield refuse(
-                host,
-                f"sudo asks uid {platform['uid']} for a password, or does not let it become root: "
-                "allow it without one (NOPASSWD), or run with --use-sudo-password",
-            )
-            return
-        platform = {**platform, "uid": 0}
+    platform = joint_reading.get_fact(Platform)
     if platform is None:
-        yield refuse(host, "cannot tell what this host is: it did not answer, see the lines above")
+        yield refuse(
+            host,
+            bounded.sudo_problem(host)
+            or "cannot tell what this host is: it did not answer, see the lines above",
+        )
         return
     verdicts = preflight(platform, cgroup_driver, release)
     problems = [verdict for verdict in verdicts if verdict.severity == "fail"]
@@ -89,7 +77,7 @@ def supported(
         return
 
     for verdict in verdicts:
-        logger.warning(f"{host.print_prefix}{verdict.found}: {verdict.remedy}")
+        logger.warning(f"{print_prefix(host)}{verdict.found}: {verdict.remedy}")
     mode = platform["cgroups"]["mode"]
     host.noop(
         f"{platform['os_name']}, {platform['package_manager']}, cgroup {mode}, "

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Generator, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from pyinfra.api.state import StateStage
 from pyinfra.context import ctx_host
 from pyinfra.operations import python
 
-from kubenode import joint_reading, probe
+from kubenode import bounded, joint_reading, probe, pyinfra_internals
 from kubenode.facts.probe_fact import ProbeFact
 
 
@@ -343,3 +344,107 @@ def test_in_an_operation_made_by_a_callback(machine: Machine) -> None:
     machine.run()
     assert machine.seen == ["old", "old", "old", "changed"]
     assert machine.asked() == ["a", "b", "a", "b", "b"]
+
+
+# ---- What pyinfra says may come to mean something else
+
+OperationMeta: Any = import_module("pyinfra.api.operation").OperationMeta
+
+
+def _says(value: Any) -> Any:
+    return property(lambda self: value)
+
+
+MEANINGS: dict[str, tuple[Any, str, Any]] = {
+    "nothing-is-executed": (OperationMeta, "executed", _says(False)),
+    "nothing-is-retried": (OperationMeta, "was_retried", _says(False)),
+    "nothing-is-complete": (OperationMeta, "is_complete", lambda self: self._success == "never"),
+    "executed-is-a-count": (OperationMeta, "executed", _says(0)),
+    "executed-is-a-method": (OperationMeta, "executed", lambda self: False),
+    "complete-is-none": (OperationMeta, "is_complete", lambda self: None),
+    "commands-are-not-counted": (bounded, "changes", lambda host: 0),
+    "arguments-are-none": (
+        pyinfra_internals,
+        "connector_arguments",
+        lambda host: {},
+    ),
+    "stages-are-one": (pyinfra_internals, "stage", lambda host: (True, None)),
+    "every-operation-is-another": (
+        pyinfra_internals,
+        "current_op",
+        lambda host: host.op_hash_order[-1],
+    ),
+}
+
+
+@pytest.mark.parametrize("meaning", MEANINGS)
+def test_whatever_comes_to_mean_something_else_no_answer_is_stale(
+    meaning: str, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(*MEANINGS[meaning])
+
+    @machine.deploy
+    def body() -> None:
+        with machine.announced("a", "b", "c", "d"):
+            machine.reads("a")
+            machine.reads("b", then=(machine.change,), again=True)
+            machine.reads("c")
+            python.call(
+                function=lambda: ctx_host.get().run_shell_command(f"echo later >{machine.path!r}")
+            )
+            machine.reads("d")
+
+    machine.run()
+    assert machine.seen == ["old", "old", "changed", "changed", "later"]
+
+
+@pytest.mark.parametrize("name", pyinfra_internals.READ_TOGETHER)
+def test_where_pyinfra_is_not_as_known_each_reads_alone(
+    name: str, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holds = pyinfra_internals._holds
+    monkeypatch.setattr(pyinfra_internals, "_holds", lambda part: part != name and holds(part))
+
+    @machine.deploy
+    def body() -> None:
+        with machine.announced("a", "b"):
+            machine.reads("a", then=(machine.change,))
+            machine.reads("b")
+
+    machine.run()
+    assert machine.seen == ["old", "changed"]
+    assert machine.commands() == 2
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"op_hash_order": ()},
+        {"op_hash_order": None},
+        {"current_op_hash": 1},
+        {"current_op_global_arguments": {}},
+    ],
+)
+def test_what_turns_out_to_be_another_in_the_middle_is_read_alone(
+    other: dict[str, Any], machine: Machine
+) -> None:
+    [host] = machine.state.inventory
+
+    @operation()
+    def reads_with_another() -> Generator[str, None, None]:
+        kept = {name: getattr(host, name) for name in other}
+        vars(host).update(other)
+        try:
+            yield from reads._inner(machine.path, machine.seen, "b")
+        finally:
+            vars(host).update(kept)
+
+    @machine.deploy
+    def body() -> None:
+        with machine.announced("a", "b"):
+            machine.reads("a")
+            reads_with_another()
+
+    machine.run()
+    assert machine.seen == ["old", "old"]
+    assert machine.commands() == 2

@@ -118,8 +118,13 @@ def test_an_edit_of_too_much_says_so() -> None:
 def test_more_items_than_a_host_has_are_no_answer() -> None:
     lines = [f"%value a{number} 1" for number in range(probe.MOST_ITEMS + 2)]
     scripts = {"x": probe.Script()}
-    assert "x" not in probe.read(seal(scripts, ["%begin x", *lines, "%end x"]), scripts)
-    assert "x" in probe.read(seal(scripts, ["%begin x", *lines[:9], "%end x"]), scripts)
+
+    def read(lines: list[str]) -> probe.Readings:
+        body = ["%begin shared", "%end shared", "%begin x", *lines, "%end x"]
+        return probe.read(seal(scripts, body), scripts)
+
+    assert "x" in read(lines[:9])
+    assert "x" not in read(lines)
 
 
 def test_a_finding_is_cut_and_says_how_much() -> None:

@@ -9,7 +9,9 @@ from typing import Generic, TypeVar
 from pyinfra.api import FactBase
 from pyinfra.api.exceptions import FactProcessError
 
-from kubenode import probe
+from kubenode import probe, terminal_guard
+
+terminal_guard.install()
 
 T = TypeVar("T")
 

@@ -6,6 +6,11 @@ from pyinfra import logger
 from pyinfra.api import FunctionCommand, Host, State, StringCommand
 from pyinfra.operations.util.files import generate_color_diff
 
+from kubenode import terminal_guard
+from kubenode.reports.printable import printable
+
+terminal_guard.install()
+
 
 def explain(host: Host, change: str) -> None:
     """Say one change: what was, what will be, and which file wins.
@@ -13,7 +18,8 @@ def explain(host: Host, change: str) -> None:
     + host: the host that is changed
     + change: one sentence, such as ``net.ipv4.ip_forward: 0 -> 1 (live)``
     """
-    logger.info(f"{host.print_prefix}{change}")
+    # on one line: a host's text must not look like a line of another host
+    logger.info(f"{host.print_prefix}{printable(change)}")
 
 
 def explain_file(host: Host, path: str, old: str | None, new: str | None) -> None:
@@ -52,13 +58,13 @@ def refuse(host: Host, reason: str) -> FunctionCommand:
         return
     """
     if not host.state.is_executing:
-        logger.warning(f"{host.print_prefix}would fail: {reason}")
+        logger.warning(f"{host.print_prefix}would fail: {printable(reason)}")
     return FunctionCommand(_refused, [reason], {})
 
 
 def _refused(state: State, host: Host, reason: str) -> bool:
     # `state` is unused, but pyinfra only returns a function's own verdict when it takes both
-    logger.error(f"{host.print_prefix}{reason}")
+    logger.error(f"{host.print_prefix}{printable(reason)}")
     return False
 
 

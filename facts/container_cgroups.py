@@ -49,8 +49,9 @@ def parse(reading: probe.Reading) -> ContainerCgroupsShape:
     )
     containers: dict[str, str] = {}
     for path in paths:
-        if (container := _container(path)) is not None:
-            containers.setdefault(container, path)
+        if (found := _container(path)) is not None:
+            container, own = found
+            containers.setdefault(container, own)
     misplaced, systemd, cgroupfs = [], 0, 0
     for path in containers.values():
         if _is_misplaced(path):
@@ -68,14 +69,26 @@ def parse(reading: probe.Reading) -> ContainerCgroupsShape:
     }
 
 
-def _container(path: str) -> str | None:
-    """The id of the container a cgroup is of, None when it is of something else."""
-    found = re.search(
-        r"(?:cri-containerd[-:]|crio-|docker-|/kubepods/.*/|kubepods[^/]*\.slice:[^/:]*:)"
-        r"([0-9a-f]{32,64})(?:\.scope)?(?:/|$)",
-        path,
-    )
-    return found[1] if found else None
+_RUNTIMES = (
+    r"(?:containerd|crio|docker|cri-docker|kubelet|k3s|k3s-agent|rke2-server|rke2-agent|k0s[a-z]*)"
+)
+_CONTAINER = re.compile(
+    # systemd hands down subtrees of services and scopes only (Delegate=), and a user's or a
+    # container's processes are in one: what names there say is theirs. Slices are root's, and so is
+    # what is beside them; runc's cgroupfs driver on v1 works below its runtime's own service.
+    rf"((?:/[^/]+\.slice)*(?:/system\.slice/{_RUNTIMES}\.service|/kubepods(?:/[^/.]+)*?)?"
+    r"/(?:[^/]*kubepods[^/]*\.slice:[^/:]*:|cri-containerd[-:]|crio-|docker-)?"
+    r"([0-9a-f]{32,64})(?:\.scope)?)(?:/.*)?"
+)
+
+
+def _container(path: str) -> tuple[str, str] | None:
+    """The id of the container a cgroup is of, and that container's own cgroup; None when it is of
+    something else, or of what a user or a container may have named so."""
+    found = _CONTAINER.fullmatch(path)
+    if not found or "kubepods" not in found[1]:
+        return None
+    return found[2], found[1]
 
 
 def _is_misplaced(path: str) -> bool:

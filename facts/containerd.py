@@ -141,7 +141,7 @@ class ContainerdShape(TypedDict):
     """Whether ``ctr`` is there, which is how the daemon is asked."""
     cri: Literal["serving", "disabled", "down", "unknown"]
     """``disabled``: the daemon answers, and its CRI plugin is off or failed. ``unknown``: it
-    cannot be asked, for want of ``ctr`` or of the right to."""
+    cannot be asked, for want of ``ctr`` or of the right to, or since its socket is not root's."""
     restart_pending: list[str] | None
     """Files changed since the daemon started; None when that is unknown or it does not run."""
     pods: PodsShape | None
@@ -172,12 +172,20 @@ case $nl$shown in
   *"$nl"'ExecStart={ path='*) program=${shown#*ExecStart=\{ path=}; program=${program%%[ ;]*};;
 esac
 [ -x "$program" ] || program=$(command -v containerd)
+# Root runs it, and reads its directory first: nobody else may have put it there.
+program_distrust=
+case $program in
+  /usr/bin/* | /usr/local/bin/* | /usr/sbin/* | /usr/local/sbin/* | /bin/* | /sbin/* | '') ;;
+  *) trusted "$program" || program_distrust=$distrust;;
+esac
 """
 
 # Programs in Go that end at once: a collector and threads cost them more than they give.
 _PATH = r"""
 GOGC=off GOMAXPROCS=1; export GOGC GOMAXPROCS
-case $program in /*) PATH="${program%/*}:$PATH";; esac
+if [ -z "$program_distrust" ]; then
+  case $program in /*) PATH="${program%/*}:$PATH";; esac
+fi
 """
 
 UNIT = "containerd.service"
@@ -194,7 +202,7 @@ def script_package() -> probe.Script:
         rf"""{_PATH}
 value binary "$program"
 # a program that hangs must not hang the run
-value version "$(limited 20 containerd --version)"
+[ -n "$program_distrust" ] || value version "$(limited 20 containerd --version)"
 if command -v dpkg-query >/dev/null; then
   said dpkg "$(
     dpkg-query -W -f '${{Package}} ${{Version}} ${{db:Status-Abbrev}}\n' containerd containerd.io
@@ -269,22 +277,30 @@ if [ -z "$config" ]; then
     esac
   fi
 fi
-# A device is no configuration, though as a drop-in it would mask one.
+# A device is no configuration, though as a drop-in it would mask one. What is not trusted is
+# neither read nor given to containerd, which would say what is in it.
 settings() {{
   if [ -e "$1" ] && [ ! -f "$1" ]; then unreadable "$1"
-  elif [ "$1" != {DEFAULT_CONFIG} ]; then want "$1"; fi
+  elif [ "$1" = {DEFAULT_CONFIG} ]; then
+    # it was sent already, or why not
+    if [ -L "$1" ] && ! trusted "$1"; then config_distrust=$distrust; fi
+  elif trusted "$1"; then want "$1"
+  else config_distrust=$distrust; distrusted "$1"; fi
 }}
 dumped() {{
   if [ "$config" = {DEFAULT_CONFIG} ]; then limited 20 containerd config dump
   else limited 20 containerd --config "$config" config dump; fi
 }}
-dump=; files=; missing=; links=; kernel_files=
+dump=; files=; missing=; links=; linked_files=; kernel_files=; config_distrust=
 if [ -z "$config" ]; then unreadable path
 else
   value path "$config"
   settings "$config"
-  dump=$(dumped); status=$?
-  if [ "$status" = 0 ]; then said dump "$dump"
+  status=1
+  if [ -n "$program_distrust" ]; then config_distrust=$program_distrust; fi
+  if [ -z "$config_distrust" ]; then dump=$(dumped); status=$?; fi
+  if [ -n "$config_distrust" ]; then said dump_error "not trusted: $config_distrust"
+  elif [ "$status" = 0 ]; then said dump "$dump"
   elif [ "$status" = 124 ]; then said dump_error 'containerd config dump did not end in 20 s'
   elif [ -n "$program" ]; then said dump_error "$(dumped 2>&1 | tail -n 3)"; fi
 fi
@@ -306,6 +322,9 @@ done
 set +f; unset IFS
 socket=${{socket:-{DEFAULT_SOCKET}}}; state=${{state:-/run/containerd}}
 value socket "$socket"
+# another user's socket is another user's daemon
+socket_distrust=
+if [ "$socket" != {DEFAULT_SOCKET} ] && ! trusted "$socket"; then socket_distrust=$distrust; fi
 
 # imports are patterns, with commas between
 patterns=$imports; imports=; count=0
@@ -332,7 +351,7 @@ else
   said imports "$imports"
   # The daemon makes its socket when it starts: a file that changed later is not in force. The time
   # of the change counts, not the time that `cp -p` or a wrong clock gave the file.
-  if [ -S "$socket" ]; then
+  if [ -S "$socket" ] && [ -z "$socket_distrust" ]; then
     set -- "$config" "$@"
     for path; do
       shift
@@ -353,7 +372,8 @@ def script_daemon() -> probe.Script:
     """The script of the daemon probe: configuration and service; ``config dump`` only reads."""
     return probe.Script(
         rf"""{_PATH}{_CONFIG}
-if [ ! -S "$socket" ]; then value socket_state absent
+if [ -n "$socket_distrust" ]; then value socket_state distrusted
+elif [ ! -S "$socket" ]; then value socket_state absent
 elif [ ! -w "$socket" ]; then value socket_state forbidden
 elif ! command -v ctr >/dev/null; then value socket_state present
 else
@@ -369,7 +389,8 @@ else
 fi
 command -v ctr >/dev/null && value ctr yes
 tasks=$state/io.containerd.runtime.v2.task/k8s.io
-if [ -d "$tasks" ] && [ -r "$tasks" ]; then
+if [ "$state" != /run/containerd ] && ! trusted "$state"; then unreadable pods
+elif [ -d "$tasks" ] && [ -r "$tasks" ]; then
   pods=
   for directory in "$tasks"/*; do
     pid=
@@ -386,8 +407,10 @@ if [ -d "$tasks" ] && [ -r "$tasks" ]; then
   said pods "$pods"
 elif [ -d "$state" ] && [ ! -r "$state" ]; then unreadable pods
 else said pods ''; fi
-[ -e "$config{UNPROVEN_SUFFIX}" ] && exact "$config{UNPROVEN_SUFFIX}"
-true
+if [ -n "$config" ] && [ -z "$config_distrust" ] && [ -e "$config{UNPROVEN_SUFFIX}" ]; then
+  learn "$config{UNPROVEN_SUFFIX}"
+  [ -z "$learned" ] || exact "$config{UNPROVEN_SUFFIX}"
+fi
 """,
         files=(DEFAULT_CONFIG, CRICTL_CONFIG),
         units=(UNIT,),
@@ -529,7 +552,7 @@ def parse_daemon(package: probe.Reading, daemon: probe.Reading) -> Daemon:
     for name in imported:
         config, trouble = _parsed(name, files.get(name), main.version if main else 1)
         if name in daemon.unreadable:
-            trouble = f"{name}: cannot be read"
+            trouble = f"{name}: {daemon.why_unreadable(name) or 'cannot be read'}"
         imports.append(
             {"path": name, "version": config.version if config else None, "error": trouble}
         )
@@ -539,7 +562,7 @@ def parse_daemon(package: probe.Reading, daemon: probe.Reading) -> Daemon:
     if daemon.value("path") is None:
         error = UNCLEAR_CONFIG
     elif path in daemon.unreadable:
-        error = f"{path}: cannot be read"
+        error = f"{path}: {daemon.why_unreadable(path) or 'cannot be read'}"
     elif not error and not dump:
         error = " ".join(daemon.text("dump_error")) or dump_error
     unit = _unit(daemon.unit(UNIT))

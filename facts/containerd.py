@@ -280,7 +280,7 @@ fi
 # A device is no configuration, though as a drop-in it would mask one. What is not trusted is
 # neither read nor given to containerd, which would say what is in it.
 settings() {{
-  if [ -e "$1" ] && [ ! -f "$1" ]; then unreadable "$1"
+  if [ -e "$1" ] && [ ! -f "$1" ]; then unreadable "$1"; config_distrust="$1 is no file"
   elif [ "$1" = {DEFAULT_CONFIG} ]; then
     # it was sent already, or why not
     if [ -L "$1" ] && ! trusted "$1"; then config_distrust=$distrust; fi

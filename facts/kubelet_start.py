@@ -90,7 +90,7 @@ is_hosts_own() {{
   while read -r name real effective saved rest; do
     [ "$name" != Uid: ] || break
   done <"/proc/$1/status"
-  case $name:$real:$effective:$saved:$rest in Uid:0:0:0:0) ;; *) return 1;; esac
+  case $name:$real:$effective:$saved:$rest in Uid::0:0:0:0) ;; *) return 1;; esac
   for name in mnt pid user; do
     [ -e "/proc/1/ns/$name" ] && [ -e "/proc/$1/ns/$name" ] || return 2
     [ "/proc/1/ns/$name" -ef "/proc/$1/ns/$name" ] || return 1
@@ -261,8 +261,8 @@ def parse(reading: probe.Reading) -> Start:
     if not active and reading.value("kubelet_process") == "unknown":
         active = None
     try:
-        words = _words(reading)
-        flags = kubelet_flags.flags(words)
+        found = words(reading)
+        flags = kubelet_flags.flags(found)
         config = _path(flags, "config", reading)
         drop_ins = _path(flags, "config-dir", reading)
     except CannotTell as trouble:
@@ -270,7 +270,8 @@ def parse(reading: probe.Reading) -> Start:
     return Start(active, flags, config, drop_ins)
 
 
-def _words(reading: probe.Reading) -> list[Word]:
+def words(reading: probe.Reading) -> list[Word]:
+    """kubelet's arguments, of its process or else of its unit; CannotTell where they are unknown."""
     arguments = [line[1:] for line in reading.text("kubelet_arguments") if line.startswith("=")]
     if arguments:
         return kubelet_flags.of_process(arguments)

@@ -122,6 +122,8 @@ distrust_of() {
     case $3 in 0) ;; *) printf '%s belongs to uid %s\n' "${name%% -> *}" "$3"; return 0;; esac
     case $1:$4 in
       [lcbs]*) ;;
+      # what is root's in a sticky directory only root can replace (/nix/store)
+      d????w??-[tT]*) ;;
       ????????w*) printf '%s is writable by everybody\n' "$name"; return 0;;
       ?????w*+:* | ?????w*:*[!0]*) printf '%s is writable by group %s\n' "$name" "$4"; return 0;;
     esac
@@ -131,6 +133,22 @@ distrust_of() {
 # to root, and only links, sockets and devices may be open to others. $distrust says what is not so.
 trusted() { distrust=$(distrust_of "$@"); [ -z "$distrust" ]; }
 distrusted() { unreadable "$1"; said "untrusted:$1" "$distrust"; }
+# A directory in PATH that somebody else may write to would give root that one's programs.
+usable_path() {
+  usual=:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:; usable=
+  set -f; IFS=:
+  set -- $PATH
+  set +f; unset IFS
+  stated=$PATH; PATH=${usual#:}; PATH=${PATH%:}
+  # not there: a host that has its programs elsewhere
+  command -v ls >/dev/null || { PATH=$stated; return 0; }
+  for place; do
+    case $usual in *":$place:"*) usable=$usable$place:; continue;; esac
+    case $place in /*) ! trusted "$place" || usable=$usable$place:;; esac
+  done
+  PATH=$usable$PATH
+}
+usable_path
 # learn PATH...: of paths that something on the host names, those that may be read: $learned
 learn() {
   learned=; trust=
@@ -414,9 +432,10 @@ def _command(scripts: tuple[tuple[str, Script], ...]) -> str:
     # CR stays: a file with Windows line ends must be seen as one. All else that is not printable
     # ASCII is replaced on the host, so that no terminal and no decoder ever sees it.
     shared = _shared([script for _, script in scripts])
+    path = "PATH=/usr/bin:/bin:$PATH"
     return (
         f"{{{_SHELL_FUNCTIONS}{shared}{probes}\n}} 2>/dev/null </dev/null"
-        rf" | LC_ALL=C tr -c '\11\12\15\40-\176' '?' | head -c {MOST_BYTES}"
+        rf" | {path} LC_ALL=C tr -c '\11\12\15\40-\176' '?' | {path} head -c {MOST_BYTES}"
     )
 
 

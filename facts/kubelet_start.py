@@ -271,7 +271,7 @@ def parse(reading: probe.Reading) -> Start:
 
 
 def words(reading: probe.Reading) -> list[Word]:
-    """kubelet's arguments, of its process or else of its unit; CannotTell where they are unknown."""
+    """kubelet's arguments, of its process or else of its unit; CannotTell where it is unknown."""
     arguments = [line[1:] for line in reading.text("kubelet_arguments") if line.startswith("=")]
     if arguments:
         return kubelet_flags.of_process(arguments)

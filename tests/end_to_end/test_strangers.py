@@ -83,7 +83,7 @@ class Answer:
 
 def ask(target: Target, fact: ProbeFact[Any], user: str = "root", **arguments: Any) -> Answer:
     started = time.monotonic()
-    code, output, error = target.try_sh(fact.command(**arguments), user)
+    code, output, error = target.try_sh(str(fact.command(**arguments)), user)
     assert code == 0, error
     assert time.monotonic() - started < 15, "something blocked"
     assert SECRET not in output
@@ -227,12 +227,13 @@ PATHS = {
 
 @pytest.mark.parametrize("case", PATHS)
 def test_what_root_is_told_to_read_is_read_only_where_it_is_roots(host: Target, case: str) -> None:
-    host.sh(f"ln -sfn {HOME}/link /opt/by-link; cp /root/secret /tmp/root.yaml; "
-            f"cp /root/secret {HOME}/a.conf; echo 'X=--config={HOME}/mine.yaml' >{HOME}/env")  # fmt: skip
-    drop_in(host, f"[Service]\nEnvironmentFile=-{HOME}/env\nExecStart=\n"
-                  f"ExecStart=/usr/local/bin/kubelet {PATHS[case]}\n")  # fmt: skip
-    if case != "an environment file of the user's":
-        drop_in(host, f"[Service]\nExecStart=\nExecStart=/usr/local/bin/kubelet {PATHS[case]}\n")
+    host.sh(
+        f"ln -sfn {HOME}/link /opt/by-link; cp /root/secret /tmp/root.yaml; "
+        f"cp /root/secret {HOME}/a.conf; echo 'X=--config={HOME}/mine.yaml' >{HOME}/env"
+    )
+    own = f"EnvironmentFile=-{HOME}/env\n" if PATHS[case] == "$X" else ""
+    start = f"ExecStart=\nExecStart=/usr/local/bin/kubelet {PATHS[case]}\n"
+    drop_in(host, f"[Service]\n{own}{start}")
     kubelet = ask(host, Kubelet()).value
     component = ask(host, CgroupDrivers()).value["components"]["kubelet"]
     drop_in(host, _KUBEADM_DROP_IN)

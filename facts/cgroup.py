@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 from packaging.version import InvalidVersion, Version
 
 from kubenode import cgroup_drivers, probe
 from kubenode.cgroup_drivers import CannotTell, Driver, Statement
-from kubenode.containerd_release import release_of
-from kubenode.facts import containerd, mounts
+from kubenode.facts import containerd, kubelet_start, mounts
 from kubenode.facts.probe_fact import ProbeFact
 
 CGROUPS_PROBE = "cgroups"
@@ -20,12 +19,6 @@ DRIVERS_PROBE = "cgroup-drivers"
 DOCKER_CONFIG = "/etc/docker/daemon.json"
 CRIO_CONFIG = "/etc/crio/crio.conf"
 CRIO_DROP_INS = "/etc/crio/crio.conf.d"
-KUBELET_CONFIG = "/var/lib/kubelet/config.yaml"
-KUBELET_FLAGS = (
-    "/var/lib/kubelet/kubeadm-flags.env",
-    "/etc/default/kubelet",
-    "/etc/sysconfig/kubelet",
-)
 
 _CONTROLLERS = "/sys/fs/cgroup/cgroup.controllers"
 _ENABLED = "/sys/fs/cgroup/cgroup.subtree_control"
@@ -178,8 +171,11 @@ class CgroupDriversShape(TypedDict):
     """By name: ``kubelet``, ``docker``, ``crio``, and ``containerd/HANDLER`` for each runc-type
     handler, or ``containerd`` alone when its handlers cannot be told. A component that the host
     does not have is not listed."""
+    counted: list[str]
+    """Those that kubelet's pods meet: it, and the runtime that its endpoint leads to; all where
+    no kubelet is configured yet."""
     agree: bool | None
-    """Whether all use one driver; None when some cannot be told."""
+    """Whether all of ``counted`` use one driver; None when that of some cannot be told."""
 
 
 def script_drivers() -> probe.Script:
@@ -188,42 +184,30 @@ def script_drivers() -> probe.Script:
         rf"""
 command -v dockerd >/dev/null && value dockerd yes
 command -v crio >/dev/null && value crio yes
-for path in {CRIO_DROP_INS}/*; do [ -f "$path" ] && exact "$path"; done
-if command -v kubelet >/dev/null; then
-  captured_part limited 10 kubelet --version; value kubelet_version "$output"
-fi
-config={KUBELET_CONFIG}; arguments=
-for process in /proc/[0-9]*; do
-  read -r name <"$process/comm" && [ "$name" = kubelet ] || continue
-  arguments=$(tr '\0' ' ' <"$process/cmdline")
-  said kubelet_arguments "$arguments"
-  stated=$(printf '%s\n' "$arguments" | sed -n 's/.*--config[= ]\([^ ]*\).*/\1/p')
-  config=${{stated:-$config}}
-  break
-done
-value kubelet_config "$config"
-[ "$config" = {KUBELET_CONFIG} ] || exact "$config"
 set --
-for path in {" ".join(KUBELET_FLAGS)}; do [ -r "$path" ] && set -- "$@" "$path"; done
-if [ -n "$arguments" ] || [ $# -gt 0 ]; then
-  # kubelet reads drop-ins only from the folder that it is told
-  drop_ins=$(
-    {{ printf '%s\n' "$arguments"; cat /dev/null "$@"; }} |
-      sed -n 's/^[^#]*--config-dir[= ]"\{{0,1\}}\([^ "]*\).*/\1/p' | sed -n 1p
-  )
-  case $drop_ins in
-    /*) value kubelet_drop_ins "$drop_ins"
-      for path in "$drop_ins"/*.conf; do
-        [ "$path" = "$config" ] || [ ! -e "$path" ] || exact "$path"
-      done;;
-  esac
+for path in {CRIO_DROP_INS}/*; do [ ! -f "$path" ] || set -- "$@" "$path"; done
+if [ ! -r {CRIO_DROP_INS} ] || [ ! -x {CRIO_DROP_INS} ]; then
+  is_absent {CRIO_DROP_INS} || unreadable {CRIO_DROP_INS}
 fi
-""",
-        files=(DOCKER_CONFIG, CRIO_CONFIG, KUBELET_CONFIG, *KUBELET_FLAGS),
-        units=("docker.service",),
-        properties=("ExecStart",),
-        programs=("sed",),
-        answers=("kubelet_config",),
+learn "$@"
+set -f; IFS=$nl
+for path in $learned; do exact "$path"; done
+set +f; unset IFS
+# sends its version: `crio version 1.31.0`, `cri-dockerd 0.3.17 (483e3b6)`
+for name in crio cri-dockerd; do
+  command -v "$name" >/dev/null || continue
+  captured_part limited 10 "$name" --version; value "version:$name" "${{output%%"$nl"*}}"
+done
+{kubelet_start.SCRIPT}""",
+        files=(
+            DOCKER_CONFIG,
+            CRIO_CONFIG,
+            kubelet_start.CONFIG,
+            *kubelet_start.ENVIRONMENT_FILES,
+        ),
+        units=("docker.service", kubelet_start.UNIT),
+        properties=kubelet_start.PROPERTIES,
+        at_times=("sed",),
     )
 
 
@@ -259,12 +243,36 @@ def parse_drivers(
             "CRI-O's default",
             unreadable(drivers, CRIO_CONFIG, CRIO_DROP_INS),
         )
-    config = drivers.value("kubelet_config") or KUBELET_CONFIG
-    if "kubelet_version" in drivers.values or config in drivers.texts:
-        components["kubelet"] = _of_kubelet(drivers, config, runtime)
+    start = kubelet_start.parse(drivers)
+    is_configured = start.config in drivers.texts or start.active is not False
+    if not is_configured and start.error is None and "kubelet_version" not in drivers.values:
+        return _agreement(components, list(components))
+    own = _of_kubelet(drivers, start)
+    try:
+        endpoint = kubelet_endpoint(start, kubelet_settings(drivers, start))
+    except CannotTell:
+        components["kubelet"] = own
+        return _agreement(components, list(components))
+    asked: str | None
+    if endpoint is not None:
+        asked = _runtime_at(endpoint, runtime["socket"])
+    elif is_configured:
+        asked = _runtime_by_default(components)
+    else:
+        components["kubelet"] = own
+        return _agreement(components, list(components))
+    driver = _answered(own, asked, components, drivers, runtime)
+    used = [name for name in components if name.partition("/")[0] == asked]
+    components["kubelet"] = driver
+    return _agreement(components, [*used, "kubelet"], is_known=bool(used) or endpoint is None)
 
-    found = {component["driver"] for component in components.values()}
-    return {"components": components, "agree": None if None in found else len(found) <= 1}
+
+def _agreement(
+    components: dict[str, ComponentShape], counted: list[str], *, is_known: bool = True
+) -> CgroupDriversShape:
+    found = {components[name]["driver"] for name in counted}
+    agree = None if not found or None in found or not is_known else len(found) == 1
+    return {"components": components, "counted": counted, "agree": agree}
 
 
 def _of_handler(
@@ -280,44 +288,112 @@ def _of_handler(
     }
 
 
-def _of_kubelet(
-    drivers: probe.Reading, config: str, runtime: containerd.ContainerdShape
-) -> ComponentShape:
-    drop_ins = drivers.value("kubelet_drop_ins")
-    component = _component(
+def _of_kubelet(drivers: probe.Reading, start: kubelet_start.Start) -> ComponentShape:
+    """What kubelet's flags and files say, whatever a runtime may answer."""
+    if start.error is not None:
+        return _unknown(start.error)
+    flag = start.flags.get("cgroup-driver")
+    return _component(
         lambda: cgroup_drivers.kubelet(
-            files(drivers, [config], drop_ins),
-            files(drivers, KUBELET_FLAGS),
-            " ".join(drivers.text("kubelet_arguments")),
+            kubelet_files(drivers, start),
+            None if flag is None else flag.value,
+            ("", None) if flag is None else (flag.source, _text(drivers, flag.source)),
         ),
         "cgroupfs",
         "kubelet's default",
-        unreadable(drivers, config, drop_ins or config, *KUBELET_FLAGS),
+        kubelet_unreadable(drivers, start),
     )
-    version = _kubelet_version(drivers)
-    default_handler = runtime["handlers"].get(runtime["default_handler"] or "")
-    if version and version >= Version("1.34") and default_handler and _answers_driver(runtime):
-        # KubeletCgroupDriverFromCRI, GA in 1.34: what the runtime answers wins over kubelet's own
-        # configuration. containerd answers with its default handler's driver.
-        own = f", not {component['file']}" if component["stated"] else ""
-        return {
-            "driver": default_handler["cgroup_driver"],
-            "stated": False,
-            "file": None,
-            "line": None,
-            "reason": f"kubelet {version} asks containerd {runtime['installed']['version']}{own}",
-        }
-    return component
 
 
-def _answers_driver(runtime: containerd.ContainerdShape) -> bool:
-    version = runtime["installed"]["version"]
-    return version is not None and release_of(Version(version)).has_runtime_config
+def kubelet_files(drivers: probe.Reading, start: kubelet_start.Start) -> list[tuple[str, str]]:
+    """Path and text of kubelet's configuration file and then of its drop-ins."""
+    return files(drivers, [start.config] if start.config else [], start.drop_ins)
 
 
-def _kubelet_version(drivers: probe.Reading) -> Version | None:
+def kubelet_unreadable(drivers: probe.Reading, start: kubelet_start.Start) -> str | None:
+    """The first of kubelet's configuration files that could not be read, and why."""
+    return unreadable(drivers, *filter(None, (start.config, start.drop_ins)))
+
+
+def kubelet_settings(drivers: probe.Reading, start: kubelet_start.Start) -> dict[str, Any]:
+    """kubelet's settings of its files, flags apart; CannotTell when they cannot be told."""
+    if start.error is not None:
+        raise CannotTell(start.error)
+    if path := kubelet_unreadable(drivers, start):
+        raise CannotTell(f"cannot read {path}")
+    return cgroup_drivers.kubelet_settings(kubelet_files(drivers, start))
+
+
+def kubelet_endpoint(start: kubelet_start.Start, settings: dict[str, Any]) -> str | None:
+    """The runtime's endpoint that kubelet is told; None when it is told none."""
+    flag = start.flags.get("container-runtime-endpoint")
+    endpoint = settings.get("containerRuntimeEndpoint") if flag is None else flag.value
+    return endpoint if isinstance(endpoint, str) and endpoint else None
+
+
+def _runtime_at(endpoint: str, containerd_socket: str) -> str | None:
+    """Which runtime's components are behind a socket; None for one that is not known here."""
+    path, socket = (
+        re.sub("^/var/run/", "/run/", re.sub("/+", "/", text.removeprefix("unix://")))
+        for text in (endpoint, containerd_socket)
+    )
+    names = {"crio.sock": "crio", "cri-dockerd.sock": "docker"}
+    return "containerd" if path == socket else names.get(path.rpartition("/")[2])
+
+
+def _runtime_by_default(components: dict[str, ComponentShape]) -> str | None:
+    """Whom a kubelet uses that states no endpoint: containerd, or what is there instead of it."""
+    there = list(dict.fromkeys(name.partition("/")[0] for name in components))
+    return "containerd" if "containerd" in there else there[0] if len(there) == 1 else None
+
+
+def _answered(
+    own: ComponentShape,
+    asked: str | None,
+    components: dict[str, ComponentShape],
+    drivers: probe.Reading,
+    runtime: containerd.ContainerdShape,
+) -> ComponentShape:
+    """kubelet's driver: from 1.34 on what the runtime answers, where it is one that answers.
+
+    KubeletCgroupDriverFromCRI, GA in 1.34: the answer wins over kubelet's own configuration.
+    containerd (from 2.0) answers with its default handler's driver, CRI-O from 1.28 on, cri-dockerd
+    from 0.3.17 on with Docker's.
+    """
+    version = _version(drivers.value("kubelet_version"))
+    if version is None or version < Version("1.34") or asked is None:
+        return own
+    if asked == "containerd":
+        name, oldest, stated = "containerd", "2.0", runtime["installed"]["version"]
+        answer = components.get(f"containerd/{runtime['default_handler']}")
+    else:
+        name, oldest = ("CRI-O", "1.28") if asked == "crio" else ("cri-dockerd", "0.3.17")
+        stated = drivers.value("version:crio" if asked == "crio" else "version:cri-dockerd")
+        answer = components.get(asked)
+    release = _version(stated)
+    if release is None:
+        if answer is not None and answer["driver"] == own["driver"]:
+            return own
+        return _unknown(f"kubelet {version} asks {name}, which does not say its version")
+    if release < Version(oldest):
+        return own
+    if answer is None or answer["driver"] is None:
+        return _unknown(f"kubelet {version} asks {name} {release}, whose driver cannot be told")
+    against = f", not {own['file']}" if own["stated"] else ""
+    return {
+        "driver": answer["driver"],
+        "stated": False,
+        "file": None,
+        "line": None,
+        "reason": f"kubelet {version} asks {name} {release}{against}",
+    }
+
+
+def _version(text: str | None) -> Version | None:
+    """The first release in what a program says of itself."""
+    found = re.search(r"\d{1,4}\.\d{1,4}\.\d{1,6}(?:-[0-9A-Za-z.]+)?", text or "")
     try:
-        return Version((drivers.value("kubelet_version") or "").removeprefix("Kubernetes v"))
+        return Version(found[0].partition("-")[0]) if found else None
     except InvalidVersion:
         return None
 
@@ -371,16 +447,12 @@ def files(
 
 
 def unreadable(reading: probe.Reading, *paths: str) -> str | None:
-    """The first of *paths*, or of what is in them, that could not be read."""
-    return next(
-        (
-            unreadable
-            for unreadable in sorted(reading.unreadable)
-            for path in paths
-            if unreadable == path or unreadable.startswith(f"{path}/")
-        ),
-        None,
-    )
+    """The first of *paths*, or of what is in them, that could not be read, and why if known."""
+    for path in sorted(reading.unreadable):
+        if any(path == wanted or path.startswith(f"{wanted}/") for wanted in paths):
+            why = reading.why_unreadable(path)
+            return f"{path}: {why}" if why else path
+    return None
 
 
 class CgroupDrivers(ProbeFact[CgroupDriversShape]):

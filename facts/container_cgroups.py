@@ -53,8 +53,9 @@ def parse(reading: probe.Reading) -> ContainerCgroupsShape:
     paths = sorted({line.split(":", 2)[2] for line in lines if line.count(":") >= 2})
     containers: dict[str, str] = {}
     for path in paths:
-        if (container := _container(path)) is not None:
-            containers.setdefault(container, path)
+        if (found := _container(path)) is not None:
+            container, own = found
+            containers.setdefault(container, own)
     misplaced, systemd, cgroupfs = [], 0, 0
     for path in containers.values():
         if _is_misplaced(path):
@@ -72,27 +73,29 @@ def parse(reading: probe.Reading) -> ContainerCgroupsShape:
     }
 
 
-def _container(path: str) -> str | None:
-    """The id of the container a cgroup is of, None when it is of something else."""
-    below_kubepods = False
-    folders = path.split("/")
-    for number, folder in enumerate(folders):
-        found = re.search(r"([0-9a-f]{32,64})(?:\.scope)?\Z", folder[-_LONGEST_END:])
-        if found:
-            before = folder.removesuffix(found[0])
-            slice_, _, prefix = before.removesuffix(":").partition(".slice:")
-            if (
-                before.endswith(_PREFIXES)
-                or (not before and below_kubepods)
-                or (before.endswith(":") and "kubepods" in slice_ and ":" not in prefix)
-            ):
-                return found[1]
-        below_kubepods = below_kubepods or "kubepods" in folders[1:number]
-    return None
+_RUNTIMES = (
+    r"(?:containerd|crio|docker|cri-docker|kubelet|k3s|k3s-agent|rke2-server|rke2-agent|k0s[a-z]*)"
+)
+_CONTAINER = re.compile(
+    # systemd hands down subtrees of services and scopes only (Delegate=), and a user's or a
+    # container's processes are in one: what names there say is theirs. Slices are root's, and so is
+    # what is beside them; runc's cgroupfs driver on v1 works below its runtime's own service.
+    rf"((?:/[^/]+\.slice)*(?:/system\.slice/{_RUNTIMES}\.service|/kubepods(?:/[^/.]+)*?)?"
+    r"/(?:[^/]*kubepods[^/]*\.slice:[^/:]*:|cri-containerd[-:]|crio-|docker-)?"
+    r"([0-9a-f]{32,64})(?:\.scope)?)(?:/.*)?"
+)
 
 
-_PREFIXES = ("cri-containerd-", "cri-containerd:", "crio-", "docker-")
-_LONGEST_END = 80
+def _container(path: str) -> tuple[str, str] | None:
+    """The id of the container a cgroup is of, and that container's own cgroup; None when it is of
+    something else, or of what a user or a container may have named so."""
+    # a path is at most 4096 characters long, and a name 255: more makes the pattern slow only
+    if len(path) > 4096 or any(len(name) > 255 for name in path.split("/")):
+        return None
+    found = _CONTAINER.fullmatch(path)
+    if not found or "kubepods" not in found[1]:
+        return None
+    return found[2], found[1]
 
 
 def _is_misplaced(path: str) -> bool:

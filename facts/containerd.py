@@ -150,7 +150,7 @@ class ContainerdShape(TypedDict):
     """Whether ``ctr`` is there, which is how the daemon is asked."""
     cri: Literal["serving", "disabled", "down", "unknown"]
     """``disabled``: the daemon answers, and its CRI plugin is off or failed. ``unknown``: it
-    cannot be asked, for want of ``ctr`` or of the right to."""
+    cannot be asked, for want of ``ctr`` or of the right to, or since its socket is not root's."""
     restart_pending: list[str] | None
     """Files changed since the daemon started; None when that is unknown or it does not run."""
     clock_set_back: list[str]
@@ -184,12 +184,20 @@ case $nl$shown in
   *"$nl"'ExecStart={ path='*) program=${shown#*ExecStart=\{ path=}; program=${program%%[ ;]*};;
 esac
 [ -x "$program" ] || program=$(command -v containerd)
+# Root runs it, and reads its directory first: nobody else may have put it there.
+program_distrust=
+case $program in
+  /usr/bin/* | /usr/local/bin/* | /usr/sbin/* | /usr/local/sbin/* | /bin/* | /sbin/* | '') ;;
+  *) trusted "$program" || program_distrust=$distrust;;
+esac
 """
 
 # Programs in Go that end at once: a collector and threads cost them more than they give.
 _PATH = r"""
 GOGC=off GOMAXPROCS=1; export GOGC GOMAXPROCS
-case $program in /*) PATH="${program%/*}:$PATH";; esac
+if [ -z "$program_distrust" ]; then
+  case $program in /*) PATH="${program%/*}:$PATH";; esac
+fi
 """
 
 UNIT = "containerd.service"
@@ -206,7 +214,9 @@ def script_package() -> probe.Script:
         rf"""{_PATH}
 value binary "$program"
 # a program that hangs must not hang the run
-captured_part limited 10 containerd --version; value version "$output"
+if [ -z "$program_distrust" ]; then
+  captured_part limited 10 containerd --version; value version "$output"
+else unreadable version; fi
 packages='containerd containerd.io'
 if command -v dpkg-query >/dev/null; then
   captured dpkg-query -W -f '${{Package}} ${{Version}} ${{db:Status-Abbrev}}\n' $packages
@@ -288,27 +298,36 @@ if [ -z "$config" ]; then
     esac
   fi
 fi
-# A device is no configuration, though as a drop-in it would mask one.
+# A device is no configuration, though as a drop-in it would mask one. What is not trusted is
+# neither read nor given to containerd, which would say what is in it.
 settings() {{
-  if [ -e "$1" ] && [ ! -f "$1" ]; then unreadable "$1"
-  elif [ "$1" != {DEFAULT_CONFIG} ]; then want "$1"; fi
+  if [ -e "$1" ] && [ ! -f "$1" ]; then unreadable "$1"; config_distrust="$1 is no file"
+  elif [ "$1" = {DEFAULT_CONFIG} ]; then
+    # it was sent already, or why not
+    if [ -L "$1" ] && ! trusted "$1"; then config_distrust=$distrust; fi
+  elif trusted "$1"; then want "$1"
+  else config_distrust=$distrust; distrusted "$1"; fi
 }}
 dumped() {{
   if [ "$config" = {DEFAULT_CONFIG} ]; then limited 10 containerd config dump
   else limited 10 containerd --config "$config" config dump; fi
 }}
-dump=; files=; missing=; links=; kernel_files=
+dump=; files=; missing=; links=; linked_files=; kernel_files=; config_distrust=
 if [ -z "$config" ]; then unreadable path
 else
   value path "$config"
   settings "$config"
-  captured_part dumped
-  case $status in
-    0) dump=$output; said dump "$dump";;
-    late) said dump_error 'containerd config dump did not end in 10 s';;
-    cut) said dump_error 'containerd config dump prints more than 1 MiB';;
-    *) if [ -n "$program" ]; then said dump_error "$(dumped 2>&1 | tail -n 3)"; fi;;
-  esac
+  if [ -n "$program_distrust" ]; then config_distrust=$program_distrust; fi
+  if [ -n "$config_distrust" ]; then said dump_error "not trusted: $config_distrust"
+  else
+    captured_part dumped
+    case $status in
+      0) dump=$output; said dump "$dump";;
+      late) said dump_error 'containerd config dump did not end in 10 s';;
+      cut) said dump_error 'containerd config dump prints more than 1 MiB';;
+      *) if [ -n "$program" ]; then said dump_error "$(dumped 2>&1 | tail -n 3)"; fi;;
+    esac
+  fi
 fi
 
 # value_of LINE: what is behind "= ", without its quotes
@@ -328,6 +347,9 @@ done
 set +f; unset IFS
 socket=${{socket:-{DEFAULT_SOCKET}}}; state=${{state:-/run/containerd}}
 value socket "$socket"
+# another user's socket is another user's daemon
+socket_distrust=
+if [ "$socket" != {DEFAULT_SOCKET} ] && ! trusted "$socket"; then socket_distrust=$distrust; fi
 
 # imports are patterns, with commas between
 patterns=$imports; imports=; count=0
@@ -354,7 +376,7 @@ else
   said imports "$imports"
   # The daemon makes its socket when it starts: a file that changed later is not in force. The time
   # of the change counts, not the time that `cp -p` or a wrong clock gave the file.
-  if [ -S "$socket" ]; then
+  if [ -S "$socket" ] && [ -z "$socket_distrust" ]; then
     set -- "$config" "$@"
     for path; do
       shift
@@ -380,7 +402,8 @@ def script_daemon() -> probe.Script:
     """The script of the daemon probe: configuration and service; ``config dump`` only reads."""
     return probe.Script(
         rf"""{_PATH}{_CONFIG}
-if [ ! -S "$socket" ]; then value socket_state absent
+if [ -n "$socket_distrust" ]; then value socket_state distrusted
+elif [ ! -S "$socket" ]; then value socket_state absent
 elif [ ! -w "$socket" ]; then value socket_state forbidden
 elif ! command -v ctr >/dev/null; then value socket_state present
 else
@@ -398,7 +421,8 @@ else
 fi
 command -v ctr >/dev/null && value ctr yes
 tasks=$state/io.containerd.runtime.v2.task/k8s.io
-if [ -d "$tasks" ] && [ -r "$tasks" ]; then
+if [ "$state" != /run/containerd ] && ! trusted "$state"; then unreadable pods
+elif [ -d "$tasks" ] && [ -r "$tasks" ]; then
   pods=
   for directory in "$tasks"/*; do
     pid=
@@ -415,8 +439,10 @@ if [ -d "$tasks" ] && [ -r "$tasks" ]; then
   said pods "$pods"
 elif [ -d "$state" ] && [ ! -r "$state" ]; then unreadable pods
 else said pods ''; fi
-[ -e "$config{UNPROVEN_SUFFIX}" ] && exact "$config{UNPROVEN_SUFFIX}"
-true
+if [ -n "$config" ] && [ -z "$config_distrust" ] && [ -e "$config{UNPROVEN_SUFFIX}" ]; then
+  learn "$config{UNPROVEN_SUFFIX}"
+  [ -z "$learned" ] || exact "$config{UNPROVEN_SUFFIX}"
+fi
 """,
         files=(DEFAULT_CONFIG, CRICTL_CONFIG),
         units=(UNIT,),
@@ -566,7 +592,7 @@ def parse_daemon(package: probe.Reading, daemon: probe.Reading) -> Daemon:
     for name in imported:
         config, trouble = _parsed(name, files.get(name), main.version if main else 1, folds)
         if name in daemon.unreadable:
-            trouble = f"{name}: cannot be read"
+            trouble = f"{name}: {daemon.why_unreadable(name) or 'cannot be read'}"
         elif name in too_long:
             trouble = f"{name}: is not read, as all files together are longer than {_MOST_BYTES} B"
         imports.append(
@@ -578,7 +604,7 @@ def parse_daemon(package: probe.Reading, daemon: probe.Reading) -> Daemon:
     if daemon.value("path") is None:
         error = UNCLEAR_CONFIG
     elif path in daemon.unreadable:
-        error = f"{path}: cannot be read"
+        error = f"{path}: {daemon.why_unreadable(path) or 'cannot be read'}"
     elif not error and not dump:
         error = " ".join(daemon.text("dump_error")) or dump_error
     unit = _unit({} if daemon.is_unreadable(f"unit:{UNIT}") else daemon.unit(UNIT))

@@ -76,7 +76,7 @@ READ = rf"""
 read -r release </proc/sys/kernel/osrelease || {{ need uname && release=$(uname -r); }}
 options='^(# )?({"|".join(_NAMES)})[= ]'; config=
 for file in {" ".join(f'"{path}"' for path in FILES)} "/lib/modules/$release/config"; do
-  [ -r "$file" ] || continue
+  [ -f "$file" ] && [ -r "$file" ] || continue
   case $file in
     *.gz)
       # an option that is not in it is off: half of it is worse than nothing

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any, TypedDict
 
-from kubenode import cgroup_drivers, probe
+from kubenode import kubelet_flags, probe
 from kubenode.cgroup_drivers import CannotTell
-from kubenode.facts import cgroup
+from kubenode.facts import cgroup, kubelet_start
 from kubenode.facts.probe_fact import ProbeFact
 
 PROBE = "kubelet"
@@ -24,7 +24,7 @@ class KubeletShape(TypedDict):
     enabled: str | None
     """``UnitFileState`` of kubelet.service, None when there is no such unit."""
     config: str | None
-    """Path of its configuration file, when there is one."""
+    """Path of its configuration file, when it is told one and that is there."""
     fail_swap_on: bool | None
     """``failSwapOn`` in force (default true); None when its files cannot be understood."""
     swap_behavior: str | None
@@ -34,7 +34,7 @@ class KubeletShape(TypedDict):
     fail_cgroup_v1: bool | None
     """``failCgroupV1`` as stated; None when nothing states it (from 1.35 it is true)."""
     error: str | None
-    """Why its files cannot be understood."""
+    """Why its flags or files cannot be told or understood."""
 
 
 def script() -> probe.Script:
@@ -53,73 +53,39 @@ def parse(kubelet: probe.Reading, drivers: probe.Reading) -> KubeletShape:
     + kubelet: this module's probe
     + drivers: the reading of :data:`kubenode.facts.cgroup.DRIVERS_PROBE`
     """
-    config = drivers.value("kubelet_config") or cgroup.KUBELET_CONFIG
+    start = kubelet_start.parse(drivers)
     version = re.fullmatch(
         r"Kubernetes v(\d{1,4}\.\d{1,4}\.\d{1,4}[0-9A-Za-z.+-]*)",
         drivers.value("kubelet_version") or "",
     )
-    unit = kubelet.unit("kubelet.service") or {}
+    unit = kubelet.unit(kubelet_start.UNIT) or {}
     settings: dict[str, Any] = {}
-    error = cgroup.unreadable(
-        drivers, config, drivers.value("kubelet_drop_ins") or config, *cgroup.KUBELET_FLAGS
-    )
-    if error:
-        error = f"cannot read {error}"
-    else:
-        try:
-            files = cgroup.files(drivers, [config], drivers.value("kubelet_drop_ins"))
-            settings = cgroup_drivers.kubelet_settings(files)
-        except CannotTell as trouble:
-            error = str(trouble)
-    flags = _flags(drivers)
-    fail_swap_on = (
-        _truth(flags["fail-swap-on"])
-        if "fail-swap-on" in flags
-        else _boolean(settings.get("failSwapOn", True))
-    )
+    error = None
+    try:
+        settings = cgroup.kubelet_settings(drivers, start)
+    except CannotTell as trouble:
+        error = str(trouble)
+    fail_swap_on = start.flags.get("fail-swap-on")
     memory_swap = settings.get("memorySwap")
     behavior = memory_swap.get("swapBehavior") if isinstance(memory_swap, dict) else None
-    endpoint = flags.get("container-runtime-endpoint", settings.get("containerRuntimeEndpoint"))
     return {
         "version": version[1] if version else None,
         "binary": kubelet.value("binary") or None,
-        "active": bool(" ".join(drivers.text("kubelet_arguments")).strip()),
+        "active": start.active,
         "enabled": (unit.get("UnitFileState") or None)
         if unit.get("LoadState") not in (None, "not-found")
         else None,
-        "config": config if config in drivers.texts else None,
-        "fail_swap_on": None if error else fail_swap_on,
+        "config": start.config if start.config in drivers.texts else None,
+        "fail_swap_on": None
+        if error
+        else _boolean(settings.get("failSwapOn", True))
+        if fail_swap_on is None
+        else kubelet_flags.truth(fail_swap_on),
         "swap_behavior": behavior if isinstance(behavior, str) else None,
-        "runtime_endpoint": endpoint if isinstance(endpoint, str) else None,
+        "runtime_endpoint": cgroup.kubelet_endpoint(start, settings),
         "fail_cgroup_v1": _boolean(settings.get("failCgroupV1")),
         "error": error,
     }
-
-
-def _flags(drivers: probe.Reading) -> dict[str, str]:
-    """The flags that matter here, of the environment files and of the running process."""
-    lines = [
-        line
-        for path in cgroup.KUBELET_FLAGS
-        for line in drivers.text(path)
-        if not line.lstrip().startswith("#")
-    ]
-    arguments = " ".join([*lines, *drivers.text("kubelet_arguments")])
-    return {
-        name: value or "true"
-        for name, value in re.findall(
-            r"--(fail-swap-on|container-runtime-endpoint)(?:[= ]([^\s\"'-][^\s\"']*))?", arguments
-        )
-    }
-
-
-def _truth(flag: str) -> bool | None:
-    # Go's strconv.ParseBool
-    spelled = {
-        True: ("1", "t", "T", "TRUE", "true", "True"),
-        False: ("0", "f", "F", "FALSE", "false", "False"),
-    }
-    return next((truth for truth, texts in spelled.items() if flag in texts), None)
 
 
 def _boolean(value: object) -> bool | None:
@@ -133,7 +99,8 @@ class Kubelet(ProbeFact[KubeletShape]):
     (:class:`KubeletShape`).
 
     Flags win over drop-ins, drop-ins over the file, as the Kubernetes page "Set Kubelet parameters
-    via a configuration file" says.
+    via a configuration file" says. A kubelet that does not run has the flags that its unit would
+    start it with.
 
     **Example:**
 

@@ -9,8 +9,10 @@ from typing import Generic, TypeVar
 from pyinfra.api import FactBase
 from pyinfra.api.exceptions import FactProcessError
 
-from kubenode import probe, size_limits
+from kubenode import probe, size_limits, terminal_guard
 from kubenode.bounded import Asked
+
+terminal_guard.install()
 
 T = TypeVar("T")
 

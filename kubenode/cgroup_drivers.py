@@ -113,32 +113,27 @@ def crio(files: Iterable[tuple[str, str]]) -> Statement | None:
 
 
 def kubelet(
-    files: Iterable[tuple[str, str]], flag_files: Iterable[tuple[str, str]], arguments: str
+    files: Iterable[tuple[str, str]], flag: str | None, stated_in: tuple[str, str | None]
 ) -> Statement | None:
-    """kubelet's statement: flags over drop-ins over the configuration file.
+    """kubelet's statement: its flag over drop-ins over the configuration file.
 
     + files: path and text of the configuration file and then its drop-ins in order
-    + flag_files: path and text of environment files that may carry ``--cgroup-driver``, in the
-      order kubeadm's unit puts them on the command line (the last one wins)
-    + arguments: the running kubelet's command line, empty when it does not run; it wins
+    + flag: the value of ``--cgroup-driver``, None when it is not given
+    + stated_in: where the flag is stated, and the text of that file when it is one
 
     None when none states one: kubelet then takes cgroupfs, or asks the runtime
     (KubeletCgroupDriverFromCRI, from 1.34 on by default).
     """
-    pattern = r"--cgroup-driver[= ]\"?(\w+)"
-    if found := re.search(pattern, arguments):
-        return Statement("kubelet's command line", None, _driver(found[1], "kubelet"))
+    if flag is not None:
+        place, flag_text = stated_in
+        line = _line_of(flag_text, r"^[^#\n]*--cgroup[-_]driver") if flag_text else None
+        return Statement(place, line, _driver(flag, place))
     statement = None
     for path, text, settings in _yaml(files):
         value = settings.get("cgroupDriver")
         if value not in (None, ""):
             statement = Statement(
                 path, _line_of(text, r"^[^#\n]*\bcgroupDriver\b"), _driver(value, path)
-            )
-    for path, text in flag_files:
-        for found in re.finditer(pattern, re.sub(r"(?m)^[ \t]*#.*$", "", text)):
-            statement = Statement(
-                path, _line_of(text, r"^[^#\n]*--cgroup-driver"), _driver(found[1], path)
             )
     return statement
 

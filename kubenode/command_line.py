@@ -11,7 +11,6 @@ import difflib
 import os
 import signal
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -25,7 +24,7 @@ from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.state import StateStage
 from pyinfra.context import ctx_config, ctx_inventory, ctx_state
 
-from kubenode import check_page, drift, pyinfra_internals, settings
+from kubenode import check_page, drift, output_file, pyinfra_internals, settings
 from kubenode.baseline import Saved, changes
 from kubenode.checks.catalogue import CHECKS, by_id
 from kubenode.findings import FleetReport, HostReport, exit_code, judge_host
@@ -167,7 +166,7 @@ def audit(
     for path in outputs:
         text = FORMATS[form or str(format_of(path))].render(report)
         try:
-            _write(Path(path), text)
+            output_file.write(path, text)
         except OSError as error:
             raise Mistake(f"--output {path}: {error.strerror}") from None
     if outputs or form in (None, "terminal"):
@@ -363,19 +362,3 @@ def _host_report(answer: Answer) -> HostReport:
     return judge_host(
         answer.host.name, answer.facts, settings.aim(node), CHECKS, settings.waivers(node)
     )
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file whole: nobody ever reads half of it."""
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=path.absolute().parent, prefix=f".{path.name}.", delete=False
-    ) as file:
-        try:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-            os.fchmod(file.fileno(), 0o644)
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise

@@ -217,17 +217,88 @@ readable_file() {
   else not_there "$1"; fi
   return 1
 }
+# walk PATH: add each name on the way to $ways, links followed one by one: where several lead on,
+# each of them decides.
+walk() {
+  rest=${1#/}; real=; hops=0
+  while [ -n "$rest" ]; do
+    part=${rest%%/*}
+    case $rest in */*) rest=${rest#*/};; *) rest=;; esac
+    case $part in '' | .) continue;; ..) real=${real%/*}; continue;; esac
+    ways=$ways$real/$part$nl
+    if [ -L "$real/$part" ]; then
+      hops=$((hops + 1)); target=$(readlink -- "$real/$part")
+      case $hops:$target in
+        40:* | *: | *[!\ -~]*) printf '%s leads nowhere\n' "$real/$part"; return 1;;
+        *:/*) real=; rest=${target#/}/$rest;;
+        *) rest=$target/$rest;;
+      esac
+    else real=$real/$part; fi
+  done
+}
+distrust_of() {
+  ways=/$nl
+  for path in "$@"; do walk "$path" || return 0; done
+  set -f; IFS=$nl
+  set -- $ways
+  ways=$(ls -ldn -- "$@")
+  [ -n "$ways" ] || echo 'ls does not say to whom files belong'
+  for line in $ways; do
+    name=/${line#* /}; IFS=' '
+    set -- $line
+    case $3 in 0) ;; *) printf '%s belongs to uid %s\n' "${name%% -> *}" "$3"; return 0;; esac
+    case $1:$4 in
+      [lcbs]*) ;;
+      # what is root's in a sticky directory only root can replace (/nix/store)
+      d????w??-[tT]*) ;;
+      ????????w*) printf '%s is writable by everybody\n' "$name"; return 0;;
+      ?????w*+:* | ?????w*:*[!0]*) printf '%s is writable by group %s\n' "$name" "$4"; return 0;;
+    esac
+  done
+}
+# trusted PATH...: whether root alone decides what is at these paths: all that is on the way belongs
+# to root, and only links, sockets and devices may be open to others. $distrust says what is not so.
+trusted() { distrust=$(distrust_of "$@"); [ -z "$distrust" ]; }
+distrusted() { unreadable "$1"; said "untrusted:$1" "$distrust"; }
+# A directory in PATH that somebody else may write to would give root that one's programs.
+usable_path() {
+  usual=:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:; usable=
+  set -f; IFS=:
+  set -- $PATH
+  set +f; unset IFS
+  stated=$PATH; PATH=${usual#:}; PATH=${PATH%:}
+  # not there: a host that has its programs elsewhere
+  command -v ls >/dev/null || { PATH=$stated; return 0; }
+  for place; do
+    case $usual in *":$place:"*) usable=$usable$place:; continue;; esac
+    case $place in /*) ! trusted "$place" || usable=$usable$place:;; esac
+  done
+  PATH=$usable$PATH
+}
+usable_path
+# learn PATH...: of paths that something on the host names, those that may be read: $learned
+learn() {
+  learned=; trust=
+  [ $# -lt 2 ] || ! trusted "$@" || trust=all
+  for each in "$@"; do
+    is_key "$each" || continue
+    if [ -z "$trust" ] && ! trusted "$each"; then distrusted "$each"
+    elif [ -e "$each" ] && [ ! -f "$each" ]; then unreadable "$each"
+    else learned=$learned$each$nl; fi
+  done
+}
 exact() {
   readable_file "$1" || return 0
   printf '%%exact %s\n|' "$1"
   if base64 -w0 "$1"; then printf '\n%%done\n'; else printf '\n%%failed\n'; fi
 }
-files=; missing=; kernel_files=; links=
+files=; missing=; kernel_files=; links=; linked_files=
 want() {
   is_key "$1" || return 0
   case $nl$files in *"$nl$1$nl"*) return 0;; esac
   if [ -f "$1" ]; then
-    if [ -r "$1" ]; then files=$files$1$nl; else unreadable "$1"; fi
+    if [ -L "$1" ]; then linked_files=$linked_files$1$nl
+    elif [ -r "$1" ]; then files=$files$1$nl; else unreadable "$1"; fi
   elif [ -e "$1" ] || [ -L "$1" ]; then exact "$1"
   else missing=$missing$1$nl; fi
 }
@@ -241,6 +312,7 @@ want_directory() {
   if [ ! -d "$1" ]; then
     if [ -e "$1" ]; then unreadable "$1"; else missing=$missing$1$nl; fi
   elif [ ! -r "$1" ] || [ ! -x "$1" ]; then unreadable "$1"
+  elif [ -L "$1" ] && ! trusted "$1"; then distrusted "$1"
   else
     for path in "$1"/*.conf; do
       if [ -d "$path" ] && [ ! -L "$path" ]; then continue; fi
@@ -346,8 +418,17 @@ unit() {
     paragraph=
   done
 }
+# A link's target is read only where root alone decides what it is.
+send_linked_files() {
+  learn "$@"
+  set -f; IFS=$nl
+  for path in $learned; do
+    case $nl$files in *"$nl$path$nl"*) continue;; esac
+    if [ -r "$path" ]; then files=$files$path$nl; else unreadable "$path"; fi
+  done
+}
 send_wanted() {
-  for send in missing links kernel_files files; do
+  for send in missing links linked_files kernel_files files; do
     set -f; IFS=$nl
     eval "set -- \$$send"
     [ $# = 0 ] || "send_$send" "$@"
@@ -363,6 +444,11 @@ paragraphs=; shown_units=
 + ``matching PATTERN PATH...``: send the lines of files that match, by path, with one process; paths
   have no blanks in them
 + ``unreadable KEY``: say that an item could not be read
++ ``trusted PATH...``: whether root alone decides what is at these paths, links and directories on
+  the way included; ``$distrust`` says what is not so. One process, and one for each link
++ ``learn PATH...``: of paths that a host's files or processes name, set ``$learned`` to the lines
+  of those that may be read: regular files that are ``trusted``. The others are unreadable, and why
+  is text under ``untrusted:PATH``
 + ``exact PATH``: send a file's bytes; nothing when there is no such file. A device (``/dev/null``)
   and a dangling link are empty text: both mask a drop-in of the same name. A file above 1 MiB, and
   one that may be there behind a directory that cannot be searched, are unreadable
@@ -479,6 +565,11 @@ class Reading:
         if key not in self.texts:
             return None
         return dict(line.partition("=")[::2] for line in self.text(key) if "=" in line)
+
+    def why_unreadable(self, path: str) -> str | None:
+        """``not trusted: /home/bob belongs to uid 1000``; None when that is not the reason."""
+        reason = " ".join(self.text(f"untrusted:{path}"))
+        return f"not trusted: {reason}" if reason else None
 
     def is_unreadable(self, path: str) -> bool:
         """Whether *path*, or the directory it would be in, exists and could not be read."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pyinfra import logger
 from pyinfra.api import FunctionCommand, Host, StringCommand
 
-from kubenode import pyinfra_internals
+from kubenode import pyinfra_internals, terminal_guard
 from kubenode.pyinfra_internals import print_prefix
+from kubenode.reports.printable import printable
+
+terminal_guard.install()
 
 
 def explain(host: Host, change: str) -> None:
@@ -15,7 +18,8 @@ def explain(host: Host, change: str) -> None:
     + host: the host that is changed
     + change: one sentence, such as ``net.ipv4.ip_forward: 0 -> 1 (live)``
     """
-    logger.info(f"{print_prefix(host)}{change}")
+    # on one line: a host's text must not look like a line of another host
+    logger.info(f"{print_prefix(host)}{printable(change)}")
 
 
 def explain_file(host: Host, path: str, old: str | None, new: str | None) -> None:
@@ -54,7 +58,7 @@ def refuse(host: Host, reason: str) -> FunctionCommand:
         return
     """
     if not pyinfra_internals.is_executing(host):
-        logger.warning(f"{print_prefix(host)}would fail: {reason}")
+        logger.warning(f"{print_prefix(host)}would fail: {printable(reason)}")
     return pyinfra_internals.Refusal(_refused, [reason], {})
 
 

@@ -26,15 +26,17 @@ def _evidence(name: str, component: ComponentShape) -> Evidence:
 def _components(subject: Subject) -> dict[str, ComponentShape]:
     """Who uses cgroups, without a kubelet that nobody configured yet.
 
-    Its own default is cgroupfs; kubeadm writes systemd into its file when the node joins.
+    Its own default is cgroupfs; kubeadm writes systemd into its file when the node joins. Runtimes
+    that kubelet does not talk to do not count.
     """
-    components = dict(subject.cgroup_drivers["components"])
+    drivers = subject.cgroup_drivers
+    components = {name: drivers["components"][name] for name in drivers["counted"]}
     if (
         "kubelet" in components
         and components["kubelet"]["driver"] == "cgroupfs"
         and not components["kubelet"]["stated"]
         and subject.kubelet["config"] is None
-        and not subject.kubelet["active"]
+        and subject.kubelet["active"] is False
     ):
         del components["kubelet"]
     return components

@@ -21,7 +21,7 @@ def _enabled(subject: Subject) -> Verdict:
 
 def _readable(subject: Subject) -> Verdict:
     kubelet = subject.kubelet
-    if kubelet["error"] and kubelet["error"].startswith("cannot read"):
+    if kubelet["error"] and kubelet["error"].startswith(("cannot read", "cannot tell")):
         return unknown(kubelet["error"])
     if kubelet["error"]:
         return violated(kubelet["error"])

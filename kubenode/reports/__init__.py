@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-from kubenode.findings import FleetReport
+# what is printable is asked for where nothing is judged
+if TYPE_CHECKING:
+    from kubenode.findings import FleetReport
 
 
 @dataclass(frozen=True)

@@ -382,7 +382,7 @@ MACHINE = (
 _FAKE_KUBELET = (
     "printf '#!/bin/sh\\necho Kubernetes v1.33.0\\n' >/usr/local/bin/kubelet; "
     "chmod 755 /usr/local/bin/kubelet; "
-    "printf '%s\\n' '[Service]' 'ExecStart=/bin/sleep infinity' '[Install]' "
+    "printf '%s\\n' '[Service]' 'ExecStart=/usr/local/bin/kubelet' '[Install]' "
     "'WantedBy=multi-user.target' >/etc/systemd/system/kubelet.service; systemctl daemon-reload"
 )
 _NO_KUBELET = (

@@ -66,27 +66,29 @@ def test_the_last_crio_file_wins() -> None:
 KUBELET = ("/var/lib/kubelet/config.yaml", "kind: KubeletConfiguration\ncgroupDriver: systemd\n")
 
 
-def test_kubelet_drop_ins_beat_the_file_and_flags_beat_both() -> None:
+UNSTATED = ("", None)
+
+
+def test_kubelet_drop_ins_beat_the_file_and_a_flag_beats_both() -> None:
     drop_in = ("/var/lib/kubelet/config.d/10.conf", "cgroupDriver: cgroupfs\n")
-    flags = ("/var/lib/kubelet/kubeadm-flags.env", 'KUBELET_KUBEADM_ARGS="--cgroup-driver=systemd"')
-    running = "/usr/bin/kubelet --config=/x --cgroup-driver cgroupfs"
-    assert cgroup_drivers.kubelet([KUBELET], [], "") == Statement(KUBELET[0], 2, "systemd")
-    assert cgroup_drivers.kubelet([KUBELET, drop_in], [], "") == Statement(
+    flags = ("/var/lib/kubelet/kubeadm-flags.env", 'X=""\nY="--cgroup-driver=systemd"')
+    assert cgroup_drivers.kubelet([KUBELET], None, UNSTATED) == Statement(KUBELET[0], 2, "systemd")
+    assert cgroup_drivers.kubelet([KUBELET, drop_in], None, UNSTATED) == Statement(
         drop_in[0], 1, "cgroupfs"
     )
-    assert cgroup_drivers.kubelet([KUBELET, drop_in], [flags], "") == Statement(
-        flags[0], 1, "systemd"
+    assert cgroup_drivers.kubelet([KUBELET, drop_in], "systemd", flags) == Statement(
+        flags[0], 2, "systemd"
     )
-    assert cgroup_drivers.kubelet([KUBELET, drop_in], [flags], running) == Statement(
-        "kubelet's command line", None, "cgroupfs"
+    assert cgroup_drivers.kubelet([KUBELET], "cgroupfs", ("kubelet.service", None)) == Statement(
+        "kubelet.service", None, "cgroupfs"
     )
 
 
 def test_kubelet_configuration_may_be_json_and_comments_do_not_count() -> None:
     as_json = (KUBELET[0], json.dumps({"cgroupDriver": "systemd"}))
-    assert cgroup_drivers.kubelet([as_json], [], "") == Statement(KUBELET[0], 1, "systemd")
-    commented = ("/etc/default/kubelet", "# --cgroup-driver=cgroupfs\nKUBELET_EXTRA_ARGS=\n")
-    assert cgroup_drivers.kubelet([(KUBELET[0], "kind: x\n")], [commented], "") is None
+    assert cgroup_drivers.kubelet([as_json], None, UNSTATED) == Statement(KUBELET[0], 1, "systemd")
+    commented = (KUBELET[0], "# cgroupDriver: cgroupfs\n")
+    assert cgroup_drivers.kubelet([commented], None, UNSTATED) is None
 
 
 @pytest.mark.parametrize(
@@ -94,7 +96,7 @@ def test_kubelet_configuration_may_be_json_and_comments_do_not_count() -> None:
 )
 def test_a_kubelet_file_that_cannot_be_understood_is_unknown(text: str) -> None:
     with pytest.raises(CannotTell, match=r"config\.yaml"):
-        cgroup_drivers.kubelet([(KUBELET[0], text)], [], "")
+        cgroup_drivers.kubelet([(KUBELET[0], text)], None, UNSTATED)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +105,7 @@ def test_a_kubelet_file_that_cannot_be_understood_is_unknown(text: str) -> None:
 )
 def test_yaml_that_cannot_be_converted_is_unknown(text: str) -> None:
     with pytest.raises(CannotTell, match=r"config\.yaml"):
-        cgroup_drivers.kubelet([(KUBELET[0], text)], [], "")
+        cgroup_drivers.kubelet([(KUBELET[0], text)], None, UNSTATED)
 
 
 def test_a_huge_integer_is_only_the_component_s_unknown() -> None:
@@ -116,7 +118,7 @@ def test_a_value_without_end_is_named_by_its_type() -> None:
     bomb += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10)]
     text = "\n".join([*bomb, "cgroupDriver: *a9"])
     with pytest.raises(CannotTell, match="a value of type list is no cgroup driver"):
-        cgroup_drivers.kubelet([(KUBELET[0], text)], [], "")
+        cgroup_drivers.kubelet([(KUBELET[0], text)], None, UNSTATED)
 
 
 @given(st.text(max_size=200))
@@ -126,4 +128,4 @@ def test_no_text_raises_anything_else(text: str) -> None:
     with suppress(CannotTell):
         cgroup_drivers.crio([("/etc/crio/crio.conf", text)])
     with suppress(CannotTell):
-        cgroup_drivers.kubelet([(KUBELET[0], text)], [(KUBELET[0], text)], text)
+        cgroup_drivers.kubelet([(KUBELET[0], text)], text or None, (KUBELET[0], text))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import signal
 import socket
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +17,8 @@ import pytest
 from kubenode.checks.catalogue import CHECKS
 from kubenode.command_line import MISTAKE
 from tests.targets import kubenode_cli
+
+ROOT = Path(__file__).parents[2]
 
 
 def mistake(cwd: Path, *arguments: str) -> str:
@@ -114,3 +119,35 @@ def test_an_interrupt_ends_it_quietly(tmp_path: Path) -> None:
     assert process.returncode == 130, err
     assert err == "kubenode: interrupted\n"
     assert out == ""
+
+
+def test_reports_go_through_what_is_no_file_and_links_stay(tmp_path: Path) -> None:
+    device = tmp_path / "device"
+    if os.geteuid() == 0:
+        # of our own: what would replace it must not replace the machine's
+        os.mknod(device, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    else:
+        device.symlink_to("/dev/null")
+    kept = tmp_path / "kept.json"
+    kept.write_text("old")
+    kept.chmod(0o600)
+    (tmp_path / "link.json").symlink_to("kept.json")
+    outputs = [str(device), "/dev/stdout", str(tmp_path / "link.json"), str(tmp_path / "new.json")]
+    options = [word for path in outputs for word in ("--output", path)]
+    done = subprocess.run(
+        [sys.executable, "-m", "kubenode", "audit", "@local", "--format", "json", *options],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=tmp_path,
+        umask=0o027,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode in (0, 1, 2), done.stderr
+    assert stat.S_ISCHR(device.stat().st_mode)
+    report, end = json.JSONDecoder().raw_decode(done.stdout)
+    assert "@local" in done.stdout[end:], "the table comes after the report"
+    assert (tmp_path / "link.json").is_symlink()
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "new.json").stat().st_mode) == 0o640
+    assert json.loads(kept.read_text()) == report == json.loads((tmp_path / "new.json").read_text())

@@ -104,7 +104,7 @@ def test_what_is_written_quoted_is_read_the_same(data: dict[str, Any]) -> None:
 def test_kubelet_is_read_so() -> None:
     files = [(PATH, "failSwapOn: no\t# we swap\ncgroupDriver: systemd\n---\ncgroupDriver: x\n")]
     assert kubelet_settings(files) == {"failSwapOn": False, "cgroupDriver": "systemd"}
-    assert kubelet(files, [], "") == (PATH, 2, "systemd")
+    assert kubelet(files, None, ("", None)) == (PATH, 2, "systemd")
     drop_in = ("/etc/d/1.conf", "failSwapOn: null\nmemorySwap: {}\n")
     memory = (PATH, "failSwapOn: false\nmemorySwap: {swapBehavior: LimitedSwap}\n")
     assert kubelet_settings([memory, drop_in]) == {"memorySwap": {"swapBehavior": "LimitedSwap"}}

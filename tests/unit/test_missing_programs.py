@@ -113,7 +113,9 @@ def test_with_all_programs_nothing_is_missing(complete: list[Any]) -> None:
 
 def test_every_program_that_a_script_calls_is_stated() -> None:
     """Of what is on this machine, whatever stands where a command may begin."""
-    text = re.sub(r"'[^']*'|#.*", "", probe.script(FACT.scripts))
+    scripts = list(FACT.scripts.values())
+    parts = [probe._WATCH, probe._SHELL_FUNCTIONS, probe._shared(scripts)]
+    text = re.sub(r"'[^']*'|#.*", "", "\n".join([*parts, *(script.shell for script in scripts)]))
     text = re.sub(r"captured(_part)? |limited \d+ ", "", text)
     begins = re.compile(
         r"(?:^|[|;&({]|\b(?:then|do|else|if|until|while|!)) *([a-z][a-z0-9-]+)(?= )",

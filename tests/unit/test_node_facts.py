@@ -144,6 +144,19 @@ CONTAINER = "fe3f6881603f38423d595a97535166fd2953ae5a2adeaa7167dc7fa94fb763e0"
         (f"/kubepods/burstable/podx/{CONTAINER}", "cgroupfs"),
         (f"/system.slice/kubepods-podx.slice:cri-containerd:{CONTAINER}", "misplaced_count"),
         (f"/kubepods-podx.slice:cri-containerd:{CONTAINER}", "misplaced_count"),
+        (f"/kubepods/podx/{CONTAINER}", "cgroupfs"),
+        # on v1 below the runtime's own service
+        (f"/system.slice/containerd.service/kubepods-podx.slice:x:{CONTAINER}", "misplaced_count"),
+        # what users, services with Delegate= and containers may have named so
+        (f"/user.slice/user-1.slice/user@1.service/kubepods-x.slice:c:{CONTAINER}", None),
+        (f"/user.slice/user-1.slice/user@1.service/kubepods/podx/{CONTAINER}", None),
+        (f"/system.slice/site.service/kubepods-x.slice:cri-containerd:{CONTAINER}", None),
+        (f"/docker/{CONTAINER}/kubepods/podx/{CONTAINER}", None),
+        (
+            f"/kubepods.slice/cri-containerd-{CONTAINER}.scope/kubepods-x.slice:c:{'0' * 64}",
+            "systemd",
+        ),
+        (f"/kubepods/podx/{CONTAINER}/kubepods-x.slice:c:{'0' * 64}", "cgroupfs"),
         (f"/docker/{CONTAINER}", None),
         ("/kubepods.slice", None),
     ],

@@ -56,18 +56,24 @@ def run(
     user: int | None = None,
     before: str = "",
     systemd: bool = False,
+    trust: bool = False,
 ) -> list[str]:
     """What pyinfra would get: the command's output as lines.
 
     + shell: the one that is ``sh`` on the host
     + before: shell that is run first
     + systemd: let it look as if systemd ran here
+    + trust: ask who may write where a path leads; a test's own folder is not root's alone
     """
     scripts = {"p": Script(script) if isinstance(script, str) else script}
     probe.identity(scripts)
     functions = f"{probe._SHELL_FUNCTIONS}{before}\n"
     with patch.object(probe, "_SHELL_FUNCTIONS", functions):
         look = probe.script(scripts)
+    if not trust:
+        question = 'distrust=$(distrust_of "$@")'
+        assert question in look
+        look = look.replace(question, "distrust=")
     if systemd:
         look = look.replace("-d /run/systemd/system", "-d /")
     look = look.replace(" sh -c ", f" {' '.join(shell or ['sh'])} -c ", 1)

@@ -147,7 +147,8 @@ def on(kind: str | None, *options: str) -> dict[str, Any]:
                 "cgroup_drivers__components": {
                     "containerd/runc": component("cgroupfs"),
                     "kubelet": component("systemd"),
-                }
+                },
+                "cgroup_drivers__counted": ["containerd/runc", "kubelet"],
             },
             "cgroup-driver.agreement",
             "fail: containerd/runc cgroupfs, kubelet systemd",
@@ -363,7 +364,9 @@ def test_a_kubelet_that_nobody_configured_yet_has_no_driver() -> None:
         ({"config": "/var/lib/kubelet/config.yaml"}, {"cgroup-driver.agreement"}),
     ):
         facts = recorded(
-            cgroup_drivers__components=components, kubelet=kubelet(version=None, **changes)
+            cgroup_drivers__components=components,
+            cgroup_drivers__counted=list(components),
+            kubelet=kubelet(version=None, **changes),
         )
         assert set(news(facts)) == found
 
@@ -378,7 +381,9 @@ def test_drivers_that_follow_from_another_finding_are_not_one() -> None:
     unknown = {**component("systemd"), "driver": None}
     components = {"containerd/runc": component("systemd"), "kubelet": unknown}
     facts = recorded(
-        cgroup_drivers__components=components, kubelet=kubelet(error="/f: bad", version=None)
+        cgroup_drivers__components=components,
+        cgroup_drivers__counted=list(components),
+        kubelet=kubelet(error="/f: bad", version=None),
     )
     assert set(news(facts)) == {"kubelet.config-readable"}
 

@@ -6,6 +6,8 @@ from pyinfra import logger
 from pyinfra.api import FunctionCommand, Host, State, StringCommand
 from pyinfra.operations.util.files import generate_color_diff
 
+from kubenode import foreseen
+
 
 def explain(host: Host, change: str) -> None:
     """Say one change: what was, what will be, and which file wins.
@@ -42,7 +44,8 @@ def refuse(host: Host, reason: str) -> FunctionCommand:
     + host: the host that is unsuitable
     + reason: what is wrong and what to do about it
 
-    While pyinfra only prepares (``--dry``, or before it asks) the reason is a warning.
+    While pyinfra only prepares (``--dry``, or before it asks) the reason is a warning, and a run
+    that ends there has exit code 1 (:mod:`kubenode.foreseen`).
 
     **Example:**
 
@@ -53,6 +56,7 @@ def refuse(host: Host, reason: str) -> FunctionCommand:
     """
     if not host.state.is_executing:
         logger.warning(f"{host.print_prefix}would fail: {reason}")
+        foreseen.would_fail(host)
     return FunctionCommand(_refused, [reason], {})
 
 

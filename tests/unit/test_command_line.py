@@ -44,9 +44,18 @@ def hosts(tmp_path: Path) -> Path:
         (["audit", "hosts.py", "--baseline", "none.json"], "No such file"),
         (["audit", "hosts.py", "--baseline", "hosts.py"], "no kubenode-audit/1 report"),
         (["audit", "hosts.py", "--data", "x"], "KEY=VALUE"),
-        (["audit", "hosts.py", "--limit", "nobody"], "no hosts"),
+        (["audit", "hosts.py", "--limit", "nobody"], "--limit nobody: no host and no group"),
+        (["audit", "hosts.py", "--limit", "@local", "--limit", "nobody"], "--limit nobody"),
+        (["audit", "hosts.py", "--exclude", "@local"], "--exclude leaves no host"),
+        (["audit", "missing.py"], "missing.py: there is no such file"),
+        (["audit", "inventories/ssh"], "inventories/ssh: there is no such file"),
+        (["audit", "hosts.ini", "--data", "ssh_hostname=127.0.0.1"], "there is no such file"),
+        (["audit", "@local,missing.py"], "missing.py: there is no such file"),
+        (["audit", "admin@host/hosts"], "there is no such file"),
+        (["audit", "empty.py"], "there are no hosts in it"),
+        (["audit", "hosts.py", "--data", "kubenode_sysctls={"], "a valid dictionary"),
         (["audit", "broken.py"], "inventory broken.py"),
-        (["audit", "nowhere.example.invalid/x"], "no hosts"),
+        (["audit", "nowhere.example.invalid"], "no hosts"),
         (["audit", "hosts.py", "--data", "kubenode_modulse=x"], "did you mean kubenode_modules"),
         (["audit", "waived.py"], "did you mean swap.boot"),
         (["audit", "undated.py"], 'a date such as "2027-01-31"'),
@@ -57,6 +66,7 @@ def hosts(tmp_path: Path) -> Path:
     ],
 )
 def test_mistakes(hosts: Path, tmp_path: Path, arguments: list[str], says: str) -> None:
+    (tmp_path / "empty.py").write_text("hosts = []\n")
     (tmp_path / "broken.py").write_text("hosts = [1 / 0]\n")
     waivers = '{"swap.bot": {"reason": "x", "until": "2027-01-31"}}'
     (tmp_path / "waived.py").write_text(
@@ -68,6 +78,59 @@ def test_mistakes(hosts: Path, tmp_path: Path, arguments: list[str], says: str) 
     )
     (tmp_path / "ssh.py").write_text('hosts = [("a", {"ssh_port": "many"})]\n')
     assert says in mistake(tmp_path, *arguments)
+
+
+def begins(text: str) -> str:
+    """The form of a report, by how it begins."""
+    starts = {
+        "<!DOCTYPE html>": "html",
+        '{\n "schema"': "json",
+        "<?xml": "junit",
+        '{\n "$schema"': "sarif",
+        "# Audit": "markdown",
+        "1 host:": "terminal",
+    }
+    return next(form for start, form in starts.items() if text.startswith(start))
+
+
+@pytest.mark.parametrize(
+    ("options", "stdout", "files"),
+    [
+        ([], "terminal", {}),
+        (["--format", "html"], "html", {}),
+        (["--output", "x.json"], "terminal", {"x.json": "json"}),
+        (
+            ["--output", "x.json", "--output", "y.html", "--format", "html"],
+            "terminal",
+            {"x.json": "json", "y.html": "html"},
+        ),
+        (["--output", "x.HTML", "--format", "json"], "json", {"x.HTML": "html"}),
+        (["--output", "x", "--format", "json"], "terminal", {"x": "json"}),
+        (["--output", "x.sarif.json"], "terminal", {"x.sarif.json": "sarif"}),
+        (["--output", "-"], "terminal", {}),
+        (["--output", "-", "--format", "json"], "json", {}),
+        (
+            ["--output", "-", "--format", "json", "--output", "x", "--output", "y.md"],
+            "json",
+            {"x": "json", "y.md": "markdown"},
+        ),
+    ],
+)
+def test_each_output_is_of_its_own_form(
+    hosts: Path, tmp_path: Path, options: list[str], stdout: str, files: dict[str, str]
+) -> None:
+    result = kubenode_cli.run("audit", "hosts.py", *options, cwd=tmp_path)
+    assert result.returncode in (0, 1, 2), result.output
+    assert begins(result.stdout) == stdout
+    written = {path.name for path in tmp_path.iterdir()} - {"hosts.py"}
+    assert {name: begins((tmp_path / name).read_text()) for name in written} == files
+
+
+def test_piped_output_has_no_trailing_blanks(hosts: Path, tmp_path: Path) -> None:
+    for arguments in (["audit", "hosts.py"], ["audit", "@local,@local"], ["checks"]):
+        lines = kubenode_cli.run(*arguments, cwd=tmp_path).stdout.splitlines()
+        assert lines
+        assert [line for line in lines if line != line.rstrip()] == []
 
 
 def test_explain_prints_a_page(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from importlib.metadata import version
@@ -30,6 +30,7 @@ from pyinfra_cli.inventory import make_inventory
 from kubenode import check_page, drift, settings
 from kubenode.baseline import Saved, changes
 from kubenode.checks.catalogue import CHECKS, by_id
+from kubenode.checks.check import Check
 from kubenode.findings import FleetReport, HostReport, exit_code, judge_host
 from kubenode.gather import Answer, gather
 from kubenode.profiles import ProfileName
@@ -188,7 +189,10 @@ def audit(
 @click.argument("check", required=False)
 @click.option("--all", "every", is_flag=True, help="Every check, as one Markdown document.")
 def explain(check: str | None, every: bool) -> None:
-    """Print the page of CHECK: what it expects, why, and what mends it."""
+    """Print the page of CHECK: what it expects, why, and how to fix it.
+
+    CHECK is a check's id. The beginning of ids, such as sysctl, or a pattern lists those that fit.
+    """
     if every:
         sys.stdout.write(check_page.catalogue(CHECKS))
         return
@@ -197,9 +201,12 @@ def explain(check: str | None, every: bool) -> None:
     try:
         page = check_page.page(by_id(check))
     except KeyError:
-        near = difflib.get_close_matches(check, [known.id for known in CHECKS], n=3, cutoff=0.4)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise Mistake(f"no such check: {check}{hint} `kubenode checks` lists them") from None
+        beginning = check.rstrip(".") + "."
+        fitting = [c for c in CHECKS if c.id.startswith(beginning) or fnmatchcase(c.id, check)]
+        if not fitting:
+            raise Mistake(_no_such_check(check)) from None
+        _list(fitting)
+        return
     if sys.stdout.isatty():
         from rich.console import Console
         from rich.markdown import Markdown
@@ -212,9 +219,23 @@ def explain(check: str | None, every: bool) -> None:
 @cli.command()
 def checks() -> None:
     """List the checks."""
-    width = max(len(check.id) for check in CHECKS)
-    for check in CHECKS:
+    _list(CHECKS)
+
+
+def _list(listed: Sequence[Check]) -> None:
+    width = max(len(check.id) for check in listed)
+    for check in listed:
         click.echo(f"{check.id:<{width}}  {check.title}")
+
+
+def _no_such_check(name: str) -> str:
+    ids = [known.id for known in CHECKS]
+    # whoever writes swap.bot means swap.boot; what is like nothing at all gets no guess
+    near = difflib.get_close_matches(name, ids, n=3, cutoff=0.7)
+    topics = {check.topic for check in CHECKS}
+    near = near or difflib.get_close_matches(name.partition(".")[0], topics, n=1, cutoff=0.7)
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    return f"no such check: {name}.{hint} `kubenode checks` lists them all."
 
 
 def _files(outputs: Iterable[str], form: str | None) -> dict[str, str]:

@@ -7,6 +7,7 @@ an earlier operation may clear the way. When the run executes, it alone decides.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from weakref import WeakKeyDictionary
 
 from pyinfra.api import Host, State
@@ -34,7 +35,8 @@ def would_fail(host: Host) -> None:
 
     + host: the host that an operation refuses, while pyinfra prepares
     """
-    if (host.current_op_global_arguments or {}).get("_ignore_errors"):
+    arguments: Mapping[str, object] = host.current_op_global_arguments or {}
+    if arguments.get("_ignore_errors"):
         return
     run = _runs.get(host.state)
     if run is None:

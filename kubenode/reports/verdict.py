@@ -23,10 +23,14 @@ def sentence(report: FleetReport) -> str:
 def circumstances(report: FleetReport) -> list[str]:
     """When, with what, and for what the audit was made."""
     profiles = ", ".join(report.profiles) or "none"
-    release = report.kubernetes or "each kubelet's own release"
+    release = (
+        f"Kubernetes {report.kubernetes}"
+        if report.kubernetes
+        else "the Kubernetes release of each host's kubelet"
+    )
     return [
         f"{report.created:%Y-%m-%d %H:%M} UTC, kubenode {report.kubenode_version}",
-        f"for Kubernetes: {release}; profiles: {profiles}",
+        f"judged for {release}; profiles: {profiles}",
     ]
 
 

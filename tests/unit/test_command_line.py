@@ -61,7 +61,10 @@ def hosts(tmp_path: Path) -> Path:
         (["audit", "undated.py"], 'a date such as "2027-01-31"'),
         (["audit", "ssh.py"], "ssh_port"),
         (["explain"], "name a check"),
-        (["explain", "swap.bot"], "did you mean swap.boot"),
+        (["explain", "swap.bot"], "no such check: swap.bot. Did you mean swap.boot?"),
+        (["explain", "nope"], "no such check: nope. `kubenode checks` lists them all."),
+        (["explain", "sysctls.ip-forward"], "Did you mean sysctl"),
+        (["explain", "x.*"], "no such check: x.*."),
         (["exlpain"], "No such command"),
     ],
 )
@@ -138,6 +141,23 @@ def test_explain_prints_a_page(tmp_path: Path) -> None:
     assert result.returncode == 0
     for part in ("# sysctl.ip-forward.boot", "kernel.sysctls", "systemd-sysctl", "source: <https"):
         assert part in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern"),
+    [
+        ("sysctl", r"sysctl\..*"),
+        ("sysctl.", r"sysctl\..*"),
+        ("sysctl.*", r"sysctl\..*"),
+        ("sysctl.ip-forward", r"sysctl\.ip-forward\.(live|boot)"),
+        ("*.boot", r".*\.boot"),
+    ],
+)
+def test_explain_lists_the_checks_of_a_topic(tmp_path: Path, name: str, pattern: str) -> None:
+    result = kubenode_cli.run("explain", name, cwd=tmp_path)
+    assert result.returncode == 0, result.output
+    listed = [line.split()[0] for line in result.stdout.splitlines()]
+    assert listed == [check.id for check in CHECKS if re.fullmatch(pattern, check.id)]
 
 
 def test_checks_lists_them_all(tmp_path: Path) -> None:

@@ -298,6 +298,10 @@ def _prepare(
 ) -> tuple[State, list[Host]]:
     """pyinfra's state for the run, and whom to ask."""
     _check_inventory(inventory)
+    for folder in connection["group_data"]:
+        # pyinfra would go on without the settings in it
+        if not Path(folder).exists():
+            raise Mistake(f"--group-data {folder}: there is no such folder")
     for name in ("ssh_user", "ssh_port", "ssh_key"):
         if connection[name] is not None:
             data[name] = connection[name]

@@ -53,6 +53,7 @@ def hosts(tmp_path: Path) -> Path:
         (["audit", "@local,missing.py"], "missing.py: there is no such file"),
         (["audit", "admin@host/hosts"], "there is no such file"),
         (["audit", "empty.py"], "there are no hosts in it"),
+        (["audit", "hosts.py", "--group-data", "nowhere"], "nowhere: there is no such folder"),
         (["audit", "hosts.py", "--data", "kubenode_sysctls={"], "a valid dictionary"),
         (["audit", "broken.py"], "inventory broken.py"),
         (["audit", "nowhere.example.invalid"], "no hosts"),

@@ -155,6 +155,12 @@ def test_the_same_audit_gives_the_same_text() -> None:
         assert form.render(report(20)) == form.render(report(20))
 
 
+@pytest.mark.parametrize("form", ["terminal", "markdown", "junit", "json", "sarif"])
+def test_no_line_ends_in_blanks(form: str) -> None:
+    lines = FORMATS[form].render(report(20)).splitlines()
+    assert [line for line in lines if line != line.rstrip()] == []
+
+
 def test_json_counts() -> None:
     document = json.loads(FORMATS["json"].render(report(20)))
     assert document["summary"]["hosts"] == {"fail": 3, "unknown": 3, "warn": 14}

@@ -27,6 +27,7 @@ test: venv lint ## all tests: lint, types, units, Docker targets, virtual machin
 
 # the units beside the targets, which mostly wait; what they say comes when both are done
 test-targets: venv ## the tests without virtual machines: units, and end to end on Docker targets
+	@scripts/install-missing chromium=chromium
 	@scripts/with-docker sh -ec '\
 	  mkdir -p .cache; $(BIN)/python -m tests.targets build; \
 	  $(BIN)/python -m pytest -m "not targets and not vm" >.cache/units.log 2>&1 & \
@@ -39,8 +40,8 @@ test-vm: venv ## the tests on virtual machines: a real kernel, real reboots, pow
 	scripts/with-libvirt sh -c '$(BIN)/python -m tests.vm build && \
 	  $(BIN)/python -m tests.vm test'
 
-test-unit: venv ## the tests that need neither Docker nor virtual machines
-	$(BIN)/python -m pytest -m "not targets and not vm"
+test-unit: venv ## the tests that need no Docker, no virtual machines and no browser
+	$(BIN)/python -m pytest -m "not targets and not vm and not browser"
 
 test-pyinfra: venv ## the tests of what pyinfra does not promise, with its oldest and newest release
 	scripts/test-pyinfra $(VENV)

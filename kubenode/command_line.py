@@ -11,7 +11,7 @@ import difflib
 import os
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from importlib.metadata import version
@@ -27,6 +27,7 @@ from pyinfra.context import ctx_config, ctx_inventory, ctx_state
 from kubenode import check_page, drift, output_file, pyinfra_internals, settings
 from kubenode.baseline import Saved, changes
 from kubenode.checks.catalogue import CHECKS, by_id
+from kubenode.checks.check import Check
 from kubenode.findings import FleetReport, HostReport, exit_code, judge_host
 from kubenode.gather import Answer, gather
 from kubenode.profiles import ProfileName
@@ -87,15 +88,18 @@ def cli() -> None:
     help="What the nodes are used with; repeat it. In place of the hosts' kubenode_profiles.",
 )
 @click.option(
-    "--format", "form", type=click.Choice(list(FORMATS)), help="Of the report; default: terminal."
+    "--format",
+    "form",
+    type=click.Choice(list(FORMATS)),
+    help="Of standard output, and of a FILE whose suffix says nothing; default: terminal.",
 )
 @click.option(
     "--output",
     "outputs",
     multiple=True,
     metavar="FILE",
-    help="Write the report there, in --format or what the suffix stands for; repeat it. "
-    "The table still goes to standard output.",
+    help="Write the report there, in the form the suffix stands for, or else in --format; repeat "
+    "it. - is standard output, which gets the table where no other form is asked for.",
 )
 @click.option("--baseline", metavar="FILE", help="A JSON report to compare with.")
 @click.option(
@@ -142,12 +146,7 @@ def audit(
     not be told: not reached, or a check that may hide a fail is unknown there. 64: a mistake of the
     caller's. Waived findings, drift and changes to a baseline do not count.
     """
-    for path in outputs:
-        if form is None and format_of(path) is None:
-            suffixes = ", ".join(suffix for f in FORMATS.values() for suffix in f.suffixes)
-            raise Mistake(f"--output {path}: give --format, or one of the suffixes {suffixes}")
-        if not Path(path).absolute().parent.is_dir():
-            raise Mistake(f"--output {path}: there is no such folder")
+    files = _files(outputs, form)
     saved = None if baseline is None else _load(baseline)
     data = _data(connection["data"])
     if release is not None:
@@ -163,20 +162,23 @@ def audit(
         answers = gather(state, hosts, _names, seconds=timeout, answered=answered)
     report = _report(answers, release, profiles, baseline, saved)
 
-    for path in outputs:
-        text = FORMATS[form or str(format_of(path))].render(report)
+    for path, name in files.items():
         try:
-            output_file.write(path, text)
+            output_file.write(path, FORMATS[name].render(report))
         except OSError as error:
             raise Mistake(f"--output {path}: {error.strerror}") from None
-    if outputs or form in (None, "terminal"):
+    on_stdout = form or "terminal"
+    if files and "-" not in outputs and on_stdout in files.values():
+        # --format was for a file
+        on_stdout = "terminal"
+    if on_stdout == "terminal":
         from rich.console import Console
 
         from kubenode.reports import terminal
 
         terminal.print_report(report, Console(highlight=False, soft_wrap=False))
     else:
-        sys.stdout.write(FORMATS[form].render(report))
+        sys.stdout.write(FORMATS[on_stdout].render(report))
     raise click.exceptions.Exit(exit_code(report, fail_on))
 
 
@@ -184,7 +186,10 @@ def audit(
 @click.argument("check", required=False)
 @click.option("--all", "every", is_flag=True, help="Every check, as one Markdown document.")
 def explain(check: str | None, every: bool) -> None:
-    """Print the page of CHECK: what it expects, why, and what mends it."""
+    """Print the page of CHECK: what it expects, why, and how to fix it.
+
+    CHECK is a check's id. The beginning of ids, such as sysctl, or a pattern lists those that fit.
+    """
     if every:
         sys.stdout.write(check_page.catalogue(CHECKS))
         return
@@ -193,9 +198,12 @@ def explain(check: str | None, every: bool) -> None:
     try:
         page = check_page.page(by_id(check))
     except KeyError:
-        near = difflib.get_close_matches(check, [known.id for known in CHECKS], n=3, cutoff=0.4)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise Mistake(f"no such check: {check}{hint} `kubenode checks` lists them") from None
+        beginning = check.rstrip(".") + "."
+        fitting = [c for c in CHECKS if c.id.startswith(beginning) or fnmatchcase(c.id, check)]
+        if not fitting:
+            raise Mistake(_no_such_check(check)) from None
+        _list(fitting)
+        return
     if sys.stdout.isatty():
         from rich.console import Console
         from rich.markdown import Markdown
@@ -208,9 +216,39 @@ def explain(check: str | None, every: bool) -> None:
 @cli.command()
 def checks() -> None:
     """List the checks."""
-    width = max(len(check.id) for check in CHECKS)
-    for check in CHECKS:
+    _list(CHECKS)
+
+
+def _list(listed: Sequence[Check]) -> None:
+    width = max(len(check.id) for check in listed)
+    for check in listed:
         click.echo(f"{check.id:<{width}}  {check.title}")
+
+
+def _no_such_check(name: str) -> str:
+    ids = [known.id for known in CHECKS]
+    # whoever writes swap.bot means swap.boot; what is like nothing at all gets no guess
+    near = difflib.get_close_matches(name, ids, n=3, cutoff=0.7)
+    topics = {check.topic for check in CHECKS}
+    near = near or difflib.get_close_matches(name.partition(".")[0], topics, n=1, cutoff=0.7)
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    return f"no such check: {name}.{hint} `kubenode checks` lists them all."
+
+
+def _files(outputs: Iterable[str], form: str | None) -> dict[str, str]:
+    """The files to write, with the form of each: what the suffix stands for, or else *form*."""
+    files: dict[str, str] = {}
+    for path in outputs:
+        if path == "-":
+            continue
+        name = format_of(path) or form
+        if name is None:
+            suffixes = ", ".join(suffix for f in FORMATS.values() for suffix in f.suffixes)
+            raise Mistake(f"--output {path}: give --format, or one of the suffixes {suffixes}")
+        if not Path(path).absolute().parent.is_dir():
+            raise Mistake(f"--output {path}: there is no such folder")
+        files[path] = name
+    return files
 
 
 def _load(path: str) -> Saved:
@@ -227,17 +265,40 @@ def _load(path: str) -> Saved:
 def _data(pairs: Iterable[str]) -> dict[str, Any]:
     data: dict[str, Any] = {}
     for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not key or not equals:
-            raise Mistake(f"--data {pair}: write it as KEY=VALUE")
-        data[key] = {"true": True, "false": False, "none": None}.get(value.lower(), value)
+        try:
+            key, value = settings.from_option(pair)
+        except ValueError as error:
+            raise Mistake(f"--data {pair}: {error}") from None
+        data[key] = value
     return data
+
+
+def _check_inventory(inventory: str) -> None:
+    """Refuse the path of a file that is not there, which pyinfra would take for a host or for none.
+
+    + inventory: a path, or hosts with commas; ``@docker/NAME`` is a host
+    """
+    if Path(inventory).exists():
+        return
+    for part in inventory.split(","):
+        is_path = "/" in part or part.endswith(_INVENTORY_SUFFIXES)
+        if is_path and not part.startswith("@"):
+            raise Mistake(f"inventory {part}: there is no such file")
+
+
+_INVENTORY_SUFFIXES = (".py", ".ini", ".yml", ".yaml", ".json", ".toml", ".txt", ".cfg")
+"""pyinfra reads the first; the others are what inventories of other tools end in."""
 
 
 def _prepare(
     inventory: str, data: dict[str, Any], connection: dict[str, Any]
 ) -> tuple[State, list[Host]]:
     """pyinfra's state for the run, and whom to ask."""
+    _check_inventory(inventory)
+    for folder in connection["group_data"]:
+        # pyinfra would go on without the settings in it
+        if not Path(folder).exists():
+            raise Mistake(f"--group-data {folder}: there is no such folder")
     for name in ("ssh_user", "ssh_port", "ssh_key"):
         if connection[name] is not None:
             data[name] = connection[name]
@@ -266,16 +327,20 @@ def _prepare(
         kind = "" if is_pyinfras else f"{type(cause).__name__}: "
         raise Mistake(f"inventory {inventory}: {kind}{cause}") from None
     ctx_inventory.set(found)
-    hosts = [
-        host
-        for host in found
-        if not connection["limit"] or any(_matches(found, host, p) for p in connection["limit"])
-    ]
+    hosts = list(found)
+    if not hosts:
+        raise Mistake(f"inventory {inventory}: there are no hosts in it")
+    if connection["limit"]:
+        chosen = [[host for host in hosts if _matches(found, host, p)] for p in connection["limit"]]
+        for pattern, matching in zip(connection["limit"], chosen, strict=True):
+            if not matching:
+                raise Mistake(f"--limit {pattern}: no host and no group of {inventory} is that")
+        hosts = [host for host in hosts if any(host in matching for matching in chosen)]
     hosts = [
         host for host in hosts if not any(_matches(found, host, p) for p in connection["exclude"])
     ]
     if not hosts:
-        raise Mistake(f"inventory {inventory}: no hosts in it, or none that --limit leaves")
+        raise Mistake(f"inventory {inventory}: --exclude leaves no host")
     try:
         state.init(found, config, initial_limit=hosts)
         state.set_stage(StateStage.Prepare)

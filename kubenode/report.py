@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyinfra import logger
 from pyinfra.api import FunctionCommand, Host, StringCommand
 
-from kubenode import pyinfra_internals, terminal_guard
+from kubenode import foreseen, pyinfra_internals, terminal_guard
 from kubenode.pyinfra_internals import print_prefix
 from kubenode.reports.printable import printable
 
@@ -48,7 +48,8 @@ def refuse(host: Host, reason: str) -> FunctionCommand:
     + host: the host that is unsuitable
     + reason: what is wrong and what to do about it
 
-    While pyinfra only prepares (``--dry``, or before it asks) the reason is a warning.
+    While pyinfra only prepares (``--dry``, or before it asks) the reason is a warning, and a run
+    that ends there has exit code 1 (:mod:`kubenode.foreseen`).
 
     **Example:**
 
@@ -59,6 +60,7 @@ def refuse(host: Host, reason: str) -> FunctionCommand:
     """
     if not pyinfra_internals.is_executing(host):
         logger.warning(f"{print_prefix(host)}would fail: {printable(reason)}")
+        foreseen.would_fail(host)
     return pyinfra_internals.Refusal(_refused, [reason], {})
 
 

@@ -7,6 +7,7 @@ the modules ``overlay`` and ``br_netfilter``, three sysctls, containerd, the sys
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -47,6 +48,26 @@ def _iso_date(value: object) -> object:
             return date.fromisoformat(value)
         except ValueError:
             raise ValueError('a date such as "2027-01-31"') from None
+    return value
+
+
+def _release(value: object) -> object:
+    # pyinfra makes a number of `--data kubenode_kubernetes_version=1.36`, and 1.3 of 1.30
+    if not isinstance(value, float):
+        return _package(value)
+    if re.fullmatch(r"\d+\.\d{2,5}", repr(value)):
+        return repr(value)
+    if re.fullmatch(r"\d+\.\d", repr(value)):
+        raise ValueError(
+            f"{value} may have been {value}0, which is the same number; write it as text, "
+            f"with --data as v{value}0 or '\"{value}0\"'"
+        )
+    raise ValueError('not a Kubernetes release, write it as "1.36"')
+
+
+def _package(value: object) -> object:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        raise ValueError(f"text, and {value} is a number: quote it, with --data as '\"{value}\"'")
     return value
 
 
@@ -94,7 +115,7 @@ class NodeSettings(BaseModel):
     cgroup_driver: Driver = Field(
         default="systemd", description="cgroup driver of every runc-type runtime handler"
     )
-    containerd_version: str | None = Field(
+    containerd_version: Annotated[str | None, BeforeValidator(_package)] = Field(
         default=None,
         description="exact package version to install, None for what the distribution offers",
     )
@@ -116,7 +137,7 @@ class NodeSettings(BaseModel):
         default=False,
         description="change the cgroup driver although pods of the other driver run",
     )
-    kubernetes_version: str | None = Field(
+    kubernetes_version: Annotated[str | None, BeforeValidator(_release)] = Field(
         default=None,
         description='release the node is for, such as "1.36"; from 1.35 on cgroup v1 is refused',
     )
@@ -221,6 +242,41 @@ def minor_release(version: str) -> tuple[int, int]:
     if len(parts) not in (2, 3) or not all(part.isdecimal() and len(part) < 6 for part in parts):
         raise ValueError('not a Kubernetes release, write it as "1.36"')
     return int(parts[0]), int(parts[1])
+
+
+def from_option(pair: str) -> tuple[str, Any]:
+    """The key and the value of ``--data KEY=VALUE``, as pyinfra reads them; ValueError without one.
+
+    + pair: the option's text, such as ``kubenode_sysctls={"vm.max_map_count": 262144}``
+
+    A value is a number, JSON, ``true`` or ``false`` in any case, or else text. Where the setting is
+    a text, a number stays the text that was written: ``1.30`` is not ``1.3``.
+
+    **Example:**
+
+    .. code:: python
+
+        from_option("kubenode_kubernetes_version=1.30")  # ("kubenode_kubernetes_version", "1.30")
+    """
+    # pyinfra's command line is slow to import, and a deploy needs nothing of it
+    from pyinfra_cli.util import parse_cli_arg
+
+    key, equals, text = pair.partition("=")
+    if not key or not equals:
+        raise ValueError("write it as KEY=VALUE")
+    value = parse_cli_arg(text)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if is_number and key.removeprefix(PREFIX) in _TEXTS and key.startswith(PREFIX):
+        return key, text
+    return key, value
+
+
+_TEXTS = {
+    name
+    for name, field in NodeSettings.model_fields.items()
+    if field.annotation in (str, str | None)
+}
+"""Settings that are a text."""
 
 
 _checked: WeakSet[State] = WeakSet()

@@ -22,6 +22,9 @@ def _with_stage(cases: Any) -> Any:
 
     def run_in_stage(self: Any, name: str, data: dict[str, Any]) -> None:
         self.state.is_executing = data.get("is_executing", False)
+        # pyinfra's own state has them
+        self.state.failed_hosts = set()
+        self.state.add_callback_handler = lambda handler: None
         with (
             patch.object(whole_file, "FUNCTIONS", "# whole_file.FUNCTIONS"),
             patch.multiple(

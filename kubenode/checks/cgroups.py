@@ -56,11 +56,11 @@ def _controllers(subject: Subject) -> Verdict:
     missing = [name for name in NEEDED if name not in cgroups["controllers"]]
     if not missing:
         return met(", ".join(NEEDED))
-    found = f"{', '.join(missing)} missing; it has {', '.join(cgroups['controllers']) or 'none'}"
+    there = ", ".join(cgroups["controllers"]) or "none"
+    found = f"missing: {', '.join(missing)}; the host has {there}"
     if cgroups["container"]:
         return violated(
-            f"{found}. The host is a container ({cgroups['container']}), which has those that it "
-            "is given",
+            f"{found}: it is a container ({cgroups['container']}), with what that is given",
             severity="warn",
             remedy="give the container its controllers (cgroup2 on the machine, delegation)",
         )

@@ -55,11 +55,10 @@ def _supported(subject: Subject, containerd: ContainerdShape) -> Verdict:
     if containerd_release.is_newer_than_known(version):
         return met(f"{version}, newer than the table")
     release = containerd_release.release_of(version)
-    lts = ", LTS" if release.is_lts else ""
-    text = f"{version}; upstream supports {release.series}{lts} until {release.end_of_life}"
+    series = f"{release.series} (LTS)" if release.is_lts else f"{release.series}"
     if subject.aim.today > release.end_of_life:
-        return violated(text)
-    return met(text)
+        return violated(f"{version}; upstream's support of {series} ended on {release.end_of_life}")
+    return met(f"{version}; upstream supports {series} until {release.end_of_life}")
 
 
 def _config_readable(_: Subject, containerd: ContainerdShape) -> Verdict:

@@ -18,7 +18,7 @@ class Format:
     module: str
     """Its module in this package, with the function ``render``."""
     suffixes: tuple[str, ...]
-    """Of files that hold it."""
+    """Of files that hold it, in lower case."""
 
     def render(self, report: FleetReport) -> str:
         """The report in this form."""
@@ -30,7 +30,7 @@ FORMATS: dict[str, Format] = {
     "terminal": Format("terminal", (".txt",)),
     "json": Format("json_report", (".json",)),
     "junit": Format("junit", (".xml",)),
-    "sarif": Format("sarif", (".sarif",)),
+    "sarif": Format("sarif", (".sarif", ".sarif.json")),
     "markdown": Format("markdown", (".md", ".markdown")),
     "html": Format("html", (".html", ".htm")),
 }
@@ -38,7 +38,7 @@ FORMATS: dict[str, Format] = {
 
 def format_of(path: str) -> str | None:
     """The name of the format that a file's suffix stands for, None when it stands for none."""
-    for name, form in FORMATS.items():
-        if path.endswith(form.suffixes):
-            return name
-    return None
+    suffixes = {suffix: name for name, form in FORMATS.items() for suffix in form.suffixes}
+    # the longest: .sarif.json is not .json
+    fitting = [suffix for suffix in suffixes if path.lower().endswith(suffix)]
+    return suffixes[max(fitting, key=len)] if fitting else None

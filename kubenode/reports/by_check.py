@@ -19,6 +19,10 @@ class Group:
     """Hosts with their findings."""
 
     @property
+    def topic(self) -> str:
+        return self.check.partition(".")[0]
+
+    @property
     def hosts(self) -> list[str]:
         return [host for host, _ in self.findings]
 

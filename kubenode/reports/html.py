@@ -8,25 +8,19 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from kubenode.checks.check import State
+from kubenode.checks.check import Check, State
 from kubenode.findings import SEVERITY_ORDER, FleetReport, HostReport
 from kubenode.reports import verdict
-from kubenode.reports.by_check import grouped
+from kubenode.reports.by_check import Group, grouped
 from kubenode.reports.printable import printable
 
-SYMBOLS: dict[State, str] = {
-    "fail": "✕",
-    "unknown": "?",
-    "warn": "!",
-    "pass": "✓",
-    "not-applicable": "·",
-}
 _LETTERS: dict[State, str] = {
     "fail": "f",
     "unknown": "u",
@@ -36,17 +30,24 @@ _LETTERS: dict[State, str] = {
 }
 
 
+_MOST_VARIANTS = 5
+"""Of one check's findings, shown before a click: there may be as many as hosts."""
+_MOST_EVIDENCE = 40
+
+
 @dataclass(frozen=True)
 class _Cell:
     letter: str
-    symbol: str
-    link: str | None
+    state: State
     quiet: bool
 
 
 @dataclass(frozen=True)
 class _Row:
-    host: HostReport
+    """Hosts of which every check says the same."""
+
+    state: State
+    hosts: list[str]
     cells: list[_Cell]
 
 
@@ -74,14 +75,17 @@ def render(report: FleetReport) -> str:
         states=[state for state in SEVERITY_ORDER if state != "not-applicable"],
         count=count,
         topics=_topics(report),
-        rows=list(_rows(report, counting)),
+        rows=_rows(report, counting),
+        unreached=[host for host in report.hosts if host.error is not None],
+        most_variants=_MOST_VARIANTS,
+        most_evidence=_MOST_EVIDENCE,
         counting=counting,
         groups=groups,
+        unknown=_unknown(groups),
         waived=list(grouped(report, waived=True)),
         titles={check.id: check.title for check in report.checks},
         whys={check.id: check.why for check in report.checks},
         change=verdict.change,
-        symbols=SYMBOLS,
         letters=_LETTERS,
         policy=f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'",
         style=style,
@@ -89,20 +93,49 @@ def render(report: FleetReport) -> str:
     )
 
 
-def _rows(report: FleetReport, counting: Mapping[str, str]) -> Iterator[_Row]:
+def _rows(report: FleetReport, counting: Mapping[str, str]) -> list[_Row]:
+    """Rows of the matrix, worst first; hosts that look alike are one."""
+    alike: dict[tuple[State, ...], list[HostReport]] = {}
     for host in report.hosts:
-        cells = []
-        for finding in host.findings:
-            state: State = "pass" if finding.waiver else finding.state
-            cells.append(
-                _Cell(
-                    _LETTERS[state],
-                    SYMBOLS[state],
-                    f"#{finding.state}-{finding.check}" if finding.counts else None,
-                    finding.check not in counting,
-                )
-            )
-        yield _Row(host, cells)
+        alike.setdefault((host.state, *_states(host, report.checks)), []).append(host)
+    rows = [
+        _Row(
+            state,
+            [host.host for host in hosts],
+            [
+                _Cell(_LETTERS[one], one, check.id not in counting)
+                for check, one in zip(report.checks, states, strict=True)
+            ],
+        )
+        for (state, *states), hosts in alike.items()
+    ]
+    return sorted(rows, key=_rank)
+
+
+def _states(host: HostReport, checks: Iterable[Check]) -> Iterator[State]:
+    # a waived finding needs nobody's look
+    found = {one.check: "pass" if one.waiver else one.state for one in host.findings}
+    missing: State = "not-applicable" if host.error is None else "unknown"
+    return (found.get(check.id, missing) for check in checks)
+
+
+def _rank(row: _Row) -> tuple[int, ...]:
+    count = Counter(cell.state for cell in row.cells)
+    return (SEVERITY_ORDER.index(row.state), *(-count[state] for state in SEVERITY_ORDER))
+
+
+def _unknown(groups: Iterable[Group]) -> list[tuple[str, list[Group]]]:
+    """What cannot be told, by why: one missing answer makes many checks unknown on its hosts."""
+    causes: dict[object, tuple[str, list[Group]]] = {}
+    for group in groups:
+        if group.state == "unknown":
+            alike = group.alike()
+            found = alike[0][1].found
+            # evidence and differences are worth a place of their own
+            alone = len(alike) > 1 or alike[0][1].evidence
+            key = group.check if alone else (found, *group.hosts)
+            causes.setdefault(key, (found, []))[1].append(group)
+    return list(causes.values())
 
 
 def _topics(report: FleetReport) -> list[tuple[str, list[str]]]:

@@ -2,7 +2,10 @@
 
 A host is a test suite, a check a test case. A fail is a ``failure``; an unknown is an ``error``,
 since nobody knows whether the test would pass; a warn passes, with its text in ``system-out``, as
-CI systems know no third colour. What does not apply, and what is waived, is ``skipped``.
+CI systems know no third colour. What is waived is ``skipped``. A check that does not apply is no
+test case, as half of all cases would be noise; the suite has one property that names them.
+
+Elements and attributes are those of the schema that Jenkins' xUnit plugin checks (junit-10.xsd).
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ def render(report: FleetReport) -> str:
     root = ElementTree.Element("testsuites", name="kubenode audit")
     for host in report.hosts:
         _suite(root, host, report.created.strftime("%Y-%m-%dT%H:%M:%S"))
-    for count in ("tests", "failures", "errors", "skipped"):
+    for count in ("tests", "failures", "errors"):
         root.set(count, str(sum(int(suite.get(count, "0")) for suite in root)))
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
@@ -32,9 +35,18 @@ def _suite(root: ElementTree.Element, host: HostReport, created: str) -> None:
     if host.error is not None:
         case = ElementTree.SubElement(suite, "testcase", classname="host", name="answers")
         ElementTree.SubElement(case, "error", message=_text(host.error), type="unknown")
+    without_meaning = [
+        finding.check for finding in host.findings if finding.state == "not-applicable"
+    ]
+    if without_meaning:
+        properties = ElementTree.SubElement(suite, "properties")
+        ElementTree.SubElement(
+            properties, "property", name="not applicable", value=_text(" ".join(without_meaning))
+        )
     for finding in host.findings:
-        _case(suite, finding)
-    cases = list(suite)
+        if finding.state != "not-applicable":
+            _case(suite, finding)
+    cases = suite.findall("testcase")
     suite.set("tests", str(len(cases)))
     suite.set("time", "0")
     for count, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
@@ -49,8 +61,6 @@ def _case(suite: ElementTree.Element, finding: Finding) -> None:
     if finding.waiver is not None:
         reason = f"waived until {finding.waiver.until}: {finding.waiver.reason}"
         ElementTree.SubElement(case, "skipped", message=_text(f"{reason} ({finding.found})"))
-    elif finding.state == "not-applicable":
-        ElementTree.SubElement(case, "skipped", message=_text(finding.found))
     elif finding.state in ("fail", "unknown"):
         tag = "failure" if finding.state == "fail" else "error"
         element = ElementTree.SubElement(

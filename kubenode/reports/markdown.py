@@ -16,7 +16,7 @@ _MOST_HOSTS = 20
 def render(report: FleetReport) -> str:
     """The report as Markdown text; what hosts say is escaped, and stays text."""
     lines = ["# Audit", "", text(verdict.sentence(report)), ""]
-    lines += [text(line) + "  " for line in verdict.circumstances(report)]
+    lines += [f"- {text(line)}" for line in verdict.circumstances(report)]
     lines += ["", "| host | state | fail | unknown | warn | pass |", "|---|---|---|---|---|---|"]
     for host in report.hosts:
         count = host.count()

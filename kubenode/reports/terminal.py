@@ -32,9 +32,8 @@ _MOST_LINES = 40
 def render(report: FleetReport) -> str:
     """The report as plain text, 100 columns wide."""
     text = StringIO()
-    console = Console(file=text, width=100, color_system=None, force_terminal=False)
-    print_report(report, console)
-    return text.getvalue()
+    _print(report, Console(file=text, width=100, color_system=None, force_terminal=False))
+    return _without_padding(text.getvalue())
 
 
 def print_report(report: FleetReport, console: Console) -> None:
@@ -43,6 +42,20 @@ def print_report(report: FleetReport, console: Console) -> None:
     + report: the audit
     + console: where to; its width and colours are used, nothing depends on colour
     """
+    if console.is_terminal:
+        _print(report, console)
+        return
+    with console.capture() as printed:
+        _print(report, console)
+    console.file.write(_without_padding(printed.get()))
+
+
+def _without_padding(text: str) -> str:
+    # rich fills every line to the width of the console
+    return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
+
+
+def _print(report: FleetReport, console: Console) -> None:
     worst: State = next((state for state in SEVERITY_ORDER if report.count()[state]), "pass")
     console.print(Text(verdict.sentence(report), style=_STYLES[worst]))
     for line in verdict.circumstances(report):

@@ -6,27 +6,30 @@ from kubenode.findings import SEVERITY_ORDER, Change, FleetReport
 
 
 def sentence(report: FleetReport) -> str:
-    """One line on the whole audit, such as ``20 hosts: 2 fail, 1 unknown, 17 pass``."""
+    """One line on the whole audit, such as ``20 hosts: 2 fail, 1 unknown (no answer), 17 pass``."""
     count = report.count()
     number = len(report.hosts)
     unreached = sum(host.error is not None for host in report.hosts)
+    silent = "no answer" if unreached == count["unknown"] else f"{unreached} without an answer"
     parts = [
-        f"{count[state] - (unreached if state == 'unknown' else 0)} {state}"
+        f"{count[state]} {state}{f' ({silent})' if state == 'unknown' and unreached else ''}"
         for state in SEVERITY_ORDER
-        if count[state] - (unreached if state == "unknown" else 0)
+        if count[state]
     ]
-    if unreached:
-        parts.append(f"{unreached} without an answer")
     return f"{number} host{'' if number == 1 else 's'}: {', '.join(parts) or 'nothing to say'}"
 
 
 def circumstances(report: FleetReport) -> list[str]:
     """When, with what, and for what the audit was made."""
     profiles = ", ".join(report.profiles) or "none"
-    release = report.kubernetes or "each kubelet's own release"
+    release = (
+        f"Kubernetes {report.kubernetes}"
+        if report.kubernetes
+        else "the Kubernetes release of each host's kubelet"
+    )
     return [
         f"{report.created:%Y-%m-%d %H:%M} UTC, kubenode {report.kubenode_version}",
-        f"for Kubernetes: {release}; profiles: {profiles}",
+        f"judged for {release}; profiles: {profiles}",
     ]
 
 

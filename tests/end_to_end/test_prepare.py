@@ -116,6 +116,17 @@ def test_dry_run_changes_nothing_and_shows_what_would_change(
     assert "install containerd with apt-get (was: not installed)" in result.output
     assert "containerd will be configured once it is installed" in result.output
 
+    # a pipeline must not pass what the run itself would fail
+    target.write("/etc/sysctl.d/zz-cis.conf", "net.ipv4.ip_forward = 0\n")
+    before = file_system(target)
+    foreseen = run_pyinfra("--dry", "--diff", inventory(target.host()), DEPLOY)
+    assert "would fail: /etc/sysctl.d/zz-cis.conf:1" in foreseen.output
+    assert foreseen.returncode == 1, foreseen.output
+    assert file_system(target) == before
+    judged = run_pyinfra("--dry", inventory(target.host()), ROOT / "audit.py")
+    assert "would fail: " in judged.output
+    assert judged.returncode == 1, judged.output
+
 
 def file_system(target: Target) -> str:
     """Every file an operation could change, with its size and times."""

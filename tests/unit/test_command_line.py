@@ -49,19 +49,33 @@ def hosts(tmp_path: Path) -> Path:
         (["audit", "hosts.py", "--baseline", "none.json"], "No such file"),
         (["audit", "hosts.py", "--baseline", "hosts.py"], "no kubenode-audit/1 report"),
         (["audit", "hosts.py", "--data", "x"], "KEY=VALUE"),
-        (["audit", "hosts.py", "--limit", "nobody"], "no hosts"),
+        (["audit", "hosts.py", "--limit", "nobody"], "--limit nobody: no host and no group"),
+        (["audit", "hosts.py", "--limit", "@local", "--limit", "nobody"], "--limit nobody"),
+        (["audit", "hosts.py", "--exclude", "@local"], "--exclude leaves no host"),
+        (["audit", "missing.py"], "missing.py: there is no such file"),
+        (["audit", "inventories/ssh"], "inventories/ssh: there is no such file"),
+        (["audit", "hosts.ini", "--data", "ssh_hostname=127.0.0.1"], "there is no such file"),
+        (["audit", "@local,missing.py"], "missing.py: there is no such file"),
+        (["audit", "admin@host/hosts"], "there is no such file"),
+        (["audit", "empty.py"], "there are no hosts in it"),
+        (["audit", "hosts.py", "--group-data", "nowhere"], "nowhere: there is no such folder"),
+        (["audit", "hosts.py", "--data", "kubenode_sysctls={"], "a valid dictionary"),
         (["audit", "broken.py"], "inventory broken.py"),
-        (["audit", "nowhere.example.invalid/x"], "no hosts"),
+        (["audit", "nowhere.example.invalid"], "no hosts"),
         (["audit", "hosts.py", "--data", "kubenode_modulse=x"], "did you mean kubenode_modules"),
         (["audit", "waived.py"], "did you mean swap.boot"),
         (["audit", "undated.py"], 'a date such as "2027-01-31"'),
         (["audit", "ssh.py"], "ssh_port"),
         (["explain"], "name a check"),
-        (["explain", "swap.bot"], "did you mean swap.boot"),
+        (["explain", "swap.bot"], "no such check: swap.bot. Did you mean swap.boot?"),
+        (["explain", "nope"], "no such check: nope. `kubenode checks` lists them all."),
+        (["explain", "sysctls.ip-forward"], "Did you mean sysctl"),
+        (["explain", "x.*"], "no such check: x.*."),
         (["exlpain"], "No such command"),
     ],
 )
 def test_mistakes(hosts: Path, tmp_path: Path, arguments: list[str], says: str) -> None:
+    (tmp_path / "empty.py").write_text("hosts = []\n")
     (tmp_path / "broken.py").write_text("hosts = [1 / 0]\n")
     waivers = '{"swap.bot": {"reason": "x", "until": "2027-01-31"}}'
     (tmp_path / "waived.py").write_text(
@@ -75,11 +89,81 @@ def test_mistakes(hosts: Path, tmp_path: Path, arguments: list[str], says: str) 
     assert says in mistake(tmp_path, *arguments)
 
 
+def begins(text: str) -> str:
+    """The form of a report, by how it begins."""
+    starts = {
+        "<!DOCTYPE html>": "html",
+        '{\n "schema"': "json",
+        "<?xml": "junit",
+        '{\n "$schema"': "sarif",
+        "# Audit": "markdown",
+        "1 host:": "terminal",
+    }
+    return next(form for start, form in starts.items() if text.startswith(start))
+
+
+@pytest.mark.parametrize(
+    ("options", "stdout", "files"),
+    [
+        ([], "terminal", {}),
+        (["--format", "html"], "html", {}),
+        (["--output", "x.json"], "terminal", {"x.json": "json"}),
+        (
+            ["--output", "x.json", "--output", "y.html", "--format", "html"],
+            "terminal",
+            {"x.json": "json", "y.html": "html"},
+        ),
+        (["--output", "x.HTML", "--format", "json"], "json", {"x.HTML": "html"}),
+        (["--output", "x", "--format", "json"], "terminal", {"x": "json"}),
+        (["--output", "x.sarif.json"], "terminal", {"x.sarif.json": "sarif"}),
+        (["--output", "-"], "terminal", {}),
+        (["--output", "-", "--format", "json"], "json", {}),
+        (
+            ["--output", "-", "--format", "json", "--output", "x", "--output", "y.md"],
+            "json",
+            {"x": "json", "y.md": "markdown"},
+        ),
+    ],
+)
+def test_each_output_is_of_its_own_form(
+    hosts: Path, tmp_path: Path, options: list[str], stdout: str, files: dict[str, str]
+) -> None:
+    result = kubenode_cli.run("audit", "hosts.py", *options, cwd=tmp_path)
+    assert result.returncode in (0, 1, 2), result.output
+    assert begins(result.stdout) == stdout
+    written = {path.name for path in tmp_path.iterdir()} - {"hosts.py"}
+    assert {name: begins((tmp_path / name).read_text()) for name in written} == files
+
+
+def test_piped_output_has_no_trailing_blanks(hosts: Path, tmp_path: Path) -> None:
+    for arguments in (["audit", "hosts.py"], ["audit", "@local,@local"], ["checks"]):
+        lines = kubenode_cli.run(*arguments, cwd=tmp_path).stdout.splitlines()
+        assert lines
+        assert [line for line in lines if line != line.rstrip()] == []
+
+
 def test_explain_prints_a_page(tmp_path: Path) -> None:
     result = kubenode_cli.run("explain", "sysctl.ip-forward.boot", cwd=tmp_path)
     assert result.returncode == 0
     for part in ("# sysctl.ip-forward.boot", "kernel.sysctls", "systemd-sysctl", "source: <https"):
         assert part in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern"),
+    [
+        ("sysctl", r"sysctl\..*"),
+        ("sysctl.", r"sysctl\..*"),
+        ("sysctl.*", r"sysctl\..*"),
+        ("sysctl.ip-forward", r"sysctl\.ip-forward\.(live|boot)"),
+        ("*.boot", r".*\.boot"),
+    ],
+)
+def test_explain_lists_the_checks_of_a_topic(tmp_path: Path, name: str, pattern: str) -> None:
+    result = kubenode_cli.run("explain", name, cwd=tmp_path)
+    assert result.returncode == 0, result.output
+    listed = [line.split()[0] for line in result.stdout.splitlines()]
+    assert listed == [check.id for check in CHECKS if re.fullmatch(pattern, check.id)]
 
 
 def test_checks_lists_them_all(tmp_path: Path) -> None:

@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from pyinfra_cli.util import parse_cli_arg
 
-from kubenode.settings import NodeSettings, minor_release
+from kubenode.settings import NodeSettings, from_option, minor_release
 from tests.conftest import ROOT
 from tests.targets.pyinfra_cli import Result, run
 
@@ -85,7 +89,10 @@ def test_a_wrong_value_names_its_place_and_what_was_expected(
         ("kubenode_containerd_hold", "yes", "a valid boolean"),
         ("kubenode_pause_image", "a b", "one word"),
         ("kubenode_kubernetes_version", "latest", "not a Kubernetes release"),
-        ("kubenode_kubernetes_version", 1.36, "a valid string"),
+        ("kubenode_kubernetes_version", 1.30, "1.3 may have been 1.30, which is the same number"),
+        ("kubenode_kubernetes_version", 136, "136 is a number: quote it"),
+        ("kubenode_kubernetes_version", True, "a valid string"),
+        ("kubenode_containerd_version", 1.7, "1.7 is a number: quote it"),
         ("kubenode_runtime", "rkt", "'containerd'"),
     ],
 )
@@ -98,6 +105,61 @@ def test_bad_values_are_refused_before_any_change(
     assert expected in result.output
     assert "Traceback" not in result.output
     assert "Can this host be a node?" not in result.output
+
+
+@pytest.mark.parametrize("text", ["1.36", "v1.30", '"1.30"', "1.36.2"])
+def test_a_release_on_pyinfras_command_line(dry: Dry, text: str) -> None:
+    result = dry(options={"kubenode_kubernetes_version": text})
+    assert "Can this host be a node?" in result.output, result.output
+
+
+@pytest.mark.parametrize("text", ["1.30", "1.3", "1.10", "1.4", "1", "1e5", "NaN"])
+def test_a_release_that_pyinfra_made_another_number_of(dry: Dry, text: str) -> None:
+    result = dry(options={"kubenode_kubernetes_version": text})
+    assert result.returncode == 1
+    assert "kubenode_kubernetes_version (from --data): " in result.output
+    assert "Can this host be a node?" not in result.output
+    # what the message says to write works
+    if text.startswith("1."):
+        advised = text if text.endswith("0") else f"{text}0"
+        assert f"with --data as v{advised} or '\"{advised}\"'" in result.output
+        assert from_option(f"kubenode_kubernetes_version=v{advised}")[1] == f"v{advised}"
+        assert parse_cli_arg(f'"{advised}"') == advised
+
+
+@given(st.integers(0, 99))
+def test_a_number_is_the_release_it_was_written_as_or_refused(minor: int) -> None:
+    written = f"1.{minor}"
+    try:
+        settings = NodeSettings.model_validate({"kubernetes_version": parse_cli_arg(written)})
+    except ValidationError:
+        assert minor < 10 or minor % 10 == 0
+    else:
+        assert settings.kubernetes_version == written
+
+
+@given(st.text() | st.from_regex(r"[0-9.]{1,6}", fullmatch=True))
+def test_our_options_are_parsed_as_pyinfra_parses_them(text: str) -> None:
+    assert repr(from_option(f"a={text}")) == repr(("a", parse_cli_arg(text)))
+
+
+@pytest.mark.parametrize(
+    ("pair", "value"),
+    [
+        ("kubenode_kubernetes_version=1.30", "1.30"),
+        ('kubenode_kubernetes_version="1.30"', "1.30"),
+        ("kubenode_containerd_version=1.70", "1.70"),
+        ('kubenode_sysctls={"a.b": 1}', {"a.b": 1}),
+        ('kubenode_modules=["overlay"]', ["overlay"]),
+        ("kubenode_sysctls_override=True", True),
+        ("kubenode_pause_image=null", None),
+        ("kubenode_pause_image=none", "none"),
+        ("a=b=c", "b=c"),
+        ("ssh_port=2222", 2222),
+    ],
+)
+def test_values_of_options(pair: str, value: object) -> None:
+    assert from_option(pair)[1] == value
 
 
 def test_every_mistake_is_said_at_once(dry: Dry) -> None:

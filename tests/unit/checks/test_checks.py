@@ -476,3 +476,16 @@ def test_recorded_facts_are_copies() -> None:
     before = deepcopy(recorded())
     recorded(swap__boot=None)
     assert recorded() == before
+
+
+@pytest.mark.parametrize(
+    ("today", "found"),
+    [
+        (date(2026, 9, 30), "1.7.24; upstream supports 1.7 (LTS) until 2026-09-30"),
+        (date(2026, 10, 1), "1.7.24; upstream's support of 1.7 (LTS) ended on 2026-09-30"),
+    ],
+)
+def test_an_end_of_support_that_is_past_is_told_so(today: date, found: str) -> None:
+    report = judge_host("h", recorded("prepared-trixie"), Aim(today=today), CHECKS)
+    (finding,) = [one for one in report.findings if one.check == "containerd.supported"]
+    assert finding.found == found

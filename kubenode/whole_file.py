@@ -35,10 +35,10 @@ if sync "$locks" 2>/dev/null; then sync_file() {{ sync "$1"; }}
 else sync_file() {{ sync; }}; fi
 # A few file systems cannot sync a directory by itself.
 sync_directory() {{
-  error=$(sync_file "${{1:-/}}" 2>&1) && return 0
-  case $error in
+  unsynced=$(sync_file "${{1:-/}}" 2>&1) && return 0
+  case $unsynced in
     *'Invalid argument'* | *'ot supported'*) sync;;
-    *) say "$error"; return 1;;
+    *) say "$unsynced"; return 1;;
   esac
 }}
 # make_directory PATH: with those above it; a mode of its own, whatever the umask

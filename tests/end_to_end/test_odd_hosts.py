@@ -118,7 +118,7 @@ def interrupt(node: Target, old: str, new: str) -> None:
 
 def converges(node: Target, hosts: Path, run_pyinfra: RunPyinfra) -> str:
     """What a run says that makes the node one; the next one changes nothing."""
-    result = run_pyinfra("-y", "-v", hosts, DEPLOY)
+    result = run_pyinfra("-y", "-vvv", hosts, DEPLOY)
     assert result.returncode == 0, result.output
     assert node.try_sh(f"ls {NOTE}")[0] != 0
     again = run_pyinfra("-y", hosts, DEPLOY)

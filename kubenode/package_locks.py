@@ -26,7 +26,8 @@ LOCKS = (
 
 HOLDER = rf"""
 # holder: set $holder to the process that has one of apt's and dpkg's locks, as "PID NAME". The
-# kernel lists processes that hold any lock; who holds these has them open too.
+# kernel lists processes that hold any lock; who holds these has them open too. A container has
+# files of the same names, which are others.
 holder() {{
   holder=; holders=
   [ -r /proc/locks ] || return 0
@@ -37,12 +38,13 @@ holder() {{
     esac
   done </proc/locks
   [ -n "$holders" ] || return 0
-  pid=
+  pid=; file=
   while read -r line; do
     case $line in
       /proc/*/fd:) pid=${{line#/proc/}}; pid=${{pid%/fd:}};;
       {" | ".join(f"*' -> {path}'" for path in LOCKS)})
-        [ -n "$pid" ] || continue
+        file=${{line%% -> *}}; file=/proc/$pid/fd/${{file##* }}
+        [ "$file" -ef "${{line#* -> }}" ] || continue
         name=; {{ read -r name <"/proc/$pid/comm"; }} 2>/dev/null
         holder="$pid ${{name:-unknown}}"
         return 0;;

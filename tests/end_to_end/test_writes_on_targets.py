@@ -57,12 +57,13 @@ class Prepared:
 
 
 @contextmanager
-def holding(target: Target, lock: str) -> Iterator[None]:
+def holding(target: Target, lock: str, within: str = "") -> Iterator[None]:
     """Hold a lock as apt does, by fcntl(2): flock(1) takes another kind."""
-    pack = 'pack("s s x![q] q q i", F_WRLCK, 0, 0, 0, 0)'
+    # on one line: it is an argument in quotes
+    take = 'my $lock = pack("s s x![q] q q i", F_WRLCK, 0, 0, 0, 0); fcntl(F, F_SETLKW, $lock)'
     target.sh(
-        "touch /root/hold; setsid perl -MFcntl -e '"
-        f'open(F, ">>", "{lock}") or die; fcntl(F, F_SETLKW, {pack}) or die; '
+        f"touch /root/hold; setsid {within} perl -MFcntl -e '"
+        f'open(F, ">>", "{lock}") or die; {take} or die; '
         'open(G, ">", "/root/holds"); close(G); select(undef, undef, undef, 0.2) '
         'while -e "/root/hold"\' >/dev/null 2>&1 & '
         "until [ -e /root/holds ]; do sleep 0.1; done; rm /root/holds"
@@ -127,6 +128,19 @@ def test_what_dpkg_left_half_done_is_interrupted_when_nobody_is_at_work(prepared
         target.sh("rm -f /var/lib/dpkg/updates/0001")
     assert (at_work["dpkg_interrupted"], at_work["dpkg_at_work"].split()[1]) == (False, "perl")
     assert (at_rest["dpkg_interrupted"], at_rest["dpkg_at_work"]) == (True, None)
+
+
+def test_a_container_with_an_apt_of_its_own_stops_nobody(prepared: Prepared) -> None:
+    """It has locks of the same names, which are other files: its pod could hold them for ever."""
+    target = prepared.target
+    target.sh("touch /root/other")
+    mount = f"mount --bind /root/other {LISTS_LOCK}"
+    with holding(target, LISTS_LOCK, f"unshare -m sh -c '{mount} && exec \"$@\"' sh"):
+        names = target.sh("ls -l /proc/[0-9]*/fd 2>/dev/null")
+        assert f" -> {LISTS_LOCK}\n" in names, "control: it looks like the host's lock"
+        assert _package_fact(target)["dpkg_at_work"] is None
+    with holding(target, LISTS_LOCK):
+        assert _package_fact(target)["dpkg_at_work"].split()[1] == "perl"
 
 
 def _package_fact(target: Target) -> Any:

@@ -171,9 +171,16 @@ def under_lock(script: str, contents: Sequence[bytes] = ()) -> StringCommand:
         f"locks={shlex.quote(DIRECTORY)}\n{HEAD.strip()}\n{FUNCTIONS.strip()}\n{received}"
         f"take_lock {shlex.quote(owner())} {WAIT_SECONDS}\n{script.strip()}"
     )
-    if not contents:
-        return StringCommand(text)
-    return StringCommand(text, _stdin=[line for content in contents for line in _lines(content)])
+    return as_command(text, [line for content in contents for line in _lines(content)])
+
+
+def as_command(script: str, lines: Sequence[str] = ()) -> StringCommand:
+    """What pyinfra runs: all of kubenode's own commands that change a host pass here.
+
+    + script: sh
+    + lines: for its standard input
+    """
+    return StringCommand(script, _stdin=list(lines)) if lines else StringCommand(script)
 
 
 def _lines(content: bytes) -> Iterator[str]:

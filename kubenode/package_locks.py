@@ -26,20 +26,27 @@ LOCKS = (
 
 HOLDER = rf"""
 # holder: set $holder to the process that has one of apt's and dpkg's locks, as "PID NAME". The
-# kernel lists processes that hold any lock; who holds these has them open too. A container has
-# files of the same names, which are others.
+# kernel lists processes that hold any lock; who holds these has them open too, and is root. A
+# container has files of the same names, which are others.
 holder() {{
   holder=; holders=
   [ -r /proc/locks ] || return 0
   while read -r _ kind _ mode pid _; do
     case $kind:$mode:$pid in
       *[!0-9]) continue;;
-      POSIX:WRITE:[1-9]*) holders="$holders /proc/$pid/fd";;
+      POSIX:WRITE:[1-9]*)
+        # others may have as many as they like
+        if [ -O "/proc/$pid" ] && [ "${{#holders}}" -lt 4096 ]; then
+          holders="$holders /proc/$pid/fd"
+        fi;;
     esac
   done </proc/locks
   [ -n "$holders" ] || return 0
-  pid=; file=
-  while read -r line; do
+  pid=
+  # no here-document: some shells write a file for it
+  set -f; IFS=$nl; set -- $(set +f; unset IFS; ls -l /dev/null $holders 2>/dev/null)
+  set +f; unset IFS
+  for line; do
     case $line in
       /proc/*/fd:) pid=${{line#/proc/}}; pid=${{pid%/fd:}};;
       {" | ".join(f"*' -> {path}'" for path in LOCKS)})
@@ -49,9 +56,7 @@ holder() {{
         holder="$pid ${{name:-unknown}}"
         return 0;;
     esac
-  done <<END
-$(ls -l /dev/null $holders 2>/dev/null)
-END
+  done
 }}
 """
 """Shell that tells who is at work; it changes nothing, and uses ``ls`` and /proc."""
@@ -107,10 +112,10 @@ def patiently(manager: str, command: str) -> StringCommand:
         yield package_locks.patiently("apt-get", "apt-get update")
     """
     if manager == "zypper":
-        return StringCommand(f"ZYPP_LOCK_TIMEOUT={WAIT_SECONDS} {command}")
+        return host_lock.as_command(f"ZYPP_LOCK_TIMEOUT={WAIT_SECONDS} {command}")
     if manager != "apt-get":
-        return StringCommand(command)
-    return StringCommand(
+        return host_lock.as_command(command)
+    return host_lock.as_command(
         f"{host_lock.HEAD.strip()}\n{HOLDER.strip()}\n{PATIENTLY.strip()}\n"
         f"run() {{ {command}; }}\npatiently run"
     )

@@ -53,7 +53,7 @@ def locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 
 def held_by(shell: str) -> str:
-    script = f'{package_locks.HOLDER}\nholder; printf %s "$holder"'
+    script = f'nl="\n"\n{package_locks.HOLDER}\nholder; printf %s "$holder"'
     finished = subprocess.run(
         [*shell.split(), "-c", script], capture_output=True, text=True, check=True
     )

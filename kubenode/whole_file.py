@@ -57,6 +57,9 @@ temp_of() {{ temp=${{1%/*}}/.${{1##*/}}.kubenode.$$; }}
 # What an interrupted run left staged goes: whoever holds the lock is the only one who stages.
 staging() {{
   make_directory "${{1%/*}}" || return 1
+  case $(stat -c %A "${{1%/*}}/") in
+    ????????w*) say "all users may change what is in ${{1%/*}}: chmod o-w it"; return 1;;
+  esac
   temp_of "$1"
   for left in "${{1%/*}}"/.*.kubenode "${{1%/*}}"/.*.kubenode.[0-9]*; do
     case $nl$staged in *"$nl$left$nl"*) continue;; esac

@@ -291,7 +291,7 @@ def test_two_controllers_at_once_lose_nothing(
     if not has_flock:
         node.sh("mv /usr/bin/flock /root/")
     try:
-        for round_ in range(3):
+        for round_ in range(2):
             node.sh(f"rm -f {BACKUP}*")
             before = node.read(CONFIG)
             with ThreadPoolExecutor(2) as pool:

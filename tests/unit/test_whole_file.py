@@ -95,6 +95,18 @@ def test_modes_do_not_come_from_the_umask(files: Path, shell: str) -> None:
     assert modes == {"a": 0o755, "a/b": 0o755, "a/b/x": 0o644}
 
 
+def test_a_directory_that_all_may_write_is_named(files: Path) -> None:
+    """What an earlier version made of it under such an umask."""
+    files.chmod(0o777)
+    finished = run(whole_file.change([Change(str(files / "x"), None, b"1")]))
+    assert finished.returncode == 1
+    assert finished.stderr == (
+        f"all users may change what is in {files}: chmod o-w it\n"
+        f"cannot write beside {files / 'x'}: nothing was changed\n"
+    )
+    assert listed(files) == []
+
+
 @pytest.mark.parametrize("shell", SHELLS)
 def test_content_longer_than_an_argument_arrives(files: Path, shell: str) -> None:
     content = os.urandom(245_000)

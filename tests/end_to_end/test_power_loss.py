@@ -27,7 +27,8 @@ from kubenode.whole_file import BACKUP_SUFFIX, Change
 pytestmark = pytest.mark.targets
 
 IS_SOAK = bool(os.environ.get("KUBENODE_SOAK"))
-SHELLS = ("dash", "bash", "busybox sh") if IS_SOAK else ("dash",)
+# busybox's shell calls its own programs, of which no copies could be taken
+SHELLS = ("dash", "bash") if IS_SOAK else ("dash",)
 # in a sample, those after which something reaches the disk
 WATCHED: tuple[str, ...] = ("sync", "mv", "rm", "systemctl")
 if IS_SOAK:

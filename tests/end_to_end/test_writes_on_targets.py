@@ -172,7 +172,7 @@ def test_an_umask_of_000_opens_nothing(
     node.write("/etc/sudoers.d/umask", "Defaults umask=0000, umask_override\n")
     assert node.sh("sudo -n sh -c 'umask; mkdir /root/control'", user="operator") == "0000\n"
     assert node.sh("stat -c %a /root/control") == "777\n"
-    node.sh("rm -r /etc/containerd /etc/sysctl.d/k8s.conf* /etc/modules-load.d /run/kubenode")
+    node.sh("rm -rf /etc/containerd /etc/sysctl.d/k8s.conf* /etc/modules-load.d /run/kubenode")
     try:
         hosts = inventory(node.host_over_ssh("operator"))
         result = run_pyinfra("-y", "--sudo", hosts, DEPLOY)

@@ -9,7 +9,7 @@ from typing import Literal, TypedDict
 
 from packaging.version import Version
 
-from kubenode import containerd_release, go_keys, probe
+from kubenode import containerd_release, go_keys, package_locks, probe, whole_file
 from kubenode.cgroup_drivers import Driver
 from kubenode.containerd_config import (
     Config,
@@ -20,7 +20,7 @@ from kubenode.containerd_config import (
     load_order,
     parse,
 )
-from kubenode.containerd_swap import UNPROVEN_SUFFIX
+from kubenode.containerd_swap import UNPROVEN_SUFFIX, read_note
 from kubenode.facts.probe_fact import ProbeFact
 
 PACKAGE_PROBE = "containerd-package"
@@ -58,7 +58,10 @@ class InstalledShape(TypedDict):
     package: PackageShape | None
     """None when it is not from a package, or the host has no known package manager."""
     dpkg_interrupted: bool
-    """Whether dpkg was stopped at its work, on any package: apt refuses then."""
+    """Whether dpkg was stopped at its work, on any package: apt refuses then. False while another
+    process is at work: what is half-done then is being done."""
+    dpkg_at_work: str | None
+    """The process that has a lock of dpkg's or apt's, as ``PID NAME``."""
 
 
 class SourceShape(TypedDict):
@@ -160,6 +163,14 @@ class ContainerdShape(TypedDict):
     """None when the daemon's state cannot be read."""
 
 
+class UnprovenShape(TypedDict):
+    """A file of a change that was interrupted."""
+
+    path: str
+    now: Literal["new", "old", "edited"]
+    """``new``: what the change put there. ``old``: what was there before. ``edited``: neither."""
+
+
 class ContainerdFilesShape(TypedDict):
     """What :class:`ContainerdFiles` returns."""
 
@@ -171,8 +182,9 @@ class ContainerdFilesShape(TypedDict):
     """Content of ``/etc/crictl.yaml`` in base64."""
     unreadable: list[str]
     """Files of these that exist and could not be read."""
-    unproven: list[str]
-    """Files of a change that was interrupted before CRI had answered with it."""
+    unproven: list[UnprovenShape] | None
+    """Files of a change that was interrupted before CRI had answered with it; None when there is a
+    note of one that cannot be followed."""
 
 
 # Sets $program and $shown, what systemd says of the service. The program that systemd starts comes
@@ -211,7 +223,7 @@ _PROPERTIES = (
 def script_package() -> probe.Script:
     """The script of the package probe."""
     return probe.Script(
-        rf"""{_PATH}
+        rf"""{_PATH}{package_locks.HOLDER}
 value binary "$program"
 # a program that hangs must not hang the run
 if [ -z "$program_distrust" ]; then
@@ -222,6 +234,8 @@ if command -v dpkg-query >/dev/null; then
   captured dpkg-query -W -f '${{Package}} ${{Version}} ${{db:Status-Abbrev}}\n' $packages
   # 1: it does not know one of them
   case $status in 0 | 1) said dpkg "$output";; *) unreadable package;; esac
+  holder
+  if [ -n "$holder" ]; then value dpkg_at_work "$holder"; fi
   for update in /var/lib/dpkg/updates/[0-9]*; do
     if [ -e "$update" ]; then value dpkg_interrupted yes; break; fi
   done
@@ -458,14 +472,17 @@ def parse_package(reading: probe.Reading) -> InstalledShape:
     version = containerd_release.parse_version(reading.value("version") or "")
     reading.known("package")
     package = _dpkg(reading.text("dpkg")) or _rpm(reading)
+    at_work = reading.value("dpkg_at_work") or None
     return {
         "binary": reading.value("binary") or None,
         "version": str(version) if version else None,
         "package": package,
-        "dpkg_interrupted": (
+        "dpkg_interrupted": at_work is None
+        and (
             reading.value("dpkg_interrupted") == "yes"
             or (package is not None and not package["configured"])
         ),
+        "dpkg_at_work": at_work,
     }
 
 
@@ -570,7 +587,7 @@ class Daemon:
     files: dict[str, bytes]
     crictl: bytes | None
     unreadable: list[str]
-    unproven: list[str]
+    unproven: list[UnprovenShape] | None
 
 
 def parse_daemon(package: probe.Reading, daemon: probe.Reading) -> Daemon:
@@ -635,14 +652,29 @@ def parse_daemon(package: probe.Reading, daemon: probe.Reading) -> Daemon:
     }
     unreadable = {path, CRICTL_CONFIG, "imports"} & daemon.unreadable
     unreadable |= set(imported) - set(files)
-    unproven = daemon.exact.get(f"{path}{UNPROVEN_SUFFIX}")
+    note = f"{path}{UNPROVEN_SUFFIX}"
+    unreadable |= {note} & daemon.unreadable
     return Daemon(
         shape,
         files,
         daemon.exact.get(CRICTL_CONFIG),
         sorted(unreadable),
-        [] if unproven is None else unproven.decode("utf-8", "replace").split("\n")[:-1],
+        None if note in daemon.unreadable else _unproven(daemon.exact.get(note), files),
     )
+
+
+def _unproven(note: bytes | None, files: dict[str, bytes]) -> list[UnprovenShape] | None:
+    noted = [] if note is None else read_note(note)
+    if noted is None:
+        return None
+    shapes: list[UnprovenShape] = []
+    for file in noted:
+        now = whole_file.sum_of(files.get(file.path))
+        state: Literal["new", "old", "edited"] = (
+            "old" if now == file.old else "new" if now == file.new else "edited"
+        )
+        shapes.append({"path": file.path, "now": state})
+    return shapes
 
 
 def _parsed(

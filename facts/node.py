@@ -181,7 +181,7 @@ class Node(ProbeFact[NodeShape]):
             ),
             "containerd": daemon.shape if daemon else None,
             "containerd_files": _digests(daemon) if daemon else None,
-            "containerd_unproven": daemon.unproven if daemon else None,
+            "containerd_unproven": _unproven(daemon) if daemon else None,
             "crictl": _crictl(daemon) if daemon else None,
             "kubelet": part(
                 "kubelet",
@@ -208,6 +208,13 @@ class Node(ProbeFact[NodeShape]):
         if not readings:
             raise probe.ProbeError(readings.why_not(platform.PROBE))
         return shape
+
+
+def _unproven(daemon: containerd.Daemon) -> list[str]:
+    if daemon.unproven is None:
+        # that there is a note says enough
+        return [daemon.shape["config"]["path"]]
+    return [file["path"] for file in daemon.unproven]
 
 
 def _digests(daemon: containerd.Daemon) -> dict[str, str]:

@@ -48,7 +48,7 @@ P = ParamSpec("P")
 FACT_SECONDS = 240
 """For a fact: more than what its own limits on the host let it take."""
 
-CHANGE_SECONDS = 300
+CHANGE_SECONDS = 420
 """For a command of an operation: locks may be waited for."""
 
 INSTALL_SECONDS = 1800

@@ -22,7 +22,7 @@ from kubenode.containerd_config import (
     upgrade_version_1,
 )
 from kubenode.containerd_release import drop_in_trouble, release_of
-from kubenode.containerd_swap import BACKUP_SUFFIX
+from kubenode.whole_file import BACKUP_SUFFIX
 
 
 def plan(
@@ -95,7 +95,8 @@ def _refuse_backups_as_imports(
     for config in loaded:
         for pattern in import_patterns(config, version):
             for path in edits:
-                if path != pattern and is_imported(f"{path}{BACKUP_SUFFIX}", pattern):
+                beside = (f"{path}{BACKUP_SUFFIX}", f"{path}{BACKUP_SUFFIX}.1")
+                if path != pattern and any(is_imported(each, pattern) for each in beside):
                     raise ConfigError(
                         config.path,
                         1,

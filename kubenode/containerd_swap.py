@@ -1,31 +1,42 @@
 """The scripts that put a containerd configuration in place: checked first, undone if it fails.
 
-All of it runs on the host in one command. When the connection breaks, the host still ends with a
-daemon that serves CRI, on the new configuration or on the old one; after a power cut the next run
-finds a note of what was not proven yet, and begins with what was there before.
+All of it runs on the host in one command, under the host's lock. When the connection breaks, the
+host still ends with a daemon that serves CRI, on the new configuration or on the old one. After a
+power cut the next run finds a note of what was not proven yet, and begins with what was there
+before.
+
+The backups are on disk before the note, and the note before the first file is replaced. It names
+for each file the sum of what the swap puts there, the sum of what was there, and the backup that
+has it. So only what is still exactly the swap's gives way: a file that somebody edited since stays
+as it is, with all the others, and so do all when a backup is gone.
 """
 
 from __future__ import annotations
 
-import base64
 import posixpath
+import re
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from pyinfra.api import StringCommand
 
-from kubenode import whole_file
+from kubenode import host_lock, whole_file
+from kubenode.whole_file import BACKUP_SUFFIX
 
 CRI_WAIT_SECONDS = 60
 """How long the daemon may take until CRI answers: a restart with many containers is slow."""
 
-BACKUP_SUFFIX = ".kubenode-backup"
 UNPROVEN_SUFFIX = ".kubenode-unproven"
 
+_NOTE_BEGINS = "kubenode-unproven 2"
+_NOTE_ENDS = "end"
+_NOTE_LINE = (
+    rf"([0-9a-f]{{64}}) ([0-9a-f]{{64}}|-) (-|{re.escape(BACKUP_SUFFIX)}|"
+    rf"{re.escape(BACKUP_SUFFIX)}[.][1-9][0-9]*) (/.*)"
+)
+
 CRI_FUNCTIONS = r"""
-# A connection that breaks must not stop what follows half-way.
-trap '' HUP PIPE
-fail() { printf '%s\n' "$*" >&2; exit 1; }
 limited() { if command -v timeout >/dev/null; then timeout 20 "$@"; else "$@"; fi; }
 # The CRI plugin has this id in every release, and ctr asks through the same socket as kubelet.
 cri_serves() {
@@ -47,47 +58,122 @@ SWAP_FUNCTIONS = rf"""
 dump() {{ limited containerd --config="$1" config dump 2>&1 >/dev/null; }}
 # target_of FILE: where a link leads. What is there and is no file is not for us to replace.
 target_of() {{
-  mkdir -p "${{1%/*}}" && path=$(readlink -f "$1") && [ -n "$path" ] || return 1
-  if [ -e "$path" ] && [ ! -f "$path" ]; then return 1; fi
-  printf '%s\n' "$path"
+  make_directory "${{1%/*}}" && target=$(readlink -f "$1") && [ -n "$target" ] || return 1
+  if [ -e "$target" ] && [ ! -f "$target" ]; then return 1; fi
 }}
-# new FILE BYTES: stage the next line of standard input, base64 of that many bytes. It does not
-# come as an argument: arguments are short, and every user of the host can read them.
-new() {{
-  path=$(target_of "$1") && read -r encoded || return 1
-  (umask 077; printf %s "$encoded" | base64 -d | stage "$path") &&
-    [ "$(wc -c <"$(temp_of "$path")")" -eq "$2" ]
+# judge NEW OLD SUFFIX FILE: what has become of a file since the note was written
+judge() {{
+  target_of "$4" && now=$(sum_of "$target") || {{ trouble="$4 cannot be read"; return; }}
+  case $now in
+    "$2") return;;
+    "$1") ;;
+    *) edited="$edited $4"; return;;
+  esac
+  [ "$2" != - ] || return 0
+  [ "$(sum_of "$target$3")" = "$2" ] || lost="$lost $target$3"
 }}
-discard() {{ path=$(target_of "$1") && rm -f "$(temp_of "$path")"; }}
-keep() {{
-  path=$(target_of "$1") || return 1
-  backup="$path{BACKUP_SUFFIX}"
-  if [ -f "$path" ]; then cp -p "$path" "$backup.part" && mv -f "$backup.part" "$backup"
-  else rm -f "$backup"; fi
+# restore NEW OLD SUFFIX FILE: put back what was there
+restore() {{
+  target_of "$4" || return 1
+  if [ "$(sum_of "$target")" = "$2" ]; then return 0; fi
+  if [ "$2" = - ]; then remove "$target" "$1"
+  else
+    stage_copy "$target$3" "$target" "$2" && commit "$target" "$1" && return
+    rm -f "$temp"
+    return 1
+  fi
 }}
-put() {{ path=$(target_of "$1") && commit "$path"; }}
-undo() {{
-  path=$(target_of "$1") || return 1
-  backup="$path{BACKUP_SUFFIX}"
-  if [ -f "$backup" ]; then replace "$path" <"$backup"; else rm -f "$path"; fi
+# is_back NEW OLD SUFFIX FILE
+is_back() {{ target_of "$4" && [ "$(sum_of "$target")" = "$2" ]; }}
+# each_noted ACTION: call it for each file of the note; the first failure's file is $failed
+each_noted() {{
+  failed=
+  while read -r new old suffix path <&8; do
+    case $new in {_NOTE_BEGINS.split()[0]} | {_NOTE_ENDS}) continue;; esac
+    "$1" "$new" "$old" "$suffix" "$path" || {{ failed=$path; return 1; }}
+  done 8<"$note"
 }}
-each() {{ action=$1; shift; for file in "$@"; do "$action" "$file" || return 1; done; }}
+is_whole() {{
+  [ "$(head -n 1 "$note")" = '{_NOTE_BEGINS}' ] && [ "$(tail -n 1 "$note")" = {_NOTE_ENDS} ] &&
+    ! grep -Evq '^({_NOTE_BEGINS}|{_NOTE_ENDS}|{_NOTE_LINE})$' "$note"
+}}
+forget() {{ rm -f "$note" && sync_directory "${{note%/*}}"; }}
+# revert: what the note's swap put there gives way to what was there before; $outcome is what is
+# now, not what was meant
+revert() {{
+  edited=; lost=; trouble=
+  if ! is_whole; then
+    outcome="$note is no note of kubenode's that could be followed: all files stay as they are"
+    forget; return 1
+  fi
+  each_noted judge
+  if [ "$trouble" ]; then
+    outcome="the old configuration is NOT back: $trouble; $note has what was to be done"
+    return 1
+  elif [ "$edited" ]; then
+    outcome="edited since, so nothing is undone and all files stay as they are:$edited"
+    forget; return 1
+  elif [ "$lost" ]; then
+    outcome="the old configuration is NOT back, all files stay as they are: no whole backup in$lost"
+    forget; return 1
+  fi
+  error=$({{ each_noted restore || say "in $failed"; }} 2>&1)
+  if each_noted is_back; then
+    outcome='the old configuration is back'
+    forget
+  else
+    outcome="the old configuration is NOT back: $failed could not be replaced ($error),"
+    outcome="$outcome what was in it is beside it ({BACKUP_SUFFIX}): correct that and run again"
+    return 1
+  fi
+}}
 """
 
 
+@dataclass(frozen=True)
+class Unproven:
+    """A file of a swap that was interrupted before CRI had answered with it.
+
+    + path: the file
+    + new: sum of what the swap puts there
+    + old: sum of what was there, ``-`` when that was nothing
+    """
+
+    path: str
+    new: str
+    old: str
+
+
+def read_note(content: bytes) -> list[Unproven] | None:
+    """What a note says; None when it is not whole, or of another version.
+
+    + content: of the file beside the main configuration with the suffix UNPROVEN_SUFFIX
+    """
+    lines = content.decode("utf-8", "replace").split("\n")
+    if lines[:1] != [_NOTE_BEGINS] or lines[-2:] != [_NOTE_ENDS, ""]:
+        return None
+    matches = [re.fullmatch(_NOTE_LINE, line) for line in lines[1:-2]]
+    if not all(matches):
+        return None
+    return [Unproven(match[4], match[1], match[2]) for match in matches if match]
+
+
 def _head(program: str, socket: str) -> str:
-    return f"""{whole_file.FUNCTIONS.strip()}
-{CRI_FUNCTIONS.strip()}
-PATH={shlex.quote(posixpath.dirname(program))}:$PATH:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin
-socket={shlex.quote(socket)}"""
+    return f"""PATH={shlex.quote(posixpath.dirname(program))}:$PATH
+socket={shlex.quote(socket)}
+{CRI_FUNCTIONS.strip()}"""
 
 
 def swap(
-    files: Mapping[str, str], main: str, program: str, socket: str, restart: bool
+    files: Mapping[str, tuple[bytes | None, bytes]],
+    main: str,
+    program: str,
+    socket: str,
+    restart: bool,
 ) -> StringCommand:
     """A command that replaces configuration files of containerd, all or none.
 
-    + files: new text by path
+    + files: content now (None: there is no such file) and new content, by path
     + main: path of the main configuration file
     + program: path of containerd; ``ctr`` is looked for beside it first
     + socket: path of the daemon's socket
@@ -95,88 +181,110 @@ def swap(
 
     The new main file is shown to ``containerd config dump`` before anything is replaced, and the
     whole afterwards. When containerd refuses either, or does not come up, the old files return (and
-    the daemon with them) and the command fails with containerd's own words. Each file's predecessor
-    stays beside it with the suffix ``.kubenode-backup``; owner and mode are kept, a symbolic link
-    is followed.
+    the daemon with them) and the command fails with containerd's own words, and says whether they
+    did return. Each file's predecessor stays beside it, see :mod:`kubenode.whole_file`; owner and
+    mode are kept, a symbolic link is followed. Nothing is changed when a file is not what it was,
+    or when another run was interrupted meanwhile.
     """
-    quoted = " ".join(map(shlex.quote, files))
-    note = shlex.quote(f"{main}{UNPROVEN_SUFFIX}")
-    contents = {path: text.encode() for path, text in files.items()}
-    stage = "\n".join(
-        f"new {shlex.quote(path)} {len(content)} || {{\n"
-        f"  each discard {quoted}\n"
-        f"  fail {shlex.quote(f'cannot write beside {path}: nothing was changed')}\n}}"
-        for path, content in contents.items()
-    )
-    check_main = (
-        f"""
-error=$(dump "$(temp_of "$(target_of {shlex.quote(main)})")") || {{
-  each discard {quoted}
-  fail "containerd refuses the new configuration, nothing was changed: $error"
-}}"""
-        if main in files
-        else ""
-    )
+    stage, keep, put = [], [], []
+    for number, (path, (old, new)) in enumerate(files.items(), 1):
+        quoted, before, after = shlex.quote(path), whole_file.sum_of(old), whole_file.sum_of(new)
+        cannot_write = shlex.quote(f"cannot write beside {path}: nothing was changed")
+        stage.append(
+            f"target_of {quoted} || fail {cannot_write}\n"
+            f'expect "$target" {before}\n'
+            f'stage "$target" {after} "$content_{number}" || fail {cannot_write}'
+        )
+        if path == main:
+            stage.append(
+                'why=$(dump "$temp") ||\n'
+                '  fail "containerd refuses the new configuration, nothing was changed: $why"'
+            )
+        keep.append(
+            f'target_of {quoted} && keep "$target" || '
+            f"fail {shlex.quote(f'cannot keep a backup of {path}: nothing was changed')}\n"
+            f'suffix=${{backup#"$target"}}\n'
+            f'lines="${{lines}}{after} {before} ${{suffix:--}} "{quoted}"$nl"'
+        )
+        put.append(
+            f'why=$({{ target_of {quoted} && commit "$target" {before}; }} 2>&1) || {{\n'
+            f"  revert\n"
+            f'  fail {shlex.quote(f"cannot replace {path}")} "($why): $outcome"\n}}'
+        )
     bring_up = (
         f"""
 systemctl reset-failed containerd.service 2>/dev/null
 systemctl restart containerd.service && wait_for_cri {CRI_WAIT_SECONDS} || {{
   words=$(last_words)
-  each undo {quoted} && rm -f {note}
+  revert
   systemctl reset-failed containerd.service 2>/dev/null
   systemctl restart containerd.service && wait_for_cri {CRI_WAIT_SECONDS} ||
-    fail "containerd did not come up, and does not with the old configuration either: $words"
-  fail "containerd did not come up with the new configuration, the old one is back: $words"
+    fail "containerd did not come up with the new configuration, and does not now either;" \\
+      "$outcome: $words"
+  fail "containerd did not come up with the new configuration, and serves CRI again;" \\
+    "$outcome: $words"
 }}"""
         if restart
         else ""
     )
-    return StringCommand(
-        f"""{_head(program, socket)}
+    joined = {name: "\n".join(lines) for name, lines in (("s", stage), ("k", keep), ("p", put))}
+    return host_lock.under_lock(
+        f"""{whole_file.FUNCTIONS.strip()}
+{_head(program, socket)}
 {SWAP_FUNCTIONS.strip()}
-command -v ctr >/dev/null || fail "ctr is missing, and with it the way to see that CRI answers"
-{stage}{check_main}
-each keep {quoted} && printf '%s\\n' {quoted} | replace {note} || {{
-  each discard {quoted}
-  fail "cannot keep a backup: nothing was changed"
-}}
-each put {quoted} || {{
-  each undo {quoted} && rm -f {note}
-  fail "cannot replace the configuration, the old one is back"
-}}
-error=$(dump {shlex.quote(main)}) || {{
-  each undo {quoted} && rm -f {note}
-  fail "containerd refuses the new configuration, the old one is back: $error"
+note={shlex.quote(f"{main}{UNPROVEN_SUFFIX}")}
+needs ctr grep head readlink tail
+[ ! -e "$note" ] || fail "another run's change was interrupted ($note): run again"
+{joined["s"]}
+lines='{_NOTE_BEGINS}'$nl
+{joined["k"]}
+staging "$note" && printf '%s%s\\n' "$lines" {_NOTE_ENDS} >"$temp" && place "$note" &&
+  is_whole || {{ forget; fail "cannot write $note: nothing was changed"; }}
+{joined["p"]}
+why=$(dump {shlex.quote(main)}) || {{
+  revert
+  fail "containerd refuses the new configuration; $outcome: $why"
 }}{bring_up}
-rm -f {note}""",
-        _stdin=[base64.b64encode(content).decode() for content in contents.values()],
+forget || fail "the new configuration is in place and works, and $note cannot be removed"
+""",
+        [new for _, new in files.values()],
     )
 
 
-def undo(files: Sequence[str], main: str, program: str, socket: str) -> str:
-    """A shell command that brings back what was there before a swap that was interrupted.
+def undo(main: str, program: str, socket: str) -> StringCommand:
+    """A command that brings back what was there before a swap that was interrupted.
 
-    + files: paths of the files that the swap had begun to replace
     + main: path of the main configuration file
     + program: path of containerd
     + socket: path of the daemon's socket
 
-    The daemon is not restarted: what it runs with is proven by the swap that follows.
+    Only what is still exactly what that swap put there gives way; otherwise all files stay as they
+    are, the note is dropped, and standard error says why: what follows works on the files there
+    are. The command fails when a file should have given way and did not. The daemon is not
+    restarted: what it runs with is proven by the swap that follows.
     """
-    return f"""{_head(program, socket)}
+    return host_lock.under_lock(
+        f"""{whole_file.FUNCTIONS.strip()}
+{_head(program, socket)}
 {SWAP_FUNCTIONS.strip()}
-each undo {" ".join(map(shlex.quote, files))} || fail "cannot bring back what was there before"
-rm -f {shlex.quote(f"{main}{UNPROVEN_SUFFIX}")}"""
+note={shlex.quote(f"{main}{UNPROVEN_SUFFIX}")}
+needs grep head readlink tail
+[ -f "$note" ] || exit 0
+revert || [ ! -e "$note" ] || fail "$outcome"
+say "$outcome" """.strip()
+    )
 
 
-def start(program: str, socket: str, steps: Sequence[str]) -> str:
-    """A shell command that runs *steps* and then waits until CRI answers.
+def start(program: str, socket: str, steps: Sequence[str]) -> StringCommand:
+    """A command that runs *steps* and then waits until CRI answers.
 
     + program: path of containerd; ``ctr`` is looked for beside it first
     + socket: path of the daemon's socket
     + steps: commands, such as ``systemctl start containerd.service``
     """
-    return f"""{_head(program, socket)}
+    return host_lock.under_lock(
+        f"""{_head(program, socket)}
 {{ {" && ".join(steps)}; }} || {{ last_words >&2; exit 1; }}
 wait_for_cri {CRI_WAIT_SECONDS} ||
   fail "containerd runs, and CRI does not answer within {CRI_WAIT_SECONDS} s: $(last_words)\""""
+    )

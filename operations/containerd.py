@@ -12,7 +12,7 @@ from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, OperationValueError, StringCommand, operation
 from pyinfra.operations import apt, dnf, zypper
 
-from kubenode import containerd_release, joint_reading, whole_file
+from kubenode import containerd_release, host_lock, joint_reading, package_locks, whole_file
 from kubenode.bounded import INSTALL_SECONDS, RESTART_SECONDS, bounded
 from kubenode.cgroup_drivers import Driver
 from kubenode.containerd_config import ConfigError, Wanted, unrecognised
@@ -29,12 +29,13 @@ from kubenode.facts.containerd import (
     ContainerdShape,
     InstalledShape,
     PackageShape,
+    UnprovenShape,
 )
 from kubenode.facts.platform import Platform
 from kubenode.pyinfra_internals import is_executing, nested
 from kubenode.report import explain, explain_file, later, refuse
 
-Commands = Generator[str | StringCommand | FunctionCommand, Any, None]
+Commands = Generator[StringCommand | FunctionCommand, Any, None]
 
 
 _PACKAGE = "containerd"
@@ -81,7 +82,8 @@ def installed(
     A ``containerd.io`` package or a binary without a package counts as installed: kubenode does not
     replace a runtime that somebody chose. With ``version`` given, either is an error of that host.
     A package that dpkg has unpacked and not configured, since it was killed or the power went, does
-    not count: what dpkg began is finished first (``dpkg --configure -a``, as apt asks for).
+    not count: what dpkg began is finished first (``dpkg --configure -a``, as apt asks for). Another
+    process that changes packages (unattended-upgrades, cloud-init) is waited for, at most 300 s.
 
     **Example:**
 
@@ -130,26 +132,32 @@ def installed(
         )
         return
     if install:
-        if now["dpkg_interrupted"] and manager == "apt-get":
+        if at_work := now["dpkg_at_work"]:
+            explain(host, f"wait for process {at_work}, which changes packages")
+        if now["dpkg_interrupted"]:
             explain(host, "dpkg was interrupted: it finishes what it began (dpkg --configure -a)")
-            yield _FINISH_DPKG
+        if at_work or now["dpkg_interrupted"]:
+            yield package_locks.patiently(manager, _FINISH_DPKG)
         explain(
             host,
             f"install {_PACKAGE} {version or ''}".rstrip()
             + f" with {manager} (was: {_describe(now)})",
         )
-        yield from _install(manager, version)
+        for command in _install(manager, version):
+            yield package_locks.patiently(manager, str(command))
     if want_hold:
         name = package["name"] if package and not install else _PACKAGE
         explain(host, f"hold {name}: upgrades leave it alone")
-        yield _HOLD[manager].format(shlex.quote(name))
+        yield package_locks.patiently(manager, _HOLD[manager].format(shlex.quote(name)))
 
 
 def _install(manager: str, version: str | None) -> Commands:
     separator = "-" if manager == "dnf" else "="
     wanted = f"{_PACKAGE}{separator}{version}" if version else _PACKAGE
-    # wait for unattended-upgrades or cloud-init instead of failing; a held one may change
-    options = "-o DPkg::Lock::Timeout=300" + (" --allow-change-held-packages" if version else "")
+    # a held one may change
+    options = f"-o DPkg::Lock::Timeout={package_locks.WAIT_SECONDS}" + (
+        " --allow-change-held-packages" if version else ""
+    )
     commands: Iterable[Any] | None
     if manager == "apt-get":
         commands = nested(
@@ -217,7 +225,8 @@ def configured(
 
     A change is shown to containerd before the swap, the daemon is restarted if it runs, and the
     operation ends when CRI answers. If it does not, the old files come back, on the host itself.
-    The file before the change stays beside it with the suffix ``.kubenode-backup``.
+    What a file was before stays beside it, see :mod:`kubenode.whole_file`. An interrupted change is
+    undone first, if its files are still exactly what it made them; otherwise they stay as they are.
 
     **Example:**
 
@@ -304,7 +313,7 @@ def configured(
         if runs:
             explain(host, f"restart containerd and wait for CRI on {daemon['socket']}")
         yield swap(
-            {path: edit.text for path, edit in edits.items()},
+            {path: (files.get(path), edit.text.encode()) for path, edit in edits.items()},
             main=daemon["config"]["path"],
             restart=runs,
             **_daemon_of(daemon),
@@ -312,7 +321,7 @@ def configured(
     if crictl != crictl_now:
         old = None if crictl_now is None else crictl_now.decode()
         explain_file(host, CRICTL_CONFIG, old, crictl.decode())
-        yield whole_file.write(CRICTL_CONFIG, crictl.decode())
+        yield whole_file.change([whole_file.Change(CRICTL_CONFIG, crictl_now, crictl)])
     if not edits:
         return
 
@@ -328,18 +337,32 @@ def configured(
 
 def _settled(
     now: ContainerdFilesShape,
-) -> Generator[str, None, ContainerdFilesShape | None]:
+) -> Generator[StringCommand, None, ContainerdFilesShape | None]:
     """Finish what a package's upgrade or an interrupted run left half-way; the facts after that."""
     daemon = now["containerd"]
     unit = daemon["unit"]
     needs_reload = unit is not None and unit["needs_daemon_reload"]
     if needs_reload:
         explain(host, "containerd.service changed on disk: reload systemd")
-        yield "systemctl daemon-reload"
-    if now["unproven"]:
-        explain(host, f"a change was interrupted: {', '.join(now['unproven'])} as before it")
-        yield undo(now["unproven"], main=daemon["config"]["path"], **_daemon_of(daemon))
-    return joint_reading.get_fact_now(ContainerdFiles) if needs_reload or now["unproven"] else now
+        yield host_lock.under_lock("systemctl daemon-reload")
+    is_interrupted = now["unproven"] != []
+    if is_interrupted:
+        explain(host, _interrupted(now["unproven"]))
+        yield undo(main=daemon["config"]["path"], **_daemon_of(daemon))
+    return joint_reading.get_fact_now(ContainerdFiles) if needs_reload or is_interrupted else now
+
+
+def _interrupted(unproven: list[UnprovenShape] | None) -> str:
+    """What becomes of an interrupted change; the host decides again when it comes to it."""
+    if unproven is None:
+        return "a change was interrupted, and its note cannot be followed: all files stay"
+    if edited := [file["path"] for file in unproven if file["now"] == "edited"]:
+        return (
+            f"a change was interrupted, and {', '.join(edited)} was edited since: nothing of it is "
+            f"undone, what was there before it is beside it ({whole_file.BACKUP_SUFFIX})"
+        )
+    paths = ", ".join(file["path"] for file in unproven)
+    return f"a change was interrupted: {paths} as before it"
 
 
 class _Daemon(TypedDict):

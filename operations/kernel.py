@@ -6,9 +6,16 @@ import shlex
 from collections.abc import Generator, Mapping
 
 from pyinfra import host
-from pyinfra.api import FunctionCommand, OperationValueError, operation
+from pyinfra.api import FunctionCommand, OperationValueError, StringCommand, operation
 
-from kubenode import drop_ins, joint_reading, kernel_modules, sysctl_d, whole_file
+from kubenode import (
+    drop_ins,
+    host_lock,
+    joint_reading,
+    kernel_modules,
+    sysctl_d,
+    whole_file,
+)
 from kubenode.bounded import CHANGE_SECONDS, bounded
 from kubenode.facts.kernel import (
     KernelModules,
@@ -22,7 +29,7 @@ from kubenode.pyinfra_internals import is_executing
 from kubenode.report import explain, explain_file, refuse
 from kubenode.sysctl_value import is_value
 
-Commands = Generator[str | FunctionCommand, None, None]
+Commands = Generator[StringCommand | FunctionCommand, None, None]
 
 _MOST_SHOWN = 20
 """Lines of others that are named; there may be a hundred thousand."""
@@ -90,11 +97,10 @@ def modules(
     if to_change:
         for name in to_change:
             explain(host, f"module {name}: {states[name]} -> {'loaded' if present else 'unloaded'}")
-        # /usr/sbin is not in every user's PATH
         modprobe = "modprobe -a" if present else "modprobe -r"
-        yield f'PATH="$PATH:/usr/sbin:/sbin" {modprobe} {" ".join(to_change)}'
+        yield host_lock.under_lock(f"{modprobe} {' '.join(to_change)}")
     if text != (old or ""):
-        yield _file_command(persist_file, old, text if text.strip() else None)
+        yield whole_file.change([_explained(persist_file, old, text if text.strip() else None)])
     elif not to_change:
         listed = ", ".join(f"{name} ({states[name]})" for name in names)
         host.noop(f"{listed}: {'all' if present else 'none'} in {persist_file}")
@@ -142,10 +148,14 @@ def _is_text(text: str) -> bool:
     return "\0" not in text
 
 
-def _file_command(path: str, old: str | None, new: str | None) -> str:
-    """Explain what becomes of a file, and the command that does it; *new* None removes it."""
+def _explained(path: str, old: str | None, new: str | None) -> whole_file.Change:
+    """Explain what becomes of a file, and return it; *new* None removes it."""
     explain_file(host, path, old, new)
-    return f"rm -f {shlex.quote(path)}" if new is None else whole_file.write(path, new)
+    return whole_file.Change(path, _encoded(old), _encoded(new))
+
+
+def _encoded(text: str | None) -> bytes | None:
+    return None if text is None else text.encode("utf-8", "surrogateescape")
 
 
 def _cannot_load(fact: KernelModulesShape) -> str | None:
@@ -204,14 +214,15 @@ def sysctls(
     What is right already is not written. A host fails, before anything is changed on it, when
     another file would win over ``persist_file`` at the next boot (see :mod:`kubenode.sysctl_d`);
     the message names file, line and both values. With ``override=True`` such a line is commented
-    out and marked ``# disabled by kubenode:``. A file in ``/etc`` is edited, the original stays
-    beside it as ``FILE.kubenode-backup``. A file elsewhere belongs to a package and is left alone:
-    an edited copy of the same name in ``/etc/sysctl.d`` masks it, as sysctl.d(5) advises; what the
-    package changes in it later then has no effect. A line with a glob is disabled for all its keys.
+    out and marked ``# disabled by kubenode:``. A file in ``/etc`` is edited. A file elsewhere
+    belongs to a package and is left alone: an edited copy of the same name in ``/etc/sysctl.d``
+    masks it, as sysctl.d(5) advises; what the package changes in it later then has no effect. A
+    line with a glob is disabled for all its keys.
 
     A key that does not exist while the operation runs fails the host and names the module it
-    needs. A value the kernel does not take fails the host with the kernel's message, before
-    anything is written to disk.
+    needs. A value the kernel does not take fails the host with the kernel's message, before a file
+    is changed; and before a value is changed, the files' new content is on the host's disk beside
+    them. What a file had before stays beside it, see :mod:`kubenode.whole_file`.
 
     **Example:**
 
@@ -257,22 +268,16 @@ def sysctls(
     for key in differs:
         now = fact["keys"][key]["live"]
         explain(host, f"{key}: {'not there yet' if now is None else now} -> {wanted[key]} (live)")
-    if differs:
-        yield set_live_command(wanted)
     for key, line in conflicts[:_MOST_SHOWN]:
         explain(host, f"{key}: {line} ({line.text}) would win at boot and is disabled")
     if len(conflicts) > _MOST_SHOWN:
         explain(host, f"and {len(conflicts) - _MOST_SHOWN} more such lines")
-    for path, source in edits.items():
-        if path == source:
-            yield (
-                f"[ -e {shlex.quote(path + '.kubenode-backup')} ] || "
-                f"cp -p {shlex.quote(path)} {shlex.quote(path + '.kubenode-backup')}"
-            )
-        yield _file_command(path, before.files.get(path), after.files[path])
+    changes = [_explained(path, before.files.get(path), after.files[path]) for path in edits]
     if old != text:
-        yield _file_command(persist_file, old, text)
-    if not differs and not edits and old == text:
+        changes.append(_explained(persist_file, old, text))
+    if differs or changes:
+        yield whole_file.change(changes, set_live(wanted) if differs else "")
+    else:
         listed = ", ".join(f"{key} is {value}" for key, value in wanted.items())
         host.noop(f"{listed}: now, and at boot by {persist_file}")
 
@@ -329,29 +334,31 @@ def _cannot_win(
     return "; ".join(problems) or None
 
 
-def set_live_command(wanted: Mapping[str, str]) -> str:
-    """A shell command that sets what differs and reads back what the kernel made of it.
+def set_live(wanted: Mapping[str, str]) -> str:
+    """Shell that sets what differs, reads back what the kernel made of it, and ends if that failed.
 
-    The keys are gone through in order, since one may change another.
+    + wanted: value by key; they are gone through in order, since one may change another
     """
-    keep = "\n".join(
-        f"keep {shlex.quote(key)} {shlex.quote('/proc/sys/' + sysctl_d.path_of(key))} "
+    apply = "\n".join(
+        f"apply {shlex.quote(key)} {shlex.quote('/proc/sys/' + sysctl_d.path_of(key))} "
         f"{shlex.quote(value)}"
         for key, value in wanted.items()
     )
     return f"""
+needs cat tee
 set -f; failed=0
-# now PATH: a value with every run of white space as one blank
-now() {{ set -- $(cat "$1"); printf %s "$*"; }}
-keep() {{
-  if [ "$(now "$2")" = "$3" ]; then return; fi
+# value_of PATH: a value with every run of white space as one blank
+value_of() {{ set -- $(cat "$1"); printf %s "$*"; }}
+apply() {{
+  if [ "$(value_of "$2")" = "$3" ]; then return; fi
   if ! error=$(printf '%s\\n' "$3" | LC_ALL=C tee "$2" 2>&1 >/dev/null); then
-    echo "cannot set $1 to $3: ${{error##*: }}" >&2; failed=1; return
+    say "cannot set $1 to $3: ${{error##*: }}"; failed=1; return
   fi
-  if [ "$(now "$2")" != "$3" ]; then
-    echo "set $1 to $3, and the kernel made $(now "$2") of it" >&2; failed=1
+  if [ "$(value_of "$2")" != "$3" ]; then
+    say "set $1 to $3, and the kernel made $(value_of "$2") of it"; failed=1
   fi
 }}
-{keep}
-[ "$failed" = 0 ]
+{apply}
+set +f
+[ "$failed" = 0 ] || exit 1
 """.strip()

@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 from pyinfra_testing.operations import make_operation_tests  # type: ignore[import-untyped]
 
-from kubenode import containerd_swap, whole_file
+from kubenode import containerd_swap, host_lock, package_locks, whole_file
 
 OPERATIONS = Path(__file__).parent / "operations"
 
@@ -26,11 +26,22 @@ def _with_stage(cases: Any) -> Any:
         self.state.failed_hosts = set()
         self.state.add_callback_handler = lambda handler: None
         with (
+            patch.multiple(
+                host_lock,
+                HEAD="# host_lock.HEAD",
+                FUNCTIONS="# host_lock.FUNCTIONS",
+                owner=lambda: "kubenode run by tester@controller",
+            ),
             patch.object(whole_file, "FUNCTIONS", "# whole_file.FUNCTIONS"),
             patch.multiple(
                 containerd_swap,
                 CRI_FUNCTIONS="# containerd_swap.CRI_FUNCTIONS",
                 SWAP_FUNCTIONS="# containerd_swap.SWAP_FUNCTIONS",
+            ),
+            patch.multiple(
+                package_locks,
+                HOLDER="# package_locks.HOLDER",
+                PATIENTLY="# package_locks.PATIENTLY",
             ),
         ):
             run(self, name, data)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 
-from kubenode import drop_ins, sysctl_d, sysctl_value
+from kubenode import drop_ins, host_lock, sysctl_d, sysctl_value
 from kubenode.facts.kernel import Sysctls, SysctlsShape
 from kubenode.operations import kernel
 from tests.targets.container import Target
@@ -343,7 +343,7 @@ def test_the_prediction_holds_at_a_boot(target: Target) -> None:
 
 
 def _set_live(target: Target, values: dict[str, str]) -> tuple[int, str]:
-    script = kernel.set_live_command(values)
+    script = host_lock.under_lock(kernel.set_live(values)).get_raw_value()
     output = target.sh(f"sh -c {shlex.quote(script)} 2>&1; echo $?").splitlines()
     return int(output[-1]), "\n".join(output[:-1])
 

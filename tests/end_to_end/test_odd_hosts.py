@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from docker import DockerClient
 
+from kubenode.whole_file import sum_of
 from tests.conftest import ROOT, RunPyinfra, WriteInventory
 from tests.end_to_end.test_containerd_on_targets import BACKUP, CONFIG, FOREIGN
 from tests.end_to_end.test_prepare import changes
@@ -104,22 +106,71 @@ def test_without_ctr_nothing_is_restarted(
     node.sh("mv /root/ctr /usr/bin/")
 
 
+def interrupt(node: Target, old: str, new: str) -> None:
+    """What a power cut leaves between the swap and CRI's answer."""
+    node.sh(f"rm -f {BACKUP}*")
+    node.write(BACKUP, old)
+    node.write(CONFIG, new)
+    sums = f"{sum_of(new.encode())} {sum_of(old.encode())}"
+    node.write(NOTE, f"kubenode-unproven 2\n{sums} .kubenode-backup {CONFIG}\nend\n")
+    node.try_sh("systemctl restart containerd")
+
+
+def converges(node: Target, hosts: Path, run_pyinfra: RunPyinfra) -> str:
+    """What a run says that makes the node one; the next one changes nothing."""
+    result = run_pyinfra("-y", "-vvv", hosts, DEPLOY)
+    assert result.returncode == 0, result.output
+    assert node.try_sh(f"ls {NOTE}")[0] != 0
+    again = run_pyinfra("-y", hosts, DEPLOY)
+    assert set(changes(again.output).values()) == {(0, 0, 1)}, again.output
+    return result.output
+
+
+SWITCHED = FOREIGN.replace("SystemdCgroup = false", "SystemdCgroup = true")
+DOES_NOT_START = 'state = "/proc/version"\nversion = 2\n'
+
+
 def test_an_interrupted_change_begins_with_what_was_there_before(
     node: Target, run_pyinfra: RunPyinfra, inventory: WriteInventory
 ) -> None:
-    """What a power cut leaves between the swap and CRI's answer."""
-    node.write(BACKUP, FOREIGN)
-    node.write(CONFIG, 'state = "/proc/version"\nversion = 2\n')
-    node.write(NOTE, f"{CONFIG}\n")
-    node.try_sh("systemctl restart containerd")
-    result = run_pyinfra("-y", inventory(node.host()), DEPLOY)
-    assert result.returncode == 0, result.output
-    assert f"a change was interrupted: {CONFIG} as before it" in result.output
-    assert node.read(CONFIG) == FOREIGN.replace("SystemdCgroup = false", "SystemdCgroup = true")
+    interrupt(node, FOREIGN, DOES_NOT_START)
+    output = converges(node, inventory(node.host()), run_pyinfra)
+    assert f"a change was interrupted: {CONFIG} as before it" in output
+    assert "the old configuration is back" in output
+    assert node.read(CONFIG) == SWITCHED
+    assert node.read(BACKUP) == FOREIGN
     assert node.cri().systemd_cgroup() == {"runc": True, "nvidia": True}
-    assert node.try_sh(f"ls {NOTE}")[0] != 0
-    again = run_pyinfra("-y", inventory(node.host()), DEPLOY)
-    assert set(changes(again.output).values()) == {(0, 0, 1)}, again.output
+
+
+def test_what_was_edited_after_an_interrupted_change_stays(
+    node: Target, run_pyinfra: RunPyinfra, inventory: WriteInventory
+) -> None:
+    interrupt(node, DOES_NOT_START, "# what the swap put there\n")
+    edited = f"# the administrator was here\n{FOREIGN}"
+    node.write(CONFIG, edited)
+    output = converges(node, inventory(node.host()), run_pyinfra)
+    assert f"a change was interrupted, and {CONFIG} was edited since: nothing of it is" in output
+    assert node.read(CONFIG) == f"# the administrator was here\n{SWITCHED}"
+    # what was before the swap, and what was before this run
+    assert node.read(BACKUP) == DOES_NOT_START
+    assert node.read(f"{BACKUP}.1") == edited
+
+
+@pytest.mark.parametrize("kind", ["empty-backup", "no-backup", "empty-note", "old-note"])
+def test_what_is_left_of_an_interrupted_change_empties_no_file(
+    node: Target, run_pyinfra: RunPyinfra, inventory: WriteInventory, kind: str
+) -> None:
+    interrupt(node, DOES_NOT_START, FOREIGN)
+    remains = {
+        "empty-backup": f": >{BACKUP}",
+        "no-backup": f"rm {BACKUP}",
+        "empty-note": f": >{NOTE}",
+        "old-note": f"echo {CONFIG} >{NOTE}",
+    }
+    node.sh(remains[kind])
+    converges(node, inventory(node.host()), run_pyinfra)
+    assert node.read(CONFIG) == SWITCHED
+    assert node.cri().systemd_cgroup() == {"runc": True, "nvidia": True}
 
 
 def test_a_daemon_that_hangs_does_not_hang_the_run(

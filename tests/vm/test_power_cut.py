@@ -145,5 +145,5 @@ def converges_after(
             whole = [moment[path] for moment in [*before, after]]
             assert text in whole, f"{path} was half-written when {name}"
     # nothing of a change is left over
-    assert machine.sh("find /etc -name '.*.kubenode' -o -name '*.kubenode-unproven'") == ""
+    assert machine.sh("find /etc -name '.*.kubenode*' -o -name '*.kubenode-unproven'") == ""
     assert machine.sh("systemctl is-active containerd") == "active\n"

@@ -338,7 +338,6 @@ CHECKS = (
         judge=of_containerd(_enabled),
         remedy="deploy.py, or containerd.running()",
         operation="containerd.running",
-        mirrors=("kubeadm: Service-Containerd",),
     ),
     Check(
         id="containerd.daemon-reload",

@@ -55,10 +55,11 @@ CHECKS = (
         title="No swap is in use",
         severity="fail",
         expected="no swap, or a kubelet with failSwapOn: false",
-        why="kubelet does not start on a host with swap unless it is told to (failSwapOn: false).",
+        why="kubelet does not start on a host with swap unless it is told to (failSwapOn: false). "
+        "kubeadm only warns, since kubelet may be told so; where it is not, kubelet ends at once.",
         judge=_live,
         remedy="swapoff -a, or set failSwapOn: false and memorySwap.swapBehavior for kubelet",
-        mirrors=("kubeadm: Swap",),
+        mirrors=("kubeadm: Swap (a warning there)",),
         sources=_SOURCES,
     ),
     Check(

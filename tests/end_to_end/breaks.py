@@ -294,6 +294,7 @@ CONTAINERD = (
         ":",
         "kubernetes.containerd",
         "1.36",
+        state="warn",
         options=("--for", "1.36"),
         mend="",
     ),
@@ -378,7 +379,7 @@ MACHINE = (
     ),
 )
 
-# a release of which kubenode's table says nothing: what it is about is its service and its files
+# a release that the target's containerd is recommended for: what it is about is its service and files
 _FAKE_KUBELET = (
     "printf '#!/bin/sh\\necho Kubernetes v1.33.0\\n' >/usr/local/bin/kubelet; "
     "chmod 755 /usr/local/bin/kubelet; "
@@ -391,6 +392,14 @@ _NO_KUBELET = (
 )
 
 
+def _kubelet_of(release: str) -> str:
+    """A kubelet that says its release, and does nothing else."""
+    return (
+        f"printf '#!/bin/sh\\necho Kubernetes v{release}\\n' >/usr/local/bin/kubelet; "
+        "chmod 755 /usr/local/bin/kubelet"
+    )
+
+
 KUBELET_BREAKS = (
     Break(
         "a kubelet that nothing starts at boot",
@@ -400,6 +409,15 @@ KUBELET_BREAKS = (
         state="warn",
         mend="systemctl enable -q kubelet",
         undo=_NO_KUBELET,
+    ),
+    Break(
+        "a kubelet that is newer than the cluster",
+        f"{_FAKE_KUBELET}; systemctl enable -q kubelet; {_kubelet_of('1.36.2')}",
+        "kubernetes.kubelet",
+        "kubelet 1.30 to 1.33",
+        mend=_kubelet_of("1.33.9"),
+        undo=_NO_KUBELET,
+        options=("--for", "1.33"),
     ),
     Break(
         "a kubelet configuration that is no YAML",
@@ -420,6 +438,38 @@ KUBELET_BREAKS = (
 )
 
 _CONTROL_PLANE = ("--profile", "bridge-cni", "--profile", "control-plane")
+
+
+def _left(path: str, finding: str, options: tuple[str, ...] = (), **rest: Any) -> Break:
+    """A file that an earlier cluster left."""
+    return Break(
+        f"{path} of an earlier cluster" + (" on a control plane" if options else ""),
+        f"mkdir -p {path.rpartition('/')[0]}; : >{path}",
+        finding,
+        path,
+        # as kubeadm reset does
+        mend="rm -r /etc/kubernetes /var/lib/etcd 2>/dev/null || true",
+        options=options,
+        **rest,
+    )
+
+
+LEFTOVERS = (
+    _left("/etc/kubernetes/kubelet.conf", "kubeadm.kubeconfig"),
+    _left("/etc/kubernetes/bootstrap-kubelet.conf", "kubeadm.kubeconfig"),
+    _left("/etc/kubernetes/pki/ca.crt", "kubeadm.ca"),
+    _left("/etc/kubernetes/manifests/etcd.yaml", "kubeadm.manifests", state="warn"),
+    _left("/etc/kubernetes/manifests/kube-apiserver.yaml", "kubeadm.manifests", _CONTROL_PLANE),
+    Break(
+        "etcd's data of an earlier cluster",
+        "mkdir -p /var/lib/etcd/member",
+        "kubeadm.etcd-data",
+        "/var/lib/etcd is not empty",
+        mend="rm -r /var/lib/etcd/member",
+        undo="rmdir /var/lib/etcd",
+        options=_CONTROL_PLANE,
+    ),
+)
 
 
 def _taken(port: int) -> Break:
@@ -512,6 +562,13 @@ SIZES = (
         "machine.programs.required",
         "umount",
         mend="mv /root/umount /usr/bin/",
+    ),
+    Break(
+        "no losetup",
+        "mv $(command -v losetup) /root/",
+        "machine.programs.required",
+        "losetup",
+        mend="mv /root/losetup /usr/sbin/",
     ),
     Break(
         "no package manager that is known",
@@ -728,6 +785,14 @@ MODULES = (
         options=MODULAR_OPTIONS,
     ),
     Break(
+        "a module whose name stands for none",
+        "echo 'alias ip_vs_sh off' >/etc/modprobe.d/cis.conf",
+        "module.ipvs.boot",
+        "alias ip_vs_sh off",
+        mend="rm /etc/modprobe.d/cis.conf",
+        options=MODULAR_OPTIONS,
+    ),
+    Break(
         "a module set at boot, not loaded",
         _unload("ip_vs_wrr"),
         "module.ipvs.live",
@@ -767,7 +832,7 @@ MODULES = (
     ),
 )
 
-BREAKS = KERNEL + CONTAINERD + KUBELET_BREAKS + NETWORK + MACHINE + SIZES + OPERATIONS
+BREAKS = KERNEL + CONTAINERD + KUBELET_BREAKS + LEFTOVERS + NETWORK + MACHINE + SIZES + OPERATIONS
 
 NOT_BROKEN = {
     "platform.linux": "a target is Linux; tests/unit/checks",

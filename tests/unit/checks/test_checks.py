@@ -389,6 +389,7 @@ def test_cri_o_in_place_of_containerd() -> None:
     ("case", "release", "good"),
     [
         ("prepared-bookworm", (1, 34), False),
+        ("prepared-bookworm", (1, 33), False),
         ("prepared-trixie", (1, 35), False),
         ("prepared-forky", (1, 35), True),
         ("prepared-forky", (1, 36), False),
@@ -414,17 +415,120 @@ def test_another_snapshotter_needs_no_overlay() -> None:
 
 
 @pytest.mark.parametrize(
-    ("release", "found"),
+    ("program", "asked_for"),
     [
-        ((1, 32), {"machine.programs.required": "fail: missing: iptables"}),
-        # kubeadm stopped looking for it
-        ((1, 33), {}),
-        (None, {}),
+        ("mount", {(1, 30), (1, 31), (1, 32), (1, 33), (1, 36), (1, 37), None}),
+        ("losetup", {(1, 33), (1, 36), (1, 37), None}),
+        ("cp", {(1, 33), (1, 36), (1, 37), None}),
+        ("iptables", {(1, 30), (1, 31), (1, 32)}),
+        ("ip", {(1, 30), (1, 31), (1, 32)}),
+        ("nsenter", {(1, 30), (1, 31), (1, 32)}),
+        ("conntrack", {(1, 30), (1, 31)}),
+        ("crictl", {(1, 30)}),
     ],
 )
-def test_programs_an_old_kubeadm_asks_for(release: Any, found: dict[str, str]) -> None:
-    facts = recorded(machine__programs__iptables=None)
-    assert news(facts, kubernetes=release) == found
+def test_programs_that_kubeadm_of_a_release_says_error_without(
+    program: str, asked_for: set[Any]
+) -> None:
+    """After addExecChecks of kubeadm's preflight/checks_linux.go, release by release."""
+    own: Any = recorded()["machine"]
+    everything = dict.fromkeys(own["programs"], "/usr/bin/it")
+    facts = recorded(machine__programs={**everything, program: None})
+    for release in ((1, 30), (1, 31), (1, 32), (1, 33), (1, 36), (1, 37), None):
+        found = findings(facts, kubernetes=release).get("machine.programs.required")
+        assert (found is not None) == (release in asked_for), release
+        if found:
+            assert (found.state, found.found) == ("fail", f"missing: {program}")
+
+
+@pytest.mark.parametrize(
+    ("version", "release", "is_right"),
+    [
+        ("1.36.2", (1, 36), True),
+        ("1.33.9", (1, 36), True),
+        ("1.32.9", (1, 36), False),
+        ("1.37.0", (1, 36), False),
+        ("1.36.2", None, True),
+        (None, None, True),
+    ],
+)
+def test_the_kubelet_of_a_cluster(version: str | None, release: Any, is_right: bool) -> None:
+    facts = recorded(kubelet=kubelet(version=version))
+    found = findings(facts, kubernetes=release).get("kubernetes.kubelet")
+    assert (found is None) == is_right
+    if found:
+        assert found.state == "fail"
+        assert found.expected == "kubelet 1.33 to 1.36"
+
+
+def test_a_kubelet_that_does_not_say_its_release_is_not_a_right_one() -> None:
+    facts = recorded(kubelet=kubelet(version=None))
+    assert findings(facts, kubernetes=(1, 36))["kubernetes.kubelet"].state == "unknown"
+
+
+def left(*paths: str, etcd: str | None = "missing") -> dict[str, Any]:
+    """Facts of a host on which these files of kubeadm's are."""
+    known: Any = recorded()["kubeadm"]
+    files = {path: path in paths for path in known["files"]}
+    assert set(paths) <= set(files)
+    return {"kubeadm__files": files, "kubeadm__etcd_data": etcd}
+
+
+CONF, CA = "/etc/kubernetes/kubelet.conf", "/etc/kubernetes/pki/ca.crt"
+APISERVER = "/etc/kubernetes/manifests/kube-apiserver.yaml"
+WORKER, CONTROL_PLANE = frozenset[Any](), frozenset({"control-plane"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "profiles", "expected"),
+    [
+        (left(CONF), WORKER, {"kubeadm.kubeconfig": "fail"}),
+        (left("/etc/kubernetes/bootstrap-kubelet.conf"), WORKER, {"kubeadm.kubeconfig": "fail"}),
+        (left(CA), WORKER, {"kubeadm.ca": "fail"}),
+        (left(CA), CONTROL_PLANE, {}),
+        (left(APISERVER), WORKER, {"kubeadm.manifests": "warn"}),
+        (left(APISERVER), CONTROL_PLANE, {"kubeadm.manifests": "fail"}),
+        (left(etcd="used"), CONTROL_PLANE, {"kubeadm.etcd-data": "fail"}),
+        (left(etcd="used"), WORKER, {}),
+        (left(etcd="empty"), CONTROL_PLANE, {}),
+        (left(etcd=None), CONTROL_PLANE, {"kubeadm.etcd-data": "unknown"}),
+        (
+            {"kubeadm__files": dict.fromkeys(left()["kubeadm__files"])},
+            WORKER,
+            {"kubeadm.kubeconfig": "unknown", "kubeadm.ca": "unknown",
+             "kubeadm.manifests": "unknown"},
+        ),
+    ],
+)  # fmt: skip
+def test_what_an_earlier_cluster_left(
+    changes: dict[str, Any], profiles: Any, expected: dict[str, str]
+) -> None:
+    found = findings(recorded(**changes), profiles=profiles)
+    assert {name: found[name].state for name in found if name.startswith("kubeadm.")} == expected
+
+
+@pytest.mark.parametrize("active", [True, False])
+def test_a_node_that_has_joined_has_all_of_it(active: bool) -> None:
+    """Also while its kubelet is down: that is when somebody looks."""
+    facts = recorded(
+        **left(CONF, CA, APISERVER, etcd="used"),
+        kubelet=kubelet(active=active, config="/var/lib/kubelet/config.yaml"),
+    )
+    for profiles in (WORKER, CONTROL_PLANE):
+        found = findings(facts, profiles=profiles)
+        assert not [name for name in found if name.startswith("kubeadm.")]
+
+
+def test_a_kubelet_that_waits_to_be_configured_has_not_joined() -> None:
+    # its service starts it again every ten seconds
+    facts = recorded(**left(CA), kubelet=kubelet(active=True, config=None))
+    assert findings(facts)["kubeadm.ca"].state == "fail"
+
+
+def test_an_etcd_that_runs_may_have_data() -> None:
+    listeners = [{"port": 2379, "address": "127.0.0.1", "uid": 0}]
+    facts = recorded(**left(etcd="used"), network__listeners=listeners)
+    assert "kubeadm.etcd-data" not in findings(facts, profiles=CONTROL_PLANE)
 
 
 @pytest.mark.parametrize(

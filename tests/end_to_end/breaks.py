@@ -139,6 +139,25 @@ KERNEL = (
         "swapfile.swap",
         mend="systemctl disable -q swapfile.swap; rm -f /etc/systemd/system/swapfile.swap",
     ),
+    Break(
+        "swap in fstab, of which the unit is masked in the end",
+        "echo /swapfile none swap sw 0 0 >>/etc/fstab",
+        "swap.boot",
+        "`systemctl mask` the unit",
+        mend="systemctl mask -q swapfile.swap",
+        undo="sed -i '/swapfile/d' /etc/fstab; systemctl unmask -q swapfile.swap",
+    ),
+    Break(
+        "a service that turns swap on",
+        "printf '[Service]\\nExecStart=/sbin/dphys-swapfile swapon\\n[Install]\\n"
+        "WantedBy=multi-user.target\\n' >/lib/systemd/system/dphys-swapfile.service; "
+        "systemctl enable -q dphys-swapfile",
+        "swap.boot",
+        "dphys-swapfile.service",
+        mend="systemctl mask -q dphys-swapfile",
+        undo="systemctl unmask -q dphys-swapfile; systemctl disable -q dphys-swapfile; "
+        "rm /lib/systemd/system/dphys-swapfile.service",
+    ),
 )
 
 CONTAINERD = (
@@ -379,7 +398,7 @@ MACHINE = (
     ),
 )
 
-# a release that the target's containerd is recommended for: what it is about is its service and files
+# a release that the target's containerd is recommended for: it is about its service and files
 _FAKE_KUBELET = (
     "printf '#!/bin/sh\\necho Kubernetes v1.33.0\\n' >/usr/local/bin/kubelet; "
     "chmod 755 /usr/local/bin/kubelet; "

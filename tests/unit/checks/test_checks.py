@@ -131,6 +131,7 @@ def on(kind: str | None, *options: str) -> dict[str, Any]:
         ({"swap__live": [{"device": "/s", "kind": "file", "size_kib": 2048}]}, "swap.live", "/s"),
         ({"swap__live": None}, "swap.live", "unknown: /proc/swaps"),
         ({"swap__boot": None, "swap__unreadable": ["/etc/fstab"]}, "swap.boot", "/etc/fstab"),
+        ({"swap__boot": None, "swap__undecided": ["x may"]}, "swap.boot", "unknown: x may"),
         ({"cgroups__mode": "v1"}, "cgroup.version", "warn: it runs cgroup v1"),
         (
             {

@@ -41,6 +41,7 @@ from typing import Any, Generic, TypeVar
 from packaging.version import Version
 
 from kubenode.cgroup_drivers import Driver
+from kubenode.cni import check_directories
 from kubenode.containerd_release import (
     Release,
     globs_from_root,
@@ -113,6 +114,12 @@ class Settings:
     pause_image: Stated[str] | None
     snapshotter: Stated[str] | None
     registry_config_path: Stated[str] | None
+    cni_bin_dir: Stated[str] | None
+    """The one directory of CNI plugins; 2.1 has ``cni_bin_dirs`` in its place."""
+    cni_bin_dirs: list[str] | None
+    cni_conf_dir: Stated[str] | None
+    cni_has_loopback: bool
+    """Whether containerd does the loopback plugin's work itself."""
     legacy_systemd_cgroup: Stated[bool] | None
     """``systemd_cgroup`` of version 2's plugin table, for io.containerd.runtime.v1.linux only."""
     disabled_plugins: tuple[Stated[str], ...]
@@ -123,6 +130,12 @@ class Settings:
     grpc_address: Stated[str] | None
     states_cri: bool
     """Whether the file has a table of the CRI plugin at all."""
+
+    @property
+    def cni_directories(self) -> list[str]:
+        """Where plugins are looked for, as ``config dump`` prints it."""
+        one = self.cni_bin_dir.value if self.cni_bin_dir else ""
+        return self.cni_bin_dirs or ([one] if one else [])
 
     @property
     def cri_disabled_by(self) -> tuple[Stated[str], ...]:
@@ -170,6 +183,7 @@ class Wanted:
     """None leaves what is there, also below."""
     snapshotter: str | None = None
     registry_config_path: str | None = None
+    cni_bin_dirs: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.cgroup_driver not in ("systemd", "cgroupfs"):
@@ -179,6 +193,8 @@ class Wanted:
             if value is None or (isinstance(value, str) and _WORD.fullmatch(value)):
                 continue
             raise ValueError(f"{name} is one word without blanks or quotes, not {value!r}")
+        if self.cni_bin_dirs is not None:
+            check_directories(self.cni_bin_dirs)
 
 
 @dataclass(frozen=True)
@@ -210,6 +226,7 @@ class _Tables:
     pause_image: Path
     snapshotter: Path
     registry: Path
+    cni: Path
     has_legacy_handlers: bool
 
     @classmethod
@@ -221,6 +238,7 @@ class _Tables:
             pause_image=(*plugin, "sandbox_image"),
             snapshotter=(*plugin, "containerd", "snapshotter"),
             registry=(*plugin, "registry"),
+            cni=(*plugin, "cni"),
             has_legacy_handlers=True,
         )
 
@@ -233,6 +251,7 @@ _VERSION_3 = _Tables(
     pause_image=("plugins", _IMAGES, "pinned_images", "sandbox"),
     snapshotter=("plugins", _IMAGES, "snapshotter"),
     registry=("plugins", _IMAGES, "registry"),
+    cni=("plugins", _RUNTIME, "cni"),
     has_legacy_handlers=False,
 )
 
@@ -373,6 +392,12 @@ def _settings(config: Config) -> Settings:
         registry_config_path=_stated(
             config, [(*table.registry, "config_path") for table in tables], str
         ),
+        cni_bin_dir=_stated(config, [(*table.cni, "bin_dir") for table in tables], str),
+        cni_bin_dirs=_paths(config, [(*table.cni, "bin_dirs") for table in tables]),
+        cni_has_loopback=any(
+            _get(config, (*table.cni, "use_internal_loopback"), bool) for table in tables
+        ),
+        cni_conf_dir=_stated(config, [(*table.cni, "conf_dir") for table in tables], str),
         legacy_systemd_cgroup=_stated(config, legacy, bool),
         disabled_plugins=_entries(config, "disabled_plugins"),
         required_plugins=_entries(config, "required_plugins"),
@@ -382,6 +407,17 @@ def _settings(config: Config) -> Settings:
         grpc_address=_stated(config, server, str),
         states_cri=any(_get(config, path, dict) is not None for path in plugins),
     )
+
+
+def _paths(config: Config, paths: Iterable[Path]) -> list[str] | None:
+    found = None
+    for path in paths:
+        values = _get(config, path, list)
+        if values is not None:
+            if not all(isinstance(value, str) for value in values):
+                raise _wrong(config, path, "is not an array of strings")
+            found = found or values
+    return found
 
 
 def _handlers(config: Config) -> Iterator[Handler]:
@@ -414,7 +450,7 @@ def _handler(config: Config, table: Path, name: str) -> Handler:
     )
 
 
-def edit(config: Config, wanted: Wanted, is_root: bool) -> Edit:
+def edit(config: Config, wanted: Wanted, is_root: bool, *, has_cni_list: bool = False) -> Edit:
     """
     The file as it has to be for a Kubernetes node, all else in it to the letter.
 
@@ -422,6 +458,8 @@ def edit(config: Config, wanted: Wanted, is_root: bool) -> Edit:
     + wanted: the settings
     + is_root: whether the file must have all of them, see :func:`in_force`. Otherwise only what it
       states itself is brought in line: it would win over the main file
+    + has_cni_list: whether the release looks for CNI plugins in a list of directories
+      (:func:`kubenode.cni.takes_list`); otherwise it is the first one of those wanted
 
     Every runc-type handler gets ``SystemdCgroup``; with *is_root* there is a complete ``runc``
     handler. ``disabled_plugins`` loses what switches CRI off. The legacy ``systemd_cgroup = true``
@@ -475,7 +513,40 @@ def edit(config: Config, wanted: Wanted, is_root: bool) -> Edit:
         if value is not None:
             for path in stated or (paths[:1] if is_root else []):
                 draft.put(path, value)
+    if wanted.cni_bin_dirs:
+        _put_cni(draft, config, wanted.cni_bin_dirs, is_root, has_cni_list)
     return draft.finish()
+
+
+def _put_cni(
+    draft: _Draft, config: Config, directories: Sequence[str], is_root: bool, has_list: bool
+) -> None:
+    """One directory under ``bin_dir``, or a list under ``bin_dirs``.
+
+    2.1 takes ``bin_dir`` of a version 2 file, even an empty one, in place of ``bin_dirs``: so
+    one replaces the other where it stands.
+    """
+    tables = _tables(config.version)
+    stating = [table for table in tables if isinstance(_at(config.data, table.cni), Mapping)]
+    stated = [
+        table
+        for table in stating
+        if any(key in _at(config.data, table.cni) for key in ("bin_dir", "bin_dirs"))
+    ]
+    for table in stated or (tables[:1] if is_root else ()):
+        one, several = (*table.cni, "bin_dir"), (*table.cni, "bin_dirs")
+        if not has_list:
+            draft.put(one, directories[0])
+        elif _get(config, one, str) is None:
+            draft.put(several, list(directories))
+        else:
+            draft.replace(one, "bin_dirs", list(directories))
+
+
+def _at(data: Any, path: Path) -> Any:
+    for key in path:
+        data = data.get(key) if isinstance(data, Mapping) else None
+    return data
 
 
 def _refuse_legacy_type(config: Config, systemd_cgroup: bool) -> None:
@@ -682,7 +753,18 @@ class _Draft:
         self.toml = config._toml
         self.changes: list[Change] = []
 
-    def put(self, path: Path, value: str | bool | int) -> None:
+    def replace(self, path: Path, key: str, value: list[str]) -> None:
+        """Make *key* with *value* what stands in the place of *path*."""
+        with self.refusing():
+            old, other = self.toml.get(path), (*path[:-1], key)
+            stated = self.toml.get(other)
+            self.toml = self.toml.with_other_key(path, key, value)
+            self.changes.append(Change(dotted(path), literal(old), None))
+            if stated != value:
+                before = None if stated is None else literal(stated)
+                self.changes.append(Change(dotted(other), before, literal(value)))
+
+    def put(self, path: Path, value: str | bool | int | list[str]) -> None:
         """Make *value* what stands at *path*."""
         with self.refusing():
             old = self.toml.get(path)

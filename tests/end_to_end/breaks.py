@@ -20,6 +20,9 @@ _UNSAVE = f"cp -p {CONFIG}.saved {CONFIG}; {_RESTART}"
 _DROP_IN = "/etc/containerd/conf.d/site.toml"
 
 
+_PLUGINS = "/opt/cni/bin"
+
+
 def _import(version: int) -> str:
     """Make the main file import a drop-in of this configuration version."""
     return (
@@ -307,6 +310,16 @@ CONTAINERD = (
         "crictl.config",
         "dockershim.sock",
         state="warn",
+    ),
+    Break(
+        "a CNI that containerd does not find",
+        f"""mkdir -p {_PLUGINS} /etc/cni/net.d; for name in calico loopback; do
+        printf '#!/bin/sh\\n' >{_PLUGINS}/$name; chmod 755 {_PLUGINS}/$name; done
+        echo '{{"plugins": [{{"type": "calico"}}]}}' >/etc/cni/net.d/10-calico.conflist
+        sed -i 's#/opt/cni/bin#/usr/lib/cni#' {CONFIG}; {_RESTART}""",
+        "containerd.cni-plugins",
+        "has calico, loopback",
+        undo="rm -r /opt/cni /etc/cni",
     ),
     Break(
         "containerd too old for the release",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -77,7 +78,7 @@ def test_fstab(line: str, is_swap: bool) -> None:
     assert swap.parse(off)["boot"] == []
 
 
-def swap_at_boot(*units: str, fstab: str = "", kernel: str = "", **more: list[str]) -> object:
+def swap_at_boot(*units: str, fstab: str = "", kernel: str = "", **more: Any) -> object:
     texts = {"units": list(units), "/etc/fstab": [fstab], "/proc/cmdline": [kernel], **more}
     found = swap.parse(Reading(SYSTEMD, texts))
     assert (found["boot"] is None) == (found["undecided"] != [])
@@ -116,7 +117,7 @@ def test_a_swap_partition_counts_where_fstab_has_no_swap() -> None:
 
 def test_zram_whose_units_are_masked() -> None:
     generator = "generator /usr/lib/systemd/system-generators/zram-generator"
-    config: dict[str, list[str]] = {"/etc/systemd/zram-generator.conf": ["[zram0]"]}
+    config: dict[str, Any] = {"/etc/systemd/zram-generator.conf": ["[zram0]"]}
     assert swap_at_boot(generator, **config) == ["zram0"]
     assert swap_at_boot(generator, kernel="systemd.zram=0", **config) == []
     for unit in ("dev-zram0.swap", "systemd-zram-setup@zram0.service", "swap.target"):
@@ -140,7 +141,8 @@ def test_zram_whose_units_are_masked() -> None:
 def test_azures_agent(config: list[str], swaps: bool) -> None:
     link = "/etc/systemd/system/multi-user.target.wants/walinuxagent.service"
     service = f"service {link} walinuxagent.service"
-    found = swap_at_boot(service, **{"/etc/waagent.conf": config})
+    agent: dict[str, Any] = {"/etc/waagent.conf": config}
+    found = swap_at_boot(service, **agent)
     assert bool(found) == swaps
 
 
@@ -294,6 +296,7 @@ def test_a_part_that_is_cut_off_does_not_spoil_the_others() -> None:
         "%value memory 1000",
     ]
     found = fact.process(output)
+    assert found["swap"]
     assert found["swap"]["live"] == []
     assert found["machine"] is None
     assert "cut off" in found["missing"]["machine"]

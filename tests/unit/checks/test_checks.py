@@ -42,6 +42,8 @@ def news(facts: NodeShape, **aim: Any) -> dict[str, str]:
 def test_the_recorded_node_is_a_container_without_kubelets_package() -> None:
     assert {
         "cgroup.controllers",
+        # recorded before kubenode knew of CNI: containerd looks where Debian's package says
+        "containerd.cni-plugins",
         "machine.programs.optional",
     } == BASE
 
@@ -257,6 +259,46 @@ def test_one_change_gives_one_finding(changes: dict[str, Any], finding: str, tex
         found.pop("kernel.config.optional")
     assert list(found) == [finding]
     assert text in found[finding]
+
+
+def network(directories: list[str], *plugins: str, **changes: Any) -> NodeShape:
+    found = {"/usr/lib/cni": ["bridge", "loopback"], "/opt/cni/bin": ["calico", "loopback"]}
+    config = "/etc/cni/net.d/10.conflist" if plugins else None
+    own: Any = recorded()["containerd"]
+    return recorded(
+        containerd__cni={
+            **own["cni"], "bin_dirs": directories, "config": config, "plugins": list(plugins),
+            "found": found, **changes,
+        }
+    )  # fmt: skip
+
+
+UP, DEB = "/opt/cni/bin", "/usr/lib/cni"
+
+
+@pytest.mark.parametrize(
+    ("facts", "state", "text"),
+    [
+        (network([UP]), "pass", ""),
+        (network([DEB]), "warn", "most CNIs install into /opt/cni/bin"),
+        (network([DEB, UP]), "pass", ""),
+        (network([DEB], "bridge", "loopback"), "pass", ""),
+        (network([UP, DEB], "bridge", "calico"), "pass", ""),
+        (network([DEB], "calico"), "fail", "names calico, not found: containerd looks in /usr/"),
+        (network([UP, DEB], "cilium-cni"), "fail", "names cilium-cni, not found"),
+        (network([DEB], error="/f is not JSON"), "fail", "/f is not JSON"),
+        (network([DEB], error="/f: cannot be read"), "unknown", "/f: cannot be read"),
+    ],
+)
+def test_a_network_and_its_plugins(facts: NodeShape, state: str, text: str) -> None:
+    found = findings(facts).get("containerd.cni-plugins")
+    assert (found.state if found else "pass") == state
+    assert text in (found.found if found else "")
+
+
+def test_where_a_plugin_is_instead_is_evidence() -> None:
+    found = findings(network([DEB], "calico"))["containerd.cni-plugins"]
+    assert [str(evidence) for evidence in found.evidence] == ["/opt/cni/bin: has calico"]
 
 
 def sysctl(key: str, **changes: Any) -> NodeShape:

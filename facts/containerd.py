@@ -9,7 +9,7 @@ from typing import Literal, TypedDict
 
 from packaging.version import Version
 
-from kubenode import containerd_release, go_keys, package_locks, probe, whole_file
+from kubenode import cni, containerd_release, go_keys, package_locks, probe, whole_file
 from kubenode.cgroup_drivers import Driver
 from kubenode.containerd_config import (
     Config,
@@ -131,6 +131,24 @@ class PodsShape(TypedDict):
     cgroupfs: int
 
 
+class CniShape(TypedDict):
+    """Where containerd looks for CNI plugins, and what the network needs."""
+
+    bin_dirs: list[str] | None
+    """The directories in force; None when containerd does not say."""
+    conf_dir: str | None
+    config: str | None
+    """The network's configuration that counts: the first file of ``conf_dir`` by name; None when
+    there is none, as before a CNI is installed, and when the directory cannot be read."""
+    error: str | None
+    """Why it cannot be used, or why it is not known whether there is one."""
+    plugins: list[str]
+    """The plugins it names, those for addresses (``ipam``) too, and ``loopback``, which containerd
+    calls for each pod unless it has its own."""
+    found: dict[str, list[str]]
+    """Executables by directory, of those in force and the usual ones that exist, at most 200."""
+
+
 class ContainerdShape(TypedDict):
     """What :class:`Containerd` returns."""
 
@@ -146,6 +164,7 @@ class ContainerdShape(TypedDict):
     snapshotter: str | None
     registry_config_path: str | None
     disabled_plugins: list[str]
+    cni: CniShape
     unit: UnitShape | None
     """None: there is no such unit, or the host has no systemd."""
     socket: str
@@ -359,6 +378,59 @@ for line in $dump; do
   esac
 done
 set +f; unset IFS
+# cni_words TEXT: sets $words to the paths of a string or an array, a line each
+cni_words() {{
+  words=
+  set -f; IFS=', '
+  for word in $1; do
+    word=${{word#\[}}; word=${{word%\]}}; word=${{word#[\"\']}}; word=${{word%[\"\']}}
+    case $word in /*) words=$words$word$nl;; esac
+  done
+  set +f; unset IFS
+}}
+cni_table=; cni_dirs=; cni_conf=
+set -f; IFS=$nl
+for line in $dump; do
+  line=${{line#"${{line%%[! ]*}}"}}
+  case $cni_table$line in
+    '['*cri*.cni\]) cni_table=yes;;
+    'yes['*) cni_table=;;
+    'yesbin_dir'*' = '*) cni_words "${{line#* = }}"; cni_dirs=$cni_dirs$words;;
+    'yesconf_dir = '*) cni_words "${{line#* = }}"; cni_conf=${{words%%"$nl"*}};;
+  esac
+  set -f; IFS=$nl
+done
+set -- $cni_dirs {cni.UPSTREAM} {cni.DEBIAN} /usr/libexec/cni
+set +f; unset IFS
+seen=$nl
+for dir; do
+  case $seen in *"$nl$dir$nl"*) continue;; esac
+  seen=$seen$dir$nl
+  if [ -d "$dir" ] && [ ! -x "$dir" ]; then unreadable "cni:$dir"; continue; fi
+  [ -d "$dir" ] || continue
+  names=; count=0
+  for file in "$dir"/*; do
+    [ -f "$file" ] && [ -x "$file" ] || continue
+    count=$((count + 1))
+    [ "$count" -le 200 ] || break
+    names=$names${{file##*/}}$nl
+  done
+  said "cni:$dir" "$names"
+done
+if [ -n "$cni_conf" ] && [ -d "$cni_conf" ]; then
+  if [ ! -r "$cni_conf" ] || [ ! -x "$cni_conf" ]; then unreadable cni_conf
+  else
+    for file in "$cni_conf"/*; do
+      case $file in
+        *.conf | *.conflist | *.json)
+          [ -f "$file" ] || continue
+          value cni_conf "$file"
+          exact "$file"
+          break;;
+      esac
+    done
+  fi
+fi
 socket=${{socket:-{DEFAULT_SOCKET}}}; state=${{state:-/run/containerd}}
 value socket "$socket"
 # another user's socket is another user's daemon
@@ -640,6 +712,7 @@ def parse_daemon(package: probe.Reading, daemon: probe.Reading) -> Daemon:
         "imports": imports,
         "effective": dump is not None,
         **_settings(dump or main, configs, version),
+        "cni": _cni(daemon, dump),
         "unit": unit,
         "socket": daemon.value("socket") or DEFAULT_SOCKET,
         "ctr": daemon.value("ctr") == "yes",
@@ -686,6 +759,33 @@ def _parsed(
         return parse(content, path, unstated_version, folds), None
     except ConfigError as error:
         return None, str(error)
+
+
+def _cni(daemon: probe.Reading, dump: Config | None) -> CniShape:
+    path = daemon.value("cni_conf")
+    shape: CniShape = {
+        "bin_dirs": None if dump is None else dump.settings.cni_directories,
+        "conf_dir": None if dump is None else _value(dump.settings.cni_conf_dir),
+        "config": path,
+        "error": None,
+        "plugins": [],
+        "found": {
+            key.removeprefix("cni:"): [name for name in daemon.text(key) if name][:200]
+            for key in sorted(daemon.texts)
+            if key.startswith("cni:/")
+        },
+    }
+    if "cni_conf" in daemon.unreadable or path in daemon.unreadable:
+        shape["error"] = f"{path or shape['conf_dir']}: cannot be read"
+    elif path is not None:
+        content = daemon.exact.get(path, b"").decode("utf-8", "replace")
+        try:
+            shape["plugins"] = cni.plugins_of(content)
+            if dump is not None and not dump.settings.cni_has_loopback:
+                shape["plugins"] = list(dict.fromkeys([*shape["plugins"], "loopback"]))
+        except ValueError as error:
+            shape["error"] = f"{path} {error}"
+    return shape
 
 
 def _dump(daemon: probe.Reading) -> bytes | None:

@@ -285,8 +285,8 @@ def parse_modules(
         for path in _conf_paths(reading, kernel_modules.MODPROBE_DIRECTORIES)
     }
     requests = kernel_modules.requests(load_files, command_line or "")
-    blacklists_now = kernel_modules.blacklists(modprobe_files, command_line or "")
-    blacklists_at_boot = kernel_modules.blacklists(
+    forbidding_now = kernel_modules.forbidding(modprobe_files, command_line or "")
+    forbidding_at_boot = kernel_modules.forbidding(
         {path: text for path, text in modprobe_files.items() if not path.startswith("/run/")},
         command_line or "",
     )
@@ -301,8 +301,9 @@ def parse_modules(
     for name in modules:
         state, reason = kernel_modules.judge(name, evidence)
         asked = requests.get(kernel_modules.underscored(name), [])
-        forbidden_now = [entry.place for entry in blacklists_now if entry.forbids(name)]
-        forbidden_at_boot = [entry.place for entry in blacklists_at_boot if entry.forbids(name)]
+        needed = evidence.dependencies.get(kernel_modules.underscored(name), ())
+        forbidden_now = forbidding_now.lines(name, needed)
+        forbidden_at_boot = forbidding_at_boot.lines(name, needed)
         if state == "builtin":
             forbidden_now = forbidden_at_boot = []
         if state == "loadable" and forbidden_now:
@@ -370,6 +371,7 @@ def _evidence(reading: probe.Reading) -> kernel_modules.Evidence:
         bridge=reading.value("bridge") == "yes",
         builtin=_first_words(reading, f"{tree}/modules.builtin", ":"),
         loadable=_first_words(reading, f"{tree}/modules.dep", ":"),
+        dependencies=_dependencies(reading, f"{tree}/modules.dep"),
         config=config,
         config_file=reading.value("config_file"),
     )
@@ -381,6 +383,14 @@ def _first_words(reading: probe.Reading, key: str, end: str) -> frozenset[str] |
         return None
     names = (line.split(end)[0].rpartition("/")[2] for line in reading.text(key))
     return frozenset(kernel_modules.underscored(name.split(".ko")[0]) for name in names if name)
+
+
+def _dependencies(reading: probe.Reading, key: str) -> dict[str, tuple[str, ...]]:
+    def name(path: str) -> str:
+        return kernel_modules.underscored(path.rpartition("/")[2].split(".ko")[0])
+
+    lines = (line.partition(":") for line in reading.text(key))
+    return {name(path): tuple(map(name, needed.split())) for path, _, needed in lines}
 
 
 def _is_blind(reading: probe.Reading, files: Iterable[str], directories: tuple[str, ...]) -> bool:
@@ -428,7 +438,7 @@ class KernelModules(ProbeFact[KernelModulesShape]):
     A module is ``loaded``, ``builtin``, ``loadable``, ``blacklisted``, ``absent`` or ``unknown``.
     Built-in modules are found without module metadata too (``/sys/module``, ``/proc/filesystems``,
     the kernel's configuration). ``boot`` follows modules-load.d(5) and the kernel command line;
-    systemd-modules-load heeds ``blacklist`` lines of modprobe.d(5), a plain ``modprobe`` does not.
+    systemd-modules-load obeys ``blacklist`` lines of modprobe.d(5), a plain ``modprobe`` does not.
 
     **Example:**
 

@@ -78,8 +78,8 @@ class MachineShape(TypedDict):
 
 
 PROGRAMS = (
-    "conntrack", "crictl", "ebtables", "ethtool", "ip", "iptables", "modprobe", "mount", "nft",
-    "nsenter", "socat", "tc", "touch", "umount", "apparmor_parser", "runc",
+    "conntrack", "cp", "crictl", "ebtables", "ethtool", "ip", "iptables", "losetup", "modprobe",
+    "mount", "nft", "nsenter", "socat", "tc", "touch", "umount", "apparmor_parser", "runc",
 )  # fmt: skip
 """Programs kubeadm and k0s look for, and those they need with a profile."""
 

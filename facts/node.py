@@ -13,6 +13,7 @@ from kubenode.facts import (
     containerd,
     kernel,
     kernel_config,
+    kubeadm,
     kubelet,
     machine,
     network,
@@ -24,6 +25,7 @@ from kubenode.facts.container_cgroups import ContainerCgroupsShape
 from kubenode.facts.containerd import ContainerdShape
 from kubenode.facts.kernel import KernelModulesShape, SysctlsShape
 from kubenode.facts.kernel_config import KernelConfigShape
+from kubenode.facts.kubeadm import KubeadmShape
 from kubenode.facts.kubelet import KubeletShape
 from kubenode.facts.machine import MachineShape
 from kubenode.facts.network import NetworkShape
@@ -77,6 +79,7 @@ class NodeShape(TypedDict):
     """Files of a change that was interrupted before CRI had answered with it."""
     crictl: CrictlShape | None
     kubelet: KubeletShape | None
+    kubeadm: KubeadmShape | None
     modules: KernelModulesShape | None
     sysctls: SysctlsShape | None
     kernel_config: KernelConfigShape | None
@@ -131,6 +134,7 @@ class Node(ProbeFact[NodeShape]):
             network.PROBE: network.script(),
             cgroup.DRIVERS_PROBE: cgroup.script_drivers(),
             kubelet.PROBE: kubelet.script(),
+            kubeadm.PROBE: kubeadm.script(),
             container_cgroups.PROBE: container_cgroups.script(),
             containerd.PACKAGE_PROBE: containerd.script_package(),
             containerd.DAEMON_PROBE: containerd.script_daemon(),
@@ -189,6 +193,7 @@ class Node(ProbeFact[NodeShape]):
                     readings[kubelet.PROBE], drivers or readings[cgroup.DRIVERS_PROBE]
                 ),
             ),
+            "kubeadm": part("kubeadm", lambda: kubeadm.parse(readings[kubeadm.PROBE])),
             "modules": part(
                 "modules",
                 lambda: kernel.parse_modules(readings[kernel.MODULES_PROBE], self.modules),

@@ -49,6 +49,7 @@ from packaging.version import Version
 
 from kubenode import go_keys
 from kubenode.cgroup_drivers import Driver
+from kubenode.cni import check_directories
 from kubenode.containerd_release import (
     Release,
     globs_from_root,
@@ -142,6 +143,12 @@ class Settings:
     pause_image: Stated[str] | None
     snapshotter: Stated[str] | None
     registry_config_path: Stated[str] | None
+    cni_bin_dir: Stated[str] | None
+    """The one directory of CNI plugins; 2.1 has ``cni_bin_dirs`` in its place."""
+    cni_bin_dirs: list[str] | None
+    cni_conf_dir: Stated[str] | None
+    cni_has_loopback: bool
+    """Whether containerd does the loopback plugin's work itself."""
     legacy_systemd_cgroup: Stated[bool] | None
     """``systemd_cgroup`` of version 2's plugin table, for io.containerd.runtime.v1.linux only."""
     disabled_plugins: tuple[Stated[str], ...]
@@ -152,6 +159,12 @@ class Settings:
     grpc_address: Stated[str] | None
     states_cri: bool
     """Whether the file has a table of the CRI plugin at all."""
+
+    @property
+    def cni_directories(self) -> list[str]:
+        """Where plugins are looked for, as ``config dump`` prints it."""
+        one = self.cni_bin_dir.value if self.cni_bin_dir else ""
+        return self.cni_bin_dirs or ([one] if one else [])
 
     @property
     def cri_disabled_by(self) -> tuple[Stated[str], ...]:
@@ -253,6 +266,7 @@ class Wanted:
     """None leaves what is there, also below."""
     snapshotter: str | None = None
     registry_config_path: str | None = None
+    cni_bin_dirs: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.cgroup_driver not in ("systemd", "cgroupfs"):
@@ -262,6 +276,8 @@ class Wanted:
             if value is None or (isinstance(value, str) and _WORD.fullmatch(value)):
                 continue
             raise ValueError(f"{name} is one word without blanks or quotes, not {value!r}")
+        if self.cni_bin_dirs is not None:
+            check_directories(self.cni_bin_dirs)
 
 
 @dataclass(frozen=True)
@@ -293,6 +309,7 @@ class _Tables:
     pause_image: Path
     snapshotter: Path
     registry: Path
+    cni: Path
     has_legacy_handlers: bool
 
     @classmethod
@@ -304,6 +321,7 @@ class _Tables:
             pause_image=(*plugin, "sandbox_image"),
             snapshotter=(*plugin, "containerd", "snapshotter"),
             registry=(*plugin, "registry"),
+            cni=(*plugin, "cni"),
             has_legacy_handlers=True,
         )
 
@@ -316,6 +334,7 @@ _VERSION_3 = _Tables(
     pause_image=("plugins", _IMAGES, "pinned_images", "sandbox"),
     snapshotter=("plugins", _IMAGES, "snapshotter"),
     registry=("plugins", _IMAGES, "registry"),
+    cni=("plugins", _RUNTIME, "cni"),
     has_legacy_handlers=False,
 )
 
@@ -500,6 +519,12 @@ def _settings(config: Config) -> Settings:
         registry_config_path=_stated(
             config, [(*table.registry, "config_path") for table in tables], str
         ),
+        cni_bin_dir=_stated(config, [(*table.cni, "bin_dir") for table in tables], str),
+        cni_bin_dirs=_paths(config, [(*table.cni, "bin_dirs") for table in tables]),
+        cni_has_loopback=any(
+            _get(config, (*table.cni, "use_internal_loopback"), bool) for table in tables
+        ),
+        cni_conf_dir=_stated(config, [(*table.cni, "conf_dir") for table in tables], str),
         legacy_systemd_cgroup=_stated(config, legacy, bool),
         disabled_plugins=_entries(config, "disabled_plugins"),
         required_plugins=_entries(config, "required_plugins"),
@@ -509,6 +534,17 @@ def _settings(config: Config) -> Settings:
         grpc_address=_stated(config, server, str),
         states_cri=any(_get(config, path, dict) is not None for path in plugins),
     )
+
+
+def _paths(config: Config, paths: Iterable[Path]) -> list[str] | None:
+    found = None
+    for path in paths:
+        values = _get(config, path, list)
+        if values is not None:
+            if not all(isinstance(value, str) for value in values):
+                raise _wrong(config, path, "is not an array of strings")
+            found = found or values
+    return found
 
 
 _MOST_HANDLERS = 64
@@ -582,7 +618,7 @@ def unrecognised(runtime_type: str | None) -> str:
     )
 
 
-def edit(config: Config, wanted: Wanted, is_root: bool) -> Edit:
+def edit(config: Config, wanted: Wanted, is_root: bool, *, has_cni_list: bool = False) -> Edit:
     """
     The file as it has to be for a Kubernetes node, all else in it to the letter.
 
@@ -590,6 +626,8 @@ def edit(config: Config, wanted: Wanted, is_root: bool) -> Edit:
     + wanted: the settings
     + is_root: whether the file must have all of them, see :func:`in_force`. Otherwise only what it
       states itself is brought in line: it would win over the main file
+    + has_cni_list: whether the release looks for CNI plugins in a list of directories
+      (:func:`kubenode.cni.takes_list`); otherwise it is the first one of those wanted
 
     Every runc-type handler gets ``SystemdCgroup``; with *is_root* there is a complete ``runc``
     handler. ``disabled_plugins`` loses what switches CRI off. The legacy ``systemd_cgroup = true``
@@ -643,6 +681,8 @@ def edit(config: Config, wanted: Wanted, is_root: bool) -> Edit:
         if value is not None:
             for path in stated or (paths[:1] if is_root else []):
                 draft.put(path, value)
+    if wanted.cni_bin_dirs:
+        _put_cni(draft, config, wanted.cni_bin_dirs, is_root, has_cni_list)
     return draft.finish()
 
 
@@ -654,6 +694,30 @@ def _put_driver(draft: _Draft, config: Config, handler: Path, systemd_cgroup: bo
         draft.put_spelled(spelling, systemd_cgroup)
     if not any(str(spelling[-1]) >= _DRIVER for spelling in spellings):
         draft.put_spelled((*config.spelled(path[:-1]), _DRIVER), systemd_cgroup)
+
+
+def _put_cni(
+    draft: _Draft, config: Config, directories: Sequence[str], is_root: bool, has_list: bool
+) -> None:
+    """One directory under ``bin_dir``, or a list under ``bin_dirs``.
+
+    2.1 takes ``bin_dir`` of a version 2 file, even an empty one, in place of ``bin_dirs``: so
+    one replaces the other where it stands.
+    """
+    tables = _tables(config.version)
+    stated = [
+        table
+        for table in tables
+        if any(config.spellings((*table.cni, key)) for key in ("bin_dir", "bin_dirs"))
+    ]
+    for table in stated or (tables[:1] if is_root else ()):
+        one, several = (*table.cni, "bin_dir"), (*table.cni, "bin_dirs")
+        if not has_list:
+            draft.put(one, directories[0])
+        elif _get(config, one, str) is None:
+            draft.put(several, list(directories))
+        else:
+            draft.replace(one, "bin_dirs", list(directories))
 
 
 def _refuse_legacy_type(config: Config, systemd_cgroup: bool) -> None:
@@ -894,11 +958,23 @@ class _Draft:
         self.changes: list[Change] = []
         self.left = _MOST_WORK
 
-    def put(self, path: Path, value: str | bool | int) -> None:
+    def replace(self, path: Path, key: str, value: list[str]) -> None:
+        """Make *key* with *value* what stands in the place of *path*."""
+        with self.refusing():
+            path = self._spelled(path)
+            old, other = self.toml.get(path), (*path[:-1], key)
+            stated = self.toml.get(other)
+            self.toml = self.toml.with_other_key(path, key, value)
+            self.changes.append(Change(dotted(path), literal(old), None))
+            if stated != value:
+                before = None if stated is None else literal(stated)
+                self.changes.append(Change(dotted(other), before, literal(value)))
+
+    def put(self, path: Path, value: str | bool | int | list[str]) -> None:
         """Make *value* what stands at *path*, in the file's spelling."""
         self.put_spelled(self._spelled(path), value)
 
-    def put_spelled(self, path: Path, value: str | bool | int) -> None:
+    def put_spelled(self, path: Path, value: str | bool | int | list[str]) -> None:
         """Make *value* what stands at exactly *path*."""
         with self.refusing():
             old = self.toml.get(path)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from packaging.version import Version
 
+from kubenode.cni import takes_list
 from kubenode.containerd_config import (
     Change,
     Config,
@@ -80,7 +81,7 @@ def plan(
     complete = in_force(loaded, release)[0]
     edits = {}
     for config in loaded:
-        edited = edit(config, wanted, is_root=config is complete)
+        edited = edit(config, wanted, is_root=config is complete, has_cni_list=takes_list(version))
         changes = begun.get(config.path, ()) + edited.changes
         if changes:
             edits[config.path] = replace(edited, changes=changes)

@@ -110,6 +110,7 @@ class Evidence:
     + bridge: whether ``/proc/sys/net/bridge`` is there: what br_netfilter brings
     + builtin, loadable: those named in ``modules.builtin`` and ``modules.dep`` of the running
       kernel, None when the file is not there or could not be read
+    + dependencies: what ``modules.dep`` says a module needs, by its name
     + config: the kernel's configuration, option to ``y``, ``m`` or ``n``
     + config_file: where that was read, None when nowhere
     """
@@ -123,6 +124,7 @@ class Evidence:
     bridge: bool = False
     builtin: frozenset[str] | None = None
     loadable: frozenset[str] | None = None
+    dependencies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     config: Mapping[str, str] = field(default_factory=dict)
     config_file: str | None = None
 
@@ -231,64 +233,146 @@ def without_requests(text: str, names: Iterable[str]) -> str:
 
 
 @dataclass(frozen=True)
-class Blacklist:
-    """A line that forbids a module to be loaded at boot."""
+class Forbidding:
+    """What keeps modules from being loaded: modprobe.d(5) and the kernel command line, in order."""
 
-    pattern: str
-    """The module's name with underscores; of an ``install`` line it may be a glob."""
-    place: Place
+    blacklisted: tuple[tuple[str, Place], ...]
+    aliases: tuple[tuple[str, str, Place], ...]
+    """Pattern, and the module that is loaded in place of what matches."""
+    installs: tuple[tuple[str, str, Place], ...]
+    """Pattern, and the command that is run in place of loading what matches."""
 
-    def forbids(self, name: str) -> bool:
-        if len(self.pattern) > _LONGEST_PATTERN:
-            return True  # nobody can tell soon, and "not forbidden" has to be certain
-        return fnmatch.fnmatchcase(underscored(name), self.pattern)
+    def lines(self, name: str, dependencies: Iterable[str] = ()) -> list[Place]:
+        """Every line that forbids *name*, none when nothing does.
+
+        + name: the module, in either spelling
+        + dependencies: what modules.dep says it needs: kmod loads those first, by their own
+          ``install`` commands, and fails when one of them fails
+        """
+        name = underscored(name)
+        found = [place for blacklisted, place in self.blacklisted if blacklisted == name]
+        redirected = [
+            (target, place) for pattern, target, place in self.aliases if _matches(name, pattern)
+        ]
+        # all that an alias names is loaded; the module itself only when it is among them
+        if all(target != name for target, _ in redirected):
+            found += [place for _, place in redirected]
+        for module in (name, *map(underscored, dependencies)):
+            first = next((line for line in self.installs if _matches(module, line[0])), None)
+            if first is not None and not _loads(module, first[1]):
+                found.append(first[2])
+        return found
 
 
-def blacklists(files: Mapping[str, list[str]], command_line: str) -> list[Blacklist]:
-    """Every line that keeps a module from being loaded by what boots.
+def forbidding(files: Mapping[str, list[str]], command_line: str) -> Forbidding:
+    """Every line that may keep a module from being loaded by what boots.
 
     + files: lines of modprobe.d files by path, masked ones included
     + command_line: the kernel's: ``module_blacklist=`` and ``modprobe.blacklist=``
 
-    systemd-modules-load heeds all of them; a plain ``modprobe NAME`` does not heed ``blacklist``
-    lines, so a forbidden module may well be loaded now.
+    systemd-modules-load obeys all of them; a plain ``modprobe NAME`` does not obey ``blacklist``
+    lines, so a forbidden module may well be loaded now. Of several ``install`` lines kmod takes
+    the first; an ``alias`` wins over a module of the same name. ``remove``, ``softdep`` and
+    ``options`` forbid nothing.
     """
-    found = []
+    blacklisted: list[tuple[str, Place]] = []
+    aliases: list[tuple[str, str, Place]] = []
+    installs: list[tuple[str, str, Place]] = []
     for path in in_force(files, MODPROBE_DIRECTORIES):
         for number, line in _wrapped(files[path]):
-            fields = line.split(None, 2)
-            if len(fields) > 1 and fields[0] == "blacklist":
-                # kmod compares the name literally here
-                pattern = re.sub(r"([*?[])", r"[\1]", underscored(fields[1]))
-            elif len(fields) > 2 and fields[0] == "install" and _does_nothing(fields[2]):
-                pattern = underscored(fields[1])
-            else:
+            place = Place(path, number, " ".join(line.split()))
+            verb, pattern, rest = _directive(line)
+            if pattern is None:
                 continue
-            found.append(Blacklist(pattern, Place(path, number, line)))
+            if verb == "blacklist":
+                # kmod compares the name literally here
+                blacklisted.append((pattern, place))
+            elif verb == "alias" and (target := _normal(re.split(r"[ \t]", rest.lstrip())[0])):
+                aliases.append((pattern, target, place))
+            elif verb == "install" and rest:
+                installs.append((pattern, rest, place))
     for name, value in parameters(command_line):
         if name in ("module_blacklist", "modprobe.blacklist"):
-            for module in (value or "").split(","):
-                found.append(
-                    Blacklist(underscored(module), Place(COMMAND_LINE, 1, f"{name}={value}"))
-                )
-    return found
+            place = Place(COMMAND_LINE, 1, f"{name}={value}")
+            blacklisted += [(underscored(each), place) for each in (value or "").split(",")]
+    return Forbidding(tuple(blacklisted), tuple(aliases), tuple(installs))
 
 
 def _wrapped(lines: list[str]) -> Iterator[tuple[int, str]]:
-    """Lines with those that end in a backslash joined, by the number of the first."""
-    start, joined = 1, ""
+    """Lines as kmod reads them, by the number of the first, without comments.
+
+    A backslash at the end of a line continues it, with nothing between; before any other character
+    it is dropped. A CR is a character like others.
+    """
+    start, joined, goes_on = 1, "", False
     for number, line in enumerate(lines, 1):
-        if not joined:
-            start = number
-        joined += line.rstrip("\r")
-        if joined.endswith("\\"):
-            joined = joined[:-1] + " "
-            continue
-        if not joined.startswith("#"):
-            yield start, joined.strip(_SPACE)
-        joined = ""
+        start = start if goes_on else number
+        goes_on = (len(line) - len(line.rstrip("\\"))) % 2 == 1
+        joined += re.sub(r"\\(.)", r"\1", line[:-1] if goes_on else line)
+        if not goes_on or number == len(lines):
+            if not joined.startswith("#"):
+                yield start, joined
+            joined = ""
 
 
-def _does_nothing(command: str) -> bool:
-    """Whether an ``install`` command loads nothing: ``/bin/false``, ``/usr/bin/true`` and alike."""
-    return re.match(r"(?:(?:/usr)?/bin/)?(?:true|false)(?:\s*(?:#.*)?)$", command) is not None
+def _directive(line: str) -> tuple[str, str | None, str]:
+    """The first word, the name or glob that is the second, and the rest as it is."""
+    found = re.match(r"[ \t]*([^ \t]+)[ \t]+([^ \t]+)(?:[ \t](.*))?", line, re.DOTALL)
+    return (found[1], _normal(found[2]), found[3] or "") if found else ("", None, "")
+
+
+def _normal(pattern: str) -> str | None:
+    """A name or glob with underscores, outside brackets; None for one that kmod refuses."""
+    parts = re.split(r"(\[[^\]]*\])", pattern)
+    if any("[" in part or "]" in part for part in parts[::2]):
+        return None
+    return "".join(part if index % 2 else underscored(part) for index, part in enumerate(parts))
+
+
+def _matches(name: str, pattern: str) -> bool:
+    if len(pattern) > _LONGEST_PATTERN:
+        return True  # nobody can tell soon, and "not forbidden" has to be certain
+    return fnmatch.fnmatchcase(name, pattern.replace("[^", "[!"))
+
+
+_PLAIN = re.compile(r"[\w ./:=,@%+-]*")
+_LEAVES = re.compile(r"(?:exit|exec|kill|return|break|set|trap|unset|export|alias|cd)\b|\w+=")
+_SUCCEEDS = re.compile(r"(?:(?:/usr)?/bin/)?true|:")
+_OPTION = re.compile(r"-[iqsv]+|--(?:ignore-install|quiet|syslog|verbose)")
+
+
+def _loads(name: str, command: str) -> bool:
+    """Whether an ``install`` command is known to load the module.
+
+    Known are ``modprobe --ignore-install NAME`` and ``insmod FILE``, alone or in a list of plain
+    commands none of which can keep the shell from coming to it. Anything else may do anything: a
+    command forbids unless it is known to load.
+    """
+    for part in re.split(r"[ \t]#", command)[0].split(";"):
+        first, *others = part.split("||")
+        for step in first.split("&&"):
+            if _is_load(name, step.strip(_SPACE)):
+                return True
+            if not _SUCCEEDS.fullmatch(step.strip(_SPACE)):
+                break
+        steps = [step.strip(_SPACE) for each in (first, *others) for step in each.split("&&")]
+        if not all(_PLAIN.fullmatch(step) and not _LEAVES.match(step) for step in steps):
+            return False
+    return False
+
+
+def _is_load(name: str, step: str) -> bool:
+    if not _PLAIN.fullmatch(step.replace("$CMDLINE_OPTS", "")):
+        return False
+    program, *words = step.replace("$CMDLINE_OPTS", "").split() or [""]
+    options = [word for word in words if word.startswith("-")]
+    operand = next((word for word in words if not word.startswith("-")), "")
+    if re.fullmatch(r"(?:(?:/usr)?/s?bin/)?insmod", program):
+        file = operand.rpartition("/")[2]
+        return not options and underscored(re.sub(r"[.]ko(?:[.]\w+)?$", "", file)) == name
+    return (
+        re.fullmatch(r"(?:(?:/usr)?/s?bin/)?modprobe", program) is not None
+        and all(_OPTION.fullmatch(option) for option in options)
+        and any(re.fullmatch(r"-\w*i\w*|--ignore-install", option) for option in options)
+        and underscored(operand) == name
+    )

@@ -68,6 +68,7 @@ def prepare() -> None:
             pause_image=node.pause_image,
             snapshotter=node.snapshotter,
             registry_config_path=node.registry_config_path,
+            cni_bin_dirs=node.cni_bin_dirs,
             change_driver_under_pods=node.change_driver_under_pods,
         )
         containerd.running(

@@ -24,7 +24,7 @@ from pydantic import (
 )
 from pyinfra.api import Host, OperationValueError, State
 
-from kubenode import containerd_release, drop_ins, kernel_modules, profiles, sysctl_d
+from kubenode import cni, containerd_release, drop_ins, kernel_modules, profiles, sysctl_d
 from kubenode.cgroup_drivers import Driver
 from kubenode.checks.check import Aim
 from kubenode.containerd_config import Wanted
@@ -133,6 +133,11 @@ class NodeSettings(BaseModel):
         default=None,
         description="directory of registry hosts.toml files, None leaves what is there",
     )
+    cni_bin_dirs: Annotated[list[str], BeforeValidator(_comma_separated)] | None = Field(
+        default=list(cni.DIRECTORIES),
+        description="directories of CNI plugins; containerd before 2.1 gets one of them; None "
+        "leaves what is there",
+    )
     change_driver_under_pods: bool = Field(
         default=False,
         description="change the cgroup driver although pods of the other driver run",
@@ -204,10 +209,18 @@ class NodeSettings(BaseModel):
     def _package_version(cls, version: str | None) -> str | None:
         return containerd_release.check_package_version(version)
 
+    @field_validator("cni_bin_dirs")
+    @classmethod
+    def _cni_directories(cls, directories: list[str] | None) -> list[str] | None:
+        if directories is not None:
+            cni.check_directories(directories)
+        return directories
+
     @field_validator("pause_image", "snapshotter", "registry_config_path")
     @classmethod
     def _containerd_word(cls, word: str | None, info: ValidationInfo) -> str | None:
-        Wanted("systemd", **{str(info.field_name): word})
+        wanted: dict[str, Any] = {str(info.field_name): word}
+        Wanted("systemd", **wanted)
         return word
 
 

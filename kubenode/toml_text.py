@@ -87,7 +87,30 @@ class TomlText:
         statement = self._headers.get(path, stating[0])
         return statement.start + 1 + statement.lines_before(path)
 
-    def with_value(self, path: Path, value: str | bool | int) -> TomlText:
+    def with_other_key(self, path: Path, key: str, value: list[str]) -> TomlText:
+        """The text with *key* and *value* in place of what stands at *path*, and of *key*, if the
+        table has that too; a comment behind it stays.
+
+        UnsafeEditError: the result would say something else.
+        """
+        beside = (*path[:-1], key)
+        toml = self if self.get(beside) is None else self._without(beside)
+        around = toml._around(path)
+        if around is None:
+            raise UnsafeEditError(path)
+        change = partial(_rename, key=key, value=value)
+        text = around.edited(path, change)
+        touched = range(around.start + 1, around.end + 1)
+        return toml._with(around.start, around.end, text, path, change, touched)
+
+    def _without(self, path: Path) -> TomlText:
+        around = self._around(path)
+        if around is None or around.pair.keys() != {path[-1]}:
+            raise UnsafeEditError(path)
+        touched = range(around.start + 1, around.end + 1)
+        return self._with(around.start, around.end, "", path, _delete, touched)
+
+    def with_value(self, path: Path, value: str | bool | int | list[str]) -> TomlText:
         """
         The text with *value* at *path*: in place, else as a new line of its table (the first line
         for a key without a table), else in a new table at the end. What is missing below an inline
@@ -425,6 +448,24 @@ def _put(table: Any, path: Path, value: Any) -> None:
     if isinstance(value, str) and isinstance(old, tomlkit.items.String):
         value = tomlkit.string(value, literal=old.as_string().startswith("'"))
     table[key] = value
+
+
+def _rename(table: Any, path: Path, key: str, value: list[str]) -> None:
+    import tomlkit
+    import tomlkit.items
+
+    owner = _at(table, path[:-1])
+    old = owner.pop(path[-1])
+    if isinstance(old, tomlkit.items.Item):
+        new = tomlkit.item(value)
+        new.trivia.comment_ws, new.trivia.comment = old.trivia.comment_ws, old.trivia.comment
+        owner[key] = new
+    else:
+        owner[key] = value
+
+
+def _delete(table: Any, path: Path) -> None:
+    del _at(table, path[:-1])[path[-1]]
 
 
 def _drop(table: Any, path: Path, unwanted: Collection[str]) -> None:

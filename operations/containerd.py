@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import shlex
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Literal, TypedDict
 
 from packaging.version import Version
@@ -12,7 +13,7 @@ from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, OperationValueError, StringCommand, operation
 from pyinfra.operations import apt, dnf, zypper
 
-from kubenode import containerd_release, host_lock, joint_reading, package_locks, whole_file
+from kubenode import cni, containerd_release, host_lock, joint_reading, package_locks, whole_file
 from kubenode.bounded import INSTALL_SECONDS, RESTART_SECONDS, bounded
 from kubenode.cgroup_drivers import Driver
 from kubenode.containerd_config import ConfigError, Wanted, unrecognised
@@ -22,6 +23,7 @@ from kubenode.crictl_config import CrictlConfigError, pointed_at
 from kubenode.facts.containerd import (
     CRICTL_CONFIG,
     UNCLEAR_CONFIG,
+    CniShape,
     Containerd,
     ContainerdFiles,
     ContainerdFilesShape,
@@ -206,6 +208,7 @@ def configured(
     pause_image: str | None = None,
     snapshotter: str | None = None,
     registry_config_path: str | None = None,
+    cni_bin_dirs: Sequence[str] | None = None,
     change_driver_under_pods: bool = False,
 ) -> Commands:
     """
@@ -216,6 +219,10 @@ def configured(
     + pause_image: pause (sandbox) image, None leaves what is there
     + snapshotter: None leaves what is there
     + registry_config_path: directory of registry ``hosts.toml`` files, None leaves what is there
+    + cni_bin_dirs: directories of CNI plugins, the most important first; None leaves what is there.
+      containerd 2.1 and later look in all of them, and in those that are configured already. An
+      older one has a single directory: the one it has if the network's plugins are all there, else
+      the first of these that has them all, else the first
     + change_driver_under_pods: change the driver although pods of the other driver run. They keep
       running in the old place, kubelet then manages the new one: drain the node instead
 
@@ -239,7 +246,13 @@ def configured(
         )
     """
     try:
-        wanted = Wanted(cgroup_driver, pause_image, snapshotter, registry_config_path)
+        wanted = Wanted(
+            cgroup_driver,
+            pause_image,
+            snapshotter,
+            registry_config_path,
+            None if cni_bin_dirs is None else cni.check_directories(cni_bin_dirs),
+        )
     except ValueError as error:
         raise OperationValueError(str(error)) from error
     now = joint_reading.get_fact(ContainerdFiles)
@@ -264,10 +277,13 @@ def configured(
 
     files = {path: base64.b64decode(content) for path, content in now["files"].items()}
     crictl_now = None if now["crictl"] is None else base64.b64decode(now["crictl"])
-    try:
-        edits = plan(
-            daemon["config"]["path"], files, Version(str(daemon["installed"]["version"])), wanted
+    version = Version(str(daemon["installed"]["version"]))
+    if wanted.cni_bin_dirs is not None:
+        wanted = replace(
+            wanted, cni_bin_dirs=_cni_bin_dirs(daemon["cni"], wanted.cni_bin_dirs, version)
         )
+    try:
+        edits = plan(daemon["config"]["path"], files, version, wanted)
         crictl = pointed_at(crictl_now, daemon["socket"])
     except ConfigError as error:
         yield refuse(host, f"{error}: nothing was changed")
@@ -333,6 +349,15 @@ def configured(
     wrong = _wrong_handlers(after, cgroup_driver)
     if not after["effective"] or wrong:
         yield refuse(host, _still_wrong(after, wrong, cgroup_driver))
+
+
+def _cni_bin_dirs(
+    now: CniShape, wanted: tuple[str, ...], version: Version
+) -> tuple[str, ...] | None:
+    """The directories to configure, None when it is so already."""
+    current = tuple(now["bin_dirs"] or ())
+    chosen = cni.chosen(wanted, current, now["plugins"], now["found"], version)
+    return None if chosen == current else chosen
 
 
 def _settled(

@@ -39,6 +39,9 @@ anything is changed.
 # kubenode_snapshotter = None
 # kubenode_registry_config_path = None
 
+# Directories of CNI plugins. containerd 2.1 and later look in all of them, an older one in one.
+# kubenode_cni_bin_dirs = ["/opt/cni/bin", "/usr/lib/cni"]
+
 # Change the cgroup driver although pods of the other driver run. Drain the node instead.
 # kubenode_change_driver_under_pods = False
 

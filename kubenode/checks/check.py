@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kubenode.facts.containerd import ContainerdShape
     from kubenode.facts.kernel import KernelModulesShape, SysctlsShape
     from kubenode.facts.kernel_config import KernelConfigShape
+    from kubenode.facts.kubeadm import KubeadmShape
     from kubenode.facts.kubelet import KubeletShape
     from kubenode.facts.machine import MachineShape
     from kubenode.facts.network import NetworkShape
@@ -146,6 +147,10 @@ class Subject:
     @property
     def kubelet(self) -> KubeletShape:
         return cast("KubeletShape", self._part("kubelet"))
+
+    @property
+    def kubeadm(self) -> KubeadmShape:
+        return cast("KubeadmShape", self._part("kubeadm"))
 
     @property
     def modules(self) -> KernelModulesShape:

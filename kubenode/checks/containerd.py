@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from kubenode import containerd_release
+from kubenode import cni, containerd_release
 from kubenode.checks.check import (
     Check,
     Evidence,
@@ -243,7 +243,57 @@ def _nofile(_: Subject, containerd: ContainerdShape) -> Verdict:
 
 _DOCS = "https://github.com/containerd/containerd/blob/main/docs/"
 
+
+def _cni(subject: Subject, containerd: ContainerdShape) -> Verdict:
+    network = containerd["cni"]
+    directories = network["bin_dirs"]
+    if not directories:
+        return not_applicable(_SEE_CONFIG)
+    looks = f"containerd looks in {', '.join(directories)}"
+    if network["error"] and network["error"].endswith("cannot be read"):
+        return unknown(network["error"])
+    if network["error"]:
+        return violated(network["error"], remedy="correct or remove the file")
+    if network["config"] is None:
+        if cni.UPSTREAM in directories:
+            return not_applicable(f"no network in {network['conf_dir']} yet; {looks}")
+        return violated(
+            f"{looks}, and most CNIs install into {cni.UPSTREAM}; there is no network yet",
+            severity="warn",
+        )
+    there = {name for path in directories for name in network["found"].get(path, ())}
+    missing = [name for name in network["plugins"] if name not in there]
+    if not missing:
+        return met(f"{', '.join(network['plugins'])} of {network['config']}")
+    elsewhere = [
+        Evidence(f"has {', '.join(own)}", path)
+        for path, names in network["found"].items()
+        if path not in directories and (own := [name for name in missing if name in names])
+    ]
+    return violated(
+        f"{network['config']} names {', '.join(missing)}, not found: {looks}", *elsewhere
+    )
+
+
 CHECKS = (
+    Check(
+        id="containerd.cni-plugins",
+        title="The network's CNI plugins are where containerd looks",
+        severity="fail",
+        expected="every plugin that the network names in a directory of containerd's",
+        why="A pod hangs with 'failed to find plugin' otherwise, on a node that is Ready. Debian's "
+        "containerd looks in /usr/lib/cni, where Debian's plugins are; Calico, Flannel and "
+        "upstream's plugins install into /opt/cni/bin. Before a CNI is installed this is a "
+        "warning.",
+        judge=of_containerd(_cni),
+        remedy="containerd.configured(cni_bin_dirs=[...]) with the directory that has them "
+        "(kubenode_cni_bin_dirs), or install the plugins that are missing",
+        operation="containerd.configured",
+        sources=(
+            "https://github.com/containerd/containerd/blob/main/docs/cri/config.md",
+            "https://github.com/tigera/operator/issues/1301",
+        ),
+    ),
     Check(
         id="containerd.installed",
         title="containerd is installed",
@@ -359,7 +409,6 @@ CHECKS = (
         judge=of_containerd(_enabled),
         remedy="deploy.py, or containerd.running()",
         operation="containerd.running",
-        mirrors=("kubeadm: Service-Containerd",),
     ),
     Check(
         id="containerd.daemon-reload",

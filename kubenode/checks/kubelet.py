@@ -54,7 +54,7 @@ CHECKS = (
         why="A kubelet that was started by hand is gone after the next boot.",
         judge=_enabled,
         remedy="systemctl enable kubelet",
-        mirrors=("kubeadm: Service-Kubelet",),
+        mirrors=("kubeadm: Service-Kubelet (a warning there)",),
     ),
     Check(
         id="kubelet.config-readable",

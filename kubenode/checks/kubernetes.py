@@ -43,6 +43,23 @@ def _containerd(subject: Subject, containerd: ContainerdShape) -> Verdict:
     return violated(f"containerd {version} for Kubernetes {asked}", expected=expected)
 
 
+def _kubelet(subject: Subject) -> Verdict:
+    asked, kubelet = subject.aim.kubernetes, subject.kubelet
+    if asked is None:
+        return not_applicable("no release asked for: use --for or kubenode_kubernetes_version")
+    oldest = max(0, asked[1] - kubernetes_release.KUBELET_SKEW)
+    expected = f"kubelet {asked[0]}.{oldest} to {asked[0]}.{asked[1]}"
+    if kubelet["binary"] is None:
+        return not_applicable("kubelet is not installed")
+    if kubelet["version"] is None:
+        return unknown("kubelet does not say its version", expected=expected)
+    major, minor, _ = kubelet["version"].split(".", 2)
+    found = f"kubelet {kubelet['version']} for Kubernetes {asked[0]}.{asked[1]}"
+    if kubernetes_release.supports_kubelet(asked, (int(major), int(minor))):
+        return met(found, expected=expected)
+    return violated(found, expected=expected)
+
+
 def _kernel(subject: Subject) -> Verdict:
     minor = aimed_at(subject)
     if minor is None:
@@ -81,16 +98,31 @@ CHECKS = (
     ),
     Check(
         id="kubernetes.containerd",
-        title="containerd is new enough for the release",
-        severity="fail",
-        expected="a containerd release that the Kubernetes release supports",
-        why="Each Kubernetes release is tested with some releases of containerd. An older one can "
-        "lack what kubelet asks for; 1.35 is the last one that supports containerd 1.x.",
+        title="containerd is one of those recommended for the release",
+        severity="warn",
+        expected="a containerd release of upstream's table",
+        why="containerd's table names the releases that were tested the most with each Kubernetes "
+        "release. It is a recommendation: 1.7 has run a whole cluster of 1.36, and kubeadm only "
+        "warns of a runtime that does not tell kubelet its cgroup driver (1.x). An older release "
+        "can lack what kubelet asks for.",
         judge=of_containerd(_containerd),
         remedy="upgrade containerd (kubenode_containerd_version, from a repository that has it), "
         "after draining the node",
-        mirrors=("kubeadm: ContainerRuntimeVersion",),
+        mirrors=("kubeadm: ContainerRuntimeVersion (a warning there, from 1.35 on)",),
         sources=("https://containerd.io/releases/#kubernetes-support",),
+    ),
+    Check(
+        id="kubernetes.kubelet",
+        title="kubelet is of a release that the cluster takes",
+        severity="fail",
+        expected="kubelet at most three minor releases older than the cluster, and never newer",
+        why="kubeadm refuses a kubelet that is newer than the control plane or more than three "
+        "minor releases older, and the API they share is not kept for longer.",
+        judge=_kubelet,
+        remedy="install kubelet of the cluster's release, from the package repository of that "
+        "minor release",
+        mirrors=("kubeadm: KubeletVersion",),
+        sources=("https://kubernetes.io/releases/version-skew-policy/#kubelet",),
     ),
     Check(
         id="kubernetes.kernel",

@@ -17,13 +17,14 @@ from kubenode.checks.check import (
 )
 from kubenode.checks.release import kubernetes_release
 from kubenode.checks.runtime import other_runtime
+from kubenode.kubernetes_release import programs_of
 
 _FEWEST_CPUS = 2
 _LEAST_MEMORY_MIB = 1700
 _LEAST_FREE_PERCENT = 15
 _LEAST_FREE_INODES_PERCENT = 5
-_REQUIRED_PROGRAMS = ("mount", "umount")
-_REQUIRED_BEFORE_1_33 = ("ip", "iptables", "nsenter")
+_REQUIRED_PROGRAMS = ("umount", *programs_of(None).required)
+"""Besides what kubeadm of an older release asks for; kubelet needs umount as it needs mount."""
 _OPTIONAL_PROGRAMS = ("conntrack", "ethtool", "ip", "iptables", "nsenter", "socat", "tc", "touch")
 _NO_UPPER_LAYER = frozenset(
     {"9p", "cifs", "ecryptfs", "exfat", "msdos", "nfs", "nfs4", "ntfs3", "overlay", "smb3", "vfat"}
@@ -96,9 +97,9 @@ def _programs(subject: Subject, names: Iterable[str]) -> Verdict:
 
 def _required_programs(subject: Subject) -> Verdict:
     release = kubernetes_release(subject)
-    names: tuple[str, ...] = _REQUIRED_PROGRAMS
-    if release is not None and release < (1, 33):
-        names += _REQUIRED_BEFORE_1_33
+    names = _REQUIRED_PROGRAMS
+    if release is not None:
+        names = tuple(dict.fromkeys(("umount", "mount", *programs_of(release).required)))
     return dataclasses.replace(_programs(subject, names), expected=", ".join(names))
 
 
@@ -226,11 +227,18 @@ CHECKS = (
         title="The programs kubelet and kubeadm cannot do without are there",
         severity="fail",
         expected=", ".join(_REQUIRED_PROGRAMS),
-        why="kubelet mounts pods' volumes with mount and umount. kubeadm before 1.33 also refuses "
-        f"a host without {', '.join(_REQUIRED_BEFORE_1_33)}.",
+        why="kubelet mounts pods' volumes with mount and umount, and holds block devices with "
+        "losetup; kubeadm copies etcd's directory with cp. Before 1.33 kubeadm asked for ip, "
+        "iptables and nsenter in place of losetup and cp, and before 1.32 for conntrack too.",
         judge=_required_programs,
-        remedy="install mount; for kubeadm before 1.33 also iproute2, iptables and util-linux",
-        mirrors=("kubeadm: FileExisting-mount", "k0s: mount and umount in PATH"),
+        remedy="install mount, util-linux and coreutils; for kubeadm before 1.33 also iproute2 "
+        "and iptables, before 1.32 conntrack",
+        mirrors=(
+            "kubeadm: FileExisting-mount, -losetup, -cp",
+            "kubeadm (before 1.33): FileExisting-ip, -iptables, -nsenter",
+            "kubeadm (before 1.32): FileExisting-conntrack",
+            "k0s: mount and umount in PATH",
+        ),
         sources=(*_KUBEADM, _NO_LONGER_REQUIRED),
     ),
     Check(
@@ -244,8 +252,9 @@ CHECKS = (
         judge=lambda subject: _programs(subject, _OPTIONAL_PROGRAMS),
         remedy="install conntrack, ethtool, iproute2, iptables, socat and util-linux",
         mirrors=(
-            "kubeadm (before 1.33): FileExisting-conntrack, -ethtool, -ip, -iptables, -nsenter, "
-            "-socat, -tc, -touch",
+            "kubeadm: FileExisting-touch (a warning there)",
+            "kubeadm (before 1.33): FileExisting-ethtool, -tc (warnings there)",
+            "kubeadm (before 1.32): FileExisting-socat, -ebtables (warnings there)",
         ),
         sources=(*_KUBEADM, _NO_LONGER_REQUIRED),
     ),

@@ -125,11 +125,12 @@ CHECKS = (
         title="The host name can be a node's name, and stays",
         severity="fail",
         expected="a DNS name (RFC 1123) that resolves, the same after the next boot",
-        why="The node joins under it. One that is no DNS name is refused; one that changes at the "
+        why="The node joins under it. One that is no DNS name is refused by the API server, though "
+        "kubeadm only warns of it; one that changes at the "
         "next boot makes a second node of the same machine.",
         judge=_hostname,
         remedy="hostnamectl set-hostname NAME",
-        mirrors=("kubeadm: Hostname", "k0s: host name"),
+        mirrors=("kubeadm: Hostname (a warning there)", "k0s: host name"),
         sources=("https://kubernetes.io/docs/concepts/architecture/nodes/#node-name-uniqueness",),
     ),
     Check(
@@ -151,7 +152,6 @@ CHECKS = (
         "unless they are told another.",
         judge=_route,
         remedy="add a default route, or tell kubelet its address with --node-ip",
-        mirrors=("kubeadm: IsDefaultRoute",),
     ),
     _port_check(10250, "kubelet", control_plane=False),
     _port_check(6443, "the API server", control_plane=True),

@@ -29,9 +29,10 @@ def _live(subject: Subject) -> Verdict:
 
 
 def _boot(subject: Subject) -> Verdict:
-    sources = subject.swap["boot"]
+    sources, unreadable = subject.swap["boot"], subject.swap["unreadable"]
     if sources is None:
-        return unknown(f"cannot read {', '.join(subject.swap['unreadable'])}")
+        cannot = [f"cannot read {', '.join(unreadable)}"] if unreadable else []
+        return unknown("; ".join([*cannot, *subject.swap["undecided"]]))
     if not sources:
         return met("nothing turns swap on at boot")
     evidence = [Evidence(source["what"], source["file"], source["line"]) for source in sources]
@@ -55,25 +56,30 @@ CHECKS = (
         title="No swap is in use",
         severity="fail",
         expected="no swap, or a kubelet with failSwapOn: false",
-        why="kubelet does not start on a host with swap unless it is told to (failSwapOn: false).",
+        why="kubelet does not start on a host with swap unless it is told to (failSwapOn: false). "
+        "kubeadm only warns, since kubelet may be told so; where it is not, kubelet ends at once.",
         judge=_live,
         remedy="swapoff -a, or set failSwapOn: false and memorySwap.swapBehavior for kubelet",
-        mirrors=("kubeadm: Swap",),
+        mirrors=("kubeadm: Swap (a warning there)",),
         sources=_SOURCES,
     ),
     Check(
         id="swap.boot",
         title="No swap comes back at boot",
         severity="fail",
-        expected="no swap in fstab, units or zram, or a kubelet with failSwapOn: false",
-        why="`swapoff -a` lasts until the next boot, when fstab, a .swap unit or zram turns swap "
-        "on again and kubelet does not start. kubeadm's check looks at the running system only.",
+        expected="no swap in fstab, units, services or zram, or a kubelet with failSwapOn: false",
+        why="`swapoff -a` lasts until the next boot, when fstab, a .swap unit, zram, or a service "
+        "such as dphys-swapfile or the Azure agent turns swap on again and kubelet does not start. "
+        "kubeadm's check looks at the running system only. Where fstab has no swap, "
+        "systemd-gpt-auto takes a partition of the type swap.",
         judge=_boot,
-        remedy="remove the fstab line, `systemctl mask` the unit, or remove zram-generator's "
-        "configuration: the evidence names it",
+        remedy="remove the fstab line, `systemctl mask` the unit or service, set "
+        "ResourceDisk.EnableSwap=n, or remove zram-generator's configuration: the evidence names "
+        "it",
         sources=(
             *_SOURCES,
             "https://www.freedesktop.org/software/systemd/man/latest/systemd.swap.html",
+            "https://www.freedesktop.org/software/systemd/man/latest/systemd-gpt-auto-generator.html",
         ),
     ),
 )

@@ -20,6 +20,9 @@ _UNSAVE = f"cp -p {CONFIG}.saved {CONFIG}; {_RESTART}"
 _DROP_IN = "/etc/containerd/conf.d/site.toml"
 
 
+_PLUGINS = "/opt/cni/bin"
+
+
 def _import(version: int) -> str:
     """Make the main file import a drop-in of this configuration version."""
     return (
@@ -138,6 +141,25 @@ KERNEL = (
         "swap.boot",
         "swapfile.swap",
         mend="systemctl disable -q swapfile.swap; rm -f /etc/systemd/system/swapfile.swap",
+    ),
+    Break(
+        "swap in fstab, of which the unit is masked in the end",
+        "echo /swapfile none swap sw 0 0 >>/etc/fstab",
+        "swap.boot",
+        "`systemctl mask` the unit",
+        mend="systemctl mask -q swapfile.swap",
+        undo="sed -i '/swapfile/d' /etc/fstab; systemctl unmask -q swapfile.swap",
+    ),
+    Break(
+        "a service that turns swap on",
+        "printf '[Service]\\nExecStart=/sbin/dphys-swapfile swapon\\n[Install]\\n"
+        "WantedBy=multi-user.target\\n' >/lib/systemd/system/dphys-swapfile.service; "
+        "systemctl enable -q dphys-swapfile",
+        "swap.boot",
+        "dphys-swapfile.service",
+        mend="systemctl mask -q dphys-swapfile",
+        undo="systemctl unmask -q dphys-swapfile; systemctl disable -q dphys-swapfile; "
+        "rm /lib/systemd/system/dphys-swapfile.service",
     ),
 )
 
@@ -290,10 +312,21 @@ CONTAINERD = (
         state="warn",
     ),
     Break(
+        "a CNI that containerd does not find",
+        f"""mkdir -p {_PLUGINS} /etc/cni/net.d; for name in calico loopback; do
+        printf '#!/bin/sh\\n' >{_PLUGINS}/$name; chmod 755 {_PLUGINS}/$name; done
+        echo '{{"plugins": [{{"type": "calico"}}]}}' >/etc/cni/net.d/10-calico.conflist
+        sed -i 's#/opt/cni/bin#/usr/lib/cni#' {CONFIG}; {_RESTART}""",
+        "containerd.cni-plugins",
+        "has calico, loopback",
+        undo="rm -r /opt/cni /etc/cni",
+    ),
+    Break(
         "containerd too old for the release",
         ":",
         "kubernetes.containerd",
         "1.36",
+        state="warn",
         options=("--for", "1.36"),
         mend="",
     ),
@@ -378,7 +411,7 @@ MACHINE = (
     ),
 )
 
-# a release of which kubenode's table says nothing: what it is about is its service and its files
+# a release that the target's containerd is recommended for: it is about its service and files
 _FAKE_KUBELET = (
     "printf '#!/bin/sh\\necho Kubernetes v1.33.0\\n' >/usr/local/bin/kubelet; "
     "chmod 755 /usr/local/bin/kubelet; "
@@ -391,6 +424,14 @@ _NO_KUBELET = (
 )
 
 
+def _kubelet_of(release: str) -> str:
+    """A kubelet that says its release, and does nothing else."""
+    return (
+        f"printf '#!/bin/sh\\necho Kubernetes v{release}\\n' >/usr/local/bin/kubelet; "
+        "chmod 755 /usr/local/bin/kubelet"
+    )
+
+
 KUBELET_BREAKS = (
     Break(
         "a kubelet that nothing starts at boot",
@@ -400,6 +441,15 @@ KUBELET_BREAKS = (
         state="warn",
         mend="systemctl enable -q kubelet",
         undo=_NO_KUBELET,
+    ),
+    Break(
+        "a kubelet that is newer than the cluster",
+        f"{_FAKE_KUBELET}; systemctl enable -q kubelet; {_kubelet_of('1.36.2')}",
+        "kubernetes.kubelet",
+        "kubelet 1.30 to 1.33",
+        mend=_kubelet_of("1.33.9"),
+        undo=_NO_KUBELET,
+        options=("--for", "1.33"),
     ),
     Break(
         "a kubelet configuration that is no YAML",
@@ -420,6 +470,38 @@ KUBELET_BREAKS = (
 )
 
 _CONTROL_PLANE = ("--profile", "bridge-cni", "--profile", "control-plane")
+
+
+def _left(path: str, finding: str, options: tuple[str, ...] = (), **rest: Any) -> Break:
+    """A file that an earlier cluster left."""
+    return Break(
+        f"{path} of an earlier cluster" + (" on a control plane" if options else ""),
+        f"mkdir -p {path.rpartition('/')[0]}; : >{path}",
+        finding,
+        path,
+        # as kubeadm reset does
+        mend="rm -r /etc/kubernetes /var/lib/etcd 2>/dev/null || true",
+        options=options,
+        **rest,
+    )
+
+
+LEFTOVERS = (
+    _left("/etc/kubernetes/kubelet.conf", "kubeadm.kubeconfig"),
+    _left("/etc/kubernetes/bootstrap-kubelet.conf", "kubeadm.kubeconfig"),
+    _left("/etc/kubernetes/pki/ca.crt", "kubeadm.ca"),
+    _left("/etc/kubernetes/manifests/etcd.yaml", "kubeadm.manifests", state="warn"),
+    _left("/etc/kubernetes/manifests/kube-apiserver.yaml", "kubeadm.manifests", _CONTROL_PLANE),
+    Break(
+        "etcd's data of an earlier cluster",
+        "mkdir -p /var/lib/etcd/member",
+        "kubeadm.etcd-data",
+        "/var/lib/etcd is not empty",
+        mend="rm -r /var/lib/etcd/member",
+        undo="rmdir /var/lib/etcd",
+        options=_CONTROL_PLANE,
+    ),
+)
 
 
 def _taken(port: int) -> Break:
@@ -512,6 +594,13 @@ SIZES = (
         "machine.programs.required",
         "umount",
         mend="mv /root/umount /usr/bin/",
+    ),
+    Break(
+        "no losetup",
+        "mv $(command -v losetup) /root/",
+        "machine.programs.required",
+        "losetup",
+        mend="mv /root/losetup /usr/sbin/",
     ),
     Break(
         "no package manager that is known",
@@ -728,6 +817,14 @@ MODULES = (
         options=MODULAR_OPTIONS,
     ),
     Break(
+        "a module whose name stands for none",
+        "echo 'alias ip_vs_sh off' >/etc/modprobe.d/cis.conf",
+        "module.ipvs.boot",
+        "alias ip_vs_sh off",
+        mend="rm /etc/modprobe.d/cis.conf",
+        options=MODULAR_OPTIONS,
+    ),
+    Break(
         "a module set at boot, not loaded",
         _unload("ip_vs_wrr"),
         "module.ipvs.live",
@@ -767,7 +864,7 @@ MODULES = (
     ),
 )
 
-BREAKS = KERNEL + CONTAINERD + KUBELET_BREAKS + NETWORK + MACHINE + SIZES + OPERATIONS
+BREAKS = KERNEL + CONTAINERD + KUBELET_BREAKS + LEFTOVERS + NETWORK + MACHINE + SIZES + OPERATIONS
 
 NOT_BROKEN = {
     "platform.linux": "a target is Linux; tests/unit/checks",

@@ -30,8 +30,7 @@ _ANSWER_SECONDS = 20
 # unpacking the pause image, and a shim's start, on a busy machine
 _POD_SECONDS = 120
 
-_IN_THE_HOSTS_NETWORK = {
-    "namespace_options": {"network": "NODE"},
+_UNCONFINED = {
     "seccomp": {"profile_type": "Unconfined"},
     "apparmor": {"profile_type": "Unconfined"},
 }
@@ -132,24 +131,28 @@ class Cri:
         return self.config().get("sandboxImage")
 
     @contextmanager
-    def pod(self, cgroup_parent: str = "/kubepods.slice") -> Iterator[Pod]:
-        """Run a pod in the host's network, and remove it again.
+    def pod(self, cgroup_parent: str = "/kubepods.slice", network: str = "NODE") -> Iterator[Pod]:
+        """Run a pod, and remove it again.
 
         + cgroup_parent: the cgroup that kubelet would ask for
+        + network: ``NODE`` for the host's, ``POD`` for one of its own, made by CNI
         """
-        pod = self.run_pod(cgroup_parent)
+        pod = self.run_pod(cgroup_parent, network)
         try:
             yield pod
         finally:
             self.remove_pod(pod.id)
 
-    def run_pod(self, cgroup_parent: str = "/kubepods.slice") -> Pod:
+    def run_pod(self, cgroup_parent: str = "/kubepods.slice", network: str = "NODE") -> Pod:
         """Run a pod as :meth:`pod` does, and leave it: see :meth:`remove_pod`."""
         config = {
             "metadata": {"name": "probe", "uid": uuid.uuid4().hex, "namespace": "default"},
             "linux": {
                 "cgroup_parent": cgroup_parent,
-                "security_context": _IN_THE_HOSTS_NETWORK,
+                "security_context": {
+                    "namespace_options": {"network": network},
+                    **_UNCONFINED,
+                },
             },
         }
         pod_id = str(self._call("RunPodSandbox", config=config).pod_sandbox_id)
@@ -172,7 +175,7 @@ class Cri:
             "image": {"image": image},
             "linux": {
                 "resources": {"memory_limit_in_bytes": memory_limit},
-                "security_context": _IN_THE_HOSTS_NETWORK,
+                "security_context": pod.config["linux"]["security_context"],
             },
         }
         created = self._call(

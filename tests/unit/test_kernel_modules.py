@@ -9,14 +9,15 @@ from hypothesis import strategies as st
 from kubenode.kernel_modules import (
     Evidence,
     Place,
-    blacklists,
     check_name,
+    forbidding,
     judge,
     requested_lines,
     requests,
     with_requests,
     without_requests,
 )
+from tests import modprobe_cases
 
 NONE: frozenset[str] = frozenset()
 MODULAR = Evidence(
@@ -123,37 +124,41 @@ def test_requests_and_masking() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("line", "forbids"),
-    [
-        ("blacklist br-netfilter", True),
-        ("  blacklist\tbr_netfilter", True),
-        ("blacklist br_*", False),
-        ("#blacklist br_netfilter", False),
-        ("blacklist", False),
-        ("install br_netfilter /bin/false", True),
-        ("install br_netfilter /usr/bin/true", True),
-        ("install br_net* true # CIS", True),
-        ("install br_netfilter \\", True),
-        ("install br_netfilter /bin/true && modprobe x", False),
-        ("install br_netfilter /sbin/modprobe -i br_netfilter", False),
-        ("install br_netfilter /bin/falsehood", False),
-        ("install bridge /bin/false", False),
-        ("options br_netfilter x=1", False),
-    ],
-)
-def test_blacklists(line: str, forbids: bool) -> None:
-    # the second line only matters to one that is continued
-    found = blacklists({"/etc/modprobe.d/x.conf": [line, "/bin/false"]}, "")
-    assert [entry.place.line for entry in found if entry.forbids("br-netfilter")] == [1] * forbids
+@pytest.mark.parametrize("case", modprobe_cases.CASES, ids=lambda case: case.text)
+def test_what_modprobe_d_forbids(case: modprobe_cases.Case) -> None:
+    files = {"/etc/modprobe.d/x.conf": case.text.split("\n")}
+    found = forbidding(files, "").lines(case.module, ["bridge"])
+    assert bool(found) == (case.forbids or case.at_boot)
+    assert all(place.file == "/etc/modprobe.d/x.conf" for place in found)
 
 
-def test_blacklists_on_the_kernel_command_line_and_masked_files() -> None:
+def test_the_line_that_forbids_is_named_by_its_number() -> None:
+    lines = ["# CIS", "", "black\\", "list overlay", "install overlay /bin/true"]
+    found = forbidding({"/etc/modprobe.d/x.conf": lines}, "").lines("overlay")
+    assert [(place.line, place.directive) for place in found] == [
+        (3, "blacklist overlay"),
+        (5, "install overlay /bin/true"),
+    ]
+
+
+@given(st.lists(st.text(st.characters(min_codepoint=9, max_codepoint=126)), max_size=6))
+def test_no_text_of_a_modprobe_d_file_raises(lines: list[str]) -> None:
+    forbidding({"/etc/modprobe.d/x.conf": lines}, "").lines("overlay", ["bridge"])
+
+
+@given(st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1))
+def test_a_command_that_does_not_name_the_module_forbids_it(command: str) -> None:
+    if "overlay" not in command:
+        found = forbidding({"/etc/modprobe.d/x.conf": [f"install overlay {command}x"]}, "")
+        assert found.lines("overlay")
+
+
+def test_what_the_kernel_command_line_forbids_and_masked_files_do_not() -> None:
     files = {"/etc/modprobe.d/a.conf": [], "/usr/lib/modprobe.d/a.conf": ["blacklist overlay"]}
-    found = blacklists(files, "module_blacklist=overlay,ip-vs modprobe.blacklist=vxlan")
+    found = forbidding(files, "module_blacklist=overlay,ip-vs modprobe.blacklist=vxlan")
     names = ["overlay", "ip_vs", "vxlan", "tun"]
-    assert [name for name in names if any(entry.forbids(name) for entry in found)] == names[:3]
-    assert {str(entry.place) for entry in found} == {"/proc/cmdline:1"}
+    assert [name for name in names if found.lines(name)] == names[:3]
+    assert {str(place) for name in names for place in found.lines(name)} == {"/proc/cmdline:1"}
 
 
 _texts = st.lists(

@@ -16,6 +16,11 @@ from kubenode.kubernetes_release import (
 @pytest.mark.parametrize(
     ("minor", "containerd", "good"),
     [
+        ((1, 33), "1.6.36", True),
+        ((1, 33), "1.6.35", False),
+        ((1, 34), "1.6.38", False),
+        ((1, 34), "1.6.39", True),
+        ((1, 34), "1.5.18", False),
         ((1, 34), "1.7.27", False),
         ((1, 34), "1.7.28", True),
         ((1, 34), "2.0.5", False),
@@ -24,6 +29,8 @@ from kubenode.kubernetes_release import (
         ((1, 36), "1.7.99", False),
         ((1, 36), "2.1.9", False),
         ((1, 36), "2.2.0", True),
+        ((1, 37), "2.1.9", False),
+        ((1, 37), "2.3.1", True),
         ((1, 36), "2.3.1", True),
         ((1, 36), "3.0.0", True),
     ],

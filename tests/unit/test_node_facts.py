@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,19 +17,21 @@ from kubenode.facts.node import Node
 from kubenode.probe import ProbeError, Reading
 from tests.sealed import seal
 
+SYSTEMD = {"systemd": "yes"}
 LINES = st.lists(st.text(st.characters(min_codepoint=9, max_codepoint=126)), max_size=5)
 KEYS = st.sampled_from(
     [
         "df", "inodes", "mounts", "programs", "listeners", "host", "localhost", "proxies", "units",
         "/proc/swaps", "/etc/fstab", "/proc/cmdline", "/etc/systemd/zram-generator.conf", "paths",
-        "config", "namespaces", "/proc/cgroups", "/sys/devices/system/cpu/online", "unit",
+        "config", "namespaces", "suspects", "cloud", "/etc/waagent.conf", "/proc/cgroups",
+        "/sys/devices/system/cpu/online", "unit",
         "/var/lib/kubelet/config.yaml", "/etc/default/kubelet", "kubelet_arguments",
         "/proc/sys/kernel/hostname", "/sys/fs/selinux/enforce", "time_services",
     ]
 )  # fmt: skip
 VALUES = st.sampled_from(
     ["memory", "uname", "file", "default_route", "mac:eth0", "zram_generator", "kubelet_version",
-     "kubelet_config", "binary", "clock"]
+     "kubelet_config", "binary", "clock", "systemd"]
 )  # fmt: skip
 READINGS = st.builds(
     Reading,
@@ -72,10 +75,84 @@ def texts(**texts: str) -> Reading:
     ],
 )
 def test_fstab(line: str, is_swap: bool) -> None:
-    reading = Reading(texts={"/etc/fstab": [line], "/proc/swaps": ["Filename"]})
+    reading = Reading(SYSTEMD, {"/etc/fstab": [line], "/proc/swaps": ["Filename"]})
     assert bool(swap.parse(reading)["boot"]) == is_swap
-    off = Reading(texts={**reading.texts, "/proc/cmdline": ["quiet systemd.swap=0"]})
+    off = Reading(SYSTEMD, {**reading.texts, "/proc/cmdline": ["quiet systemd.swap=0"]})
     assert swap.parse(off)["boot"] == []
+
+
+def swap_at_boot(*units: str, fstab: str = "", kernel: str = "", **more: Any) -> object:
+    texts = {"units": list(units), "/etc/fstab": [fstab], "/proc/cmdline": [kernel], **more}
+    found = swap.parse(Reading(SYSTEMD, texts))
+    assert (found["boot"] is None) == (found["undecided"] != [])
+    return found["boot"] and [source["what"] for source in found["boot"]]
+
+
+FSTAB = "UUID=1-2 none swap sw"
+UNIT = r"dev-disk-by\x2duuid-1\x2d2.swap"
+
+
+def test_a_masked_unit_is_not_started() -> None:
+    for unit in (UNIT, "swap.target"):
+        assert swap_at_boot(f"masked /etc/systemd/system/{unit}", fstab=FSTAB) == []
+        # a generator's unit wins over those of /usr
+        low = swap_at_boot(f"masked /usr/lib/systemd/system/{unit}", fstab=FSTAB)
+        assert low == ([FSTAB] if unit == UNIT else [])
+    assert swap_at_boot(fstab=FSTAB, kernel=f"systemd.mask={UNIT}") == []
+    assert swap_at_boot("masked /etc/systemd/system/dev-sda2.swap", fstab=FSTAB) == [FSTAB]
+    wanted = "wanted /etc/systemd/system/swap.target.wants/x.swap"
+    assert swap_at_boot(wanted, "masked /usr/lib/systemd/system/x.swap") == []
+    above = ("unit /etc/systemd/system/x.swap", "masked /usr/lib/systemd/system/x.swap")
+    assert swap_at_boot(wanted, *above) == ["x.swap"]
+
+
+def test_a_swap_partition_counts_where_fstab_has_no_swap() -> None:
+    generated = "generated /run/systemd/generator.late/dev-sda3.swap"
+    assert swap_at_boot(generated) == ["dev-sda3.swap"]
+    assert swap_at_boot(generated, fstab="/dev/sdz none swap noauto") == []
+    assert swap_at_boot(generated, kernel="systemd.gpt_auto=0") == []
+    assert swap_at_boot(generated, "masked /etc/systemd/system/dev-sda3.swap") == []
+    # nobody generated it yet: it is not known whether somebody will
+    assert swap_at_boot("partition /run/udev/data/b8:3") is None
+    assert swap_at_boot("partition /run/udev/data/b8:3", fstab=FSTAB) == [FSTAB]
+    assert swap_at_boot("partition /run/udev/data/b8:3", kernel="systemd.swap=0") == []
+
+
+def test_zram_whose_units_are_masked() -> None:
+    generator = "generator /usr/lib/systemd/system-generators/zram-generator"
+    config: dict[str, Any] = {"/etc/systemd/zram-generator.conf": ["[zram0]"]}
+    assert swap_at_boot(generator, **config) == ["zram0"]
+    assert swap_at_boot(generator, kernel="systemd.zram=0", **config) == []
+    for unit in ("dev-zram0.swap", "systemd-zram-setup@zram0.service", "swap.target"):
+        assert swap_at_boot(generator, f"masked /etc/systemd/system/{unit}", **config) == []
+    assert swap_at_boot("generator /etc/systemd/system-generators/rpi-swap") is None
+
+
+@pytest.mark.parametrize(
+    ("config", "swaps"),
+    [
+        (["ResourceDisk.EnableSwap=y"], True),
+        (["ResourceDisk.EnableSwap=y", "ResourceDisk.Format=y"], True),
+        (["ResourceDisk.EnableSwap=y # memory"], True),
+        (["ResourceDisk.EnableSwap=y", "ResourceDisk.Format=n"], False),
+        (["ResourceDisk.EnableSwap=y", "ResourceDisk.SwapSizeMB=0"], False),
+        (["ResourceDisk.EnableSwap=n"], False),
+        (["#ResourceDisk.EnableSwap=y"], False),
+        (["ResourceDisk.EnableSwap=y", "ResourceDisk.EnableSwap=n"], False),
+    ],
+)
+def test_azures_agent(config: list[str], swaps: bool) -> None:
+    link = "/etc/systemd/system/multi-user.target.wants/walinuxagent.service"
+    service = f"service {link} walinuxagent.service"
+    agent: dict[str, Any] = {"/etc/waagent.conf": config}
+    found = swap_at_boot(service, **agent)
+    assert bool(found) == swaps
+
+
+def test_a_host_without_systemd_has_an_init_of_its_own() -> None:
+    found = swap.parse(Reading(texts={"/etc/fstab": [""]}))
+    assert found["boot"] is None
+    assert "does not run systemd" in found["undecided"][0]
 
 
 def test_an_unreadable_fstab_is_unknown_not_absent() -> None:
@@ -185,7 +262,8 @@ def test_default_routes(routes: list[str] | None, routes6: list[str], has_one: b
 
 
 def test_what_others_could_not_read_is_not_swaps() -> None:
-    found = swap.parse(Reading(unreadable=frozenset({"/etc/crictl.yaml", "/etc/sysctl.d"})))
+    others = frozenset({"/etc/crictl.yaml", "/etc/sysctl.d"})
+    found = swap.parse(Reading(SYSTEMD, unreadable=others))
     assert found["boot"] == []
     assert found["unreadable"] == []
 
@@ -240,7 +318,8 @@ def test_a_part_that_is_cut_off_does_not_spoil_the_others() -> None:
         "%value memory 1000",
     ]
     found = fact.process(seal(fact.scripts, output))
-    assert found["swap"] == {"live": [], "boot": [], "unreadable": []}
+    assert found["swap"]
+    assert found["swap"]["live"] == []
     assert found["machine"] is None
     assert "cut off" in found["missing"]["machine"]
     assert set(found["missing"]) == {name for name in found if name not in ("swap", "missing")}

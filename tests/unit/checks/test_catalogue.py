@@ -67,6 +67,45 @@ def test_an_operation_that_is_named_as_the_remedy_is_applied() -> None:
         assert any(mend == breaks.DEPLOY or "kubenode.operations" in mend for mend in mends), check
 
 
+KUBEADM = re.compile(
+    "CRI|ContainerRuntimeVersion|DirAvailable--var-lib-etcd|Firewalld|Hostname|HTTPProxy"
+    "|HTTPProxyCIDR|IsPrivilegedUser|KubeletVersion|Mem|NumCPU|Service-Kubelet|Swap"
+    "|SystemVerification|Port-(6443|10250|10257|10259|2379|2380)"
+    "|FileAvailable--etc-kubernetes-(kubelet.conf|bootstrap-kubelet.conf|pki-ca.crt)"
+    "|FileAvailable--etc-kubernetes-manifests-(kube-apiserver|kube-controller-manager"
+    "|kube-scheduler|etcd).yaml"
+    "|FileContent--proc-sys-net-(ipv4-ip_forward|ipv6-conf-default-forwarding"
+    "|bridge-bridge-nf-call-iptables)"
+    "|FileExisting-(conntrack|cp|crictl|ebtables|ethtool|ip|iptables|losetup|mount|nsenter|socat|tc"
+    "|touch)"
+)
+"""What kubeadm calls its checks: ``Name()`` of its preflight/checks.go, up to 1.37."""
+
+
+@each_check
+def test_a_mirrored_check_of_kubeadms_exists(check: Check) -> None:
+    for mirror in check.mirrors:
+        who, _, names = mirror.partition(": ")
+        if not who.startswith("kubeadm"):
+            continue
+        first = ""
+        for name in re.sub(r" ?[(][^)]*[)]", "", names).split(", "):
+            # "FileExisting-ip, -tc": what the first name begins with counts for the others too
+            whole = name
+            if name.startswith("-"):
+                whole = next(
+                    (
+                        text
+                        for at, sign in enumerate(first)
+                        if sign == "-" and KUBEADM.fullmatch(text := first[:at] + name)
+                    ),
+                    name,
+                )
+            else:
+                first = name
+            assert KUBEADM.fullmatch(whole), f"kubeadm has no check {name}"
+
+
 @each_check
 def test_a_named_setting_exists(check: Check) -> None:
     for name in re.findall(r"kubenode_(\w+)", f"{check.remedy} {check.why} {check.expected}"):

@@ -42,6 +42,8 @@ def news(facts: NodeShape, **aim: Any) -> dict[str, str]:
 def test_the_recorded_node_is_a_container_without_kubelets_package() -> None:
     assert {
         "cgroup.controllers",
+        # recorded before kubenode knew of CNI: containerd looks where Debian's package says
+        "containerd.cni-plugins",
         "machine.programs.optional",
     } == BASE
 
@@ -131,6 +133,7 @@ def on(kind: str | None, *options: str) -> dict[str, Any]:
         ({"swap__live": [{"device": "/s", "kind": "file", "size_kib": 2048}]}, "swap.live", "/s"),
         ({"swap__live": None}, "swap.live", "unknown: /proc/swaps"),
         ({"swap__boot": None, "swap__unreadable": ["/etc/fstab"]}, "swap.boot", "/etc/fstab"),
+        ({"swap__boot": None, "swap__undecided": ["x may"]}, "swap.boot", "unknown: x may"),
         ({"cgroups__mode": "v1"}, "cgroup.version", "warn: it runs cgroup v1"),
         (
             {
@@ -262,6 +265,46 @@ def test_one_change_gives_one_finding(changes: dict[str, Any], finding: str, tex
         found.pop("kernel.config.optional")
     assert list(found) == [finding]
     assert text in found[finding]
+
+
+def network(directories: list[str], *plugins: str, **changes: Any) -> NodeShape:
+    found = {"/usr/lib/cni": ["bridge", "loopback"], "/opt/cni/bin": ["calico", "loopback"]}
+    config = "/etc/cni/net.d/10.conflist" if plugins else None
+    own: Any = recorded()["containerd"]
+    return recorded(
+        containerd__cni={
+            **own["cni"], "bin_dirs": directories, "config": config, "plugins": list(plugins),
+            "found": found, **changes,
+        }
+    )  # fmt: skip
+
+
+UP, DEB = "/opt/cni/bin", "/usr/lib/cni"
+
+
+@pytest.mark.parametrize(
+    ("facts", "state", "text"),
+    [
+        (network([UP]), "pass", ""),
+        (network([DEB]), "warn", "most CNIs install into /opt/cni/bin"),
+        (network([DEB, UP]), "pass", ""),
+        (network([DEB], "bridge", "loopback"), "pass", ""),
+        (network([UP, DEB], "bridge", "calico"), "pass", ""),
+        (network([DEB], "calico"), "fail", "names calico, not found: containerd looks in /usr/"),
+        (network([UP, DEB], "cilium-cni"), "fail", "names cilium-cni, not found"),
+        (network([DEB], error="/f is not JSON"), "fail", "/f is not JSON"),
+        (network([DEB], error="/f: cannot be read"), "unknown", "/f: cannot be read"),
+    ],
+)
+def test_a_network_and_its_plugins(facts: NodeShape, state: str, text: str) -> None:
+    found = findings(facts).get("containerd.cni-plugins")
+    assert (found.state if found else "pass") == state
+    assert text in (found.found if found else "")
+
+
+def test_where_a_plugin_is_instead_is_evidence() -> None:
+    found = findings(network([DEB], "calico"))["containerd.cni-plugins"]
+    assert [str(evidence) for evidence in found.evidence] == ["/opt/cni/bin: has calico"]
 
 
 def sysctl(key: str, **changes: Any) -> NodeShape:
@@ -399,6 +442,7 @@ def test_cri_o_in_place_of_containerd() -> None:
     ("case", "release", "good"),
     [
         ("prepared-bookworm", (1, 34), False),
+        ("prepared-bookworm", (1, 33), False),
         ("prepared-trixie", (1, 35), False),
         ("prepared-forky", (1, 35), True),
         ("prepared-forky", (1, 36), False),
@@ -424,17 +468,120 @@ def test_another_snapshotter_needs_no_overlay() -> None:
 
 
 @pytest.mark.parametrize(
-    ("release", "found"),
+    ("program", "asked_for"),
     [
-        ((1, 32), {"machine.programs.required": "fail: missing: iptables"}),
-        # kubeadm stopped looking for it
-        ((1, 33), {}),
-        (None, {}),
+        ("mount", {(1, 30), (1, 31), (1, 32), (1, 33), (1, 36), (1, 37), None}),
+        ("losetup", {(1, 33), (1, 36), (1, 37), None}),
+        ("cp", {(1, 33), (1, 36), (1, 37), None}),
+        ("iptables", {(1, 30), (1, 31), (1, 32)}),
+        ("ip", {(1, 30), (1, 31), (1, 32)}),
+        ("nsenter", {(1, 30), (1, 31), (1, 32)}),
+        ("conntrack", {(1, 30), (1, 31)}),
+        ("crictl", {(1, 30)}),
     ],
 )
-def test_programs_an_old_kubeadm_asks_for(release: Any, found: dict[str, str]) -> None:
-    facts = recorded(machine__programs__iptables=None)
-    assert news(facts, kubernetes=release) == found
+def test_programs_that_kubeadm_of_a_release_says_error_without(
+    program: str, asked_for: set[Any]
+) -> None:
+    """After addExecChecks of kubeadm's preflight/checks_linux.go, release by release."""
+    own: Any = recorded()["machine"]
+    everything = dict.fromkeys(own["programs"], "/usr/bin/it")
+    facts = recorded(machine__programs={**everything, program: None})
+    for release in ((1, 30), (1, 31), (1, 32), (1, 33), (1, 36), (1, 37), None):
+        found = findings(facts, kubernetes=release).get("machine.programs.required")
+        assert (found is not None) == (release in asked_for), release
+        if found:
+            assert (found.state, found.found) == ("fail", f"missing: {program}")
+
+
+@pytest.mark.parametrize(
+    ("version", "release", "is_right"),
+    [
+        ("1.36.2", (1, 36), True),
+        ("1.33.9", (1, 36), True),
+        ("1.32.9", (1, 36), False),
+        ("1.37.0", (1, 36), False),
+        ("1.36.2", None, True),
+        (None, None, True),
+    ],
+)
+def test_the_kubelet_of_a_cluster(version: str | None, release: Any, is_right: bool) -> None:
+    facts = recorded(kubelet=kubelet(version=version))
+    found = findings(facts, kubernetes=release).get("kubernetes.kubelet")
+    assert (found is None) == is_right
+    if found:
+        assert found.state == "fail"
+        assert found.expected == "kubelet 1.33 to 1.36"
+
+
+def test_a_kubelet_that_does_not_say_its_release_is_not_a_right_one() -> None:
+    facts = recorded(kubelet=kubelet(version=None))
+    assert findings(facts, kubernetes=(1, 36))["kubernetes.kubelet"].state == "unknown"
+
+
+def left(*paths: str, etcd: str | None = "missing") -> dict[str, Any]:
+    """Facts of a host on which these files of kubeadm's are."""
+    known: Any = recorded()["kubeadm"]
+    files = {path: path in paths for path in known["files"]}
+    assert set(paths) <= set(files)
+    return {"kubeadm__files": files, "kubeadm__etcd_data": etcd}
+
+
+CONF, CA = "/etc/kubernetes/kubelet.conf", "/etc/kubernetes/pki/ca.crt"
+APISERVER = "/etc/kubernetes/manifests/kube-apiserver.yaml"
+WORKER, CONTROL_PLANE = frozenset[Any](), frozenset({"control-plane"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "profiles", "expected"),
+    [
+        (left(CONF), WORKER, {"kubeadm.kubeconfig": "fail"}),
+        (left("/etc/kubernetes/bootstrap-kubelet.conf"), WORKER, {"kubeadm.kubeconfig": "fail"}),
+        (left(CA), WORKER, {"kubeadm.ca": "fail"}),
+        (left(CA), CONTROL_PLANE, {}),
+        (left(APISERVER), WORKER, {"kubeadm.manifests": "warn"}),
+        (left(APISERVER), CONTROL_PLANE, {"kubeadm.manifests": "fail"}),
+        (left(etcd="used"), CONTROL_PLANE, {"kubeadm.etcd-data": "fail"}),
+        (left(etcd="used"), WORKER, {}),
+        (left(etcd="empty"), CONTROL_PLANE, {}),
+        (left(etcd=None), CONTROL_PLANE, {"kubeadm.etcd-data": "unknown"}),
+        (
+            {"kubeadm__files": dict.fromkeys(left()["kubeadm__files"])},
+            WORKER,
+            {"kubeadm.kubeconfig": "unknown", "kubeadm.ca": "unknown",
+             "kubeadm.manifests": "unknown"},
+        ),
+    ],
+)  # fmt: skip
+def test_what_an_earlier_cluster_left(
+    changes: dict[str, Any], profiles: Any, expected: dict[str, str]
+) -> None:
+    found = findings(recorded(**changes), profiles=profiles)
+    assert {name: found[name].state for name in found if name.startswith("kubeadm.")} == expected
+
+
+@pytest.mark.parametrize("active", [True, False])
+def test_a_node_that_has_joined_has_all_of_it(active: bool) -> None:
+    """Also while its kubelet is down: that is when somebody looks."""
+    facts = recorded(
+        **left(CONF, CA, APISERVER, etcd="used"),
+        kubelet=kubelet(active=active, config="/var/lib/kubelet/config.yaml"),
+    )
+    for profiles in (WORKER, CONTROL_PLANE):
+        found = findings(facts, profiles=profiles)
+        assert not [name for name in found if name.startswith("kubeadm.")]
+
+
+def test_a_kubelet_that_waits_to_be_configured_has_not_joined() -> None:
+    # its service starts it again every ten seconds
+    facts = recorded(**left(CA), kubelet=kubelet(active=True, config=None))
+    assert findings(facts)["kubeadm.ca"].state == "fail"
+
+
+def test_an_etcd_that_runs_may_have_data() -> None:
+    listeners = [{"port": 2379, "address": "127.0.0.1", "uid": 0}]
+    facts = recorded(**left(etcd="used"), network__listeners=listeners)
+    assert "kubeadm.etcd-data" not in findings(facts, profiles=CONTROL_PLANE)
 
 
 @pytest.mark.parametrize(

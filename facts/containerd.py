@@ -297,7 +297,7 @@ else
   case $status in
     0) dump=$output; said dump "$dump";;
     late) said dump_error 'containerd config dump did not end in 10 s';;
-    cut) said dump_error 'containerd config dump prints more than 1 MiB';;
+    cut) said dump_error 'containerd config dump prints more than 256 KiB';;
     *) if [ -n "$program" ]; then said dump_error "$(dumped 2>&1 | tail -n 3)"; fi;;
   esac
 fi

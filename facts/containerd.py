@@ -571,7 +571,8 @@ def parse_daemon(package: probe.Reading, daemon: probe.Reading) -> Daemon:
         "installed": installed,
         "config": {
             "path": path,
-            "exists": None if path in daemon.unreadable else path in files,
+            # of systemd nobody knows what file it gives containerd, where it does not answer
+            "exists": None if daemon.unreadable & {path, f"unit:{UNIT}"} else path in files,
             "version": main.version if main and not main.is_empty else None,
             "highest_version": containerd_release.highest_config_version(version)
             if version

@@ -72,9 +72,9 @@ DIRECTORIES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 MOST_SECONDS = 50
 """How long a command may run on a host; less than the audit waits for one."""
-MOST_MEMORY_KIB = 256 * 1024
+MOST_MEMORY_KIB = 128 * 1024
 """Of a shell of ours: of what it takes in from a program above all."""
-MOST_CAPTURED = 1024 * 1024
+MOST_CAPTURED = 256 * 1024
 """Bytes of one program's output."""
 
 # The shell that looks at the host, and all that it starts, has this variable in its environment: by
@@ -113,11 +113,12 @@ watch() {{
     sleep 1 >/dev/null & wait "$!"
     left=$((left - 1))
   done
-  sweep $$.
-  kill -0 $$ || exit
-  # what nobody can end, as it waits for a device
-  sleep 5 >/dev/null & wait "$!"
-  kill -9 $$
+  # More than once: what is about to start has no mark yet. What waits for a device nobody can end.
+  for left in 5 4 3 2 1 0; do
+    sweep $$.
+    [ "$left" != 1 ] || kill -9 $$
+    sleep 1 >/dev/null & wait "$!"
+  done
 }}
 """
 
@@ -174,17 +175,18 @@ captured() {
   status=$?
   case $status in 124 | 137) status=late;; esac
 }
-# The patterns are such as a shell matches in one pass, as the text is long: it takes the square of
-# its length to find what is before the last line.
+# Short, and looked at only where it is whole: shells match a pattern in the square of its length.
 captured_part() {
   output=$({ "$@"; printf '%s=%03d=' "$nl" $?; } | head -c MOST_CAPTURED)
+  status=cut
+  [ "${#output}" -lt LEAST_CUT ] || return 0
   case $output in
     *"$nl"=000=) status=0;;
     *"$nl"=124= | *"$nl"=137=) status=late;;
     *"$nl"=[0-9][0-9][0-9]=) status=1;;
-    *) status=cut;;
+    *) return 0;;
   esac
-  [ "$status" = cut ] || output=${output%??????}
+  output=${output%??????}
   output=${output%"$nl"}
 }
 # A name that cannot be a key would be taken for another one: its directory counts as unreadable.
@@ -436,7 +438,9 @@ send_wanted() {
   set +f; unset IFS
 }
 paragraphs=; shown_units=
-""".replace("MOST_CAPTURED", str(MOST_CAPTURED)).replace("KUBENODE_LOOK", _MARK)
+""".replace("MOST_CAPTURED", str(MOST_CAPTURED)).replace(
+    "LEAST_CUT", str(MOST_CAPTURED - 1)
+).replace("KUBENODE_LOOK", _MARK)
 """What a probe's script may call.
 
 + ``value KEY TEXT``: send one short value

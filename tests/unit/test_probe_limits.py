@@ -121,7 +121,7 @@ def test_it_ends_when_nobody_listens_any_more(host: Path, shell: str) -> None:
         time.sleep(0.05)
     process.stdout.close()
     process.wait(timeout=10)
-    end = time.monotonic() + 5
+    end = time.monotonic() + 10
     while running(host) and time.monotonic() < end:
         time.sleep(0.1)
 
@@ -134,7 +134,7 @@ def test_it_ends_when_its_shell_does(host: Path, shell: str, how: signal.Signals
         time.sleep(0.05)
     process.send_signal(how)
     process.wait(timeout=10)
-    end = time.monotonic() + 5
+    end = time.monotonic() + 10
     while running(host) and time.monotonic() < end:
         time.sleep(0.1)
     assert process.stdout is not None

@@ -1,6 +1,6 @@
 # Two commands: make demo, make test. Both run as root on a fresh Debian 12 machine.
 .DEFAULT_GOAL := help
-.PHONY: help demo vagrant-demo test test-targets test-vm test-unit lint target box \
+.PHONY: help demo vagrant-demo test test-targets test-vm test-unit soak lint target box \
 	bench bench-light bench-growth bench-all clean venv
 
 PYTHON ?= python3
@@ -40,6 +40,15 @@ test-vm: venv ## the tests on virtual machines: a real kernel, real reboots, pow
 
 test-unit: venv ## the tests that need neither Docker nor virtual machines
 	$(BIN)/python -m pytest -m "not targets and not vm"
+
+# each loop goes on when another has failed; the figures are those of the loops that ended
+soak: venv ## kill loop, race, power loss and mutated answers at full length; figures into docs
+	rm -rf .cache/soak
+	@scripts/with-docker sh -ec '\
+	  export KUBENODE_SOAK=1; \
+	  if $(BIN)/python -m pytest -m soak --capture=no --durations=0; then passed=0; else passed=$$?; fi; \
+	  $(BIN)/python -m tests.soak; \
+	  exit $$passed'
 
 lint: venv ## ruff and mypy
 	$(BIN)/ruff check

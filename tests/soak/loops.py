@@ -1,6 +1,7 @@
 """How often a loop goes round, from which seed, and what came of it.
 
-``KUBENODE_SOAK=1`` (``make soak``) selects the large counts, ``KUBENODE_SEED`` repeats a run.
+``KUBENODE_SOAK=1`` selects the large counts, ``KUBENODE_SEED`` repeats a run's choices.
+``make soak`` runs the tests that are marked ``soak``.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ import random
 import sys
 from pathlib import Path
 
-FIGURES = Path(__file__).parent.parent.parent / ".cache" / "soak"
+_ROOT = Path(__file__).parent.parent.parent
+PAGE = _ROOT / "docs" / "promises.md"
+"""The page for them."""
+FIGURES = _ROOT / ".cache" / "soak"
 """Where a run with the large counts leaves its figures, a file for each loop."""
 
 

@@ -15,7 +15,7 @@ from tests.soak.kill_round import Loop
 from tests.soak.state import Wanted
 from tests.targets.fleet import Fleet
 
-pytestmark = pytest.mark.targets
+pytestmark = [pytest.mark.targets, pytest.mark.soak]
 
 KILLS = loops.count(12, 500)
 # a kill may come when nobody is left to be killed; that is not counted, and bounded

@@ -21,7 +21,7 @@ from tests.soak.state import CONTAINERD_FILES, SYSCTL_FILES, Wanted
 from tests.targets.fleet import Fleet
 from tests.targets.ssh_key import SshKey
 
-pytestmark = pytest.mark.targets
+pytestmark = [pytest.mark.targets, pytest.mark.soak]
 
 ROUNDS = loops.count(4, 100)
 MOST_FAULTY_ROUNDS = 5

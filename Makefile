@@ -24,15 +24,8 @@ test: venv lint ## all tests: lint, types, units, Docker targets, virtual machin
 	$(MAKE) --jobs=2 test-targets box
 	$(MAKE) test-vm
 
-# the units beside the targets, which mostly wait; what they say comes when both are done
 test-targets: venv ## the tests without virtual machines: units, and end to end on Docker targets
-	@scripts/with-docker sh -ec '\
-	  mkdir -p .cache; $(BIN)/python -m tests.targets build; \
-	  $(BIN)/python -m pytest -m "not targets and not vm" >.cache/units.log 2>&1 & \
-	  if $(BIN)/python -m pytest -m targets; then passed=0; else passed=$$?; fi; \
-	  wait $$! || passed=$$?; \
-	  cat .cache/units.log; \
-	  exit $$passed'
+	@scripts/with-docker $(BIN)/python -m tests.targets test
 
 test-vm: venv ## the tests on virtual machines: a real kernel, real reboots, power cuts
 	scripts/with-libvirt sh -c '$(BIN)/python -m tests.vm build && \

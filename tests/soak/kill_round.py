@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from tests.soak import state
 from tests.soak.deploy import Deploy
 from tests.soak.host import File, Host
 from tests.soak.kills import INSTALLING, Kill
-from tests.soak.state import FILES, Wanted
+from tests.soak.state import CONTAINERD_FILES, FILES, Wanted
 from tests.targets.cri import CriError
 
 CRI_SECONDS = 75.0
@@ -145,7 +146,8 @@ class Loop:
         faults += _in_vain("after the rerun ", host, wanted)
         for path in FILES:
             seen[path].add(at_once[path])
-            whole = [before[path], after[path]] if converged else [before[path]]
+            end = after[path]
+            whole = [before[path]] + ([end] if converged or _is_whole(path, end) else [])
             faults += _half_written(path, seen[path], whole)
         self.remember()
         faults += self._judge_backups("after the rerun")
@@ -186,6 +188,19 @@ def _half_written(path: str, seen: set[bytes | None], moments: list[File | None]
     owners = {f"{file.owner} {file.mode:o}" for file in moments if file}
     if len(owners) > 1:
         yield f"{path} has another owner or mode than before: {', '.join(sorted(owners))}"
+
+
+def _is_whole(path: str, file: File | None) -> bool:
+    """Whether a file that no finished run has left looks so."""
+    if file is None or not file.content.endswith(b"\n"):
+        return False
+    if path not in CONTAINERD_FILES:
+        return True
+    try:
+        tomllib.loads(file.content.decode())
+    except ValueError:
+        return False
+    return True
 
 
 def _serves(host: Host, seconds: float) -> bool:

@@ -6,7 +6,7 @@ import random
 import re
 import time
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +23,6 @@ CRI_SECONDS = 75.0
 
 # the rerun proves convergence and, by a second time in one process, that nothing is left to do
 _TWICE = "from kubenode.node import prepare\n\nprepare()\nprepare()\n"
-_OPERATIONS = 6
 
 # a backup has a name of its own, which the next run keeps; a part of one is none
 _BACKUP = re.compile(r"\.kubenode-backup[^/]*(?<!\.part)(?<!\.tmp)$")
@@ -149,10 +148,22 @@ class Loop:
             end = after[path]
             whole = [before[path]] + ([end] if converged or _is_whole(path, end) else [])
             faults += _half_written(path, seen[path], whole)
+        if converged:
+            faults += self._lost(before, after)
         self.remember()
         faults += self._judge_backups("after the rerun")
         faults += self.left_behind()
         return Played(killed, faults, deploy.output + output, seconds)
+
+    def _lost(
+        self, before: Mapping[str, File | None], after: Mapping[str, File | None]
+    ) -> Iterator[str]:
+        """What was in containerd's files before the round, and now is in no backup either."""
+        kept = {self.host.read(name) for name in self.host.names("/etc/containerd")}
+        for path in CONTAINERD_FILES:
+            old, new = before[path], after[path]
+            if old and new and old.content != new.content and old.content not in kept:
+                yield f"what {path} was before is in no backup"
 
     def _judge_backups(self, when: str) -> Iterator[str]:
         for path, contents in self.known.items():
@@ -221,9 +232,9 @@ def _serves(host: Host, seconds: float) -> bool:
 def _second_time(output: str) -> Iterator[str]:
     """What a deploy does the second time in one run, though nothing is left to do."""
     rows = re.findall(r"^ *(Node \| .+?) {2,}\d+ +(\S+) +(\S+) +(\S+) *$", output, re.MULTILINE)
-    again = rows[_OPERATIONS:]
-    if len(again) != _OPERATIONS:
-        yield f"the rerun has {len(rows)} rows of results"
+    again = rows[len(rows) // 2 :]
+    if not rows or [name for name, *_ in again] != [name for name, *_ in rows[: len(again)]]:
+        yield f"the rerun has {len(rows)} rows of results, not those of two deploys"
     for name, *counts in again:
         if counts != ["-", "-", "1"]:
             yield f"{name!r} is not done after the rerun: success, error, no change are {counts}"

@@ -44,14 +44,17 @@ WRONG = {
             f"{CONFIG} was of 100 bytes, neither the old one nor",
             f"{CONFIG}.kubenode-backup is nothing that {CONFIG} ever was, after the kill",
             f"{_STAGED} is left behind",
+            "the rerun fails with 1",
         ],
     ),
-    "it writes in place for a moment, and lets a mode go": (
-        f"{_HALF}; sleep 0.1; cp /run/whole {CONFIG}.x; mv {CONFIG}.x {CONFIG}; {_NOW}",
+    "it writes in place for a moment, lets a mode go and keeps nothing": (
+        f"{_HALF}; sleep 0.1; cp /run/whole {CONFIG}.x; echo '# more' >>{CONFIG}.x; "
+        f"mv {CONFIG}.x {CONFIG}; {_NOW}",
         "pyinfra KILL",
         [
             f"{CONFIG} was of 100 bytes, neither the old one nor",
             f"{CONFIG} has another owner or mode than before: (0, 0) 6",
+            f"what {CONFIG} was before is in no backup",
         ],
     ),
     "it stops the runtime": (
@@ -116,7 +119,7 @@ def test_a_wrong_deploy_is_found_out(
     try:
         played = loop.play(wanted, AtMark(victim, _NAME, 0), Waits(), deploy, cri_seconds=1)
     finally:
-        loop.host.target.sh(f"rm -f {_STAGED} {CONFIG}.kubenode-backup {_MARK}")
+        loop.host.target.sh(f"rm -f {_STAGED} {CONFIG}.kubenode-backup* {_MARK}")
         state.begin(loop.host)
         loop.host.target.sh("systemctl restart containerd")
         loop.remember()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from pathlib import Path
 
 import pytest
 
@@ -50,3 +51,18 @@ def test_figures_have_a_place() -> None:
 def test_a_page_without_the_place_is_refused() -> None:
     with pytest.raises(ValueError, match="lost the marks"):
         with_figures("# What is promised", "none")
+
+
+def test_what_has_a_large_count_is_run_by_make_soak() -> None:
+    """``make soak`` selects by the mark, and a loop without it would never run at full length."""
+    counts = re.compile(r"KUBENODE_SOAK|loops\.(count|is_soak)\(")
+    loops = [
+        path
+        for path in sorted((ROOT / "tests").rglob("test_*.py"))
+        if path != Path(__file__) and counts.search(path.read_text())
+    ]
+    assert len(loops) >= 2
+    unmarked = [
+        str(path.relative_to(ROOT)) for path in loops if "mark.soak" not in path.read_text()
+    ]
+    assert unmarked == [], "mark them: pytestmark = pytest.mark.soak"

@@ -105,12 +105,19 @@ def _remote_process(host: Host, deploy: Deploy) -> bool:
 
 
 def _containerd(host: Host, deploy: Deploy) -> bool:
+    _forget_starts(host)
     daemons = [p for p in _named(host, "containerd") if "config dump" not in p.command]
     return deploy.runs and _kill_all(daemons)
 
 
 def _containerd_restarts(host: Host, deploy: Deploy) -> bool:
+    _forget_starts(host)
     return deploy.runs and host.target.try_sh("systemctl restart containerd")[0] == 0
+
+
+def _forget_starts(host: Host) -> None:
+    # rounds follow one another faster than systemd lets a unit start (StartLimitBurst=)
+    host.target.sh("systemctl reset-failed containerd")
 
 
 def _by_name(name: str) -> Callable[[Host, Deploy], bool]:

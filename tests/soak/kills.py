@@ -117,7 +117,7 @@ def _containerd_restarts(host: Host, deploy: Deploy) -> bool:
 
 def _forget_starts(host: Host) -> None:
     # rounds follow one another faster than systemd lets a unit start (StartLimitBurst=)
-    host.target.sh("systemctl reset-failed containerd")
+    host.target.try_sh("systemctl reset-failed containerd")
 
 
 def _by_name(name: str) -> Callable[[Host, Deploy], bool]:

@@ -1,6 +1,6 @@
 # Two commands: make demo, make test. Both run as root on a fresh Debian 12 machine.
 .DEFAULT_GOAL := help
-.PHONY: help demo vagrant-demo test test-targets test-vm test-unit test-pyinfra lint target box \
+.PHONY: help demo vagrant-demo test test-targets test-vm test-unit test-pyinfra soak lint target box \
 	bench bench-light bench-growth bench-all clean venv
 
 PYTHON ?= python3
@@ -25,16 +25,9 @@ test: venv lint ## all tests: lint, types, units, Docker targets, virtual machin
 	$(MAKE) test-vm
 	$(MAKE) test-pyinfra
 
-# the units beside the targets, which mostly wait; what they say comes when both are done
 test-targets: venv ## the tests without virtual machines: units, and end to end on Docker targets
 	@scripts/install-missing chromium=chromium
-	@scripts/with-docker sh -ec '\
-	  mkdir -p .cache; $(BIN)/python -m tests.targets build; \
-	  $(BIN)/python -m pytest -m "not targets and not vm" >.cache/units.log 2>&1 & \
-	  if $(BIN)/python -m pytest -m targets; then passed=0; else passed=$$?; fi; \
-	  wait $$! || passed=$$?; \
-	  cat .cache/units.log; \
-	  exit $$passed'
+	@scripts/with-docker $(BIN)/python -m tests.targets test
 
 test-vm: venv ## the tests on virtual machines: a real kernel, real reboots, power cuts
 	scripts/with-libvirt sh -c '$(BIN)/python -m tests.vm build && \
@@ -45,6 +38,15 @@ test-unit: venv ## the tests that need no Docker, no virtual machines and no bro
 
 test-pyinfra: venv ## the tests of what pyinfra does not promise, with its oldest and newest release
 	scripts/test-pyinfra $(VENV)
+
+# each loop goes on when another has failed; the figures are those of the loops that ended
+soak: venv ## kill loop, race, power loss and mutated answers at full length; figures into docs
+	rm -rf .cache/soak
+	@scripts/with-docker sh -ec '\
+	  export KUBENODE_SOAK=1; \
+	  if $(BIN)/python -m pytest -m soak --capture=no --durations=0; then passed=0; else passed=$$?; fi; \
+	  $(BIN)/python -m tests.soak; \
+	  exit $$passed'
 
 lint: venv ## ruff and mypy
 	$(BIN)/ruff check

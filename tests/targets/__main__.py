@@ -1,4 +1,4 @@
-"""Start, list and remove Docker targets: ``python -m tests.targets``."""
+"""Start, list, test on and remove Docker targets: ``python -m tests.targets``."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ import argparse
 import sys
 import time
 
-from tests.targets import container, daemon, image
+from tests.targets import container, daemon, image, side_by_side
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        options.command(options)
+        return int(options.command(options) or 0)
     except daemon.TargetError as error:
         print(f"targets: {error}", file=sys.stderr)
         return 1
-    return 0
 
 
 def _build(options: argparse.Namespace) -> None:
@@ -63,12 +62,19 @@ def _clean(options: argparse.Namespace) -> None:
             _say(f"{tag}: removed")
 
 
+def _test(options: argparse.Namespace) -> int:
+    image.ensure(daemon.connect(), image.SUITES, _say)
+    return side_by_side.run(_say)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.targets", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     build = commands.add_parser("build", help="build the images that are missing")
     build.set_defaults(command=_build)
+    test = commands.add_parser("test", help="run all tests but those on virtual machines")
+    test.set_defaults(command=_test)
     up = commands.add_parser("up", help="start one target for each suite, building what is missing")
     up.set_defaults(command=_up)
     for command in (build, up):

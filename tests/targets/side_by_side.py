@@ -1,0 +1,79 @@
+"""Run all tests but those on virtual machines: several at a time, each file by a pytest of its own.
+
+Tests on targets wait for hosts more than they compute, so one after the other they leave a machine
+idle. A file is not divided: its tests share their targets.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.targets.daemon import TargetError
+
+JOBS = 3
+"""How many at a time, on two cores. Each has a few targets, of which a machine takes about 20."""
+
+_ROOT = Path(__file__).parent.parent.parent
+_UNITS = ("-m", "not targets and not vm")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run of pytest."""
+
+    name: str
+    arguments: tuple[str, ...]
+
+
+def run(say: Callable[[str], None]) -> int:
+    """Run the tests; the worst exit code.
+
+    + say: takes what each pytest has printed, when it has ended
+    """
+    with ThreadPoolExecutor(JOBS) as pool:
+        return max(pool.map(lambda job: _run(job, say), _jobs()))
+
+
+def _jobs() -> Sequence[Job]:
+    """The units first, which take long, then the files with most tests on targets."""
+    collected = _pytest("-m", "targets", "--collect-only", "--quiet")
+    if collected.returncode != 0:
+        raise TargetError(f"pytest cannot collect the tests:\n{collected.stdout}")
+    files = Counter(
+        line.partition("::")[0] for line in collected.stdout.splitlines() if "::" in line
+    )
+    return [
+        Job("units", _UNITS),
+        *(Job(file, ("-m", "targets", file)) for file, _ in files.most_common()),
+    ]
+
+
+def _run(job: Job, say: Callable[[str], None]) -> int:
+    started = time.monotonic()
+    say(f"== {job.name} begins")
+    finished = _pytest(*job.arguments, "--durations=5", f"--override-ini=cache_dir={_cache(job)}")
+    say(f"{finished.stdout}== {job.name} took {time.monotonic() - started:.0f} s")
+    return finished.returncode
+
+
+def _cache(job: Job) -> Path:
+    return _ROOT / ".cache" / "pytest" / job.name.replace("/", "-")
+
+
+def _pytest(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *arguments],
+        cwd=_ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )

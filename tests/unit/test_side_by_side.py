@@ -1,0 +1,29 @@
+"""The tests on targets run side by side, and none that fails is lost among those that pass."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.targets import side_by_side
+from tests.targets.side_by_side import Job
+
+
+def test_the_worst_exit_code_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = [
+        Job("passes", ("--version",)),
+        Job("fails", ("--no-such-option",)),
+        Job("passes too", ("--version",)),
+    ]
+    said: list[str] = []
+    monkeypatch.setattr(side_by_side, "_jobs", lambda: jobs)
+    assert side_by_side.run(said.append) == pytest.ExitCode.USAGE_ERROR
+    assert "unrecognized arguments: --no-such-option" in "\n".join(said)
+    assert sum(line.startswith("== passes") for line in said) == 2
+
+
+def test_every_file_with_tests_on_targets_is_a_job() -> None:
+    names = [job.name for job in side_by_side._jobs()]
+    assert names[0] == "units"
+    assert "tests/end_to_end/test_prepare.py" in names
+    assert "tests/soak/test_kill_loop.py" in names
+    assert len(names) == len(set(names))

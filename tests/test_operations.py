@@ -1,7 +1,8 @@
 """Every case of ``tests/operations/MODULE.OPERATION/*.json``: facts, arguments, and the commands.
 
 ``"is_executing": true`` in a case runs the operation as pyinfra does once it no longer prepares.
-The shell functions that commands share are cut short.
+The shell functions that commands share are cut short, and commands are as they read before they
+become a line for any login shell.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from unittest.mock import patch
 
 from pyinfra_testing.operations import make_operation_tests  # type: ignore[import-untyped]
 
-from kubenode import containerd_swap, host_lock, package_locks, whole_file
+from kubenode import containerd_swap, host_lock, package_locks, shell_command, whole_file
 
 OPERATIONS = Path(__file__).parent / "operations"
 
@@ -32,6 +33,7 @@ def _with_stage(cases: Any) -> Any:
                 FUNCTIONS="# host_lock.FUNCTIONS",
                 owner=lambda: "kubenode run by tester@controller",
             ),
+            patch.object(shell_command, "portable", lambda script: script),
             patch.object(whole_file, "FUNCTIONS", "# whole_file.FUNCTIONS"),
             patch.multiple(
                 containerd_swap,

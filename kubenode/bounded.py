@@ -4,7 +4,8 @@ pyinfra waits for a command as long as it takes, and collects all that it prints
 any of it. So one host that hangs or floods stops the others, or takes this machine's memory. What
 is bounded here is kubenode's alone: its facts, wherever they are read, and all that its operations
 run, pyinfra's own facts and operations inside them included. What others do in the same deploy is
-passed on as it is.
+passed on as it is. What is bounded also passes through any login shell
+(:mod:`kubenode.shell_command`).
 
 A command that goes beyond its bound fails its host, as one that fails, and what it had open is
 closed: a local process is killed, an SSH channel closed, so that what runs on the host ends at its
@@ -41,7 +42,7 @@ from pyinfra.api import Host, QuoteString, StringCommand
 from pyinfra.connectors.util import CommandOutput
 from pyinfra.context import ctx_host
 
-from kubenode import becoming_root, probe, pyinfra_internals
+from kubenode import becoming_root, probe, pyinfra_internals, shell_command
 
 P = ParamSpec("P")
 
@@ -93,7 +94,9 @@ def bounded(
 ) -> Callable[
     [Callable[P, Generator[Any, Any, None]]], Callable[P, Generator[Any, Any, None]]
 ]:  # fmt: skip
-    """Bound all that an operation reads and runs; stands between ``@operation()`` and it.
+    """Bound all that an operation reads and runs, and make one line for any login shell of it.
+
+    It stands between ``@operation()`` and the operation.
 
     + seconds: how long each of its commands may take, unless the user says ``_timeout``
 
@@ -124,7 +127,8 @@ def bounded(
                 if isinstance(command, str):
                     command = StringCommand(command.strip())
                 if isinstance(command, StringCommand):
-                    command = Command(pyinfra_internals.fed(command), seconds)
+                    line = shell_command.portable_command(pyinfra_internals.fed(command))
+                    command = Command(line, seconds)
                     if timeout is not None:
                         command.connector_arguments["_timeout"] = timeout
                 yield command
@@ -297,8 +301,12 @@ def _around_command(
         seconds = command.seconds
     else:
         seconds = _reading.get()
+    if name != "run_shell_command" or (seconds is None and run is None):
+        return original(host, *args, **arguments)
+    arguments.pop("command", None)
+    args = (_portable(command), *args[1:])
     # a command inside one, such as what puts a password there, has the outer one's bound
-    if name != "run_shell_command" or seconds is None or run is not None:
+    if seconds is None or run is not None:
         return original(host, *args, **arguments)
     _problems.pop(host, None)
     if arguments.get("_timeout") is not None:
@@ -307,8 +315,7 @@ def _around_command(
     if not _replaced["getpass"] and _sudo_refuses(original, host, arguments, seconds):
         return False, CommandOutput([])
     if not _read_here:
-        args = (_cut_on_the_host(command), *args[1:])
-        arguments.pop("command", None)
+        args = (_cut_on_the_host(args[0]), *args[1:])
     run = _Run(host, seconds)
     status, output = run.call(lambda: original(host, *args, **arguments))
     if output.combined_lines and not run.streams:
@@ -316,6 +323,14 @@ def _around_command(
     if not status and becoming_root.asked_for(arguments):
         _explain(host, output)
     return status, output
+
+
+def _portable(command: Any) -> Any:
+    """The command as a line for any login shell; kubenode's own are that already."""
+    if isinstance(command, (Asked, Command)):
+        return command
+    whole = command if isinstance(command, StringCommand) else StringCommand(command)
+    return shell_command.portable_command(whole)
 
 
 def _descendants(pid: int) -> Iterator[int]:
@@ -426,7 +441,7 @@ def _sudo_refuses(
     user = arguments.get("_sudo_user")
     as_user = f" -u {shlex.quote(user)}" if user else ""
     # what sudo says in a line of its own is what pyinfra looks for
-    command = (
+    command = shell_command.portable(
         f"said=$(LC_ALL=C sudo -n{as_user} true 2>&1) || "
         "{ printf '%s\\n' \"$said\" | sed 's/^/|/' >&2; exit 1; }"
     )
@@ -449,12 +464,13 @@ def _read_elsewhere() -> None:
 def _cut_on_the_host(command: Any) -> StringCommand:
     """The command with each stream of its output cut on the host, and with its own exit code."""
     cut = f"head -c {MOST_BYTES}"
-    return StringCommand(
+    whole = StringCommand(
         "exec 3>&1 4>&2\ncode=$( { { { sh -c",
         QuoteString(command),
         f"3>&- 4>&- 5>&- 6>&-; echo $? >&5; }} 2>&1 1>&6 6>&- | {cut} >&4; }} 6>&1 | {cut} >&3; }}"
         ' 5>&1 )\nexit "${code:-1}"',
     )
+    return shell_command.portable_command(whole)
 
 
 _replaced = {

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import base64
 
+from pyinfra.api import StringCommand
+
 _WHOLE = "#whole"
 
 
@@ -41,3 +43,17 @@ def portable(script: str) -> str:
         'then echo "the login shell did not pass on the whole command" >&2; exit 126; '
         'else echo "base64 is missing on the host" >&2; exit 127; fi;; esac'
     )
+
+
+def portable_command(command: StringCommand) -> StringCommand:
+    """The command as one such line; what it reads from standard input stays what it reads.
+
+    + command: POSIX sh, such as an operation of kubenode's or of pyinfra's yields
+
+    **Example:**
+
+    .. code:: python
+
+        yield shell_command.portable_command(StringCommand("modprobe -a overlay"))
+    """
+    return StringCommand(portable(command.get_raw_value()), **command.connector_arguments)

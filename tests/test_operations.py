@@ -1,48 +1,67 @@
 """Every case of ``tests/operations/MODULE.OPERATION/*.json``: facts, arguments, and the commands.
 
 ``"is_executing": true`` in a case runs the operation as pyinfra does once it no longer prepares.
-The shell functions that commands share are cut short.
+The shell functions that commands share are cut short, and commands are as they read before they
+become a line for any login shell.
 """
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from pyinfra_testing import operations  # type: ignore[import-untyped]
 from pyinfra_testing.operations import make_operation_tests  # type: ignore[import-untyped]
 
-from kubenode import containerd_swap, host_lock, package_locks, whole_file
+from kubenode import containerd_swap, host_lock, package_locks, shell_command, whole_file
 
 OPERATIONS = Path(__file__).parent / "operations"
 
 
-def _with_stage(cases: Any) -> Any:
+# what a login shell reads as itself between single quotes, whichever it is
+_PASSED_ON = re.compile(r"[A-Za-z0-9 +/=_%$(){}|;:*#\"><&-]+")
+
+
+@contextmanager
+def _stage(cases: Any, data: dict[str, Any]) -> Iterator[None]:
+    cases.state.is_executing = data.get("is_executing", False)
+    # pyinfra's own state has them
+    cases.state.failed_hosts = set()
+    cases.state.add_callback_handler = lambda handler: None
+    with (
+        patch.multiple(
+            host_lock,
+            HEAD="# host_lock.HEAD",
+            FUNCTIONS="# host_lock.FUNCTIONS",
+            owner=lambda: "kubenode run by tester@controller",
+        ),
+        patch.object(whole_file, "FUNCTIONS", "# whole_file.FUNCTIONS"),
+        patch.multiple(
+            containerd_swap,
+            CRI_FUNCTIONS="# containerd_swap.CRI_FUNCTIONS",
+            SWAP_FUNCTIONS="# containerd_swap.SWAP_FUNCTIONS",
+        ),
+        patch.multiple(
+            package_locks,
+            HOLDER="# package_locks.HOLDER",
+            PATIENTLY="# package_locks.PATIENTLY",
+        ),
+    ):
+        yield
+
+
+def _in_stage(cases: Any) -> Any:
     run = cases._test
 
     def run_in_stage(self: Any, name: str, data: dict[str, Any]) -> None:
-        self.state.is_executing = data.get("is_executing", False)
-        # pyinfra's own state has them
-        self.state.failed_hosts = set()
-        self.state.add_callback_handler = lambda handler: None
         with (
-            patch.multiple(
-                host_lock,
-                HEAD="# host_lock.HEAD",
-                FUNCTIONS="# host_lock.FUNCTIONS",
-                owner=lambda: "kubenode run by tester@controller",
-            ),
-            patch.object(whole_file, "FUNCTIONS", "# whole_file.FUNCTIONS"),
-            patch.multiple(
-                containerd_swap,
-                CRI_FUNCTIONS="# containerd_swap.CRI_FUNCTIONS",
-                SWAP_FUNCTIONS="# containerd_swap.SWAP_FUNCTIONS",
-            ),
-            patch.multiple(
-                package_locks,
-                HOLDER="# package_locks.HOLDER",
-                PATIENTLY="# package_locks.PATIENTLY",
-            ),
+            _stage(self, data),
+            patch.object(shell_command, "portable", lambda script: script),
         ):
             run(self, name, data)
 
@@ -50,8 +69,33 @@ def _with_stage(cases: Any) -> Any:
     return cases
 
 
-for folder in sorted(OPERATIONS.iterdir()):
+def _cases(folder: Path) -> Any:
+    return make_operation_tests("kubenode.operations", folder.name, folder)
+
+
+FOLDERS = sorted(OPERATIONS.iterdir())
+
+for folder in FOLDERS:
     name = "".join(part.capitalize() for part in folder.name.replace(".", "_").split("_"))
-    globals()[f"Test{name}"] = _with_stage(
-        make_operation_tests("kubenode.operations", folder.name, folder)
-    )
+    globals()[f"Test{name}"] = _in_stage(_cases(folder))
+
+
+def test_each_command_is_a_line_that_every_login_shell_passes_on() -> None:
+    commands: list[Any] = []
+    with patch.object(operations, "assert_commands", lambda found, wanted: commands.extend(found)):
+        for folder in FOLDERS:
+            cases = _cases(folder)
+            cases.setUpClass()
+            for path in folder.glob("*.json"):
+                data = json.loads(path.read_text())
+                with _stage(cases, data):
+                    cases()._test(path.stem, data)
+    # what runs nothing on the host is a list, what reads standard input has the command by name
+    lines = [
+        command["command"] if isinstance(command, dict) else command
+        for command in commands
+        if not isinstance(command, list)
+    ]
+    assert len(lines) > 50
+    assert any(isinstance(command, dict) for command in commands)
+    assert [line for line in lines if not _PASSED_ON.fullmatch(line)] == []

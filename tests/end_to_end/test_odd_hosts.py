@@ -10,7 +10,7 @@ from docker import DockerClient
 
 from kubenode.whole_file import sum_of
 from tests.conftest import ROOT, RunPyinfra, WriteInventory
-from tests.end_to_end.test_containerd_on_targets import BACKUP, CONFIG, FOREIGN
+from tests.end_to_end.test_containerd_on_targets import BACKUP, CNI, CONFIG, FOREIGN
 from tests.end_to_end.test_prepare import changes
 from tests.targets import pyinfra_cli
 from tests.targets.container import Target
@@ -21,6 +21,9 @@ pytestmark = pytest.mark.targets
 
 DEPLOY = ROOT / "deploy.py"
 NOTE = f"{CONFIG}.kubenode-unproven"
+
+# where nothing is stated trixie's containerd looks for CNI plugins in /usr/lib/cni alone
+SWITCHED = FOREIGN.replace("SystemdCgroup = false", "SystemdCgroup = true") + CNI
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +67,7 @@ def test_the_configuration_is_the_one_that_the_daemon_was_given(
     result = run_pyinfra("-y", inventory(node.host()), DEPLOY)
     assert result.returncode == 0, result.output
     assert node.cri().systemd_cgroup() == {"runc": True, "nvidia": True}
-    assert node.read(elsewhere) == FOREIGN.replace("SystemdCgroup = false", "SystemdCgroup = true")
+    assert node.read(elsewhere) == SWITCHED
     assert node.read(CONFIG) == before
 
     node.sh("systemctl stop containerd")
@@ -126,7 +129,6 @@ def converges(node: Target, hosts: Path, run_pyinfra: RunPyinfra) -> str:
     return result.output
 
 
-SWITCHED = FOREIGN.replace("SystemdCgroup = false", "SystemdCgroup = true")
 DOES_NOT_START = 'state = "/proc/version"\nversion = 2\n'
 
 

@@ -162,6 +162,47 @@ def test_facts_work_with_every_login_shell(
     assert set(changes(result.output).values()) == {(0, 0, 1)}, result.output
 
 
+def test_fresh_hosts_become_nodes_through_fish_and_tcsh(
+    targets: Fleet, run_pyinfra: RunPyinfra, inventory: WriteInventory
+) -> None:
+    """What changes a host passes through them too; so does the file of a sudo password."""
+    fresh = {shell: targets.start("bookworm") for shell in ("fish", "tcsh")}
+    for shell, target in fresh.items():
+        target.sh(
+            f"apt-get install -y --no-install-recommends {shell} >/dev/null 2>&1\n"
+            f"for user in root stranger; do usermod -s $(command -v {shell}) $user; done\n"
+            "echo stranger:secret | chpasswd\n"
+            "echo 'stranger ALL=(ALL) ALL' >/etc/sudoers.d/stranger"
+        )
+    hosts = inventory(*(target.host_over_ssh("root") for target in fresh.values()))
+
+    first = run_pyinfra("-y", hosts, DEPLOY)
+    assert first.returncode == 0, first.output
+    done = changes(first.output)
+    for what in (
+        "Kernel modules",
+        "Sysctls",
+        "containerd is installed",
+        "containerd is configured",
+    ):
+        assert done[f"Node | {what}"] == (2, 0, 0), first.output
+    for target in fresh.values():
+        assert "net.ipv4.ip_forward" in target.read("/etc/sysctl.d/k8s.conf")
+        assert target.sh("apt-mark showhold") == "containerd\n"
+        assert target.cri().systemd_cgroup() == {"runc": True}
+
+    again = run_pyinfra("-y", hosts, DEPLOY)
+    assert set(changes(again.output).values()) == {(0, 0, 2)}, again.output
+
+    for target in fresh.values():
+        target.sh("rm /etc/sysctl.d/k8s.conf")
+    over_ssh = [target.host_over_ssh("stranger") for target in fresh.values()]
+    hosts = inventory(*((name, {**data, "_sudo_password": "secret"}) for name, data in over_ssh))
+    by_sudo = run_pyinfra("-y", "--sudo", hosts, DEPLOY)
+    assert by_sudo.returncode == 0, by_sudo.output
+    assert changes(by_sudo.output)["Node | Sysctls"] == (2, 0, 0), by_sudo.output
+
+
 @pytest.mark.parametrize(
     ("shell", "reason"),
     [

@@ -29,7 +29,7 @@ NETWORK = {
 }
 
 
-# Each way to look for plugins: trixie's containerd has one directory, as bookworm's, forky's a list.
+# Each way to look for plugins: trixie's and bookworm's have one directory, forky's a list.
 # A list has both from the start: for the negative control the first deploy states one there.
 @pytest.mark.parametrize(
     ("suite", "first"), [("trixie", {}), ("forky", {"kubenode_cni_bin_dirs": "/usr/lib/cni"})]

@@ -42,10 +42,18 @@ def _components(subject: Subject) -> dict[str, ComponentShape]:
     return components
 
 
-def _follows_from(subject: Subject, components: dict[str, ComponentShape]) -> str | None:
-    """The check whose finding explains drivers that differ, or that nobody can tell."""
-    containerd_is_unknown = components.get("containerd", {"driver": "systemd"})["driver"] is None
-    if containerd_is_unknown and any_config_trouble(subject.containerd):
+def _follows_from(
+    subject: Subject, components: dict[str, ComponentShape], wanted: str | None = None
+) -> str | None:
+    """The check whose finding explains drivers that differ, or that nobody can tell.
+
+    What is wrong with containerd's files explains its own driver, also one that can be told: where
+    its settings are ignored, that is cgroupfs. It explains nothing that is wrong without it.
+    """
+    own = [name for name in components if name.partition("/")[0] == "containerd"]
+    others = {component["driver"] for name, component in components.items() if name not in own}
+    others_agree = len({*others, wanted} - {None}) <= 1
+    if own and others_agree and any_config_trouble(subject.containerd):
         return (
             "containerd.drop-in-version"
             if drop_in_trouble(subject.containerd)
@@ -85,7 +93,7 @@ def _as_wanted(subject: Subject) -> Verdict:
     if driver == wanted:
         return met(f"{driver} ({', '.join(components)})", *evidence)
     found = f"{driver or 'unknown'} ({', '.join(components)})"
-    if cause := _follows_from(subject, components):
+    if cause := _follows_from(subject, components, wanted):
         return not_applicable(f"{found}: see {cause}")
     if driver is None:
         return unknown("no component's driver can be told", *evidence)

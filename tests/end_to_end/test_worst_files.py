@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from tests.conftest import WriteInventory
@@ -11,8 +9,6 @@ from tests.targets import kubenode_cli
 from tests.targets.fleet import Fleet
 
 pytestmark = pytest.mark.targets
-
-SECONDS = 20
 
 # Shell that writes them: a script has to be shorter. All of them fit into one answer.
 FILES = {
@@ -40,14 +36,8 @@ def test_a_host_with_the_worst_files_is_unknown_and_stops_nobody(
         worst.sh(f"mkdir -p {path.rpartition('/')[0]}; {{ {shell}; }} >{path} || true; ls {path}")
     # a number with a note behind it is a number
     hosts[0].write("/etc/sysctl.d/zz.conf", "net.ipv4.ip_forward = 1   # routing\n")
-    started = time.monotonic()
-    audit = kubenode_cli.audit(
-        inventory(*(host.host() for host in hosts)), "--timeout", str(SECONDS)
-    )
-    took = time.monotonic() - started
+    audit = kubenode_cli.audit(inventory(*(host.host() for host in hosts)))
     assert [host["error"] for host in audit.report["hosts"]] == [None, None, None]
-    # the limit is what is promised, for each host; nothing is measured here
-    assert took < 3 * SECONDS
     names = [host.host()[0] for host in hosts]
     assert "sysctl.ip-forward.boot" not in audit.findings(names[0])
     assert audit.findings(names[2])

@@ -421,6 +421,16 @@ def test_drivers_that_follow_from_another_finding_are_not_one() -> None:
     )
     assert set(news(lost)) == {"containerd.drop-in-version"}
 
+    # what is wrong without containerd too is a finding
+    components = {"containerd/runc": component("cgroupfs"), "kubelet": component("cgroupfs")}
+    both = recorded(
+        containerd__imports=[{"path": "/d.toml", "version": 1, "error": None}],
+        cgroup_drivers__components=components,
+        cgroup_drivers__counted=list(components),
+        kubelet=kubelet(version=None, config="/var/lib/kubelet/config.yaml"),
+    )
+    assert set(news(both)) == {"containerd.drop-in-version", "cgroup-driver.wanted"}
+
     unknown = {**component("systemd"), "driver": None}
     components = {"containerd/runc": component("systemd"), "kubelet": unknown}
     facts = recorded(

@@ -13,6 +13,7 @@ import os
 import shlex
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,16 +23,16 @@ from pyinfra.api import StringCommand
 
 from kubenode import containerd_swap, host_lock, whole_file
 from kubenode.whole_file import BACKUP_SUFFIX, Change
+from tests.soak import loops
 
 # as root, with loop devices: where Docker targets run
-pytestmark = pytest.mark.targets
+pytestmark = [pytest.mark.targets, pytest.mark.soak]
 
-IS_SOAK = bool(os.environ.get("KUBENODE_SOAK"))
 # busybox's shell calls its own programs, of which no copies could be taken
-SHELLS = ("dash", "bash") if IS_SOAK else ("dash",)
+SHELLS = ("dash", "bash") if loops.is_soak() else ("dash",)
 # in a sample, those after which something reaches the disk
 WATCHED: tuple[str, ...] = ("sync", "mv", "rm", "systemctl")
-if IS_SOAK:
+if loops.is_soak():
     WATCHED += ("mkdir", "cp", "cat", "chmod", "chown", "containerd", "stat", "sha256sum", "base64")
 
 OLD = {
@@ -139,6 +140,21 @@ def _sh(script: str) -> None:
     subprocess.run(["sh", "-c", script], check=True)
 
 
+@pytest.fixture(scope="module")
+def figures() -> Iterator[Counter[str]]:
+    """The cuts by what was cut, and the problems."""
+    figures: Counter[str] = Counter()
+    yield figures
+    problems = figures.pop("problems", 0)
+    loops.record(
+        "power-cuts",
+        cuts=figures.total(),
+        problems=problems,
+        shells=", ".join(SHELLS),
+        **{f"cuts_of_{what}": cuts for what, cuts in figures.items()},
+    )
+
+
 @pytest.fixture
 def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
     monkeypatch.setattr(host_lock, "DIRECTORY", str(tmp_path / "lock"))
@@ -166,8 +182,10 @@ def undo(disk: Disk) -> StringCommand:
     )
 
 
-def lost_by_a_swap(disk: Disk, at_the_end: Mapping[str, bytes], least: int = 6) -> list[str]:
-    """What went wrong after each cut, in words; *least* is how many cuts differ."""
+def lost_by_a_swap(
+    disk: Disk, at_the_end: Mapping[str, bytes], least: int = 6
+) -> tuple[int, list[str]]:
+    """How many cuts there were, and what went wrong after each; *least* is how many must differ."""
     problems = []
     cuts = noted = 0
     for cut in disk.after_each_cut():
@@ -198,7 +216,7 @@ def lost_by_a_swap(disk: Disk, at_the_end: Mapping[str, bytes], least: int = 6) 
     # the test would see nothing if the copies were all alike
     assert cuts >= least, cuts
     assert noted > 1, noted
-    return problems
+    return cuts, problems
 
 
 def swapped(disk: Disk, instead: Mapping[str, str], shell: str, code: int = 0) -> None:
@@ -209,21 +227,27 @@ def swapped(disk: Disk, instead: Mapping[str, str], shell: str, code: int = 0) -
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_a_swap_loses_nothing(disk: Disk, shell: str) -> None:
+def test_a_swap_loses_nothing(disk: Disk, figures: Counter[str], shell: str) -> None:
     swapped(disk, HONEST, shell)
-    assert lost_by_a_swap(disk, at_the_end=NEW) == []
+    cuts, problems = lost_by_a_swap(disk, at_the_end=NEW)
+    figures.update({"a_swap": cuts, "problems": len(problems)})
+    assert problems == []
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_a_swap_that_is_undone_loses_nothing(disk: Disk, shell: str) -> None:
+def test_a_swap_that_is_undone_loses_nothing(disk: Disk, figures: Counter[str], shell: str) -> None:
     main = shlex.quote(str(disk.root / MAIN))
     fails = f'[ "$1" != restart ] || ! grep -q "kubenode\'s" {main}'
     swapped(disk, {"systemctl": fails}, shell, code=1)
-    assert lost_by_a_swap(disk, at_the_end=OLD) == []
+    cuts, problems = lost_by_a_swap(disk, at_the_end=OLD)
+    figures.update({"a_swap_that_is_undone": cuts, "problems": len(problems)})
+    assert problems == []
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_an_undo_after_a_cut_may_be_cut_off_too(disk: Disk, shell: str) -> None:
+def test_an_undo_after_a_cut_may_be_cut_off_too(
+    disk: Disk, figures: Counter[str], shell: str
+) -> None:
     kill = {"systemctl": '[ "$1" != restart ] || kill -9 $(cat "$KUBENODE_TEST_PID")'}
     pid = disk.folder / "pid"
     disk.write(OLD)
@@ -236,16 +260,17 @@ def test_an_undo_after_a_cut_may_be_cut_off_too(disk: Disk, shell: str) -> None:
     _sh("sync")
     disk.install(HONEST, watched=True)
     assert disk.run(undo(disk), shell).returncode == 0
-    assert lost_by_a_swap(disk, at_the_end=OLD, least=3) == []
+    cuts, problems = lost_by_a_swap(disk, at_the_end=OLD, least=3)
+    figures.update({"an_undo": cuts, "problems": len(problems)})
+    assert problems == []
 
 
 @pytest.mark.parametrize("instead", [FILES_ONLY, DIRECTORIES_ONLY], ids=["files", "directories"])
-def test_where_not_all_is_synced_something_is_lost(
-    disk: Disk, instead: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_not_all_is_synced_something_is_lost(disk: Disk, instead: Mapping[str, str]) -> None:
     """Control: this file system does lose what was not synced, and the tests above would see it."""
     swapped(disk, instead, "sh")
-    assert lost_by_a_swap(disk, at_the_end=NEW) != []
+    _, problems = lost_by_a_swap(disk, at_the_end=NEW)
+    assert problems != []
 
 
 CONF, ORIGINAL = "etc/sysctl.d/z.conf", b"net.ipv4.ip_forward = 0\n" * 400
@@ -262,7 +287,7 @@ def changes(disk: Disk, now: Callable[[str], bytes | None]) -> StringCommand:
     )
 
 
-def lost_by_changes(disk: Disk) -> list[str]:
+def lost_by_changes(disk: Disk) -> tuple[int, list[str]]:
     problems = []
     cuts = 0
     for cut in disk.after_each_cut():
@@ -286,7 +311,7 @@ def lost_by_changes(disk: Disk) -> list[str]:
         if finished.returncode != 0 or disk.read(OWN) != WANTED:
             problems.append(f"{cut}: the next run did not converge: {finished}")
     assert cuts >= 4, cuts
-    return problems
+    return cuts, problems
 
 
 @pytest.mark.parametrize(
@@ -295,11 +320,13 @@ def lost_by_changes(disk: Disk) -> list[str]:
     ids=["synced", "control-files", "control-directories"],
 )
 def test_changed_files_are_old_or_new(
-    disk: Disk, instead: Mapping[str, str], is_lost: bool
+    disk: Disk, figures: Counter[str], instead: Mapping[str, str], is_lost: bool
 ) -> None:
     disk.write({CONF: ORIGINAL, "etc/gone.conf": b"going\n"})
     disk.install(instead, watched=True)
     finished = disk.run(changes(disk, disk.read))
     assert finished.returncode == 0, finished
-    problems = lost_by_changes(disk)
+    cuts, problems = lost_by_changes(disk)
+    if not is_lost:
+        figures.update({"other_files": cuts, "problems": len(problems)})
     assert bool(problems) == is_lost, problems

@@ -7,27 +7,28 @@ what it makes of the whole one.
 from __future__ import annotations
 
 import importlib
-import os
 import subprocess
+from collections import Counter
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 from pyinfra.api.exceptions import FactProcessError
 
 from kubenode import probe
 from kubenode.facts.node import Node
 from tests import sealed
+from tests.soak import loops
 
 FACTS = Path(__file__).parent.parent / "facts"
 CASES = sorted(FACTS.glob("*/*.json"))
 HERE = Path("this machine")
 
-MOST = 10_000 if os.environ.get("KUBENODE_SOAK") else 300
+MOST = loops.count(300, 10_000)
 
 
 def fact_of(path: Path) -> Any:
@@ -128,39 +129,64 @@ NOISE = st.one_of(
 )
 
 
-@settings(max_examples=MOST)
-@given(
-    path=st.sampled_from([HERE, *CASES]),
-    changes=st.lists(
-        st.tuples(st.sampled_from(sorted(CHANGES)), PLACES, PLACES, NOISE), min_size=1, max_size=4
-    ),
-)
-def test_a_changed_answer_is_unknown_or_the_same(
-    path: Path, changes: list[tuple[str, int, int, str]]
-) -> None:
-    fact, output, known = whole(path)
-    text = "\n".join(output)
-    for name, start, end, other in changes:
-        text = CHANGES[name](text, start, end, other)
-    try:
-        found = fact.process(text.split("\n"))
-    except FactProcessError:
-        return
-    assert found == known
+@pytest.mark.soak
+def test_a_changed_answer_is_unknown_or_the_same() -> None:
+    began_with = loops.seed()
+    verdicts: Counter[str] = Counter()
+
+    @seed(began_with)
+    @settings(max_examples=MOST)
+    @given(
+        path=st.sampled_from([HERE, *CASES]),
+        changes=st.lists(
+            st.tuples(st.sampled_from(sorted(CHANGES)), PLACES, PLACES, NOISE),
+            min_size=1,
+            max_size=4,
+        ),
+    )
+    def change(path: Path, changes: list[tuple[str, int, int, str]]) -> None:
+        fact, output, known = whole(path)
+        text = "\n".join(output)
+        for name, start, end, other in changes:
+            text = CHANGES[name](text, start, end, other)
+        try:
+            found = fact.process(text.split("\n"))
+        except FactProcessError:
+            verdicts["unknown"] += 1
+            return
+        assert found == known
+        verdicts["same"] += 1
+
+    change()
+    loops.record(
+        "changed-answers",
+        answers=verdicts.total(),
+        unknown=verdicts["unknown"],
+        as_unchanged=verdicts["same"],
+        seed=began_with,
+    )
+    assert verdicts.total() >= MOST
 
 
-@settings(max_examples=MOST // 10)
-@given(
-    path=st.sampled_from([HERE, *CASES]),
-    before=NOISE.filter(lambda text: "%answer" not in text),
-    after=NOISE.filter(lambda text: "%answer" not in text),
-)
-def test_what_a_login_shell_prints_before_and_after_changes_nothing(
-    path: Path, before: str, after: str
-) -> None:
-    fact, output, known = whole(path)
-    text = "\n".join(output)
-    assert fact.process(f"{before}{text}\n{after}".split("\n")) == known
+@pytest.mark.soak
+def test_what_a_login_shell_prints_before_and_after_changes_nothing() -> None:
+    began_with = loops.seed()
+    answers = 0
+    noise = NOISE.filter(lambda text: "%answer" not in text)
+
+    @seed(began_with)
+    @settings(max_examples=MOST // 10)
+    @given(path=st.sampled_from([HERE, *CASES]), before=noise, after=noise)
+    def surround(path: Path, before: str, after: str) -> None:
+        nonlocal answers
+        fact, output, known = whole(path)
+        text = "\n".join(output)
+        assert fact.process(f"{before}{text}\n{after}".split("\n")) == known
+        answers += 1
+
+    surround()
+    loops.record("surrounded-answers", answers=answers, seed=began_with)
+    assert answers >= MOST // 10
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: f"{path.parent.name}-{path.stem}")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+
 import pytest
 
 from tests.targets import side_by_side
@@ -19,6 +22,13 @@ def test_the_worst_exit_code_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert side_by_side.run(said.append) == pytest.ExitCode.USAGE_ERROR
     assert "unrecognized arguments: --no-such-option" in "\n".join(said)
     assert sum(line.startswith("== passes") for line in said) == 2
+
+
+def test_one_that_is_killed_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    killed = subprocess.CompletedProcess([], -signal.SIGKILL, "half of the out", None)
+    monkeypatch.setattr(side_by_side, "_pytest", lambda *arguments: killed)
+    monkeypatch.setattr(side_by_side, "_jobs", lambda: [Job("is killed", ())])
+    assert side_by_side.run(print) == signal.SIGKILL
 
 
 def test_every_file_with_tests_on_targets_is_a_job() -> None:

@@ -103,7 +103,7 @@ class NodeSettings(BaseModel):
     )
     sysctls_file: str = Field(
         default="/etc/sysctl.d/k8s.conf",
-        description="sysctl.d(5) file that sets them, owned whole",
+        description="sysctl.d(5) file that sets them; lines of other keys in it stay",
     )
     sysctls_override: bool = Field(
         default=False,

@@ -65,7 +65,7 @@ SAME_VARIABLE = (
 )
 """Two names of one kernel variable: what is applied last wins, whichever name it uses."""
 
-HEADER = "# Written by kubenode, which owns this file whole: changes here will be lost.\n"
+HEADER = "# kubenode sets keys in this file, and keeps what else is in it.\n"
 
 MARK = "# disabled by kubenode: "
 
@@ -209,7 +209,7 @@ class Tree:
             texts = text.split("\n")
             for number, assignments in numbers.items():
                 texts[number - 1] = "".join(
-                    MARK + part if _assignment(part) in assignments else part
+                    MARK + part if assignment(part) in assignments else part
                     for part in _PART_END.split(texts[number - 1])
                 )
             real = self.links.get(file, file)
@@ -340,10 +340,11 @@ def without_conflicts(
     after = before.with_file(path, text)
     edits: dict[str, str] = {}
     conflicts: list[tuple[str, Line]] = []
+    ours = {path_of(key) for key in wanted}
     for key, value in wanted.items():
         # once a key is named nowhere else, globs set it that did not before
         for _ in range(_MOST_ROUNDS):
-            winning = _winning_over(after, path, key, value)
+            winning = _winning_over(after, path, key, value, ours)
             if not winning:
                 break
             conflicts += [(key, line) for line in winning]
@@ -359,8 +360,12 @@ def without_conflicts(
 _MOST_ROUNDS = 8
 
 
-def _winning_over(tree: Tree, ours: str, key: str, value: str) -> list[Line]:
-    """The lines outside *ours* because of which *key* does not become *value*, the last first."""
+def _winning_over(tree: Tree, file: str, key: str, value: str, ours: Collection[str]) -> list[Line]:
+    """The lines that are not ours because of which *key* does not become *value*, the last first.
+
+    + file: the one that has our lines, beside others
+    + ours: the variables that they are about
+    """
     boot = tree.boot(key)
     path = path_of(key)
     if (boot.value is not None and is_value(path, boot.value, value)) or boot.reason:
@@ -383,7 +388,10 @@ def _winning_over(tree: Tree, ours: str, key: str, value: str) -> list[Line]:
         winner = _outcome(tree, variables, [(line, hits[line.path]) for line in left])[0]
         if winner is None or winner.file == COMMAND_LINE:
             winner = next((line for line in left if line.value is None), None)
-        if winner is None or winner.file == ours:
+        # a copy in /etc, where the line is disabled, would mask our own lines with it
+        if winner is None or (
+            winner.file == file and (winner.path in ours or not file.startswith("/etc/"))
+        ):
             return disabled
         if winner.value is not None and is_value(path, kernel_value(path, winner.value), value):
             return disabled
@@ -545,12 +553,15 @@ def _member(pattern: str, position: int) -> tuple[str, int]:
 def _lines(path: str, text: str | None) -> Iterator[Line]:
     for number, line in enumerate((text or "").split("\n"), 1):
         for part in _PART_END.split(line):
-            if assignment := _assignment(part):
-                yield Line(path, number, *assignment, path_of(assignment[0]))
+            if found := assignment(part):
+                yield Line(path, number, *found, path_of(found[0]))
 
 
-def _assignment(line: str) -> tuple[str, str | None] | None:
-    """The key, and the value or None for an exclusion; None when the line is neither."""
+def assignment(line: str) -> tuple[str, str | None] | None:
+    """The key, and the value or None for an exclusion; None when the line is neither.
+
+    + line: one line of a sysctl.d file, without what ends it
+    """
     content = line.strip(SPACE)
     if not content or content[0] in "#;":
         return None

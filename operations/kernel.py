@@ -9,11 +9,12 @@ from pyinfra import host
 from pyinfra.api import FunctionCommand, OperationValueError, StringCommand, operation
 
 from kubenode import (
+    asked,
     drop_ins,
-    host_lock,
     joint_reading,
     kernel_modules,
     sysctl_d,
+    sysctl_file,
     whole_file,
 )
 from kubenode.bounded import CHANGE_SECONDS, bounded
@@ -53,7 +54,8 @@ def modules(
     calls may share one file. A host fails, before anything is changed on it, when a module is
     blacklisted (the boot would not load it), absent, or not known to be there.
 
-    With ``present=False`` a host fails when a module is built in or another file asks for it.
+    With ``present=False`` a host fails when a module is built in or another file asks for it. That
+    one call of a run loads a module and another one unloads it is an error.
 
     **Example:**
 
@@ -74,6 +76,7 @@ def modules(
     if not names:
         host.noop("no modules asked for")
         return
+    _check_modules_of_others(names, present)
 
     fact = joint_reading.get_fact(KernelModules, modules=names, persist_file=persist_file)
     if fact is None:
@@ -94,14 +97,15 @@ def modules(
     else:
         to_change = [name for name in names if states[name] == "loaded"]
         text = kernel_modules.without_requests(old or "", names)
-    if to_change:
-        for name in to_change:
-            explain(host, f"module {name}: {states[name]} -> {'loaded' if present else 'unloaded'}")
-        modprobe = "modprobe -a" if present else "modprobe -r"
-        yield host_lock.under_lock(f"{modprobe} {' '.join(to_change)}")
+    for name in to_change:
+        explain(host, f"module {name}: {states[name]} -> {'loaded' if present else 'unloaded'}")
+    modprobe = f"modprobe -{'a' if present else 'r'} {' '.join(to_change)} || exit 1"
+    changes = []
     if text != (old or ""):
-        yield whole_file.change([_explained(persist_file, old, text if text.strip() else None)])
-    elif not to_change:
+        changes.append(_explained(persist_file, old, text if text.strip() else None))
+    if to_change or changes:
+        yield whole_file.change(changes, modprobe if to_change else "")
+    else:
         listed = ", ".join(f"{name} ({states[name]})" for name in names)
         host.noop(f"{listed}: {'all' if present else 'none'} in {persist_file}")
 
@@ -117,6 +121,18 @@ def _module_names(modules: object) -> list[str]:
         except ValueError as error:
             raise OperationValueError(f"modules: {error}") from error
     return list(names.values())
+
+
+def _check_modules_of_others(names: list[str], present: bool) -> None:
+    """OperationValueError when another call of this run wants the opposite."""
+    mine = {kernel_modules.underscored(name) for name in names}
+    for others, other_present in asked.by_others(host, "kernel.modules", (mine, present)):
+        if both := mine & others if other_present != present else ():
+            raise OperationValueError(
+                f"kernel.modules is called for {', '.join(sorted(both))} twice in this run, with "
+                f"present={other_present} and with present={present}: each would undo the other, "
+                "remove one of the calls"
+            )
 
 
 def _check_persist_file(path: object, directories: tuple[str, ...]) -> None:
@@ -201,17 +217,20 @@ def sysctls(
     values: dict[str, str | int],
     persist_file: str = "/etc/sysctl.d/k8s.conf",
     override: bool = False,
+    exclusive: bool = False,
 ) -> Commands:
     """
     Set sysctls, now and at every boot.
 
     + values: value by key, such as ``{"net.ipv4.ip_forward": 1}``; where one key makes the kernel
       set another (``net.ipv6.conf.all.forwarding``), it comes first
-    + persist_file: the sysctl.d(5) file that sets them, a ``*.conf``. The operation owns it whole,
-      so each call needs a file of its own
-    + override: disable a line of another file that would win at boot, instead of failing the host
+    + persist_file: the sysctl.d(5) file that sets them, a ``*.conf``. Comments and lines of other
+      keys in it stay to the letter, so a key that is no longer among the values stays as it is
+    + override: disable a line of others that would win at boot, instead of failing the host
+    + exclusive: remove the lines of other keys from ``persist_file``; comments stay
 
-    What is right already is not written. A host fails, before anything is changed on it, when
+    Two calls in one run need two files: two for one file are an error. What is right already is not
+    written. A host fails, before anything is changed on it, when
     another file would win over ``persist_file`` at the next boot (see :mod:`kubenode.sysctl_d`);
     the message names file, line and both values. With ``override=True`` such a line is commented
     out and marked ``# disabled by kubenode:``. A file in ``/etc`` is edited. A file elsewhere
@@ -242,17 +261,27 @@ def sysctls(
         raise OperationValueError(f"values: {error}") from error
     if not isinstance(override, bool):
         raise OperationValueError(f"override is True or False, not {override!r}")
+    if not isinstance(exclusive, bool):
+        raise OperationValueError(f"exclusive is True or False, not {exclusive!r}")
     _check_persist_file(persist_file, sysctl_d.DIRECTORIES)
-    text = sysctl_d.rendered(wanted)
     if not wanted:
         host.noop("no sysctls asked for")
         return
+    for others in asked.by_others(host, f"kernel.sysctls {persist_file}", list(wanted)):
+        raise OperationValueError(
+            f"kernel.sysctls is called twice for {persist_file} in this run, for "
+            f"{', '.join(others)} and for {', '.join(wanted)}: set all in one call "
+            "(kubenode_sysctls, where that is kubenode.node.prepare), or give one of them another "
+            "persist_file"
+        )
 
     fact = joint_reading.get_fact(Sysctls, keys=list(wanted), persist_file=persist_file)
     if fact is None:
         yield refuse(host, "cannot tell the sysctls' values: the host did not answer")
         return
     before = _tree(fact["sources"])
+    old = fact["persist_file"]["text"]
+    text, removed = sysctl_file.with_values(old, wanted, exclusive)
     after, edits, conflicts = sysctl_d.without_conflicts(before, persist_file, text, wanted)
     problem = (
         _cannot_write(fact["persist_file"])
@@ -264,7 +293,6 @@ def sysctls(
         return
 
     differs = [key for key, value in wanted.items() if fact["keys"][key]["live"] != value]
-    old = fact["persist_file"]["text"]
     for key in differs:
         now = fact["keys"][key]["live"]
         explain(host, f"{key}: {'not there yet' if now is None else now} -> {wanted[key]} (live)")
@@ -272,7 +300,17 @@ def sysctls(
         explain(host, f"{key}: {line} ({line.text}) would win at boot and is disabled")
     if len(conflicts) > _MOST_SHOWN:
         explain(host, f"and {len(conflicts) - _MOST_SHOWN} more such lines")
-    changes = [_explained(path, before.files.get(path), after.files[path]) for path in edits]
+    for gone in removed[:_MOST_SHOWN]:
+        explain(host, f"{persist_file}: {gone.strip()} is removed, since exclusive=True")
+    if len(removed) > _MOST_SHOWN:
+        explain(host, f"and {len(removed) - _MOST_SHOWN} more such lines")
+    changes = [
+        _explained(path, before.files.get(path), after.files[path])
+        for path in edits
+        if path != persist_file
+    ]
+    # a line of another key in it may be among those that are disabled
+    text = after.files[persist_file] or text
     if old != text:
         changes.append(_explained(persist_file, old, text))
     if differs or changes:

@@ -125,9 +125,11 @@ def test_a_pipe_is_written_through(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     # no thread: where gevent has patched them, one that opens a pipe stops all
-    reader = subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE)
+    with (tmp_path / "read").open("wb") as read:
+        reader = subprocess.Popen(["cat", pipe], stdout=read)
     output_file.write(str(pipe), "report " * 100_000)
-    assert reader.communicate(timeout=10)[0] == b"report " * 100_000
+    assert reader.wait(10) == 0
+    assert (tmp_path / "read").read_text() == "report " * 100_000
     assert pipe.is_fifo()
 
 

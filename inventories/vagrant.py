@@ -12,7 +12,7 @@ hosts = [
         "@vagrant",
         {
             "_sudo": True,
-            # what `vagrant ssh` does: a machine that is made anew has another host key
+            # what `vagrant ssh` does: a machine that is made again has another host key
             "ssh_known_hosts_file": "/dev/null",
             "ssh_strict_host_key_checking": "no",
         },

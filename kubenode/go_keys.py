@@ -6,7 +6,7 @@ keys are taken as they stand. Only fields fold. Sources, each tried on the progr
 - go-toml 1 (containerd 1.x), ``Decoder.valueFromTree``: the name as it is, then in lower case, then
   in upper case, then with a small first letter. The first that is there counts.
 - go-toml 2 (containerd 2.x), ``decoder.handleKeyPart`` and ``structFields``: any case. All count,
-  one after the other, so the last one wins. containerd writes tables of plugins anew before it
+  one after the other, so the last one wins. containerd writes tables of plugins again before it
   decodes them, sorted by key: the last one by its bytes wins.
 - BurntSushi/toml (CRI-O), ``MetaData.unifyStruct``: any case; among several the order is random.
 - encoding/json (dockerd): any case, but dockerd first compares every key with its flags, to the

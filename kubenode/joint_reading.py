@@ -166,7 +166,7 @@ def announced(facts: Sequence[tuple[type[ProbeFact[Any]], Mapping[str, Any]]]) -
     + facts: the facts they are going to read first, with their arguments, in the operations' order
 
     Only operations that read by :func:`get_fact`, and are called here, take part. A fact that none
-    of them reads is read in vain; one that is not announced is read by its operation alone.
+    of them reads is read for nothing; one that is not announced is read by its operation alone.
     """
     host: Host = ctx_host.get()
     scripts = []

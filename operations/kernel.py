@@ -152,7 +152,7 @@ def _cannot_write(persist_file: PersistFileShape) -> str | None:
     if persist_file["state"] == "link":
         return f"{path} is a link to {persist_file['target']}: name another persist_file"
     if not _is_text(persist_file["text"] or ""):
-        return f"{path} is not text (UTF-8): mend it, or name another persist_file"
+        return f"{path} is not text (UTF-8): correct it, or name another persist_file"
     return None
 
 

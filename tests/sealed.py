@@ -1,7 +1,7 @@
 """Recorded answers as the commands of today would print them.
 
 A case has what a host said. The seal around it (:mod:`kubenode.probe`) names the command, to the
-letter, and is put there anew, so that a case stays one when a script changes; what a script has
+letter, and is put there again, so that a case stays one when a script changes; what a script has
 come to ask for since then, the case does not answer, and the fact takes it for unreadable.
 """
 

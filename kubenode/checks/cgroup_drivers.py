@@ -159,9 +159,9 @@ CHECKS = (
         expected="/kubepods.slice/.../cri-containerd-ID.scope, or /kubepods/... with cgroupfs",
         why="A container outside its pod's slice runs without the pod's limits and is not counted "
         "for it. It is the trace of drivers that differed when the container was made, also after "
-        "the files were corrected: such containers must be made anew.",
+        "the files were corrected: such containers must be made again.",
         judge=_placement,
-        remedy="mend cgroup-driver.agreement, then drain the node or delete the pods",
+        remedy="fix cgroup-driver.agreement, then drain the node or delete the pods",
         sources=(_DRIVERS,),
     ),
 )

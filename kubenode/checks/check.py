@@ -192,9 +192,9 @@ class Check:
     """What goes wrong otherwise, in a few sentences: the body of the check's page."""
     judge: Callable[[Subject], Verdict]
     remedy: str
-    """What mends it: an operation or a setting of kubenode where there is one."""
+    """What fixes it: an operation or a setting of kubenode where there is one."""
     operation: str | None = None
-    """The operation that mends it (``kernel.sysctls``), None when kubenode has none."""
+    """The operation that fixes it (``kernel.sysctls``), None when kubenode has none."""
     profiles: frozenset[ProfileName] = frozenset()
     """It applies when one of these is asked for; empty: always."""
     mirrors: tuple[str, ...] = ()

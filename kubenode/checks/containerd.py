@@ -307,10 +307,10 @@ CHECKS = (
     ),
     Check(
         id="containerd.supported",
-        title="Upstream still mends this containerd",
+        title="Upstream still fixes this containerd",
         severity="warn",
         expected="a release series before its end of life",
-        why="A series past its end gets no security fixes upstream. A distribution may still mend "
+        why="A series past its end gets no security fixes upstream. A distribution may still fix "
         "it: Debian's security team does for its stable releases.",
         judge=of_containerd(_supported),
         remedy="plan the upgrade to a supported series",

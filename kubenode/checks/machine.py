@@ -194,7 +194,7 @@ CHECKS = (
         expected=f"at least {_LEAST_FREE_INODES_PERCENT} % free",
         why="Below 5 % kubelet evicts pods, and df without -i shows a disk with room.",
         judge=_inodes,
-        remedy="remove what is not needed, or make the file system anew with more inodes",
+        remedy="remove what is not needed, or make the file system again with more inodes",
         sources=_EVICTION,
     ),
     Check(

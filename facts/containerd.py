@@ -425,7 +425,8 @@ if [ -n "$cni_conf" ] && [ -d "$cni_conf" ]; then
         *.conf | *.conflist | *.json)
           [ -f "$file" ] || continue
           value cni_conf "$file"
-          exact "$file"
+          learn "$file"
+          [ -z "$learned" ] || exact "$file"
           break;;
       esac
     done
@@ -776,8 +777,11 @@ def _cni(daemon: probe.Reading, dump: Config | None) -> CniShape:
             if key.startswith("cni:/")
         },
     }
+    closed = [name for name in shape["bin_dirs"] or () if f"cni:{name}" in daemon.unreadable]
     if "cni_conf" in daemon.unreadable or path in daemon.unreadable:
-        shape["error"] = f"{path or shape['conf_dir']}: cannot be read"
+        closed.append(path or str(shape["conf_dir"]))
+    if closed:
+        shape["error"] = f"{', '.join(closed)}: cannot be read"
     elif path is not None:
         content = daemon.exact.get(path, b"").decode("utf-8", "replace")
         try:

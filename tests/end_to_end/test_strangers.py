@@ -330,3 +330,23 @@ def test_containerds_files_and_socket_are_roots(
     audit = kubenode_cli.audit(hosts)
     assert SECRET not in json.dumps(audit.report)
     host.sh("mv /root/saved /etc/containerd/config.toml; pkill -u stranger; true")
+
+
+def test_a_network_is_read_only_where_it_is_roots(
+    host: Target, run_pyinfra: RunPyinfra, inventory: WriteInventory
+) -> None:
+    result = run_pyinfra("-y", inventory(host.host()), ROOT / "deploy.py")
+    assert result.returncode == 0, result.output
+    network = '{"cniVersion":"0.4.0","name":"n","plugins":[{"type":"bridge"}]}'
+    host.sh(f"mkdir -p /etc/cni/net.d {HOME}/net; echo '{network}' >{HOME}/net/1.conflist")
+    for command, plugins in (
+        (f"ln -s {HOME}/net/1.conflist /etc/cni/net.d/", []),
+        (f"cd /etc/cni/net.d && rm 1.conflist && cp {HOME}/net/1.conflist .", ["bridge"]),
+    ):
+        host.sh(command)
+        found = ask(host, Node()).value["containerd"]["cni"]
+        assert found["config"] == "/etc/cni/net.d/1.conflist"
+        assert [name for name in found["plugins"] if name != "loopback"] == plugins
+        error = None if plugins else "/etc/cni/net.d/1.conflist: cannot be read"
+        assert found["error"] == error
+    host.sh("rm -r /etc/cni/net.d")

@@ -125,11 +125,13 @@ def test_a_pipe_is_written_through(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     # no thread: where gevent has patched them, one that opens a pipe stops all
-    with (tmp_path / "read").open("wb") as read:
-        reader = subprocess.Popen(["cat", pipe], stdout=read)
+    arrived = tmp_path / "arrived"
+    # into a file: into a pipe of ours, cat would wait for us while we wait for it
+    with arrived.open("wb") as file:
+        reader = subprocess.Popen(["cat", pipe], stdout=file)
     output_file.write(str(pipe), "report " * 100_000)
-    assert reader.wait(10) == 0
-    assert (tmp_path / "read").read_text() == "report " * 100_000
+    assert reader.wait(timeout=60) == 0
+    assert arrived.read_text() == "report " * 100_000
     assert pipe.is_fifo()
 
 

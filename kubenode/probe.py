@@ -82,6 +82,9 @@ MOST_CAPTURED = 256 * 1024
 # prints it has not: it ends when there is nothing more to collect.
 _MARK = "KUBENODE_LOOK"
 
+# The user's PATH, for the shell that looks at the host: see usable_path.
+_STATED = "KUBENODE_PATH"
+
 _COMMAND = "@command@"
 
 _SWEEP = rf"""
@@ -103,7 +106,9 @@ sweep() {{
 
 _WATCH = rf"""
 LC_ALL=C; export LC_ALL
-PATH="${{PATH:+$PATH:}}{DIRECTORIES}"; export PATH{_SWEEP}
+# The other way round: here nobody has looked yet whose the directories in PATH are.
+{_STATED}="${{PATH:+$PATH:}}{DIRECTORIES}"
+PATH="{DIRECTORIES}${{PATH:+:$PATH}}"; export PATH{_SWEEP}
 # An empty line each second finds out whether anybody listens.
 watch() {{
   trap '' HUP PIPE
@@ -265,10 +270,11 @@ distrusted() { unreadable "$1"; said "untrusted:$1" "$distrust"; }
 # A directory in PATH that somebody else may write to would give root that one's programs.
 usable_path() {
   usual=:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:; usable=
+  stated=$KUBENODE_PATH; unset KUBENODE_PATH
   set -f; IFS=:
-  set -- $PATH
+  set -- $stated
   set +f; unset IFS
-  stated=$PATH; PATH=${usual#:}; PATH=${PATH%:}
+  PATH=${usual#:}; PATH=${PATH%:}
   # not there: a host that has its programs elsewhere
   command -v ls >/dev/null || { PATH=$stated; return 0; }
   for place; do
@@ -650,7 +656,7 @@ if [ -n "$missing" ]; then printf '\n%%answer {_COMMAND} missing%s\n' "$missing"
 watch 2>/dev/null </dev/null &
 watch=$!
 answer=$(
-  {_MARK}=$$. sh -c {shlex.quote(body)} 2>/dev/null </dev/null |
+  {_MARK}=$$. {_STATED}=${_STATED} sh -c {shlex.quote(body)} 2>/dev/null </dev/null |
     tr -c '\11\12\15\40-\176' '?' | head -c {MOST_BYTES}
 )
 {{ kill "$watch"; wait "$watch"; }} 2>/dev/null

@@ -37,7 +37,8 @@ def portable(script: str) -> str:
     encoded = base64.b64encode(f"{script}\n{_WHOLE}".encode("utf-8", "surrogateescape")).decode()
     return (
         'unset POSIXLY_CORRECT; PATH="${PATH:+$PATH:}/usr/bin:/bin"; export PATH; '
-        f"script=$(printf %s {encoded} | base64 -d); "
+        # another one in PATH may be somebody else's
+        f'script=$(printf %s {encoded} | PATH="/usr/bin:/bin:$PATH" base64 -d); '
         f'case $script in *"{_WHOLE}") eval "$script";; '
         "*) if command -v base64 >/dev/null; "
         'then echo "the login shell did not pass on the whole command" >&2; exit 126; '

@@ -83,6 +83,18 @@ def target(request: pytest.FixtureRequest, targets: Fleet) -> Target:
     return targets.start(request.param)
 
 
+@pytest.fixture(scope="module", params=image.SUITES)
+def shared_target(
+    request: pytest.FixtureRequest, docker_client: DockerClient, login_key: ssh_key.SshKey
+) -> Iterator[Target]:
+    """A systemd host for all tests of a file, once for each suite: only the first finds it fresh.
+
+    ``@pytest.mark.parametrize("shared_target", ["trixie"], indirect=True)`` wants one suite's.
+    """
+    with Fleet(docker_client, login_key) as fleet:
+        yield fleet.start(request.param)
+
+
 @pytest.fixture
 def run_pyinfra(tmp_path: Path) -> RunPyinfra:
     """Runs pyinfra: ``run_pyinfra("-y", inventory, ROOT / "deploy.py")``."""

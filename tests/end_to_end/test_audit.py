@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from kubenode.checks.catalogue import CHECKS
 from tests.conftest import ROOT, RunPyinfra, WriteInventory
-from tests.targets import kubenode_cli
+from tests.targets import kubenode_cli, pyinfra_cli
 from tests.targets.container import Target
 from tests.targets.fleet import Fleet
 
@@ -34,16 +35,35 @@ def with_data(host: tuple[str, dict[str, str]], **data: Any) -> tuple[str, dict[
     return host[0], {**host[1], **{f"kubenode_{name}": value for name, value in data.items()}}
 
 
-def test_a_fresh_host_fails_and_a_prepared_one_does_not(
-    target: Target, run_pyinfra: RunPyinfra, inventory: WriteInventory
-) -> None:
-    hosts = inventory(target.host())
+@dataclass(frozen=True)
+class Node:
+    """A prepared node, and what it was before."""
+
+    target: Target
+    fresh: kubenode_cli.Audit
+
+
+@pytest.fixture(scope="module")
+def node(shared_target: Target, tmp_path_factory: pytest.TempPathFactory) -> Node:
+    """One for all tests of a suite, in the order of this file."""
+    folder = tmp_path_factory.mktemp("node")
+    hosts = pyinfra_cli.write_inventory(folder / "inventory.py", [shared_target.host()])
     fresh = kubenode_cli.audit(hosts)
-    assert fresh.result.returncode == 1
-    failed = {name for name, finding in fresh.findings().items() if finding["state"] == "fail"}
+    result = pyinfra_cli.run("-y", hosts, ROOT / "deploy.py", cwd=folder)
+    assert result.returncode == 0, result.output
+    return Node(shared_target, fresh)
+
+
+def test_a_fresh_host_fails_and_a_prepared_one_does_not(
+    node: Node, inventory: WriteInventory
+) -> None:
+    assert node.fresh.result.returncode == 1
+    findings = node.fresh.findings()
+    failed = {name for name, finding in findings.items() if finding["state"] == "fail"}
     assert failed == {"sysctl.ip-forward.boot", "containerd.installed"}
 
-    assert run_pyinfra("-y", hosts, ROOT / "deploy.py").returncode == 0
+    target = node.target
+    hosts = inventory(target.host())
     prepared = kubenode_cli.audit(hosts)
     assert prepared.result.returncode == 0
     assert set(prepared.findings()) == EXPECTED_WARNINGS
@@ -62,11 +82,11 @@ def test_a_fresh_host_fails_and_a_prepared_one_does_not(
     }
 
 
+@pytest.mark.parametrize("shared_target", ["trixie"], indirect=True)
 def test_pyinfra_audit_py_is_one_command_a_host(
-    targets: Fleet, run_pyinfra: RunPyinfra, inventory: WriteInventory
+    node: Node, targets: Fleet, run_pyinfra: RunPyinfra, inventory: WriteInventory
 ) -> None:
-    target, other = targets.start(), targets.start()
-    assert run_pyinfra("-y", inventory(target.host()), ROOT / "deploy.py").returncode == 0
+    target, other = node.target, targets.start()
     result = run_pyinfra("-y", "-vv", inventory(target.host(), other.host()), ROOT / "audit.py")
     assert result.returncode == 1
     for host in (target, other):
@@ -78,8 +98,9 @@ def test_pyinfra_audit_py_is_one_command_a_host(
     assert good.returncode == 0, good.output
 
 
-def test_kubenode_audit_is_one_command_a_host(targets: Fleet, inventory: WriteInventory) -> None:
-    target = targets.start()
+@pytest.mark.parametrize("shared_target", ["trixie"], indirect=True)
+def test_kubenode_audit_is_one_command_a_host(node: Node, inventory: WriteInventory) -> None:
+    target = node.target
     # sshd says so itself: one line for each command that a session runs
     target.sh("echo 'LogLevel VERBOSE' >/etc/ssh/sshd_config.d/verbose.conf; systemctl restart ssh")
     audit = kubenode_cli.audit(inventory(target.host_over_ssh("operator")), "--sudo")
@@ -147,10 +168,11 @@ def test_formats_baseline_and_drift(
     }
 
 
+@pytest.mark.parametrize("shared_target", ["trixie"], indirect=True)
 def test_a_misplaced_container_is_found(
-    targets: Fleet, run_pyinfra: RunPyinfra, inventory: WriteInventory
+    node: Node, run_pyinfra: RunPyinfra, inventory: WriteInventory
 ) -> None:
-    target = targets.start()
+    target = node.target
     hosts = inventory(with_data(target.host(), cgroup_driver="cgroupfs"))
     assert run_pyinfra("-y", hosts, ROOT / "deploy.py").returncode == 0
     target.import_pause_image()
@@ -160,13 +182,11 @@ def test_a_misplaced_container_is_found(
         assert found["evidence"][0]["text"] == pod.cgroup
 
 
-def test_a_drop_in_of_a_higher_version_is_found(
-    targets: Fleet, run_pyinfra: RunPyinfra, inventory: WriteInventory
-) -> None:
+@pytest.mark.parametrize("shared_target", ["forky"], indirect=True)
+def test_a_drop_in_of_a_higher_version_is_found(node: Node, inventory: WriteInventory) -> None:
     """containerd 2.1 starts with it, and loses what Debian's file of version 2 says of CRI."""
-    target = targets.start("forky")
+    target = node.target
     hosts = inventory(target.host())
-    assert run_pyinfra("-y", hosts, ROOT / "deploy.py").returncode == 0
     whole = kubenode_cli.audit(hosts).findings()
     target.sh(
         f"sed -i '1i imports = [\"{DROP_IN}\"]' /etc/containerd/config.toml; "
@@ -183,6 +203,7 @@ def test_a_drop_in_of_a_higher_version_is_found(
     assert set(kubenode_cli.audit(hosts).findings()) == set(whole)
 
 
-def test_every_check_is_judged(targets: Fleet, inventory: WriteInventory) -> None:
-    audit = kubenode_cli.audit(inventory(targets.start().host()), "--for", "1.36")
+@pytest.mark.parametrize("shared_target", ["trixie"], indirect=True)
+def test_every_check_is_judged(node: Node, inventory: WriteInventory) -> None:
+    audit = kubenode_cli.audit(inventory(node.target.host()), "--for", "1.36")
     assert [finding["check"] for finding in audit.host()["findings"]] == [c.id for c in CHECKS]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.conftest import ROOT, RunPyinfra, WriteInventory
-from tests.targets import kubenode_cli
+from tests.targets import kubenode_cli, pyinfra_cli
 from tests.targets.container import Target
 from tests.targets.fleet import Fleet
 
@@ -42,14 +42,23 @@ def changes(target: Target, act: Callable[[], object]) -> set[str]:
     return {" ".join(line.split(" ")[:2]) for line in before ^ state_of(target)}
 
 
+@pytest.fixture(scope="module")
+def node(shared_target: Target, tmp_path_factory: pytest.TempPathFactory) -> Target:
+    """A prepared node, one for all tests of a suite: they change nothing on it."""
+    folder = tmp_path_factory.mktemp("node")
+    hosts = pyinfra_cli.write_inventory(folder / "inventory.py", [shared_target.host()])
+    result = pyinfra_cli.run("-y", hosts, ROOT / "deploy.py", cwd=folder)
+    assert result.returncode == 0, result.output
+    return shared_target
+
+
 @pytest.fixture
-def settled(target: Target, run_pyinfra: RunPyinfra, inventory: WriteInventory) -> Target:
+def settled(node: Target) -> Target:
     """A prepared node on which nothing of the preparation is going on any more."""
-    assert run_pyinfra("-y", inventory(target.host()), ROOT / "deploy.py").returncode == 0
     # a sysctl that reading the state itself changes, or a timer, shows here and not in the test
     for _ in range(5):
-        if not changes(target, lambda: target.sh("sleep 0.5")):
-            return target
+        if not changes(node, lambda: node.sh("sleep 0.5")):
+            return node
     pytest.fail("the target does not come to rest")
 
 

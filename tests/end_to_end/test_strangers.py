@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 from docker import DockerClient
 
-from kubenode import kubelet_flags
+from kubenode import kubelet_flags, probe
 from kubenode.facts.cgroup import CgroupDrivers
 from kubenode.facts.container_cgroups import ContainerCgroups
 from kubenode.facts.kernel import Sysctls
@@ -82,10 +81,8 @@ class Answer:
 
 
 def ask(target: Target, fact: ProbeFact[Any], user: str = "root", **arguments: Any) -> Answer:
-    started = time.monotonic()
     code, output, error = target.try_sh(str(fact.command(**arguments)), user)
     assert code == 0, error
-    assert time.monotonic() - started < 15, "something blocked"
     assert SECRET not in output
     return Answer(fact.process(output.splitlines()), output)
 
@@ -207,7 +204,6 @@ def test_a_stopped_kubelets_arguments_are_those_systemd_would_give_it(
 
 
 def fact_reading(fact: CgroupDrivers, output: str) -> Any:
-    from kubenode import probe
     from kubenode.facts import cgroup
 
     return probe.read(output.splitlines(), fact.scripts)[cgroup.DRIVERS_PROBE]
@@ -281,7 +277,8 @@ def test_cgroups_of_users_and_of_containers_count_for_nothing(host: Target) -> N
 
 
 def test_a_folder_of_a_user_in_path_gives_root_no_programs(host: Target) -> None:
-    host.sh(f"mkdir {HOME}/bin && for name in tr ls cat kubelet crio; do printf "
+    names = " ".join(("sh", *probe.PROGRAMS, "kubelet", "crio"))
+    host.sh(f"mkdir {HOME}/bin && for name in {names}; do printf "
             f"'#!/bin/sh\\necho ran >>/run/ran\\n' >{HOME}/bin/$name; done; "
             f"chmod 755 {HOME}/bin/*; chown -R stranger {HOME}/bin")  # fmt: skip
     before = verdicts(host)
@@ -293,7 +290,7 @@ def test_a_folder_of_a_user_in_path_gives_root_no_programs(host: Target) -> None
         fact.command()
         answers.append(fact.process(output.splitlines()))
     assert answers == [before[0], before[0]]
-    host.sh(f"test ! -e /run/ran; rm -r {HOME}/bin")
+    host.sh(f"test ! -e /run/ran && rm -r {HOME}/bin")
 
 
 def test_containerds_files_and_socket_are_roots(

@@ -22,7 +22,8 @@ SYSTEMD = {"bookworm": 252, "trixie": 257}
 FORKY_AT_LEAST = 258
 
 
-def test_a_target_is_a_plain_minimal_systemd_host(target: Target) -> None:
+def test_a_target_is_a_plain_minimal_systemd_host(shared_target: Target) -> None:
+    target = shared_target
     assert target.read("/proc/1/comm").strip() == "systemd"
     assert target.sh("systemctl --failed --no-legend --plain") == ""
     version = int(target.sh("systemctl --version").split()[1])
@@ -35,7 +36,8 @@ def test_a_target_is_a_plain_minimal_systemd_host(target: Target) -> None:
     assert target.try_sh("command -v python3 || command -v containerd || command -v runc.real")[0]
 
 
-def test_files_of_a_target(target: Target) -> None:
+def test_files_of_a_target(shared_target: Target) -> None:
+    target = shared_target
     text = "tabs\tand 'quotes' and\nnä line end"
     target.write("/etc/new folder/file.conf", text)
     assert target.read("/etc/new folder/file.conf") == text
@@ -43,8 +45,11 @@ def test_files_of_a_target(target: Target) -> None:
         target.read("/etc/nothing")
 
 
-def test_output_is_whole_on_a_busy_machine(targets: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    target = targets.start("bookworm")
+@pytest.mark.parametrize("shared_target", ["bookworm"], indirect=True)
+def test_output_is_whole_on_a_busy_machine(
+    shared_target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = shared_target
     read_head = HTTPResponse.begin
 
     def read_head_late(response: HTTPResponse) -> None:
@@ -56,8 +61,9 @@ def test_output_is_whole_on_a_busy_machine(targets: Fleet, monkeypatch: pytest.M
     assert len(target.sh("head -c 300000 /dev/zero")) == 300000
 
 
-def test_the_machine_keeps_its_sysctls(targets: Fleet) -> None:
-    target = targets.start("bookworm")
+@pytest.mark.parametrize("shared_target", ["bookworm"], indirect=True)
+def test_the_machine_keeps_its_sysctls(shared_target: Target) -> None:
+    target = shared_target
     keys = target.sh(
         'awk \'$2 ~ "^/proc/sys/" && $3 == "tmpfs" { print $2 }\' /proc/mounts'
     ).split()
@@ -72,8 +78,9 @@ def test_the_machine_keeps_its_sysctls(targets: Fleet) -> None:
     assert {key: Path(key).read_text() for key in keys} == before
 
 
-def test_the_rest_of_proc_sys_is_read_only(targets: Fleet) -> None:
-    target = targets.start("bookworm")
+@pytest.mark.parametrize("shared_target", ["bookworm"], indirect=True)
+def test_the_rest_of_proc_sys_is_read_only(shared_target: Target) -> None:
+    target = shared_target
     machine = Path("/proc/sys/vm/swappiness").read_text()
     code, _, error = target.try_sh("echo 7 >/proc/sys/vm/swappiness")
     assert code != 0
@@ -85,8 +92,9 @@ def test_the_rest_of_proc_sys_is_read_only(targets: Fleet) -> None:
     assert "/proc/sys/net" in writable
 
 
-def test_net_sysctls_are_the_targets_own(targets: Fleet) -> None:
-    one, other = targets.start("bookworm"), targets.start("trixie")
+@pytest.mark.parametrize("shared_target", ["bookworm"], indirect=True)
+def test_net_sysctls_are_the_targets_own(shared_target: Target, targets: Fleet) -> None:
+    one, other = shared_target, targets.start("trixie")
     key = "/proc/sys/net/ipv4/conf/default/rp_filter"
     machine = Path(key).read_text()
     one.sh(f"echo 2 >{key}")
@@ -94,7 +102,8 @@ def test_net_sysctls_are_the_targets_own(targets: Fleet) -> None:
     assert (one.read(key), other.read(key), Path(key).read_text()) == ("2\n", "0\n", machine)
 
 
-def test_a_reboot_applies_sysctl_d_and_forgets_the_rest(target: Target) -> None:
+def test_a_reboot_applies_sysctl_d_and_forgets_the_rest(shared_target: Target) -> None:
+    target = shared_target
     key = "/proc/sys/net/ipv4/conf/default/rp_filter"
     target.write("/etc/sysctl.d/90-test.conf", "net.ipv4.conf.default.rp_filter = 2\n")
     target.sh(f"echo 0 >{key}; echo 1 >/proc/sys/vm/overcommit_memory; touch /run/marker")
@@ -130,7 +139,9 @@ def test_a_cgroup_v1_view(targets: Fleet, suite: str) -> None:
     assert target.read("/proc/1/comm").strip() == "systemd"
 
 
-def test_users(target: Target, run_pyinfra: RunPyinfra, inventory: WriteInventory) -> None:
+def test_users(shared_target: Target, run_pyinfra: RunPyinfra, inventory: WriteInventory) -> None:
+    target = shared_target
+
     def uid(user: str, *flags: str) -> tuple[int, str]:
         hosts = inventory(target.host_over_ssh(user))
         result = run_pyinfra("-y", *flags, hosts, "exec", "--", "id", "-u")

@@ -175,7 +175,8 @@ class CgroupDriversShape(TypedDict):
     """Those that kubelet's pods meet: it, and the runtime that its endpoint leads to; all where
     no kubelet is configured yet."""
     agree: bool | None
-    """Whether all of ``counted`` use one driver; None when that of some cannot be told."""
+    """Whether all of ``counted`` use one driver; None when that of some cannot be told, or nothing
+    counts."""
 
 
 def script_drivers() -> probe.Script:

@@ -304,7 +304,9 @@ def _around_command(
     if name != "run_shell_command" or (seconds is None and run is None):
         return original(host, *args, **arguments)
     arguments.pop("command", None)
-    args = (_portable(command), *args[1:])
+    if not isinstance(command, (Asked, Command)):
+        command = _portable(command, arguments)
+    args = (command, *args[1:])
     # a command inside one, such as what puts a password there, has the outer one's bound
     if seconds is None or run is not None:
         return original(host, *args, **arguments)
@@ -315,7 +317,7 @@ def _around_command(
     if not _replaced["getpass"] and _sudo_refuses(original, host, arguments, seconds):
         return False, CommandOutput([])
     if not _read_here:
-        args = (_cut_on_the_host(args[0]), *args[1:])
+        args = (_portable(_cut_on_the_host(command), arguments), *args[1:])
     run = _Run(host, seconds)
     status, output = run.call(lambda: original(host, *args, **arguments))
     if output.combined_lines and not run.streams:
@@ -325,12 +327,13 @@ def _around_command(
     return status, output
 
 
-def _portable(command: Any) -> Any:
-    """The command as a line for any login shell; kubenode's own are that already."""
-    if isinstance(command, (Asked, Command)):
-        return command
-    whole = command if isinstance(command, StringCommand) else StringCommand(command)
-    return shell_command.portable_command(whole)
+def _portable(command: Any, arguments: dict[str, Any]) -> StringCommand:
+    """The command as a line for any login shell, and what it reads added to the arguments."""
+    script = command.get_raw_value() if isinstance(command, StringCommand) else str(command)
+    stdin: Any = arguments.get("_stdin")
+    line = shell_command.portable_command(StringCommand(script, _stdin=stdin))
+    arguments.update(line.connector_arguments)
+    return line
 
 
 def _descendants(pid: int) -> Iterator[int]:
@@ -464,13 +467,12 @@ def _read_elsewhere() -> None:
 def _cut_on_the_host(command: Any) -> StringCommand:
     """The command with each stream of its output cut on the host, and with its own exit code."""
     cut = f"head -c {MOST_BYTES}"
-    whole = StringCommand(
+    return StringCommand(
         "exec 3>&1 4>&2\ncode=$( { { { sh -c",
         QuoteString(command),
         f"3>&- 4>&- 5>&- 6>&-; echo $? >&5; }} 2>&1 1>&6 6>&- | {cut} >&4; }} 6>&1 | {cut} >&3; }}"
         ' 5>&1 )\nexit "${code:-1}"',
     )
-    return shell_command.portable_command(whole)
 
 
 _replaced = {

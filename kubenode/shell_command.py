@@ -9,10 +9,22 @@ none of these characters.
 from __future__ import annotations
 
 import base64
+from typing import Any
 
 from pyinfra.api import StringCommand
 
 _WHOLE = "#whole"
+
+_MOST = 112 * 1024
+"""Characters of a line: an argument of execve(2) has 128 KiB, also for what sudo and su add."""
+
+_WIDTH = 1000
+"""Of a line of standard input: a terminal (sudo's requiretty) takes 4095 at most."""
+
+_END = "-"
+_FROM_STDIN = (
+    f'while IFS= read -r line && case $line in ({_END}) false;; esac; do printf %s "$line"; done'
+)
 
 
 def portable(script: str) -> str:
@@ -34,11 +46,23 @@ def portable(script: str) -> str:
 
         yield StringCommand(shell_command.portable(script))
     """
-    encoded = base64.b64encode(f"{script}\n{_WHOLE}".encode("utf-8", "surrogateescape")).decode()
+    return _line(f"printf %s {_encoded(script)}")
+
+
+def _encoded(script: str) -> str:
+    whole = f"{script}\n{_WHOLE}".encode("utf-8", "surrogateescape")
+    return base64.b64encode(whole).decode()
+
+
+def _line(print_encoded: str) -> str:
     return (
         'unset POSIXLY_CORRECT; PATH="${PATH:+$PATH:}/usr/bin:/bin"; export PATH; '
+<<<<<<< HEAD
         # another one in PATH may be somebody else's
         f'script=$(printf %s {encoded} | PATH="/usr/bin:/bin:$PATH" base64 -d); '
+=======
+        f"script=$({print_encoded} | base64 -d); "
+>>>>>>> h-c
         f'case $script in *"{_WHOLE}") eval "$script";; '
         "*) if command -v base64 >/dev/null; "
         'then echo "the login shell did not pass on the whole command" >&2; exit 126; '
@@ -49,7 +73,8 @@ def portable(script: str) -> str:
 def portable_command(command: StringCommand) -> StringCommand:
     """The command as one such line; what it reads from standard input stays what it reads.
 
-    + command: POSIX sh, such as an operation of kubenode's or of pyinfra's yields
+    + command: POSIX sh of any length, such as an operation of kubenode's or of pyinfra's yields;
+      one that is too long for an argument comes on standard input, before what it reads there
 
     **Example:**
 
@@ -57,4 +82,15 @@ def portable_command(command: StringCommand) -> StringCommand:
 
         yield shell_command.portable_command(StringCommand("modprobe -a overlay"))
     """
-    return StringCommand(portable(command.get_raw_value()), **command.connector_arguments)
+    script = command.get_raw_value()
+    arguments: Any = dict(command.connector_arguments)
+    line = portable(script)
+    if len(line) > _MOST:
+        line, encoded = _line(_FROM_STDIN), _encoded(script)
+        own = arguments.get("_stdin") or []
+        arguments["_stdin"] = [
+            *(encoded[at : at + _WIDTH] for at in range(0, len(encoded), _WIDTH)),
+            _END,
+            *([own] if isinstance(own, str) else own),
+        ]
+    return StringCommand(line, **arguments)

@@ -169,6 +169,7 @@ def test_fresh_hosts_become_nodes_through_fish_and_tcsh(
     fresh = {shell: targets.start("bookworm") for shell in ("fish", "tcsh")}
     for shell, target in fresh.items():
         target.sh(
+            "set -e; apt-get update >/dev/null\n"
             f"apt-get install -y --no-install-recommends {shell} >/dev/null 2>&1\n"
             f"for user in root stranger; do usermod -s $(command -v {shell}) $user; done\n"
             "echo stranger:secret | chpasswd\n"

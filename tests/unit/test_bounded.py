@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
@@ -215,6 +216,31 @@ def test_a_command_keeps_its_arguments(host: Host, tmp_path: Any) -> None:
     command = StringCommand(f"cat >{tmp_path}/fed", _stdin=["a", "b"])
     assert runs(host, ours, nothing, command, StringCommand("exit 7", _success_exit_codes=[7]))
     assert (tmp_path / "fed").read_text() == "a\nb\n"
+
+
+def test_all_that_an_operation_runs_is_a_line_for_any_login_shell(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what pyinfra runs meanwhile: its own facts, and what puts a password's file there."""
+    lines: list[str] = []
+    run = host.connector.run_shell_command
+
+    def connector(command: Any, *args: Any, **kwargs: Any) -> Any:
+        lines.append(str(command))
+        if len(lines) == 1:
+            assert host.run_shell_command("cat <<'EOF' |\na\\nb!\nEOF\ngrep -Fx 'a\\nb!'")[0]
+        return run(command, *args, **kwargs)
+
+    def first(host: Host) -> None:
+        assert host.get_fact(Theirs, run="! false &&\nprintf 'a\\nb!\\n'") == 2
+
+    monkeypatch.setattr(host.connector, "run_shell_command", connector)
+    assert runs(
+        host, ours, first, StringCommand("read -r line\n[ \"$line\" = 'a!' ]", _stdin=["a!"])
+    )
+    # the fact, what is run before it, and the operation's own
+    assert len(lines) == 3
+    assert [line for line in lines if not re.fullmatch(r"[\w +/=%$(){}|;:*#\"><&-]+", line)] == []
 
 
 @pytest.mark.parametrize("error", [EOFError(), RuntimeError("a\x1b[31m"), BrokenPipeError()])

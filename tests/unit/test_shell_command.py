@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyinfra.api import StringCommand
 
 from kubenode import shell_command
 
@@ -59,6 +60,34 @@ def test_input_exit_code_and_length(login_shell: list[str]) -> None:
     )
     finished = run(login_shell, script, stdin="a\\b\n")
     assert (finished.stdout, finished.stderr, finished.returncode) == ("a\\b unset\n", "", 7)
+
+
+@pytest.mark.parametrize("login_shell", LOGIN_SHELLS, ids=lambda shell: shell[0])
+@pytest.mark.parametrize("size", [10, 80_000, 500_000])
+def test_a_command_of_any_length_reads_what_is_its_own(login_shell: list[str], size: int) -> None:
+    script = f"# {'x!' * (size // 2)}\ncat\nprintf 'a\\\\b!\\n'\nexit 7"
+    command = shell_command.portable_command(StringCommand(script, _stdin=["one", "-", "two"]))
+    line = command.get_raw_value()
+    assert len(line) < 120_000
+    finished = subprocess.run(
+        [shutil.which(login_shell[0]) or "", *login_shell[1:], "-c", f"sh -c {shlex.quote(line)}"],
+        input="".join(f"{line}\n" for line in command.connector_arguments["_stdin"]),
+        capture_output=True,
+        text=True,
+    )
+    assert finished.stdout == "one\n-\ntwo\na\\b!\n"
+    assert (finished.stderr, finished.returncode) == ("", 7)
+
+
+def test_a_long_command_that_does_not_arrive_whole_is_not_run() -> None:
+    command = shell_command.portable_command(StringCommand("echo run\n" * 20_000))
+    lines: list[str] = list(command.connector_arguments["_stdin"])
+    for sent in (lines[:100], [*lines[:100], lines[-1]]):
+        finished = subprocess.run(
+            ["sh", "-c", command.get_raw_value()],
+            input="".join(f"{line}\n" for line in sent), capture_output=True, text=True,
+        )  # fmt: skip
+        assert (finished.stdout, finished.returncode) == ("", 126)
 
 
 @given(st.text())

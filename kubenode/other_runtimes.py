@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Literal, TypedDict
 
 Name = Literal["CRI-O", "cri-dockerd"]
+State = Literal["runs", "seems to run", "starts at boot", "is used", "is installed"]
 
 UNITS: Mapping[str, Name] = {
     "crio.service": "CRI-O",
@@ -83,7 +84,7 @@ class OtherRuntime:
     """What of it there is: ``crio.service is active``, ``/run/crio/crio.sock exists``."""
     users: tuple[str, ...]
     """Who points at it: ``kubelet``, ``/etc/crictl.yaml``."""
-    state: Literal["runs", "starts at boot", "is used", "is installed"]
+    state: State
 
     @property
     def is_in_use(self) -> bool:
@@ -138,9 +139,12 @@ def _runtime(name: Name, shape: RuntimesShape) -> OtherRuntime | None:
     signs += [f"{unit} is enabled" for unit in enabled if unit not in active]
     signs += [f"{path} exists" for path in sockets if not active]
     signs += _pointing(endpoints)
-    state: Literal["runs", "starts at boot", "is used", "is installed"]
-    if active or sockets:
+    state: State
+    if active:
         state = "runs"
+    elif sockets:
+        # one that was killed leaves its own
+        state = "seems to run"
     elif enabled:
         state = "starts at boot"
     elif endpoints:

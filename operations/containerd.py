@@ -100,6 +100,7 @@ def installed(
     A package that dpkg has unpacked and not configured, since it was killed or the power went, does
     not count: what dpkg began is finished first (``dpkg --configure -a``, as apt asks for). Another
     process that changes packages (unattended-upgrades, cloud-init) is waited for, at most 300 s.
+    A host where another runtime is in use is refused, see :mod:`kubenode.other_runtimes`.
 
     **Example:**
 
@@ -251,6 +252,7 @@ def configured(
     operation ends when CRI answers. If it does not, the old files come back, on the host itself.
     What a file was before stays beside it, see :mod:`kubenode.whole_file`. An interrupted change is
     undone first, if its files are still exactly what it made them; otherwise they stay as they are.
+    A host where another runtime is in use is refused, see :mod:`kubenode.other_runtimes`.
 
     **Example:**
 
@@ -509,7 +511,8 @@ def running(change_driver_under_pods: bool = False) -> Commands:
 
     A daemon whose files were changed after it started is restarted; running containers stay (their
     shims hold them). So is one of which that cannot be told, as the host's clock was set back; the
-    files get the time of now. The operation ends when CRI answers.
+    files get the time of now. The operation ends when CRI answers. A host where another runtime is
+    in use is refused, see :mod:`kubenode.other_runtimes`.
 
     **Example:**
 

@@ -115,7 +115,7 @@ def test_a_host_of_another_runtime_is_refused_and_stays_as_it_is(
         " >/dev/null 2>&1 </dev/null & echo $! >/run/stand-in.pid"
     )
     until(target, "[ -S /run/cri-dockerd.sock ]")
-    refused("cri-dockerd runs here (/run/cri-dockerd.sock exists)")
+    refused("cri-dockerd seems to run here (/run/cri-dockerd.sock exists)")
     target.sh("kill $(cat /run/stand-in.pid); rm -f /run/cri-dockerd.sock")
 
 
@@ -126,6 +126,10 @@ def test_what_only_is_installed_is_a_warning_and_each_operation_refuses_what_run
     hosts = inventory(target.host())
     stand_in(target, "crio.service", CRIO)
     target.sh("install -m 755 /bin/true /usr/local/bin/crio")
+
+    # Docker Engine brings a containerd and is no CRI runtime
+    stand_in(target, "docker.service", "[Service]\nExecStart=/usr/bin/sleep infinity\n")
+    target.sh("systemctl start docker")
 
     # control: nothing uses it
     result = run_pyinfra("-y", hosts, DEPLOY)

@@ -50,7 +50,7 @@ def unit(active: str = "inactive", enabled: bool = False, *listens: str) -> dict
         ),
         (
             shape(sockets=["/run/cri-dockerd.sock"]),
-            "cri-dockerd runs here (/run/cri-dockerd.sock exists)",
+            "cri-dockerd seems to run here (/run/cri-dockerd.sock exists)",
         ),
         (
             shape(units={"cri-docker.socket": unit(enabled=True)}),

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypedDict
 
 from packaging.version import InvalidVersion, Version
 
-from kubenode import cgroup_drivers, probe
+from kubenode import cgroup_drivers, containerd_config, other_runtimes, probe
 from kubenode.cgroup_drivers import CannotTell, Driver, Statement
 from kubenode.facts import containerd, kubelet_start, mounts
 from kubenode.facts.probe_fact import ProbeFact
@@ -168,15 +168,16 @@ class CgroupDriversShape(TypedDict):
     """What :class:`CgroupDrivers` returns."""
 
     components: dict[str, ComponentShape]
-    """By name: ``kubelet``, ``docker``, ``crio``, and ``containerd/HANDLER`` for each runc-type
-    handler, or ``containerd`` alone when its handlers cannot be told. A component that the host
-    does not have is not listed."""
+    """By name: ``kubelet``, ``docker``, ``crio``, and ``containerd/HANDLER`` for each handler that
+    is runc's, states a driver, or is not recognised; or ``containerd`` alone when its handlers
+    cannot be told. A component that the host does not have is not listed, and neither is a handler
+    with settings of its own (kata, runsc)."""
     counted: list[str]
     """Those that kubelet's pods meet: it, and the runtime that its endpoint leads to; all where
     no kubelet is configured yet."""
     agree: bool | None
-    """Whether all of ``counted`` use one driver; None when that of some cannot be told, or nothing
-    counts."""
+    """Whether all of ``counted`` use one driver: False as soon as two differ. None when that of
+    some cannot be told, and of nothing."""
 
 
 def script_drivers() -> probe.Script:
@@ -224,6 +225,9 @@ def parse_drivers(
         for name, handler in runtime["handlers"].items():
             if handler["cgroup_driver"] is not None:
                 components[f"containerd/{name}"] = _of_handler(handler)
+            elif not handler["recognised"]:
+                why = containerd_config.unrecognised(handler["runtime_type"])
+                components[f"containerd/{name}"] = _unknown(why, handler["defined"])
 
     if drivers.value("dockerd") or DOCKER_CONFIG in drivers.texts:
         default: Driver = "systemd" if _systemd_on_v2(cgroups) else "cgroupfs"
@@ -250,7 +254,10 @@ def parse_drivers(
         return _agreement(components, list(components))
     own = _of_kubelet(drivers, start)
     try:
-        endpoint = kubelet_endpoint(start, kubelet_settings(drivers, start))
+        # a flag counts whatever the files say
+        endpoint = kubelet_endpoint(start, {})
+        if endpoint is None:
+            endpoint = kubelet_endpoint(start, kubelet_settings(drivers, start))
     except CannotTell:
         components["kubelet"] = own
         return _agreement(components, list(components))
@@ -258,7 +265,7 @@ def parse_drivers(
     if endpoint is not None:
         asked = _runtime_at(endpoint, runtime["socket"])
     elif is_configured:
-        asked = _runtime_by_default(components)
+        asked = _runtime_by_default(components, runtime)
     else:
         components["kubelet"] = own
         return _agreement(components, list(components))
@@ -272,7 +279,11 @@ def _agreement(
     components: dict[str, ComponentShape], counted: list[str], *, is_known: bool = True
 ) -> CgroupDriversShape:
     found = {components[name]["driver"] for name in counted}
-    agree = None if not found or None in found or not is_known else len(found) == 1
+    agree: bool | None = None
+    if len(found - {None}) > 1:
+        agree = False
+    elif found and None not in found and is_known:
+        agree = True
     return {"components": components, "counted": counted, "agree": agree}
 
 
@@ -334,18 +345,19 @@ def kubelet_endpoint(start: kubelet_start.Start, settings: dict[str, Any]) -> st
 
 def _runtime_at(endpoint: str, containerd_socket: str) -> str | None:
     """Which runtime's components are behind a socket; None for one that is not known here."""
-    path, socket = (
-        re.sub("^/var/run/", "/run/", re.sub("/+", "/", text.removeprefix("unix://")))
-        for text in (endpoint, containerd_socket)
-    )
-    names = {"crio.sock": "crio", "cri-dockerd.sock": "docker"}
-    return "containerd" if path == socket else names.get(path.rpartition("/")[2])
+    if other_runtimes.path_of(endpoint) == other_runtimes.path_of(containerd_socket):
+        return "containerd"
+    name = other_runtimes.behind(endpoint)
+    return {"CRI-O": "crio", "cri-dockerd": "docker"}[name] if name else None
 
 
-def _runtime_by_default(components: dict[str, ComponentShape]) -> str | None:
+def _runtime_by_default(
+    components: dict[str, ComponentShape], runtime: containerd.ContainerdShape
+) -> str | None:
     """Whom a kubelet uses that states no endpoint: containerd, or what is there instead of it."""
-    there = list(dict.fromkeys(name.partition("/")[0] for name in components))
-    return "containerd" if "containerd" in there else there[0] if len(there) == 1 else None
+    if runtime["installed"]["binary"]:
+        return "containerd"
+    return next(iter(components)) if len(components) == 1 else None
 
 
 def _answered(
@@ -419,8 +431,14 @@ def _component(
     }
 
 
-def _unknown(reason: str) -> ComponentShape:
-    return {"driver": None, "stated": False, "file": None, "line": None, "reason": reason}
+def _unknown(reason: str, place: containerd.SourceShape | None = None) -> ComponentShape:
+    return {
+        "driver": None,
+        "stated": False,
+        "file": place["file"] if place else None,
+        "line": place["line"] if place else None,
+        "reason": reason,
+    }
 
 
 def _docker_arguments(drivers: probe.Reading) -> str:

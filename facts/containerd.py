@@ -21,7 +21,9 @@ from kubenode.containerd_config import (
     parse,
 )
 from kubenode.containerd_swap import UNPROVEN_SUFFIX, read_note
+from kubenode.facts import runtimes
 from kubenode.facts.probe_fact import ProbeFact
+from kubenode.other_runtimes import RuntimesShape
 
 PACKAGE_PROBE = "containerd-package"
 DAEMON_PROBE = "containerd"
@@ -31,7 +33,7 @@ _MOST_BYTES = 256 * 1024
 
 DEFAULT_CONFIG = "/etc/containerd/config.toml"
 DEFAULT_SOCKET = "/run/containerd/containerd.sock"
-CRICTL_CONFIG = "/etc/crictl.yaml"
+CRICTL_CONFIG = runtimes.CRICTL_CONFIG
 
 UNCLEAR_CONFIG = "cannot tell from containerd.service which configuration file its --config names"
 
@@ -49,7 +51,7 @@ class PackageShape(TypedDict):
 
 
 class InstalledShape(TypedDict):
-    """What :class:`ContainerdPackage` returns."""
+    """What is installed of containerd."""
 
     binary: str | None
     """Path of the program, None when containerd is not installed."""
@@ -62,6 +64,12 @@ class InstalledShape(TypedDict):
     process is at work: what is half-done then is being done."""
     dpkg_at_work: str | None
     """The process that has a lock of dpkg's or apt's, as ``PID NAME``."""
+
+
+class ContainerdPackageShape(InstalledShape):
+    """What :class:`ContainerdPackage` returns."""
+
+    runtimes: RuntimesShape
 
 
 class SourceShape(TypedDict):
@@ -150,7 +158,7 @@ class CniShape(TypedDict):
 
 
 class ContainerdShape(TypedDict):
-    """What :class:`Containerd` returns."""
+    """What containerd is, how it is configured and what it does."""
 
     installed: InstalledShape
     config: ConfigShape
@@ -182,6 +190,12 @@ class ContainerdShape(TypedDict):
     """None when the daemon's state cannot be read."""
 
 
+class ContainerdServiceShape(ContainerdShape):
+    """What :class:`Containerd` returns."""
+
+    runtimes: RuntimesShape
+
+
 class UnprovenShape(TypedDict):
     """A file of a change that was interrupted."""
 
@@ -194,6 +208,7 @@ class ContainerdFilesShape(TypedDict):
     """What :class:`ContainerdFiles` returns."""
 
     containerd: ContainerdShape
+    runtimes: RuntimesShape
     files: dict[str, str]
     """Content of the main file and its imports in base64, by path. It may hold registry
     passwords: for operations, not for reports."""
@@ -860,9 +875,10 @@ def _handler(handler: Handler, configs: list[Config]) -> HandlerShape:
     }
 
 
-class ContainerdPackage(ProbeFact[InstalledShape]):
+class ContainerdPackage(ProbeFact[ContainerdPackageShape]):
     """
-    Returns what is installed of containerd and whether it is held (:class:`InstalledShape`).
+    Returns what is installed of containerd, whether it is held, and which other runtimes the host
+    has (:class:`ContainerdPackageShape`).
 
     **Example:**
 
@@ -872,15 +888,16 @@ class ContainerdPackage(ProbeFact[InstalledShape]):
     """
 
     def command(self) -> str:
-        return self.asking({PACKAGE_PROBE: script_package()})
+        return self.asking({PACKAGE_PROBE: script_package(), runtimes.PROBE: runtimes.script()})
 
-    def parse(self, readings: probe.Readings) -> InstalledShape:
-        return parse_package(readings[PACKAGE_PROBE])
+    def parse(self, readings: probe.Readings) -> ContainerdPackageShape:
+        return {**parse_package(readings[PACKAGE_PROBE]), "runtimes": runtimes.parse(readings)}
 
 
-class Containerd(ProbeFact[ContainerdShape]):
+class Containerd(ProbeFact[ContainerdServiceShape]):
     """
-    Returns what containerd is, how it is configured and what it does (:class:`ContainerdShape`).
+    Returns what containerd is, how it is configured, what it does, and which other runtimes the
+    host has (:class:`ContainerdServiceShape`).
 
     Settings are the effective ones: what ``containerd config dump`` makes of all files. That is
     what the daemon would use after a restart; ``restart_pending`` names the files it has not read
@@ -895,16 +912,22 @@ class Containerd(ProbeFact[ContainerdShape]):
 
     def command(self) -> str:
         return self.asking(
-            {PACKAGE_PROBE: script_package(), DAEMON_PROBE: script_daemon()},
+            {
+                PACKAGE_PROBE: script_package(),
+                DAEMON_PROBE: script_daemon(),
+                runtimes.PROBE: runtimes.script(),
+            }
         )
 
-    def parse(self, readings: probe.Readings) -> ContainerdShape:
-        return parse_daemon(readings[PACKAGE_PROBE], readings[DAEMON_PROBE]).shape
+    def parse(self, readings: probe.Readings) -> ContainerdServiceShape:
+        shape = parse_daemon(readings[PACKAGE_PROBE], readings[DAEMON_PROBE]).shape
+        return {**shape, "runtimes": runtimes.parse(readings)}
 
 
 class ContainerdFiles(ProbeFact[ContainerdFilesShape]):
     """
-    Returns :class:`Containerd` and the content of its files (:class:`ContainerdFilesShape`).
+    Returns what :class:`Containerd` does, and the content of its files
+    (:class:`ContainerdFilesShape`).
 
     What an operation needs to edit them; it may hold registry passwords.
 
@@ -917,13 +940,18 @@ class ContainerdFiles(ProbeFact[ContainerdFilesShape]):
 
     def command(self) -> str:
         return self.asking(
-            {PACKAGE_PROBE: script_package(), DAEMON_PROBE: script_daemon()},
+            {
+                PACKAGE_PROBE: script_package(),
+                DAEMON_PROBE: script_daemon(),
+                runtimes.PROBE: runtimes.script(),
+            }
         )
 
     def parse(self, readings: probe.Readings) -> ContainerdFilesShape:
         daemon = parse_daemon(readings[PACKAGE_PROBE], readings[DAEMON_PROBE])
         return {
             "containerd": daemon.shape,
+            "runtimes": runtimes.parse(readings),
             "files": {path: _encoded(content) for path, content in daemon.files.items()},
             "crictl": None if daemon.crictl is None else _encoded(daemon.crictl),
             "unreadable": daemon.unreadable,

@@ -18,6 +18,7 @@ from kubenode.facts import (
     machine,
     network,
     platform,
+    runtimes,
     swap,
 )
 from kubenode.facts.cgroup import CgroupDriversShape, CgroupsShape
@@ -125,6 +126,7 @@ class Node(ProbeFact[NodeShape]):
             return self.refused(str(error))
         scripts = {
             platform.PROBE: platform.script(),
+            runtimes.PROBE: runtimes.script(),
             cgroup.CGROUPS_PROBE: cgroup.script_cgroups(),
             kernel.MODULES_PROBE: kernel.script_modules(self.modules),
             kernel.SYSCTLS_PROBE: kernel.script_sysctls(self.sysctls),
@@ -175,7 +177,11 @@ class Node(ProbeFact[NodeShape]):
         shape: NodeShape = {
             "platform": part(
                 "platform",
-                lambda: platform.parse(readings[platform.PROBE], readings[cgroup.CGROUPS_PROBE]),
+                lambda: platform.parse(
+                    readings[platform.PROBE],
+                    readings[cgroup.CGROUPS_PROBE],
+                    runtimes.parse(readings),
+                ),
             ),
             "cgroups": cgroups,
             "cgroup_drivers": part("cgroup_drivers", parse_drivers),

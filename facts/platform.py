@@ -6,8 +6,9 @@ import shlex
 from typing import TypedDict
 
 from kubenode import probe
-from kubenode.facts import cgroup
+from kubenode.facts import cgroup, runtimes
 from kubenode.facts.probe_fact import ProbeFact
+from kubenode.other_runtimes import RuntimesShape
 
 PROBE = "platform"
 
@@ -33,6 +34,7 @@ class PlatformShape(TypedDict):
     package_manager: str | None
     """``apt-get``, ``dnf`` or ``zypper``, None when the host has none of them."""
     cgroups: cgroup.CgroupsShape
+    runtimes: RuntimesShape
 
 
 def script() -> probe.Script:
@@ -57,7 +59,7 @@ done
     )
 
 
-def parse(platform: probe.Reading, cgroups: probe.Reading) -> PlatformShape:
+def parse(platform: probe.Reading, cgroups: probe.Reading, others: RuntimesShape) -> PlatformShape:
     """The shape from what the host sent."""
     uid = platform.value("uid") or ""
     release = _os_release(
@@ -73,6 +75,7 @@ def parse(platform: probe.Reading, cgroups: probe.Reading) -> PlatformShape:
         "os_name": release.get("PRETTY_NAME"),
         "package_manager": manager if manager in PACKAGE_MANAGERS else None,
         "cgroups": cgroup.parse_cgroups(cgroups),
+        "runtimes": others,
     }
 
 
@@ -103,7 +106,13 @@ class Platform(ProbeFact[PlatformShape]):
     """
 
     def command(self) -> str:
-        return self.asking({PROBE: script(), cgroup.CGROUPS_PROBE: cgroup.script_cgroups()})
+        return self.asking(
+            {
+                PROBE: script(),
+                cgroup.CGROUPS_PROBE: cgroup.script_cgroups(),
+                runtimes.PROBE: runtimes.script(),
+            }
+        )
 
     def parse(self, readings: probe.Readings) -> PlatformShape:
-        return parse(readings[PROBE], readings[cgroup.CGROUPS_PROBE])
+        return parse(readings[PROBE], readings[cgroup.CGROUPS_PROBE], runtimes.parse(readings))

@@ -57,12 +57,8 @@ def _encoded(script: str) -> str:
 def _line(print_encoded: str) -> str:
     return (
         'unset POSIXLY_CORRECT; PATH="${PATH:+$PATH:}/usr/bin:/bin"; export PATH; '
-<<<<<<< HEAD
         # another one in PATH may be somebody else's
-        f'script=$(printf %s {encoded} | PATH="/usr/bin:/bin:$PATH" base64 -d); '
-=======
-        f"script=$({print_encoded} | base64 -d); "
->>>>>>> h-c
+        f'script=$({print_encoded} | PATH="/usr/bin:/bin:$PATH" base64 -d); '
         f'case $script in *"{_WHOLE}") eval "$script";; '
         "*) if command -v base64 >/dev/null; "
         'then echo "the login shell did not pass on the whole command" >&2; exit 126; '

@@ -13,7 +13,15 @@ from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, OperationValueError, StringCommand, operation
 from pyinfra.operations import apt, dnf, zypper
 
-from kubenode import cni, containerd_release, host_lock, joint_reading, package_locks, whole_file
+from kubenode import (
+    cni,
+    containerd_release,
+    host_lock,
+    joint_reading,
+    other_runtimes,
+    package_locks,
+    whole_file,
+)
 from kubenode.bounded import INSTALL_SECONDS, RESTART_SECONDS, bounded
 from kubenode.cgroup_drivers import Driver
 from kubenode.containerd_config import ConfigError, Wanted, unrecognised
@@ -64,6 +72,12 @@ _INSTALL = {
 _FINISH_DPKG = "DEBIAN_FRONTEND=noninteractive dpkg --force-confdef --force-confold --configure -a"
 
 
+def _other_runtime(shape: other_runtimes.RuntimesShape) -> str | None:
+    """Why containerd must not be touched beside the runtime that a host has; None when it may."""
+    problem = other_runtimes.refusal(shape)
+    return f"{': '.join(problem)}: nothing was changed" if problem else None
+
+
 @operation()
 @bounded(INSTALL_SECONDS)
 def installed(
@@ -86,6 +100,7 @@ def installed(
     A package that dpkg has unpacked and not configured, since it was killed or the power went, does
     not count: what dpkg began is finished first (``dpkg --configure -a``, as apt asks for). Another
     process that changes packages (unattended-upgrades, cloud-init) is waited for, at most 300 s.
+    A host where another runtime is in use is refused, see :mod:`kubenode.other_runtimes`.
 
     **Example:**
 
@@ -106,6 +121,9 @@ def installed(
     now = joint_reading.get_fact(ContainerdPackage)
     if now is None:
         yield refuse(host, "cannot tell whether containerd is installed, see the lines above")
+        return
+    if problem := _other_runtime(now["runtimes"]):
+        yield refuse(host, problem)
         return
 
     package = now["package"]
@@ -234,6 +252,7 @@ def configured(
     operation ends when CRI answers. If it does not, the old files come back, on the host itself.
     What a file was before stays beside it, see :mod:`kubenode.whole_file`. An interrupted change is
     undone first, if its files are still exactly what it made them; otherwise they stay as they are.
+    A host where another runtime is in use is refused, see :mod:`kubenode.other_runtimes`.
 
     **Example:**
 
@@ -258,6 +277,9 @@ def configured(
     now = joint_reading.get_fact(ContainerdFiles)
     if now is None:
         yield refuse(host, "cannot tell how containerd is configured, see the lines above")
+        return
+    if problem := _other_runtime(now["runtimes"]):
+        yield refuse(host, problem)
         return
     daemon = now["containerd"]
     if not daemon["installed"]["binary"]:
@@ -489,7 +511,8 @@ def running(change_driver_under_pods: bool = False) -> Commands:
 
     A daemon whose files were changed after it started is restarted; running containers stay (their
     shims hold them). So is one of which that cannot be told, as the host's clock was set back; the
-    files get the time of now. The operation ends when CRI answers.
+    files get the time of now. The operation ends when CRI answers. A host where another runtime is
+    in use is refused, see :mod:`kubenode.other_runtimes`.
 
     **Example:**
 
@@ -502,6 +525,9 @@ def running(change_driver_under_pods: bool = False) -> Commands:
     now = joint_reading.get_fact(Containerd)
     if now is None:
         yield refuse(host, "cannot tell whether containerd runs, see the lines above")
+        return
+    if problem := _other_runtime(now["runtimes"]):
+        yield refuse(host, problem)
         return
     if not now["installed"]["binary"]:
         if is_executing(host):

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, cast
 from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, OperationValueError, operation
 
-from kubenode import bounded, joint_reading
+from kubenode import bounded, joint_reading, other_runtimes
 from kubenode.cgroup_drivers import Driver
 from kubenode.checks import cgroups as cgroup_checks
 from kubenode.checks import platform as platform_checks
-from kubenode.checks.check import Aim, Subject, Verdict, judge
+from kubenode.checks.check import Aim, Subject, Verdict, judge, unknown, violated
 from kubenode.facts.platform import Platform, PlatformShape
 from kubenode.pyinfra_internals import print_prefix
 from kubenode.report import refuse
@@ -43,7 +43,10 @@ def supported(
 
     Changes nothing, ever. A host passes when it runs Linux, when commands run as root, when its
     package manager is apt, dnf or zypper, and when its cgroups suit: kubelet refuses cgroup v1 from
-    Kubernetes 1.35 (``failCgroupV1``), before that v1 is a warning.
+    Kubernetes 1.35 (``failCgroupV1``), before that v1 is a warning. Another runtime than
+    containerd (CRI-O, cri-dockerd) that runs, starts at boot, or is what kubelet or
+    ``/etc/crictl.yaml`` points at keeps a host from passing; one that only is installed is a
+    warning, see :mod:`kubenode.other_runtimes`.
 
     **Example:**
 
@@ -108,4 +111,15 @@ def preflight(
             severity = verdict.severity or "fail"
             remedy = verdict.remedy or check.remedy
             verdicts.append(dataclasses.replace(verdict, severity=severity, remedy=remedy))
-    return verdicts
+    return verdicts + _other_runtimes(platform["runtimes"])
+
+
+def _other_runtimes(shape: other_runtimes.RuntimesShape) -> list[Verdict]:
+    if problem := other_runtimes.refusal(shape):
+        found, remedy = problem
+        make = unknown if found.startswith("cannot tell") else violated
+        return [make(found, severity="fail", remedy=remedy)]
+    return [
+        violated(found, severity="warn", remedy=remedy)
+        for found, remedy in other_runtimes.warnings(shape)
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kubenode.checks.check import (
     Check,
     Evidence,
+    Severity,
     Subject,
     Verdict,
     met,
@@ -12,7 +13,7 @@ from kubenode.checks.check import (
     unknown,
     violated,
 )
-from kubenode.checks.runtime import any_config_trouble, drop_in_trouble
+from kubenode.checks.runtime import config_finding
 from kubenode.facts.cgroup import ComponentShape
 
 
@@ -53,15 +54,19 @@ def _follows_from(
     own = [name for name in components if name.partition("/")[0] == "containerd"]
     others = {component["driver"] for name, component in components.items() if name not in own}
     others_agree = len({*others, wanted} - {None}) <= 1
-    if own and others_agree and any_config_trouble(subject.containerd):
-        return (
-            "containerd.drop-in-version"
-            if drop_in_trouble(subject.containerd)
-            else "containerd.config-readable"
-        )
+    if own and others_agree and (cause := config_finding(subject.containerd)):
+        return cause
     if "kubelet" in components and components["kubelet"]["driver"] is None:
         return "kubelet.config-readable" if subject.kubelet["error"] else None
     return None
+
+
+def _severity(subject: Subject, components: dict[str, ComponentShape]) -> Severity:
+    """Of drivers that cannot be told: most pods are the default handler's, few another one's."""
+    lost = [name for name, component in components.items() if component["driver"] is None]
+    default = f"containerd/{subject.containerd['default_handler']}"
+    few = all(name.startswith("containerd/") and name != default for name in lost)
+    return "warn" if few else "fail"
 
 
 def _agreement(subject: Subject) -> Verdict:
@@ -77,7 +82,9 @@ def _agreement(subject: Subject) -> Verdict:
         return met(found, *evidence)
     if cause := _follows_from(subject, components):
         return not_applicable(f"{found}: see {cause}")
-    return violated(found, *evidence) if len(drivers - {None}) > 1 else unknown(found, *evidence)
+    if len(drivers - {None}) > 1:
+        return violated(found, *evidence)
+    return unknown(found, *evidence, severity=_severity(subject, components))
 
 
 def _as_wanted(subject: Subject) -> Verdict:
@@ -85,18 +92,24 @@ def _as_wanted(subject: Subject) -> Verdict:
     if not components:
         return not_applicable("no runtime and no kubelet")
     known = {component["driver"] for component in components.values()} - {None}
+    lost = [name for name, component in components.items() if component["driver"] is None]
+    cause = _follows_from(subject, components)
     if len(known) > 1:
-        return not_applicable("they differ, see cgroup-driver.agreement")
+        return not_applicable(f"they differ, see {cause or 'cgroup-driver.agreement'}")
     evidence = [_evidence(name, component) for name, component in components.items()]
     driver = next(iter(known), None)
     wanted = subject.aim.cgroup_driver
-    if driver == wanted:
+    if driver == wanted and not lost:
         return met(f"{driver} ({', '.join(components)})", *evidence)
     found = f"{driver or 'unknown'} ({', '.join(components)})"
     if cause := _follows_from(subject, components, wanted):
         return not_applicable(f"{found}: see {cause}")
     if driver is None:
         return unknown("no component's driver can be told", *evidence)
+    if driver == wanted:
+        return not_applicable(
+            f"{driver}, and it cannot be told of {', '.join(lost)}: see cgroup-driver.agreement"
+        )
     return violated(found, *evidence, expected=f"the {wanted} driver")
 
 

@@ -16,7 +16,7 @@ from kubenode.checks.check import (
     violated,
 )
 from kubenode.checks.runtime import (
-    any_config_trouble,
+    config_finding,
     config_trouble,
     config_version_trouble,
     containerd_version,
@@ -30,7 +30,6 @@ from kubenode.facts.containerd import ContainerdShape
 
 _DEAD_REGISTRIES = ("k8s.gcr.io/", "gcr.io/google_containers/", "gcr.io/google-containers/")
 _FEWEST_FILES = 65536
-_SEE_CONFIG = "its files cannot be used, see containerd.config-readable"
 
 
 def _installed(subject: Subject) -> Verdict:
@@ -62,8 +61,9 @@ def _supported(subject: Subject, containerd: ContainerdShape) -> Verdict:
 
 
 def _config_readable(_: Subject, containerd: ContainerdShape) -> Verdict:
-    if config_version_trouble(containerd) or drop_in_trouble(containerd):
-        return not_applicable("see containerd.config-version and containerd.drop-in-version")
+    cause = config_finding(containerd)
+    if cause not in (None, "containerd.config-readable"):
+        return not_applicable(f"see {cause}")
     config = containerd["config"]
     trouble = config_trouble(containerd)
     if trouble is None:
@@ -92,8 +92,8 @@ def _drop_in_version(_: Subject, containerd: ContainerdShape) -> Verdict:
 
 
 def _runtime_table(_: Subject, containerd: ContainerdShape) -> Verdict:
-    if any_config_trouble(containerd):
-        return not_applicable(_SEE_CONFIG)
+    if cause := config_finding(containerd):
+        return not_applicable(f"its files cannot be used, see {cause}")
     if cri_disabled(containerd):
         return not_applicable("see containerd.cri-enabled")
     handlers = containerd["handlers"]
@@ -134,8 +134,8 @@ def _cri_enabled(_: Subject, containerd: ContainerdShape) -> Verdict:
             f"disabled_plugins has {', '.join(disabled)}",
             Evidence("disabled_plugins", containerd["config"]["path"]),
         )
-    if any_config_trouble(containerd):
-        return not_applicable(_SEE_CONFIG)
+    if cause := config_finding(containerd):
+        return not_applicable(f"its files cannot be used, see {cause}")
     return met("no file disables it")
 
 
@@ -145,8 +145,8 @@ def _cri_serving(_: Subject, containerd: ContainerdShape) -> Verdict:
         return met(f"answers on {containerd['socket']}")
     if cri_disabled(containerd):
         return not_applicable("see containerd.cri-enabled")
-    if any_config_trouble(containerd):
-        return not_applicable(_SEE_CONFIG)
+    if cause := config_finding(containerd):
+        return not_applicable(f"its files cannot be used, see {cause}")
     if containerd["cri"] == "unknown":
         why = "not allowed to ask it" if containerd["ctr"] else "there is no ctr to ask it with"
         return unknown(f"{containerd['socket']}: {why}")
@@ -160,12 +160,13 @@ def _config_applied(subject: Subject, containerd: ContainerdShape) -> Verdict:
     if subject.facts["containerd_unproven"]:
         files = ", ".join(subject.facts["containerd_unproven"])
         return violated(f"a change of {files} was interrupted before CRI answered with it")
-    if any_config_trouble(containerd):
-        return not_applicable(_SEE_CONFIG)
+    if cause := config_finding(containerd):
+        return not_applicable(f"its files cannot be used, see {cause}")
     pending = containerd["restart_pending"]
     if pending is None:
         if containerd["cri"] == "down":
-            return not_applicable("containerd does not run, see containerd.cri-serving")
+            cause = "enabled" if cri_disabled(containerd) else "serving"
+            return not_applicable(f"containerd does not run, see containerd.cri-{cause}")
         if set_back := containerd["clock_set_back"]:
             return unknown(
                 f"the clock was set back: the last change of {', '.join(set_back)} is yet to come",
@@ -182,7 +183,9 @@ def _config_applied(subject: Subject, containerd: ContainerdShape) -> Verdict:
 
 def _enabled(subject: Subject, containerd: ContainerdShape) -> Verdict:
     if not subject.cgroups["systemd"]["running"]:
-        return not_applicable("needs systemd, see platform.systemd")
+        # without it the systemd driver is a finding, and the other one is not
+        wanted = subject.aim.cgroup_driver == "systemd"
+        return not_applicable("needs systemd" + (", see platform.systemd" if wanted else ""))
     unit = containerd["unit"]
     if unit is None:
         return violated("there is no containerd.service")
@@ -206,8 +209,8 @@ def _daemon_reload(_: Subject, containerd: ContainerdShape) -> Verdict:
 
 
 def _pause_image(subject: Subject, containerd: ContainerdShape) -> Verdict:
-    if any_config_trouble(containerd):
-        return not_applicable(_SEE_CONFIG)
+    if cause := config_finding(containerd):
+        return not_applicable(f"its files cannot be used, see {cause}")
     image, wanted = containerd["pause_image"], subject.aim.pause_image
     if image is None:
         return not_applicable("none stated: the release's own")
@@ -248,7 +251,11 @@ def _cni(subject: Subject, containerd: ContainerdShape) -> Verdict:
     network = containerd["cni"]
     directories = network["bin_dirs"]
     if not directories:
-        return not_applicable(_SEE_CONFIG)
+        if cause := config_finding(containerd):
+            return not_applicable(f"its files cannot be used, see {cause}")
+        if cri_disabled(containerd):
+            return not_applicable("see containerd.cri-enabled")
+        return unknown("containerd does not say where it looks")
     looks = f"containerd looks in {', '.join(directories)}"
     if network["error"] and network["error"].endswith("cannot be read"):
         return unknown(network["error"])

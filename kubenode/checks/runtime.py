@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from packaging.version import Version
 
-from kubenode import containerd_release
+from kubenode import containerd_release, other_runtimes
 from kubenode.checks.check import PartMissing, Subject, Verdict, not_applicable
 from kubenode.facts.containerd import ContainerdShape
 
@@ -27,20 +27,23 @@ def cri_disabled(containerd: ContainerdShape) -> list[str]:
 
 
 def other_runtime(subject: Subject) -> str | None:
-    """The runtime that kubelet uses instead of containerd, None when it is containerd."""
+    """The runtime that kubelet uses instead of containerd, None when it is containerd.
+
+    Where kubelet is told none, it is containerd if that is installed, else what is in use.
+    """
     try:
-        endpoint = subject.kubelet["runtime_endpoint"] or ""
+        endpoint = subject.kubelet["runtime_endpoint"]
     except PartMissing:
-        endpoint = ""
-    for word, name in (("crio", "CRI-O"), ("cri-dockerd", "cri-dockerd")):
-        if word in endpoint:
-            return name
+        endpoint = None
+    if endpoint is not None:
+        return other_runtimes.behind(endpoint)
+    if subject.containerd["installed"]["binary"] is not None:
+        return None
     try:
-        components = subject.cgroup_drivers["components"]
+        others = other_runtimes.in_use(subject.platform["runtimes"])
     except PartMissing:
         return None
-    installed = subject.containerd["installed"]["binary"] is not None
-    return "CRI-O" if "crio" in components and not installed else None
+    return others[0].name if others else None
 
 
 def of_containerd(
@@ -116,12 +119,18 @@ def config_trouble(containerd: ContainerdShape) -> str | None:
     return None
 
 
-def any_config_trouble(containerd: ContainerdShape) -> bool:
-    """Whether some finding about containerd's files says why the rest cannot be told.
+def config_finding(containerd: ContainerdShape) -> str | None:
+    """The check whose finding about containerd's files says why the rest cannot be told.
 
-    Of a host without containerd there is none: its files are no trouble there.
+    None where there is none, and of a host without containerd: its files are no trouble there.
     """
     if containerd["installed"]["binary"] is None:
-        return False
-    troubles = (config_version_trouble, drop_in_trouble, config_trouble)
-    return any(trouble(containerd) for trouble in troubles)
+        return None
+    for check, trouble in (
+        ("containerd.config-version", config_version_trouble),
+        ("containerd.drop-in-version", drop_in_trouble),
+        ("containerd.config-readable", config_trouble),
+    ):
+        if trouble(containerd):
+            return check
+    return None

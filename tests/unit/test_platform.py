@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from kubenode import other_runtimes
 from kubenode.facts.platform import PlatformShape
 from kubenode.operations.platform import preflight
 
@@ -26,6 +27,7 @@ GOOD: PlatformShape = {
         "systemd": {"running": True, "version": 252},
         "container": None,
     },
+    "runtimes": other_runtimes.NONE,
 }
 
 

@@ -1,0 +1,247 @@
+"""Which other runtime a host has, who uses it, and what keeps containerd from being set up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kubenode import other_runtimes, probe
+from kubenode.facts import runtimes
+from kubenode.other_runtimes import NONE, RuntimesShape
+from kubenode.probe import Reading
+
+CRIO = "unix:///var/run/crio/crio.sock"
+CRI_DOCKERD = "unix:///run/cri-dockerd.sock"
+
+
+def shape(**changes: Any) -> RuntimesShape:
+    return {**NONE, **changes}  # type: ignore[typeddict-item]
+
+
+def unit(active: str = "inactive", enabled: bool = False, *listens: str) -> dict[str, Any]:
+    return {"active": active, "enabled": enabled, "listens": list(listens)}
+
+
+@pytest.mark.parametrize(
+    ("host", "message"),
+    [
+        (
+            shape(
+                units={"crio.service": unit("active", True)},
+                sockets=["/run/crio/crio.sock"],
+                kubelet_endpoint=CRIO,
+                crictl_endpoint="unix:///run/crio/crio.sock",
+            ),
+            "CRI-O runs here (crio.service is active; "
+            "kubelet and /etc/crictl.yaml point at /var/run/crio/crio.sock)",
+        ),
+        (
+            shape(units={"crio.service": unit(enabled=True)}),
+            "CRI-O starts at boot here (crio.service is enabled)",
+        ),
+        # restarted again and again, and on its way down: it is there all the same
+        (
+            shape(units={"crio.service": unit("activating")}),
+            "CRI-O runs here (crio.service is activating)",
+        ),
+        (
+            shape(sockets=["/run/cri-dockerd.sock"]),
+            "cri-dockerd seems to run here (/run/cri-dockerd.sock exists)",
+        ),
+        (
+            shape(units={"cri-docker.socket": unit(enabled=True)}),
+            "cri-dockerd starts at boot here (cri-docker.socket is enabled)",
+        ),
+        (
+            shape(kubelet_endpoint=CRI_DOCKERD),
+            "cri-dockerd is used here (kubelet points at /run/cri-dockerd.sock)",
+        ),
+        (
+            shape(crictl_endpoint=CRIO),
+            "CRI-O is used here (/etc/crictl.yaml points at /var/run/crio/crio.sock)",
+        ),
+        # a place of its own, which its socket unit states
+        (
+            shape(
+                units={"cri-docker.socket": unit("inactive", False, "/run/x.sock")},
+                kubelet_endpoint="unix:///run/x.sock",
+            ),
+            "cri-dockerd is used here (kubelet points at /run/x.sock)",
+        ),
+    ],
+)
+def test_what_is_in_use_is_named_with_who_uses_it(host: RuntimesShape, message: str) -> None:
+    assert other_runtimes.refusal(host) == (message, other_runtimes.REMEDY)
+
+
+def test_two_of_them_are_both_named() -> None:
+    host = shape(
+        units={"crio.service": unit("active"), "cri-docker.service": unit("active")},
+    )
+    problem = other_runtimes.refusal(host)
+    assert problem
+    assert "CRI-O runs here" in problem[0]
+    assert "cri-dockerd runs here" in problem[0]
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        NONE,
+        shape(kubelet_endpoint="unix:///run/containerd/containerd.sock", programs=[]),
+        shape(kubelet_endpoint="unix:///run/mine/containerd.sock"),
+        # another socket beside a containerd may be that containerd's
+        shape(kubelet_endpoint="unix:///run/x.sock", programs=["containerd"]),
+        shape(crictl_endpoint="unix:///var/run/dockershim.sock"),
+    ],
+)
+def test_hosts_of_containerd_pass_without_a_word(host: RuntimesShape) -> None:
+    assert other_runtimes.refusal(host) is None
+    assert other_runtimes.warnings(host) == []
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        shape(programs=["crio"]),
+        shape(units={"crio.service": unit()}),
+        shape(units={"crio.service": unit("failed")}),
+    ],
+)
+def test_what_is_installed_only_is_a_warning(host: RuntimesShape) -> None:
+    assert other_runtimes.refusal(host) is None
+    ((found, _),) = other_runtimes.warnings(host)
+    assert found.startswith("CRI-O is installed here (")
+
+
+def test_unknown_is_not_absent() -> None:
+    problem = other_runtimes.refusal(shape(unknown=["systemd does not say"]))
+    assert problem == (
+        "cannot tell whether another runtime runs here: systemd does not say",
+        "see on the host why, then run this again",
+    )
+    # whom kubelet uses decides only where it may be another one
+    lost = ["cannot read /etc/crictl.yaml"]
+    assert other_runtimes.refusal(shape(users_unknown=lost)) is None
+    assert (
+        "cannot read /etc/crictl.yaml" in other_runtimes.warnings(shape(users_unknown=lost))[0][0]
+    )
+    problem = other_runtimes.refusal(shape(users_unknown=lost, programs=["crio"]))
+    assert problem
+    assert problem[0].startswith("cannot tell whether CRI-O is installed here (the program crio)")
+
+
+def test_an_endpoint_of_nobodys_is_a_runtime_where_there_is_no_containerd() -> None:
+    problem = other_runtimes.refusal(shape(kubelet_endpoint="unix:///run/x.sock"))
+    assert problem
+    assert "kubelet is told to use the runtime at unix:///run/x.sock" in problem[0]
+
+
+def read(
+    units: Mapping[str, list[str]] | None = None,
+    files: Mapping[str, str] | None = None,
+    unreadable: frozenset[str] = frozenset(),
+    **values: str,
+) -> RuntimesShape:
+    """The fact's part of a host with these units and files."""
+    texts = {f"unit:{name}": lines for name, lines in (units or {}).items()}
+    exact = {path: text.encode() for path, text in (files or {}).items()}
+    texts |= {path: text.splitlines() for path, text in (files or {}).items()}
+    reading = Reading({"programs": "", "sockets": "", **values}, texts, exact, unreadable)
+    return runtimes.parse(probe.Readings({runtimes.PROBE: reading}))
+
+
+LOADED = ["LoadState=loaded", "ActiveState=inactive", "UnitFileState=disabled"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "enabled"),
+    [
+        ([], False),
+        (["UnitFileState=enabled"], True),
+        (["UnitFileState=enabled-runtime"], True),
+        (["UnitFileState=static", "WantedBy=multi-user.target"], True),
+        # a service that requires its own socket starts neither of the two
+        (["RequiredBy=cri-docker.service"], False),
+    ],
+)
+def test_what_starts_at_boot(lines: list[str], enabled: bool) -> None:
+    host = read({"cri-docker.socket": [*LOADED, *lines]})
+    assert host["units"]["cri-docker.socket"]["enabled"] is enabled
+
+
+def test_a_masked_unit_and_one_that_is_not_there_count_for_nothing() -> None:
+    for load in ("masked", "not-found"):
+        assert read({"crio.service": [f"LoadState={load}", "UnitFileState=enabled"]}) == NONE
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"/var/lib/kubelet/config.yaml": f"containerRuntimeEndpoint: {CRIO}\n"},
+        {
+            "/var/lib/kubelet/kubeadm-flags.env": "KUBELET_KUBEADM_ARGS="
+            f'"--pod-infra-container-image=x --container-runtime-endpoint={CRIO}"\n'
+        },
+        {
+            "/etc/default/kubelet": f"KUBELET_EXTRA_ARGS=--container-runtime-endpoint {CRIO}\n",
+            "/var/lib/kubelet/config.yaml": f"containerRuntimeEndpoint: {CRI_DOCKERD}\n",
+        },
+    ],
+)
+def test_what_kubelet_is_told(files: dict[str, str]) -> None:
+    assert read(files=files)["kubelet_endpoint"] == CRIO
+
+
+def test_what_kubelet_was_started_with_goes_first() -> None:
+    start = [
+        "LoadState=loaded",
+        f"ExecStart={{ argv[]=kubelet --container-runtime-endpoint={CRIO} }}",
+    ]
+    assert read({"kubelet.service": start})["kubelet_endpoint"] == CRIO
+    reading = Reading(
+        {"programs": "", "sockets": ""},
+        {
+            "unit:kubelet.service": start,
+            "runtimes_kubelet": [f"kubelet --container-runtime-endpoint={CRI_DOCKERD} "],
+        },
+    )
+    host = runtimes.parse(probe.Readings({runtimes.PROBE: reading}))
+    assert host["kubelet_endpoint"] == CRI_DOCKERD
+
+
+def test_a_comment_tells_kubelet_nothing() -> None:
+    files = {"/etc/default/kubelet": f"# --container-runtime-endpoint={CRIO}\n"}
+    assert read(files=files)["kubelet_endpoint"] is None
+
+
+def test_sockets_and_programs_are_those_that_were_looked_for() -> None:
+    host = read(sockets=" /run/crio/crio.sock /var/run/crio/crio.sock /tmp/x", programs=" crio rm")
+    assert host["sockets"] == ["/run/crio/crio.sock"]
+    assert host["programs"] == ["crio"]
+
+
+def test_what_a_host_does_not_say_is_unknown() -> None:
+    assert read(unreadable=frozenset({"unit:crio.service"}))["unknown"] == [
+        "systemd does not say what it knows of crio.service"
+    ]
+    assert read(unreadable=frozenset({"/run/crio/crio.sock"}))["unknown"] == [
+        "cannot look for /run/crio/crio.sock"
+    ]
+    lost = read(unreadable=frozenset({"/etc/crictl.yaml", "/var/lib/kubelet/config.yaml"}))
+    assert len(lost["users_unknown"]) == 2
+    broken = read(files={"/etc/crictl.yaml": "- a\n", "/var/lib/kubelet/config.yaml": "{\n"})
+    assert len(broken["users_unknown"]) == 2
+    assert "is missing" in str(
+        runtimes.parse(probe.Readings(otherwise="`cat` is missing on the host"))["unknown"]
+    )
+
+
+@given(st.text(max_size=60))
+def test_any_endpoint_leads_somewhere_or_nowhere(endpoint: str) -> None:
+    assert other_runtimes.behind(endpoint) in ("CRI-O", "cri-dockerd", None)
+    assert other_runtimes.path_of(other_runtimes.path_of(endpoint)).count("//") == 0

@@ -37,7 +37,7 @@ import gevent
 from gevent.subprocess import Popen
 from paramiko.channel import Channel, ChannelFile
 from pyinfra import logger
-from pyinfra.api import Host, QuoteString, StringCommand
+from pyinfra.api import Host, QuoteString, State, StringCommand
 from pyinfra.connectors.util import CommandOutput
 from pyinfra.context import ctx_host
 
@@ -79,13 +79,21 @@ class Command(StringCommand):
 
     + command: what is run
     + seconds: how long it may take, unless the user says ``_timeout``
+    + tells: what it says on standard error is a warning when it succeeds
     """
 
-    def __init__(self, command: StringCommand, seconds: float) -> None:
+    def __init__(self, command: StringCommand, seconds: float, tells: bool = False) -> None:
         super().__init__(
             *command.bits, _separator=command.separator, **command.connector_arguments
         )  # fmt: skip
         self.seconds = seconds
+        self.tells = tells
+
+    def execute(self, state: State, host: Host, connector_arguments: Any) -> Any:
+        result: Any = super().execute(state, host, connector_arguments)
+        if self.tells:
+            pyinfra_internals.tell(state, host, result)
+        return result
 
 
 def bounded(
@@ -124,7 +132,8 @@ def bounded(
                 if isinstance(command, str):
                     command = StringCommand(command.strip())
                 if isinstance(command, StringCommand):
-                    command = Command(pyinfra_internals.fed(command), seconds)
+                    tells = isinstance(command, pyinfra_internals.Telling)
+                    command = Command(pyinfra_internals.fed(command), seconds, tells)
                     if timeout is not None:
                         command.connector_arguments["_timeout"] = timeout
                 yield command

@@ -19,6 +19,7 @@ from kubenode.containerd_config import (
     in_force,
     load_order,
     parse,
+    registry_conflict,
 )
 from kubenode.containerd_swap import UNPROVEN_SUFFIX, read_note
 from kubenode.facts import runtimes
@@ -171,6 +172,8 @@ class ContainerdShape(TypedDict):
     pause_image: str | None
     snapshotter: str | None
     registry_config_path: str | None
+    registry_conflict: str | None
+    """``FILE:LINE:COLUMN: reason`` of registry settings with which CRI does not start."""
     disabled_plugins: list[str]
     cni: CniShape
     unit: UnitShape | None
@@ -818,6 +821,7 @@ class _SettingsShape(TypedDict):
     pause_image: str | None
     snapshotter: str | None
     registry_config_path: str | None
+    registry_conflict: str | None
     disabled_plugins: list[str]
 
 
@@ -831,13 +835,20 @@ def _settings(
             "pause_image": None,
             "snapshotter": None,
             "registry_config_path": None,
+            "registry_conflict": None,
             "disabled_plugins": [],
         }
     settings = effective.settings
     counting = configs
+    conflict = None
     if configs and version:
-        loaded = load_order(configs, version)
-        counting = in_force(loaded, containerd_release.release_of(version))
+        release = containerd_release.release_of(version)
+        counting = in_force(load_order(configs, version), release)
+        try:
+            conflict = registry_conflict(counting, release)
+        # what has no such type is an error of containerd's own
+        except ConfigError as error:
+            conflict = error
     return {
         "handlers": {
             name: _handler(handler, counting) for name, handler in settings.handlers.items()
@@ -846,6 +857,7 @@ def _settings(
         "pause_image": _value(settings.pause_image),
         "snapshotter": _value(settings.snapshotter),
         "registry_config_path": _value(settings.registry_config_path) or None,
+        "registry_conflict": str(conflict) if conflict else None,
         "disabled_plugins": [entry.value for entry in settings.disabled_plugins],
     }
 

@@ -38,7 +38,7 @@ import gevent
 from gevent.subprocess import Popen
 from paramiko.channel import Channel, ChannelFile
 from pyinfra import logger
-from pyinfra.api import Host, QuoteString, StringCommand
+from pyinfra.api import Host, QuoteString, State, StringCommand
 from pyinfra.connectors.util import CommandOutput
 from pyinfra.context import ctx_host
 
@@ -80,13 +80,21 @@ class Command(StringCommand):
 
     + command: what is run
     + seconds: how long it may take, unless the user says ``_timeout``
+    + tells: what it says on standard error is a warning when it succeeds
     """
 
-    def __init__(self, command: StringCommand, seconds: float) -> None:
+    def __init__(self, command: StringCommand, seconds: float, tells: bool = False) -> None:
         super().__init__(
             *command.bits, _separator=command.separator, **command.connector_arguments
         )  # fmt: skip
         self.seconds = seconds
+        self.tells = tells
+
+    def execute(self, state: State, host: Host, connector_arguments: Any) -> Any:
+        result: Any = super().execute(state, host, connector_arguments)
+        if self.tells:
+            pyinfra_internals.tell(state, host, result)
+        return result
 
 
 def bounded(
@@ -127,8 +135,9 @@ def bounded(
                 if isinstance(command, str):
                     command = StringCommand(command.strip())
                 if isinstance(command, StringCommand):
+                    tells = isinstance(command, pyinfra_internals.Telling)
                     line = shell_command.portable_command(pyinfra_internals.fed(command))
-                    command = Command(line, seconds)
+                    command = Command(line, seconds, tells)
                     if timeout is not None:
                         command.connector_arguments["_timeout"] = timeout
                 yield command

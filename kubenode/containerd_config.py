@@ -748,20 +748,53 @@ def _free_of_legacy_driver(draft: _Draft, config: Config) -> None:
 
 
 def _refuse_mirrors(config: Config) -> None:
+    """ConfigError where a registry directory that is yet to be stated would meet older settings."""
+    for path in _older_registries(config):
+        raise _wrong(
+            config, path, "and config_path exclude each other: move it to hosts.toml files first"
+        )
+
+
+def _older_registries(config: Config, tls: bool = True) -> Iterator[Path]:
+    """Registry settings that containerd does not take beside ``config_path``."""
     for tables in _tables(config.version):
         if _get(config, (*tables.registry, "mirrors"), dict):
-            raise _wrong(
-                config,
-                (*tables.registry, "mirrors"),
-                "and config_path exclude each other: move the mirrors to hosts.toml files first",
-            )
+            yield (*tables.registry, "mirrors")
         for name, registry in (_get(config, (*tables.registry, "configs"), dict) or {}).items():
-            if isinstance(registry, dict) and "tls" in registry:
-                raise _wrong(
-                    config,
-                    (*tables.registry, "configs", name, "tls"),
-                    "and config_path exclude each other: move it to a hosts.toml file first",
-                )
+            if tls and isinstance(registry, dict) and "tls" in registry:
+                yield (*tables.registry, "configs", name, "tls")
+
+
+def registry_conflict(files: Sequence[Config], release: Release) -> ConfigError | None:
+    """Registry settings with which CRI does not start, None when there are none.
+
+    + files: those whose CRI settings count, see :func:`in_force`
+    + release: containerd's
+
+    ``registry.mirrors`` with an entry beside a ``config_path`` that is not empty; before 2.0 also
+    ``registry.configs.*.tls``, even an empty one. Tried on containerd 1.6.20, 1.7.24 and 2.1.9;
+    ``configs.*.auth`` and ``auths`` do no harm.
+
+    Source: containerd, ``ValidatePluginConfig`` and ``ValidateImageConfig`` of its CRI config.
+    """
+    directory: tuple[Config, Stated[str]] | None = None
+    for config in files:
+        for tables in _tables(config.version):
+            stated = _stated(config, [(*tables.registry, "config_path")], str)
+            if stated:
+                directory = (config, stated) if stated.value else None
+    if directory is None:
+        return None
+    place = f"{directory[0].path}:{directory[1].line}"
+    for config in files:
+        for path in _older_registries(config, tls=release.drop_in_replaces_plugin):
+            return _wrong(
+                config,
+                path,
+                f"and config_path ({place}) exclude each other, CRI does not start with both: move "
+                f"it to hosts.toml files in {directory[1].value}, or remove one of the two",
+            )
+    return None
 
 
 _VERSION_1_PLUGINS: Mapping[str, str] = {

@@ -20,6 +20,7 @@ from kubenode.containerd_config import (
     is_imported,
     load_order,
     parse,
+    registry_conflict,
     upgrade_version_1,
 )
 from kubenode.containerd_release import drop_in_trouble, release_of
@@ -38,7 +39,8 @@ def plan(
 
     A main file that does not exist, or says nothing, is begun with the highest configuration
     version the release takes. Version 1 files become version 2. Raises ConfigError for a file that
-    cannot be used, for a version above the release's, and when an import's version does harm.
+    cannot be used, for a version above the release's, when an import's version does harm, and for
+    registry settings with which CRI does not start.
 
     **Example:**
 
@@ -78,7 +80,10 @@ def plan(
             raise ConfigError(drop_in.path, drop_in.version_line, 1, trouble)
 
     loaded = load_order([root, *drop_ins], version)
-    complete = in_force(loaded, release)[0]
+    counting = in_force(loaded, release)
+    if conflict := registry_conflict(counting, release):
+        raise conflict
+    complete = counting[0]
     edits = {}
     for config in loaded:
         edited = edit(config, wanted, is_root=config is complete, has_cni_list=takes_list(version))

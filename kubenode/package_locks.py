@@ -14,6 +14,7 @@ from typing import Literal
 from pyinfra.api import StringCommand
 
 from kubenode import host_lock
+from kubenode.pyinfra_internals import Telling
 
 WAIT_SECONDS = 300
 
@@ -115,7 +116,35 @@ def patiently(manager: str, command: str) -> StringCommand:
         return host_lock.as_command(f"ZYPP_LOCK_TIMEOUT={WAIT_SECONDS} {command}")
     if manager != "apt-get":
         return host_lock.as_command(command)
-    return host_lock.as_command(
+    return host_lock.as_command(_with_apt(command, "patiently run"))
+
+
+def with_lists_fetched(simulation: str) -> StringCommand:
+    """A command that fetches apt's lists of packages, as far as its sources answer.
+
+    + simulation: sh that succeeds when what is wanted can be installed, such as
+      ``apt-get -s install containerd``
+
+    A source that answers 404, cannot be reached or is not signed makes ``apt-get update`` fail,
+    although all the others were fetched. Where *simulation* succeeds then, apt's own words are
+    warnings, and they name the source. Where it does not, the command fails with both programs'
+    words. Another process that changes packages is waited for as by :func:`patiently`.
+
+    Source: apt-get(8); exit code 100 says that anything went wrong.
+    """
+    script = f"""
+patiently run && exit
+status=$?
+why=$({simulation} 2>&1 >/dev/null) || {{ say "$why"; exit "$status"; }}
+say 'apt-get update failed in part: correct or remove the source that is named above.' \\
+  'What is wanted can be installed without it.'
+"""
+    command = host_lock.as_command(_with_apt("apt-get update", script))
+    return Telling(*command.bits, _separator=command.separator)
+
+
+def _with_apt(command: str, script: str) -> str:
+    return (
         f"{host_lock.HEAD.strip()}\n{HOLDER.strip()}\n{PATIENTLY.strip()}\n"
-        f"run() {{ {command}; }}\npatiently run"
+        f"run() {{ {command}; }}\n{script.strip()}"
     )

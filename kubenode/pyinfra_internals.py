@@ -27,6 +27,8 @@ from pyinfra.api import facts as facts_api
 from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS
 from pyinfra.connectors import util
 
+from kubenode.reports.printable import printable
+
 # the package has the decorator of the same name in the module's place
 operation_api: Any = import_module("pyinfra.api.operation")
 
@@ -321,6 +323,24 @@ class Refusal(FunctionCommand):
         except Exception as error:
             logger.error(f"{print_prefix(host)}{error}")
         return False
+
+
+class Telling(StringCommand):
+    """A command that says on standard error what its user is to know although it succeeds."""
+
+
+def tell(state: State, host: Host, result: Any) -> None:
+    """Warn of what a command that succeeded says on standard error.
+
+    + result: what its ``execute`` returned
+
+    pyinfra shows that with ``-v``, or when the command fails. What is not as known is not told.
+    """
+    succeeded, output = result if isinstance(result, tuple) and len(result) == 2 else (False, None)
+    lines = getattr(output, "stderr_lines", None)
+    if succeeded is True and isinstance(lines, list) and not getattr(state, "print_output", False):
+        for line in filter(None, map(str, lines)):
+            logger.warning(f"{print_prefix(host)}{printable(line)}")
 
 
 def fed(command: StringCommand) -> StringCommand:

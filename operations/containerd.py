@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import shlex
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import replace
-from typing import Any, Literal, TypedDict
+from dataclasses import asdict, replace
+from typing import Any, Literal, NamedTuple, TypedDict
 
 from packaging.version import Version
 from pyinfra import host, logger
@@ -14,7 +14,9 @@ from pyinfra.api import FunctionCommand, OperationValueError, StringCommand, ope
 from pyinfra.operations import apt, dnf, zypper
 
 from kubenode import (
+    asked,
     cni,
+    containerd_plan,
     containerd_release,
     host_lock,
     joint_reading,
@@ -24,8 +26,7 @@ from kubenode import (
 )
 from kubenode.bounded import INSTALL_SECONDS, RESTART_SECONDS, bounded
 from kubenode.cgroup_drivers import Driver
-from kubenode.containerd_config import ConfigError, Wanted, unrecognised
-from kubenode.containerd_plan import plan
+from kubenode.containerd_config import ConfigError, Edit, Wanted, unrecognised
 from kubenode.containerd_swap import start, swap, undo
 from kubenode.crictl_config import CrictlConfigError, pointed_at
 from kubenode.facts.containerd import (
@@ -59,7 +60,6 @@ _HOLD = {
 # where pyinfra's own operations cannot be had
 _INSTALL = {
     "apt-get": (
-        "apt-get update",
         "DEBIAN_FRONTEND=noninteractive apt-get -y -o Dpkg::Options::=--force-confdef "
         "-o Dpkg::Options::=--force-confold install --no-install-recommends --allow-downgrades "
         "{options} {package}",
@@ -101,6 +101,8 @@ def installed(
     not count: what dpkg began is finished first (``dpkg --configure -a``, as apt asks for). Another
     process that changes packages (unattended-upgrades, cloud-init) is waited for, at most 300 s.
     A host where another runtime is in use is refused, see :mod:`kubenode.other_runtimes`.
+    An apt source that does not answer, or is not signed, is a warning with apt's own words, and an
+    error only where containerd cannot be installed without it.
 
     **Example:**
 
@@ -151,24 +153,31 @@ def installed(
             host, "no known package manager (apt-get, dnf, zypper): install containerd yourself"
         )
         return
+    at_work = now["dpkg_at_work"] if install else None
+    finish = bool(install and (at_work or now["dpkg_interrupted"]))
+    held_name = package["name"] if package and not install else _PACKAGE
+    # pyinfra, while it prepares, goes no further than the first command
+    if at_work:
+        explain(host, f"wait for process {at_work}, which changes packages")
+    if finish and now["dpkg_interrupted"]:
+        explain(host, "dpkg was interrupted: it finishes what it began (dpkg --configure -a)")
     if install:
-        if at_work := now["dpkg_at_work"]:
-            explain(host, f"wait for process {at_work}, which changes packages")
-        if now["dpkg_interrupted"]:
-            explain(host, "dpkg was interrupted: it finishes what it began (dpkg --configure -a)")
-        if at_work or now["dpkg_interrupted"]:
-            yield package_locks.patiently(manager, _FINISH_DPKG)
+        if manager == "apt-get":
+            explain(host, "fetch the lists of packages (apt-get update)")
         explain(
             host,
             f"install {_PACKAGE} {version or ''}".rstrip()
             + f" with {manager} (was: {_describe(now)})",
         )
-        for command in _install(manager, version):
-            yield package_locks.patiently(manager, str(command))
     if want_hold:
-        name = package["name"] if package and not install else _PACKAGE
-        explain(host, f"hold {name}: upgrades leave it alone")
-        yield package_locks.patiently(manager, _HOLD[manager].format(shlex.quote(name)))
+        explain(host, f"hold {held_name}: upgrades leave it alone")
+
+    if finish:
+        yield package_locks.patiently(manager, _FINISH_DPKG)
+    if install:
+        yield from _install(manager, version)
+    if want_hold:
+        yield package_locks.patiently(manager, _HOLD[manager].format(shlex.quote(held_name)))
 
 
 def _install(manager: str, version: str | None) -> Commands:
@@ -180,10 +189,13 @@ def _install(manager: str, version: str | None) -> Commands:
     )
     commands: Iterable[Any] | None
     if manager == "apt-get":
+        may_change = " --allow-downgrades --allow-change-held-packages" if version else ""
+        yield package_locks.with_lists_fetched(
+            f"apt-get -s install --no-install-recommends{may_change} {shlex.quote(wanted)}"
+        )
         commands = nested(
             apt.packages,
             packages=[wanted],
-            update=True,
             no_recommends=True,
             allow_downgrades=version is not None,
             extra_install_args=options,
@@ -195,7 +207,8 @@ def _install(manager: str, version: str | None) -> Commands:
             command.format(options=options, package=shlex.quote(wanted))
             for command in _INSTALL[manager]
         ]
-    yield from commands
+    for command in commands:
+        yield package_locks.patiently(manager, str(command))
 
 
 def _is_version(package: PackageShape | None, version: str) -> bool:
@@ -253,6 +266,7 @@ def configured(
     What a file was before stays beside it, see :mod:`kubenode.whole_file`. An interrupted change is
     undone first, if its files are still exactly what it made them; otherwise they stay as they are.
     A host where another runtime is in use is refused, see :mod:`kubenode.other_runtimes`.
+    Two calls in one run that want different things of one setting are an error.
 
     **Example:**
 
@@ -274,6 +288,8 @@ def configured(
         )
     except ValueError as error:
         raise OperationValueError(str(error)) from error
+    for other in asked.by_others(host, "containerd.configured", asdict(wanted)):
+        _check_contradiction(other, asdict(wanted))
     now = joint_reading.get_fact(ContainerdFiles)
     if now is None:
         yield refuse(host, "cannot tell how containerd is configured, see the lines above")
@@ -288,79 +304,43 @@ def configured(
         else:
             yield later(host, "containerd will be configured once it is installed")
         return
-    settled = yield from _settled(now)
-    if settled is None:
-        yield refuse(host, "cannot tell how containerd is configured, see the lines above")
-        return
-    now, daemon = settled, settled["containerd"]
-    if problem := _cannot_configure(now):
-        yield refuse(host, f"{problem}: nothing was changed")
-        return
 
-    files = {path: base64.b64decode(content) for path, content in now["files"].items()}
-    crictl_now = None if now["crictl"] is None else base64.b64decode(now["crictl"])
-    version = Version(str(daemon["installed"]["version"]))
-    if wanted.cni_bin_dirs is not None:
-        wanted = replace(
-            wanted, cni_bin_dirs=_cni_bin_dirs(daemon["cni"], wanted.cni_bin_dirs, version)
-        )
-    try:
-        edits = plan(daemon["config"]["path"], files, version, wanted)
-        crictl = pointed_at(crictl_now, daemon["socket"])
-    except ConfigError as error:
-        yield refuse(host, f"{error}: nothing was changed")
+    unit = daemon["unit"]
+    needs_reload = unit is not None and unit["needs_daemon_reload"]
+    is_interrupted = now["unproven"] != []
+    explained: _Plan | str | None = None
+    if needs_reload or is_interrupted:
+        explained = _explained_beforehand(now, wanted, change_driver_under_pods)
+        if needs_reload:
+            yield host_lock.under_lock("systemctl daemon-reload")
+        if is_interrupted:
+            yield undo(main=daemon["config"]["path"], **_daemon_of(daemon))
+        settled = joint_reading.get_fact_now(ContainerdFiles)
+        if settled is None:
+            yield refuse(host, "cannot tell how containerd is configured, see the lines above")
+            return
+        now, daemon = settled, settled["containerd"]
+
+    plan = _planned(now, wanted, change_driver_under_pods)
+    if isinstance(plan, str):
+        yield refuse(host, plan)
         return
-    except CrictlConfigError as error:
-        yield refuse(host, f"{CRICTL_CONFIG}: {error}: nothing was changed")
-        return
-    if not edits and not daemon["effective"]:
-        yield refuse(host, f"containerd does not read its files: {daemon['config']['error']}")
-        return
-    if problem := _unrecognised_default(daemon):
-        yield refuse(host, f"{problem}: nothing was changed")
-        return
-    for name, handler in daemon["handlers"].items():
-        if not handler["recognised"]:
-            what = f"containerd's handler {name}: {unrecognised(handler['runtime_type'])}"
-            logger.warning(f"{host.print_prefix}{what}")
-    if not edits and (wrong := _wrong_handlers(daemon, cgroup_driver)):
-        yield refuse(host, _still_wrong(daemon, wrong, cgroup_driver))
-        return
-    if not edits and crictl == crictl_now:
+    _warn_of_unrecognised(daemon)
+    if not plan.edits and plan.crictl == plan.crictl_now:
         host.noop(_configured_already(daemon, cgroup_driver))
         return
-
-    pods = _pods_of_other_driver(daemon, cgroup_driver)
-    # a restart also puts in force what was edited before us
-    restarts_into_other = bool(edits) and daemon["restart_pending"] != []
-    if (
-        pods
-        and not change_driver_under_pods
-        and (_changes_driver(daemon, cgroup_driver) or restarts_into_other)
-    ):
-        yield refuse(host, pods)
-        return
-
-    for path, edit in edits.items():
-        for change in edit.changes:
-            explain(host, f"{path}: {change}")
-        explain_file(host, path, files[path].decode() if path in files else None, edit.text)
-    if edits:
-        unit = daemon["unit"]
-        runs = unit is not None and unit["active"] in ("active", "activating", "reloading")
-        if runs:
-            explain(host, f"restart containerd and wait for CRI on {daemon['socket']}")
+    if plan != explained:
+        _explain_plan(plan)
+    if plan.edits:
         yield swap(
-            {path: (files.get(path), edit.text.encode()) for path, edit in edits.items()},
+            {path: (plan.files.get(path), edit.text.encode()) for path, edit in plan.edits.items()},
             main=daemon["config"]["path"],
-            restart=runs,
+            restart=plan.restart,
             **_daemon_of(daemon),
         )
-    if crictl != crictl_now:
-        old = None if crictl_now is None else crictl_now.decode()
-        explain_file(host, CRICTL_CONFIG, old, crictl.decode())
-        yield whole_file.change([whole_file.Change(CRICTL_CONFIG, crictl_now, crictl)])
-    if not edits:
+    if plan.crictl != plan.crictl_now:
+        yield whole_file.change([whole_file.Change(CRICTL_CONFIG, plan.crictl_now, plan.crictl)])
+    if not plan.edits:
         return
 
     # What was read before the change says nothing about what came of it.
@@ -373,6 +353,17 @@ def configured(
         yield refuse(host, _still_wrong(after, wrong, cgroup_driver))
 
 
+def _check_contradiction(other: dict[str, Any], mine: dict[str, Any]) -> None:
+    """OperationValueError when two calls of this run want something else of one setting."""
+    for name, value in mine.items():
+        if None not in (value, other[name]) and value != other[name]:
+            raise OperationValueError(
+                f"containerd.configured is called twice in this run, with {name}={other[name]!r} "
+                f"and with {name}={value!r}: each would undo the other, say the same in both "
+                f"(kubenode_{name}, where one is kubenode.node.prepare) or remove one"
+            )
+
+
 def _cni_bin_dirs(
     now: CniShape, wanted: tuple[str, ...], version: Version
 ) -> tuple[str, ...] | None:
@@ -382,21 +373,101 @@ def _cni_bin_dirs(
     return None if chosen == current else chosen
 
 
-def _settled(
-    now: ContainerdFilesShape,
-) -> Generator[StringCommand, None, ContainerdFilesShape | None]:
-    """Finish what a package's upgrade or an interrupted run left half-way; the facts after that."""
+class _Plan(NamedTuple):
+    """What has to be done, once it is known that it may be."""
+
+    files: dict[str, bytes]
+    edits: dict[str, Edit]
+    crictl_now: bytes | None
+    crictl: bytes
+    restart: bool
+    socket: str
+
+
+def _planned(
+    now: ContainerdFilesShape, wanted: Wanted, change_driver_under_pods: bool
+) -> _Plan | str:
+    """What has to be done, or why nothing may be."""
     daemon = now["containerd"]
+    driver = wanted.cgroup_driver
+    if problem := _cannot_configure(now):
+        return f"{problem}: nothing was changed"
+    files = {path: base64.b64decode(content) for path, content in now["files"].items()}
+    crictl_now = None if now["crictl"] is None else base64.b64decode(now["crictl"])
+    version = Version(str(daemon["installed"]["version"]))
+    if wanted.cni_bin_dirs is not None:
+        wanted = replace(
+            wanted, cni_bin_dirs=_cni_bin_dirs(daemon["cni"], wanted.cni_bin_dirs, version)
+        )
+    try:
+        edits = containerd_plan.plan(daemon["config"]["path"], files, version, wanted)
+        crictl = pointed_at(crictl_now, daemon["socket"])
+    except ConfigError as error:
+        return f"{error}: nothing was changed"
+    except CrictlConfigError as error:
+        return f"{CRICTL_CONFIG}: {error}: nothing was changed"
+    if not edits and not daemon["effective"]:
+        return f"containerd does not read its files: {daemon['config']['error']}"
+    if problem := _unrecognised_default(daemon):
+        return f"{problem}: nothing was changed"
+    if not edits and (wrong := _wrong_handlers(daemon, driver)):
+        return _still_wrong(daemon, wrong, driver)
+    pods = _pods_of_other_driver(daemon, driver) if edits or crictl != crictl_now else None
+    # a restart also puts in force what was edited before us
+    restarts_into_other = bool(edits) and daemon["restart_pending"] != []
+    if (
+        pods
+        and not change_driver_under_pods
+        and (_changes_driver(daemon, driver) or restarts_into_other)
+    ):
+        return pods
     unit = daemon["unit"]
-    needs_reload = unit is not None and unit["needs_daemon_reload"]
-    if needs_reload:
+    runs = unit is not None and unit["active"] in ("active", "activating", "reloading")
+    return _Plan(files, edits, crictl_now, crictl, bool(edits) and runs, daemon["socket"])
+
+
+def _explain_plan(plan: _Plan) -> None:
+    for path, edit in plan.edits.items():
+        for change in edit.changes:
+            explain(host, f"{path}: {change}")
+        old = plan.files[path].decode() if path in plan.files else None
+        explain_file(host, path, old, edit.text)
+    if plan.restart:
+        explain(host, f"restart containerd and wait for CRI on {plan.socket}")
+    if plan.crictl != plan.crictl_now:
+        old = None if plan.crictl_now is None else plan.crictl_now.decode()
+        explain_file(host, CRICTL_CONFIG, old, plan.crictl.decode())
+
+
+def _explained_beforehand(
+    now: ContainerdFilesShape, wanted: Wanted, change_driver_under_pods: bool
+) -> _Plan | str | None:
+    """Explain what is finished first, of a package's upgrade or an interrupted run, and what comes
+    then. Returns the plan that was explained; the host is read again before it is followed."""
+    unit = now["containerd"]["unit"]
+    if unit is not None and unit["needs_daemon_reload"]:
         explain(host, "containerd.service changed on disk: reload systemd")
-        yield host_lock.under_lock("systemctl daemon-reload")
-    is_interrupted = now["unproven"] != []
-    if is_interrupted:
+    if now["unproven"] != []:
         explain(host, _interrupted(now["unproven"]))
-        yield undo(main=daemon["config"]["path"], **_daemon_of(daemon))
-    return joint_reading.get_fact_now(ContainerdFiles) if needs_reload or is_interrupted else now
+        explain(
+            host,
+            f"then {now['containerd']['config']['path']}, what it imports and {CRICTL_CONFIG} are "
+            "read again, and changed where they are not as wanted",
+        )
+        return None
+    plan = _planned(now, wanted, change_driver_under_pods)
+    if isinstance(plan, str):
+        explain(host, f"then the files are read again; as they are now: {plan}")
+    else:
+        _explain_plan(plan)
+    return plan
+
+
+def _warn_of_unrecognised(daemon: ContainerdShape) -> None:
+    for name, handler in daemon["handlers"].items():
+        if not handler["recognised"]:
+            what = f"containerd's handler {name}: {unrecognised(handler['runtime_type'])}"
+            logger.warning(f"{host.print_prefix}{what}")
 
 
 def _interrupted(unproven: list[UnprovenShape] | None) -> str:
@@ -557,7 +628,10 @@ def running(change_driver_under_pods: bool = False) -> Commands:
         )
         return
     if unit["enabled"] in ("disabled", "enabled-runtime", "linked", "linked-runtime"):
-        explain(host, f"containerd.service: {unit['enabled']} -> enabled")
+        explain(
+            host,
+            f"containerd.service: {unit['enabled']} -> enabled (links in /etc/systemd/system)",
+        )
         steps.append("systemctl enable containerd.service")
     if unit["active"] != "active":
         explain(host, f"containerd.service: {unit['active']} -> active")

@@ -10,7 +10,7 @@ anything is changed.
 # kubenode_modules = ["overlay", "br_netfilter"]
 # kubenode_modules_file = "/etc/modules-load.d/k8s.conf"
 
-# Sysctls to set now and at boot (sysctl.d(5)). kubenode owns the file whole. The bridge keys are
+# Sysctls to set now and at boot (sysctl.d(5)). Other keys in the file stay. The bridge keys are
 # needed by bridge CNIs with iptables; ip_forward by every node.
 # kubenode_sysctls = {
 #     "net.bridge.bridge-nf-call-iptables": 1,

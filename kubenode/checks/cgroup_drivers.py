@@ -141,7 +141,8 @@ CHECKS = (
         "Running, and the pod's limits are applied to an empty slice. The reverse gives pods that "
         "do not start (expected cgroupsPath to be of format slice:prefix:name).",
         judge=_agreement,
-        remedy="deploy.py, or containerd.configured(cgroup_driver=...), after draining the node; "
+        remedy="deploy.py with kubenode_cgroup_driver, or "
+        'containerd.configured(cgroup_driver="systemd"), after draining the node; '
         "set cgroupDriver in kubelet's configuration, exec-opts in Docker's daemon.json, "
         "cgroup_manager in crio.conf",
         operation="containerd.configured",

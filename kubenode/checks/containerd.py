@@ -147,6 +147,8 @@ def _cri_serving(_: Subject, containerd: ContainerdShape) -> Verdict:
         return not_applicable("see containerd.cri-enabled")
     if cause := config_finding(containerd):
         return not_applicable(f"its files cannot be used, see {cause}")
+    if containerd["registry_conflict"] and containerd["cri"] == "disabled":
+        return not_applicable("see containerd.registry")
     if containerd["cri"] == "unknown":
         why = "not allowed to ask it" if containerd["ctr"] else "there is no ctr to ask it with"
         return unknown(f"{containerd['socket']}: {why}")
@@ -154,6 +156,17 @@ def _cri_serving(_: Subject, containerd: ContainerdShape) -> Verdict:
         return violated("containerd runs, and its CRI plugin is off or failed to start")
     state = f", containerd.service is {unit['active']}" if unit else ""
     return violated(f"nothing answers on {containerd['socket']}{state}")
+
+
+def _registry(_: Subject, containerd: ContainerdShape) -> Verdict:
+    if cause := config_finding(containerd):
+        return not_applicable(f"its files cannot be used, see {cause}")
+    if conflict := containerd["registry_conflict"]:
+        place = re.match(r"(.*?):([0-9]{1,9}):[0-9]+: (.*)", conflict)
+        evidence = [Evidence(place[3], place[1], int(place[2]))] if place else []
+        return violated(conflict, *evidence)
+    directory = containerd["registry_config_path"]
+    return met(f"config_path is {directory}" if directory else "no config_path")
 
 
 def _config_applied(subject: Subject, containerd: ContainerdShape) -> Verdict:
@@ -293,8 +306,10 @@ CHECKS = (
         "upstream's plugins install into /opt/cni/bin. Before a CNI is installed this is a "
         "warning.",
         judge=of_containerd(_cni),
-        remedy="containerd.configured(cni_bin_dirs=[...]) with the directory that has them "
-        "(kubenode_cni_bin_dirs), or install the plugins that are missing",
+        remedy="deploy.py, or "
+        'containerd.configured(cni_bin_dirs=["/opt/cni/bin", "/usr/lib/cni"]), '
+        "with the directory that has them among these (kubenode_cni_bin_dirs); or install the "
+        "plugins that are missing",
         operation="containerd.configured",
         sources=(
             "https://github.com/containerd/containerd/blob/main/docs/cri/config.md",
@@ -386,6 +401,18 @@ CHECKS = (
         sources=("https://github.com/containerd/containerd/issues/4581",),
     ),
     Check(
+        id="containerd.registry",
+        title="Registries are configured in one way",
+        severity="fail",
+        expected="registry.config_path, or registry.mirrors, not both",
+        why="CRI does not start with registry.mirrors beside config_path, before containerd 2.0 "
+        "neither with configs.*.tls: the daemon runs, and kubelet finds no runtime.",
+        judge=of_containerd(_registry),
+        remedy="move the mirrors (and tls) to hosts.toml files in the directory of config_path, or "
+        "remove config_path; then restart containerd",
+        sources=(f"{_DOCS}hosts.md",),
+    ),
+    Check(
         id="containerd.cri-serving",
         title="CRI answers",
         severity="fail",
@@ -435,7 +462,8 @@ CHECKS = (
         why="Every pod needs the pause image first. k8s.gcr.io is frozen since 2023: a new node "
         "that names it may start no pod.",
         judge=of_containerd(_pause_image),
-        remedy="deploy.py with kubenode_pause_image, or containerd.configured(pause_image=...)",
+        remedy="deploy.py with kubenode_pause_image, or "
+        'containerd.configured(pause_image="registry.k8s.io/pause:3.10")',
         operation="containerd.configured",
         sources=("https://kubernetes.io/blog/2023/02/06/k8s-gcr-io-freeze-announcement/",),
     ),

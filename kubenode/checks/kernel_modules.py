@@ -239,7 +239,7 @@ CHECKS = (
         expected="every module of kubenode_modules loaded or built in",
         why="Somebody decided that these nodes need them.",
         judge=_settings(_live),
-        remedy="deploy.py, or kernel.modules(modules=[...])",
+        remedy="deploy.py, whose kernel.modules loads all of kubenode_modules",
         operation="kernel.modules",
     ),
     Check(
@@ -249,7 +249,7 @@ CHECKS = (
         expected="every module of kubenode_modules loaded at boot or built in",
         why="Somebody decided that these nodes need them, also after a reboot.",
         judge=_settings(_boot),
-        remedy="deploy.py, or kernel.modules(modules=[...])",
+        remedy="deploy.py, whose kernel.modules loads all of kubenode_modules",
         operation="kernel.modules",
     ),
     Check(

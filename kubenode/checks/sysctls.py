@@ -146,8 +146,7 @@ def _pair(
     sources: Iterable[str] = (),
 ) -> tuple[Check, Check]:
     applies = frozenset({only}) if only else frozenset[ProfileName]()
-    remedy = f'deploy.py, or kernel.sysctls(values={{"{key}": 1}})'
-    extra = "" if only != "ipv6" else f"; add {key} to kubenode_sysctls"
+    remedy = f'deploy.py with {key} in kubenode_sysctls, or kernel.sysctls(values={{"{key}": 1}})'
     return (
         Check(
             id=f"sysctl.{name}.live",
@@ -156,7 +155,7 @@ def _pair(
             expected=f"{key} = 1",
             why=why,
             judge=lambda subject: _live(subject, {key: "1"}),
-            remedy=f"{remedy}{extra}",
+            remedy=remedy,
             operation="kernel.sysctls",
             profiles=applies,
             mirrors=mirrors,
@@ -171,8 +170,8 @@ def _pair(
             "file that sorts later, or one of the same name in an earlier directory, undoes a "
             "right one. The node works until it is rebooted.",
             judge=lambda subject: _boot(subject, {key: "1"}),
-            remedy=f"{remedy}{extra}; where another file wins, remove its line or set "
-            "kubenode_sysctls_override=true",
+            remedy=f"{remedy}; where another file wins, remove its line or set "
+            "kubenode_sysctls_override=true (override=True)",
             operation="kernel.sysctls",
             profiles=applies,
             sources=(
@@ -226,7 +225,7 @@ CHECKS = (
         expected="every value of kubenode_sysctls",
         why="Somebody decided that these nodes need them.",
         judge=_settings_live,
-        remedy="deploy.py, or kernel.sysctls(values={...})",
+        remedy="deploy.py, whose kernel.sysctls sets all of kubenode_sysctls",
         operation="kernel.sysctls",
     ),
     Check(
@@ -236,8 +235,8 @@ CHECKS = (
         expected="every value of kubenode_sysctls after the next boot",
         why="Somebody decided that these nodes need them, also after a reboot.",
         judge=_settings_boot,
-        remedy="deploy.py, or kernel.sysctls(values={...}); where another file wins, remove its "
-        "line or set kubenode_sysctls_override=true",
+        remedy="deploy.py, whose kernel.sysctls sets all of kubenode_sysctls; where another file "
+        "wins, remove its line or set kubenode_sysctls_override=true",
         operation="kernel.sysctls",
     ),
 )

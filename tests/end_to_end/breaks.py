@@ -202,6 +202,16 @@ CONTAINERD = (
         "io.containerd.grpc.v1.cri",
     ),
     Break(
+        "registry mirrors beside config_path",
+        f"cp -p {CONFIG} {CONFIG}.saved; printf '%s\\n' '[{_CRI}.registry]' "
+        f"'config_path = \"/etc/containerd/certs.d\"' "
+        f"'[{_CRI}.registry.mirrors.\"docker.io\"]' >>{CONFIG}; {_RESTART}",
+        "containerd.registry",
+        f'"file": "{CONFIG}"',
+        mend=f"sed -i '/^config_path/d' {CONFIG}; {_RESTART}",
+        undo=f"{_UNSAVE}; rm {CONFIG}.saved",
+    ),
+    Break(
         "containerd stopped",
         "systemctl stop containerd",
         "containerd.cri-serving",

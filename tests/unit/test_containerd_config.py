@@ -27,6 +27,7 @@ from kubenode.containerd_config import (
     in_force,
     load_order,
     parse,
+    registry_conflict,
     upgrade_version_1,
 )
 from kubenode.containerd_release import drop_in_trouble, release_of
@@ -510,6 +511,42 @@ def test_registry_directory_is_refused_beside_mirrors() -> None:
     tls = f'version = 3\n[plugins."{IMAGES}".registry.configs.r.tls]\nca_file = "x"\n'
     with pytest.raises(ConfigError, match=r"configs\.r\.tls and config_path exclude"):
         edited(tls, wanted)
+
+
+CERTS = f'[plugins."{CRI}".registry]\nconfig_path = "/certs"\n'
+MIRROR = f'[plugins."{CRI}".registry.mirrors."docker.io"]\n'
+TLS = f'[plugins."{CRI}".registry.configs.r.tls]\n'
+
+
+@pytest.mark.parametrize(
+    ("release", "texts", "line"),
+    [
+        # as containerd 1.6.20, 1.7.24 and 2.1.9 did, with a file of version 2
+        ("1.6.20", [CERTS + MIRROR], 4),
+        ("1.7.24", [CERTS + MIRROR], 4),
+        ("2.1.9", [CERTS + MIRROR], 4),
+        ("1.7.24", [CERTS + TLS], 4),
+        ("2.1.9", [CERTS + TLS], None),
+        ("2.1.9", [CERTS, MIRROR], 2),
+        ("1.6.20", [CERTS, MIRROR], None),
+        ("1.7.24", [MIRROR], None),
+        ("1.7.24", [CERTS], None),
+        ("1.7.24", [MIRROR + TLS], None),
+        ("1.7.24", [CERTS.replace("/certs", "") + MIRROR], None),
+        ("1.7.24", [CERTS + f'[plugins."{CRI}".registry.mirrors]\n'], None),
+        ("1.7.24", [CERTS + f'[plugins."{CRI}".registry.configs.r.auth]\nusername = "u"\n'], None),
+    ],
+)
+def test_registries_in_two_ways(release: str, texts: list[str], line: int | None) -> None:
+    files = [
+        parse(f"version = 2\n{text}".encode(), f"/{number}.toml")
+        for number, text in enumerate(texts)
+    ]
+    known = release_of(Version(release))
+    conflict = registry_conflict(in_force(files, known), known)
+    assert (None if conflict is None else conflict.line) == line
+    if conflict:
+        assert "config_path (/0.toml:3) exclude each other" in str(conflict)
 
 
 @pytest.mark.parametrize("text", ["# c\n", "version = 1\n", "\nversion = 5\n"])

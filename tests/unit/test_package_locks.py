@@ -121,3 +121,37 @@ def test_dnf_waits_by_itself_and_zypper_when_told_to() -> None:
     assert run("echo $ZYPP_LOCK_TIMEOUT", "dnf").stdout == "\n"
     zypper = package_locks.patiently("zypper", "zypper install containerd").get_raw_value()
     assert zypper == "ZYPP_LOCK_TIMEOUT=300 zypper install containerd"
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize(
+    ("update", "simulated", "code", "said"),
+    [
+        ("return 0", "return 0", 0, ""),
+        # the control: where all is fetched nothing is simulated
+        ("return 0", "return 100", 0, ""),
+        (
+            "echo 'E: http://x 404' >&2; return 100",
+            "echo noise; return 0",
+            0,
+            "E: http://x 404\napt-get update failed in part: correct or remove the source that is "
+            "named above. What is wanted can be installed without it.\n",
+        ),
+        (
+            "echo 'E: http://x 404' >&2; return 100",
+            "echo noise; echo 'E: Unable to locate package c' >&2; return 100",
+            100,
+            "E: http://x 404\nE: Unable to locate package c\n",
+        ),
+        # a source that does not answer is a warning of apt's own, with exit code 0
+        ("echo 'W: Failed to fetch' >&2", "return 0", 0, "W: Failed to fetch\n"),
+    ],
+)
+def test_lists_are_fetched_as_far_as_sources_answer(
+    shell: str, update: str, simulated: str, code: int, said: str
+) -> None:
+    script = package_locks.with_lists_fetched("simulation").get_raw_value()
+    functions = f"apt_get() {{ {update}; }}; simulation() {{ {simulated}; }}\n"
+    script = functions + script.replace("apt-get update;", "apt_get;", 1)
+    finished = subprocess.run([*shell.split(), "-c", script], capture_output=True, text=True)
+    assert (finished.returncode, finished.stderr) == (code, said)

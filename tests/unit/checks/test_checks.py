@@ -183,6 +183,11 @@ def on(kind: str | None, *options: str) -> dict[str, Any]:
         ({"containerd__config__error": "/c:1:2: bad"}, "containerd.config-readable", "/c:1:2: bad"),
         ({"containerd__disabled_plugins": ["cri"]}, "containerd.cri-enabled", "cri"),
         ({"containerd__cri": "disabled"}, "containerd.cri-serving", "failed to start"),
+        (
+            {"containerd__registry_conflict": "/c:2:1: x and y", "containerd__cri": "disabled"},
+            "containerd.registry",
+            "fail: /c:2:1: x and y",
+        ),
         ({"containerd__cri": "unknown"}, "containerd.cri-serving", "unknown: "),
         ({"containerd__restart_pending": ["/c"]}, "containerd.config-applied", "/c"),
         (

@@ -1,0 +1,101 @@
+"""What a check's remedy says is done to the letter, and helps."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import re
+from collections.abc import Iterator
+
+import pytest
+from docker import DockerClient
+
+from kubenode.checks.catalogue import CHECKS
+from kubenode.settings import NodeSettings
+from tests.end_to_end.breaks import BREAKS, DEPLOY, Break
+from tests.end_to_end.test_audit_breaks import Node
+from tests.targets.fleet import Fleet
+from tests.targets.ssh_key import SshKey
+
+_CALL = re.compile(r"\b(?:kernel|containerd|platform)\.[a-z_]+\([^()]*\)")
+_SETTING = re.compile(r"\b(kubenode_[a-z_]+)(?:=(\w+))?")
+
+CALLS = sorted({call for check in CHECKS for call in _CALL.findall(check.remedy)})
+REMEDIES = {check.id: check.remedy for check in CHECKS}
+
+
+def mended_by(call: str) -> list[Break]:
+    """A break for each check whose remedy has the call."""
+    breaks: dict[str, Break] = {}
+    for broken in BREAKS:
+        if (
+            call in REMEDIES[broken.finding]
+            and broken.mend == DEPLOY
+            and not broken.settings
+            and "kubenode_sysctls_override" not in broken.data
+        ):
+            breaks.setdefault(broken.finding, broken)
+    return list(breaks.values())
+
+
+def test_there_are_calls() -> None:
+    assert len(CALLS) >= 10
+    assert sum(bool(mended_by(call)) for call in CALLS) >= 8
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_call_can_be_copied(call: str) -> None:
+    expression = ast.parse(call, mode="eval").body
+    assert isinstance(expression, ast.Call)
+    module, _, name = call.partition("(")[0].partition(".")
+    operation = getattr(importlib.import_module(f"kubenode.operations.{module}"), name)
+    arguments = {word.arg: ast.literal_eval(word.value) for word in expression.keywords if word.arg}
+    assert not expression.args
+    assert "..." not in call
+    inspect.signature(inspect.unwrap(operation._inner)).bind(**arguments)
+
+
+def test_a_setting_that_is_named_exists_and_its_value_is_one_that_a_break_tries() -> None:
+    for check in CHECKS:
+        for name, value in _SETTING.findall(check.remedy):
+            assert name.removeprefix("kubenode_") in NodeSettings.model_fields, check.id
+            if value:
+                assert any({name: value} == broken.data for broken in BREAKS), check.id
+
+
+@pytest.fixture(scope="module")
+def node(
+    docker_client: DockerClient, login_key: SshKey, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Node]:
+    with Fleet(docker_client, login_key) as fleet:
+        yield Node(fleet, tmp_path_factory.mktemp("node"))
+
+
+@pytest.mark.targets
+@pytest.mark.parametrize(
+    ("call", "broken"),
+    [
+        pytest.param(call, broken, id=f"{call} for {broken.finding}")
+        for call in CALLS
+        for broken in mended_by(call)
+    ],
+)
+def test_the_call_mends_the_finding_and_breaks_nothing(
+    node: Node, call: str, broken: Break
+) -> None:
+    mended = False
+    try:
+        node.target.sh(broken.script)
+        assert list(node.news(*broken.options)) == [broken.finding]
+        deploy = node.inventory.parent / "remedy.py"
+        deploy.write_text(f"from kubenode.operations import containerd, kernel\n{call}\n")
+        node.deploy({}, deploy)
+        assert not set(node.audit().findings()) - set(node.whole)
+        if broken.undo:
+            node.target.sh(broken.undo)
+        assert not set(node.audit().findings()) - set(node.whole)
+        mended = True
+    finally:
+        if not mended:
+            node.renew()

@@ -49,6 +49,14 @@ def running(folder: Path) -> list[str]:
     return found
 
 
+def begins(host: Path) -> None:
+    """Wait until what hangs has begun."""
+    end = time.monotonic() + 60
+    while not any("hangs" in name for name in running(host)):
+        assert time.monotonic() < end, "it never began"
+        time.sleep(0.05)
+
+
 def start(
     host: Path, shell: str, scripts: dict[str, Script], seconds: int = 0, alone: bool = False
 ) -> subprocess.Popen[str]:
@@ -120,8 +128,7 @@ def test_a_loop_of_the_shell_itself_is_ended(host: Path, shell: str) -> None:
 def test_it_ends_when_nobody_listens_any_more(host: Path, shell: str) -> None:
     process = start(host, shell, {"p": Script("hangs")})
     assert process.stdout is not None
-    while not any("hangs" in name for name in running(host)):
-        time.sleep(0.05)
+    begins(host)
     process.stdout.close()
     process.wait(timeout=10)
     end = time.monotonic() + 60
@@ -133,8 +140,7 @@ def test_it_ends_when_nobody_listens_any_more(host: Path, shell: str) -> None:
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGHUP])
 def test_it_ends_when_its_shell_does(host: Path, shell: str, how: signal.Signals) -> None:
     process = start(host, shell, {"p": Script("hangs")})
-    while not any("hangs" in name for name in running(host)):
-        time.sleep(0.05)
+    begins(host)
     process.send_signal(how)
     process.wait(timeout=10)
     end = time.monotonic() + 60

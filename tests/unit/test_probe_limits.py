@@ -70,7 +70,7 @@ def start(
 def answer(
     host: Path, shell: str, scripts: dict[str, Script], seconds: int = 0, alone: bool = False
 ) -> probe.Readings:
-    """What a command says, by a shell, after some seconds if given, with no programs but *host*'s."""
+    """What a command says by a shell; with *alone* there are no programs but *host*'s."""
     with start(host, shell, scripts, seconds, alone) as process:
         output = process.communicate(timeout=60)[0]
     return probe.read(output.split("\n"), scripts)

@@ -77,7 +77,8 @@ def drivers(config: Config) -> dict[str, bool | None]:
     return {handler.name: handler.systemd_cgroup for handler in handlers if handler.is_runc_type}
 
 
-def test_containerd_reads_edited_files_as_they_are_meant(target: Target) -> None:
+def test_containerd_reads_edited_files_as_they_are_meant(shared_target: Target) -> None:
+    target = shared_target
     version = installed(target)
     for old in main_files(target, version):
         accepts(target, old, Wanted("systemd", pause_image="example/pause:1"))
@@ -86,7 +87,10 @@ def test_containerd_reads_edited_files_as_they_are_meant(target: Target) -> None
         merges(target, version, drop_ins)
 
 
-def test_services_of_a_version_1_file_are_named_as_containerd_names_them(target: Target) -> None:
+def test_services_of_a_version_1_file_are_named_as_containerd_names_them(
+    shared_target: Target,
+) -> None:
+    target = shared_target
     version = installed(target)
     old = (
         '[plugins]\n  [plugins.diff-service]\n    default = ["erofs", "walking"]\n'

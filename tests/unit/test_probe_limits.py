@@ -49,14 +49,6 @@ def running(folder: Path) -> list[str]:
     return found
 
 
-def begins(host: Path) -> None:
-    """Wait until what hangs has begun."""
-    end = time.monotonic() + 60
-    while not any("hangs" in name for name in running(host)):
-        assert time.monotonic() < end, "it never began"
-        time.sleep(0.05)
-
-
 def start(
     host: Path, shell: str, scripts: dict[str, Script], seconds: int = 0, alone: bool = False
 ) -> subprocess.Popen[str]:
@@ -78,7 +70,7 @@ def start(
 def answer(
     host: Path, shell: str, scripts: dict[str, Script], seconds: int = 0, alone: bool = False
 ) -> probe.Readings:
-    """What a command says by a shell, after some seconds if given, with *host*'s programs only."""
+    """What a command says by a shell; with *alone* there are no programs but *host*'s."""
     with start(host, shell, scripts, seconds, alone) as process:
         output = process.communicate(timeout=60)[0]
     return probe.read(output.split("\n"), scripts)
@@ -128,7 +120,8 @@ def test_a_loop_of_the_shell_itself_is_ended(host: Path, shell: str) -> None:
 def test_it_ends_when_nobody_listens_any_more(host: Path, shell: str) -> None:
     process = start(host, shell, {"p": Script("hangs")})
     assert process.stdout is not None
-    begins(host)
+    while not any("hangs" in name for name in running(host)):
+        time.sleep(0.05)
     process.stdout.close()
     process.wait(timeout=10)
     end = time.monotonic() + 60
@@ -140,7 +133,8 @@ def test_it_ends_when_nobody_listens_any_more(host: Path, shell: str) -> None:
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGHUP])
 def test_it_ends_when_its_shell_does(host: Path, shell: str, how: signal.Signals) -> None:
     process = start(host, shell, {"p": Script("hangs")})
-    begins(host)
+    while not any("hangs" in name for name in running(host)):
+        time.sleep(0.05)
     process.send_signal(how)
     process.wait(timeout=10)
     end = time.monotonic() + 60

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from pyinfra.api import Host
+from pyinfra.api import Host, OperationValueError
 
 from kubenode import pyinfra_internals
 
@@ -34,3 +34,16 @@ def by_others(host: Host, operation: str, what: Any) -> list[Any]:
     calls = _asked.setdefault(host, {}).setdefault(operation, {})
     calls[op_hash] = what
     return [other for call, other in calls.items() if call != op_hash]
+
+
+def contradiction(host: Host, problem: str) -> str:
+    """Ends the run while pyinfra only prepares; while it executes, what to refuse this host with.
+
+    + problem: which two calls undo each other
+
+    Without a look ahead (``pyinfra -y``) the second call is met when the first one has run. An
+    exception would then end the run from inside an operation, with a traceback.
+    """
+    if not pyinfra_internals.is_executing(host):
+        raise OperationValueError(problem)
+    return problem

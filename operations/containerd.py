@@ -289,7 +289,9 @@ def configured(
     except ValueError as error:
         raise OperationValueError(str(error)) from error
     for other in asked.by_others(host, "containerd.configured", asdict(wanted)):
-        _check_contradiction(other, asdict(wanted))
+        if problem := _contradiction(other, asdict(wanted)):
+            yield refuse(host, asked.contradiction(host, problem))
+            return
     now = joint_reading.get_fact(ContainerdFiles)
     if now is None:
         yield refuse(host, "cannot tell how containerd is configured, see the lines above")
@@ -353,15 +355,16 @@ def configured(
         yield refuse(host, _still_wrong(after, wrong, cgroup_driver))
 
 
-def _check_contradiction(other: dict[str, Any], mine: dict[str, Any]) -> None:
-    """OperationValueError when two calls of this run want something else of one setting."""
+def _contradiction(other: dict[str, Any], mine: dict[str, Any]) -> str | None:
+    """Of which setting two calls of this run want different things, None when of none."""
     for name, value in mine.items():
         if None not in (value, other[name]) and value != other[name]:
-            raise OperationValueError(
+            return (
                 f"containerd.configured is called twice in this run, with {name}={other[name]!r} "
                 f"and with {name}={value!r}: each would undo the other, say the same in both "
                 f"(kubenode_{name}, where one is kubenode.node.prepare) or remove one"
             )
+    return None
 
 
 def _cni_bin_dirs(

@@ -76,7 +76,9 @@ def modules(
     if not names:
         host.noop("no modules asked for")
         return
-    _check_modules_of_others(names, present)
+    if problem := _undone_by_others(names, present):
+        yield refuse(host, asked.contradiction(host, problem))
+        return
 
     fact = joint_reading.get_fact(KernelModules, modules=names, persist_file=persist_file)
     if fact is None:
@@ -123,16 +125,17 @@ def _module_names(modules: object) -> list[str]:
     return list(names.values())
 
 
-def _check_modules_of_others(names: list[str], present: bool) -> None:
-    """OperationValueError when another call of this run wants the opposite."""
+def _undone_by_others(names: list[str], present: bool) -> str | None:
+    """Which other call of this run wants the opposite, None when none does."""
     mine = {kernel_modules.underscored(name) for name in names}
     for others, other_present in asked.by_others(host, "kernel.modules", (mine, present)):
         if both := mine & others if other_present != present else ():
-            raise OperationValueError(
+            return (
                 f"kernel.modules is called for {', '.join(sorted(both))} twice in this run, with "
                 f"present={other_present} and with present={present}: each would undo the other, "
                 "remove one of the calls"
             )
+    return None
 
 
 def _check_persist_file(path: object, directories: tuple[str, ...]) -> None:
@@ -268,12 +271,14 @@ def sysctls(
         host.noop("no sysctls asked for")
         return
     for others in asked.by_others(host, f"kernel.sysctls {persist_file}", list(wanted)):
-        raise OperationValueError(
+        twice = (
             f"kernel.sysctls is called twice for {persist_file} in this run, for "
             f"{', '.join(others)} and for {', '.join(wanted)}: set all in one call "
             "(kubenode_sysctls, where that is kubenode.node.prepare), or give one of them another "
             "persist_file"
         )
+        yield refuse(host, asked.contradiction(host, twice))
+        return
 
     fact = joint_reading.get_fact(Sysctls, keys=list(wanted), persist_file=persist_file)
     if fact is None:

@@ -263,8 +263,9 @@ _DOCS = "https://github.com/containerd/containerd/blob/main/docs/"
 def _cni(subject: Subject, containerd: ContainerdShape) -> Verdict:
     network = containerd["cni"]
     directories = network["bin_dirs"]
+    cause = config_finding(containerd)
     if not directories:
-        if cause := config_finding(containerd):
+        if cause:
             return not_applicable(f"its files cannot be used, see {cause}")
         if cri_disabled(containerd):
             return not_applicable("see containerd.cri-enabled")
@@ -277,6 +278,9 @@ def _cni(subject: Subject, containerd: ContainerdShape) -> Verdict:
     if network["config"] is None:
         if cni.UPSTREAM in directories:
             return not_applicable(f"no network in {network['conf_dir']} yet; {looks}")
+        if cause:
+            # the directory may be the release's own, for want of the files'
+            return not_applicable(f"{looks}: see {cause}")
         return violated(
             f"{looks}, and most CNIs install into {cni.UPSTREAM}; there is no network yet",
             severity="warn",
@@ -285,6 +289,8 @@ def _cni(subject: Subject, containerd: ContainerdShape) -> Verdict:
     missing = [name for name in network["plugins"] if name not in there]
     if not missing:
         return met(f"{', '.join(network['plugins'])} of {network['config']}")
+    if cause:
+        return not_applicable(f"{', '.join(missing)} not found, {looks}: see {cause}")
     elsewhere = [
         Evidence(f"has {', '.join(own)}", path)
         for path, names in network["found"].items()

@@ -49,6 +49,11 @@ def running(folder: Path) -> list[str]:
     return found
 
 
+def hears_hup() -> None:
+    """A shell that is started under nohup could not trap the signal."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 def start(
     host: Path, shell: str, scripts: dict[str, Script], seconds: int = 0, alone: bool = False
 ) -> subprocess.Popen[str]:
@@ -63,6 +68,7 @@ def start(
         env={**os.environ, "PATH": f"{host}:" if alone else f"{host}:{os.environ['PATH']}"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
+        preexec_fn=hears_hup,
         text=True,
     )
 

@@ -270,10 +270,13 @@ def sysctls(
     if not wanted:
         host.noop("no sysctls asked for")
         return
-    for others in asked.by_others(host, f"kernel.sysctls {persist_file}", list(wanted)):
+    mine = (dict(wanted), exclusive)
+    for others in asked.by_others(host, f"kernel.sysctls {persist_file}", mine):
+        if others == mine:
+            continue  # the same call again, as in a deploy that is included twice
         twice = (
             f"kernel.sysctls is called twice for {persist_file} in this run, for "
-            f"{', '.join(others)} and for {', '.join(wanted)}: set all in one call "
+            f"{', '.join(others[0])} and for {', '.join(wanted)}: set all in one call "
             "(kubenode_sysctls, where that is kubenode.node.prepare), or give one of them another "
             "persist_file"
         )

@@ -71,6 +71,14 @@ _INSTALL = {
 # files that the administrator has changed stay, as in apt.packages
 _FINISH_DPKG = "DEBIAN_FRONTEND=noninteractive dpkg --force-confdef --force-confold --configure -a"
 
+# A package that dpkg was stopped at while it unpacked (H, or R: reinstallation required) is not
+# installed, and "apt-get install" calls it the newest version and does nothing.
+_UNPACK_AGAIN = """
+left=$(dpkg-query -W -f '${db:Status-Abbrev} ${Package}\\n' | sed -n 's/^\\(.H.\\|..R\\) //p') &&
+{ [ -z "$left" ] || DEBIAN_FRONTEND=noninteractive apt-get -y -o Dpkg::Options::=--force-confdef \\
+  -o Dpkg::Options::=--force-confold --allow-change-held-packages --reinstall install $left; }
+""".strip()
+
 
 def _other_runtime(shape: other_runtimes.RuntimesShape) -> str | None:
     """Why containerd must not be touched beside the runtime that a host has; None when it may."""
@@ -141,7 +149,8 @@ def installed(
         or (package is not None and not package["configured"])
         or (version is not None and not _is_version(package, version))
     )
-    want_hold = hold and not (package and package["held"])
+    is_held = package is not None and package["held"]
+    want_hold = hold and not is_held
     if not install and (not want_hold or package is None):
         host.noop(f"containerd is installed: {_describe(now)}")
         return
@@ -155,12 +164,18 @@ def installed(
         return
     at_work = now["dpkg_at_work"] if install else None
     finish = bool(install and (at_work or now["dpkg_interrupted"]))
+    # a package that is installed again loses its hold
+    want_hold = want_hold or (is_held and finish)
     held_name = package["name"] if package and not install else _PACKAGE
     # pyinfra, while it prepares, goes no further than the first command
     if at_work:
         explain(host, f"wait for process {at_work}, which changes packages")
     if finish and now["dpkg_interrupted"]:
-        explain(host, "dpkg was interrupted: it finishes what it began (dpkg --configure -a)")
+        explain(
+            host,
+            "dpkg was interrupted: it finishes what it began (dpkg --configure -a), and what it "
+            "has unpacked in part is installed again",
+        )
     if install:
         if manager == "apt-get":
             explain(host, "fetch the lists of packages (apt-get update)")
@@ -175,12 +190,12 @@ def installed(
     if finish:
         yield package_locks.patiently(manager, _FINISH_DPKG)
     if install:
-        yield from _install(manager, version)
+        yield from _install(manager, version, unpack_again=finish)
     if want_hold:
         yield package_locks.patiently(manager, _HOLD[manager].format(shlex.quote(held_name)))
 
 
-def _install(manager: str, version: str | None) -> Commands:
+def _install(manager: str, version: str | None, unpack_again: bool = False) -> Commands:
     separator = "-" if manager == "dnf" else "="
     wanted = f"{_PACKAGE}{separator}{version}" if version else _PACKAGE
     # a held one may change
@@ -193,6 +208,8 @@ def _install(manager: str, version: str | None) -> Commands:
         yield package_locks.with_lists_fetched(
             f"apt-get -s install --no-install-recommends{may_change} {shlex.quote(wanted)}"
         )
+        if unpack_again:
+            yield package_locks.patiently(manager, _UNPACK_AGAIN)
         commands = nested(
             apt.packages,
             packages=[wanted],

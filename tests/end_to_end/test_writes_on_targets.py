@@ -132,6 +132,23 @@ def test_what_dpkg_left_half_done_is_interrupted_when_nobody_is_at_work(prepared
     assert (at_rest["dpkg_interrupted"], at_rest["dpkg_at_work"]) == (True, None)
 
 
+def test_what_dpkg_has_unpacked_in_part_is_installed_again_and_held(
+    prepared: Prepared, run_pyinfra: RunPyinfra, inventory: WriteInventory
+) -> None:
+    """As the kill loop left it: apt-get calls it the newest version, and installs nothing."""
+    target = prepared.target
+    target.sh(
+        "sed -i '/^Package: containerd$/,/^$/s/^Status: .*/Status: hold reinstreq half-installed/' "
+        "/var/lib/dpkg/status; rm /usr/bin/containerd /usr/lib/systemd/system/containerd.service"
+    )
+    assert target.sh("dpkg-query -W -f '${db:Status-Abbrev}' containerd") == "hHR"
+    assert "newest" in target.sh("apt-get -s install containerd"), "control: apt does nothing"
+    result = run_pyinfra("-y", inventory(target.host()), ROOT / "deploy.py")
+    assert result.returncode == 0, result.output
+    assert target.sh("dpkg-query -W -f '${db:Status-Abbrev}' containerd") == "hi "
+    assert target.sh("systemctl is-active containerd") == "active\n"
+
+
 def test_a_container_with_an_apt_of_its_own_stops_nobody(prepared: Prepared) -> None:
     """It has locks of the same names, which are other files: its pod could hold them for ever."""
     target = prepared.target

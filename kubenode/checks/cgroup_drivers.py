@@ -141,7 +141,7 @@ CHECKS = (
         "Running, and the pod's limits are applied to an empty slice. The reverse gives pods that "
         "do not start (expected cgroupsPath to be of format slice:prefix:name).",
         judge=_agreement,
-        remedy="deploy.py with kubenode_cgroup_driver, or "
+        remedy="kubenode.node.prepare with kubenode_cgroup_driver, or "
         'containerd.configured(cgroup_driver="systemd"), after draining the node; '
         "set cgroupDriver in kubelet's configuration, exec-opts in Docker's daemon.json, "
         "cgroup_manager in crio.conf",
@@ -161,7 +161,8 @@ CHECKS = (
         "behind its back makes nodes unstable under memory pressure. kubenode_cgroup_driver says "
         "which driver is wanted.",
         judge=_as_wanted,
-        remedy='deploy.py, or containerd.configured(cgroup_driver="systemd"), after draining the '
+        remedy="kubenode.node.prepare, or "
+        'containerd.configured(cgroup_driver="systemd"), after draining the '
         "node",
         operation="containerd.configured",
         sources=(_DRIVERS,),

@@ -312,7 +312,7 @@ CHECKS = (
         "upstream's plugins install into /opt/cni/bin. Before a CNI is installed this is a "
         "warning.",
         judge=of_containerd(_cni),
-        remedy="deploy.py, or "
+        remedy="kubenode.node.prepare, or "
         'containerd.configured(cni_bin_dirs=["/opt/cni/bin", "/usr/lib/cni"]), '
         "with the directory that has them among these (kubenode_cni_bin_dirs); or install the "
         "plugins that are missing",
@@ -329,7 +329,7 @@ CHECKS = (
         expected="containerd, or another runtime that kubelet is told to use",
         why="kubelet starts no pod without a container runtime.",
         judge=_installed,
-        remedy="deploy.py, or containerd.installed()",
+        remedy="kubenode.node.prepare, or containerd.installed()",
         operation="containerd.installed",
         mirrors=("kubeadm: CRI",),
     ),
@@ -365,7 +365,8 @@ CHECKS = (
         "before 1.6.32 and 1.7.17, its CRI settings are ignored without a word; 2.0 to 2.2 ignore "
         "the CRI settings of version 1.",
         judge=of_containerd(_config_version),
-        remedy="write the file in a version that the release takes; deploy.py turns version 1 into "
+        remedy="write the file in a version that the release takes; "
+        "kubenode.node.prepare turns version 1 into "
         "2",
         sources=(f"{_DOCS}PLUGINS.md", "https://github.com/containerd/containerd/pull/9982"),
     ),
@@ -390,7 +391,8 @@ CHECKS = (
         why="A table that states an option of a handler replaces the default one whole: without "
         "runtime_type CRI does not start, or no pod of that handler does.",
         judge=of_containerd(_runtime_table),
-        remedy="deploy.py, or containerd.configured(), for runc; state runtime_type for the others",
+        remedy="kubenode.node.prepare, or containerd.configured(), for runc; "
+        "state runtime_type for the others",
         sources=(f"{_DOCS}cri/config.md",),
     ),
     Check(
@@ -401,7 +403,7 @@ CHECKS = (
         why='Docker\'s containerd.io package ships disabled_plugins = ["cri"]: Docker works, and '
         "kubelet finds no runtime.",
         judge=of_containerd(_cri_enabled),
-        remedy="deploy.py, or containerd.configured()",
+        remedy="kubenode.node.prepare, or containerd.configured()",
         operation="containerd.configured",
         mirrors=("kubeadm: CRI",),
         sources=("https://github.com/containerd/containerd/issues/4581",),
@@ -425,7 +427,8 @@ CHECKS = (
         expected="the CRI plugin of a running containerd",
         why="kubelet talks to the runtime over CRI, and to nothing else.",
         judge=of_containerd(_cri_serving),
-        remedy="deploy.py, or containerd.running(); `journalctl -u containerd` says why it fails",
+        remedy="kubenode.node.prepare, or containerd.running(); `journalctl "
+        "-u containerd` says why it fails",
         operation="containerd.running",
         mirrors=("kubeadm: CRI",),
     ),
@@ -437,7 +440,8 @@ CHECKS = (
         why="An edit counts from the next restart on: until then the node shows one thing and does "
         "another, and a reboot changes how it behaves.",
         judge=of_containerd(_config_applied),
-        remedy="deploy.py, or containerd.running(): it restarts containerd, and containers go on",
+        remedy="kubenode.node.prepare, or containerd.running(): it restarts "
+        "containerd, and containers go on",
         operation="containerd.running",
     ),
     Check(
@@ -447,7 +451,7 @@ CHECKS = (
         expected="containerd.service enabled, or wanted by another unit",
         why="A runtime that was started by hand is gone after the next boot.",
         judge=of_containerd(_enabled),
-        remedy="deploy.py, or containerd.running()",
+        remedy="kubenode.node.prepare, or containerd.running()",
         operation="containerd.running",
     ),
     Check(
@@ -468,7 +472,7 @@ CHECKS = (
         why="Every pod needs the pause image first. k8s.gcr.io is frozen since 2023: a new node "
         "that names it may start no pod.",
         judge=of_containerd(_pause_image),
-        remedy="deploy.py with kubenode_pause_image, or "
+        remedy="kubenode.node.prepare with kubenode_pause_image, or "
         'containerd.configured(pause_image="registry.k8s.io/pause:3.10")',
         operation="containerd.configured",
         sources=("https://kubernetes.io/blog/2023/02/06/k8s-gcr-io-freeze-announcement/",),
@@ -481,7 +485,7 @@ CHECKS = (
         why="An unattended upgrade restarts the runtime of every node in the same night, or brings "
         "a release that the cluster does not support.",
         judge=of_containerd(_held),
-        remedy="deploy.py, or containerd.installed(hold=True)",
+        remedy="kubenode.node.prepare, or containerd.installed(hold=True)",
         operation="containerd.installed",
         sources=(
             "https://github.com/kubernetes-sigs/kubespray/issues/7276",

@@ -42,7 +42,7 @@ CHECKS = (
         why="Without it crictl tries one socket after the other, complains at each call, and has a "
         "timeout that is too short for a node under load.",
         judge=of_containerd(_config),
-        remedy="deploy.py, or containerd.configured()",
+        remedy="kubenode.node.prepare, or containerd.configured()",
         operation="containerd.configured",
         sources=("https://github.com/kubernetes-sigs/cri-tools/blob/master/docs/crictl.md",),
     ),

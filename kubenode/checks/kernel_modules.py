@@ -135,7 +135,7 @@ def _pair(
 ) -> tuple[Check, Check]:
     listed = ", ".join(names)
     add = (
-        "deploy.py, or kernel.modules(modules=["
+        "kubenode.node.prepare, or kernel.modules(modules=["
         + ", ".join(f'"{name}"' for name in names)
         + "])"
         + (
@@ -239,7 +239,7 @@ CHECKS = (
         expected="every module of kubenode_modules loaded or built in",
         why="Somebody decided that these nodes need them.",
         judge=_settings(_live),
-        remedy="deploy.py, whose kernel.modules loads all of kubenode_modules",
+        remedy="kubenode.node.prepare, whose kernel.modules loads all of kubenode_modules",
         operation="kernel.modules",
     ),
     Check(
@@ -249,7 +249,7 @@ CHECKS = (
         expected="every module of kubenode_modules loaded at boot or built in",
         why="Somebody decided that these nodes need them, also after a reboot.",
         judge=_settings(_boot),
-        remedy="deploy.py, whose kernel.modules loads all of kubenode_modules",
+        remedy="kubenode.node.prepare, whose kernel.modules loads all of kubenode_modules",
         operation="kernel.modules",
     ),
     Check(

@@ -146,7 +146,10 @@ def _pair(
     sources: Iterable[str] = (),
 ) -> tuple[Check, Check]:
     applies = frozenset({only}) if only else frozenset[ProfileName]()
-    remedy = f'deploy.py with {key} in kubenode_sysctls, or kernel.sysctls(values={{"{key}": 1}})'
+    remedy = (
+        f"kubenode.node.prepare with {key} in kubenode_sysctls, or "
+        f'kernel.sysctls(values={{"{key}": 1}})'
+    )
     return (
         Check(
             id=f"sysctl.{name}.live",
@@ -225,7 +228,7 @@ CHECKS = (
         expected="every value of kubenode_sysctls",
         why="Somebody decided that these nodes need them.",
         judge=_settings_live,
-        remedy="deploy.py, whose kernel.sysctls sets all of kubenode_sysctls",
+        remedy="kubenode.node.prepare, whose kernel.sysctls sets all of kubenode_sysctls",
         operation="kernel.sysctls",
     ),
     Check(
@@ -235,7 +238,8 @@ CHECKS = (
         expected="every value of kubenode_sysctls after the next boot",
         why="Somebody decided that these nodes need them, also after a reboot.",
         judge=_settings_boot,
-        remedy="deploy.py, whose kernel.sysctls sets all of kubenode_sysctls; where another file "
+        remedy="kubenode.node.prepare, whose kernel.sysctls sets all of "
+        "kubenode_sysctls; where another file "
         "wins, remove its line or set kubenode_sysctls_override=true",
         operation="kernel.sysctls",
     ),

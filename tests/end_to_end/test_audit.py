@@ -92,7 +92,10 @@ def test_pyinfra_audit_py_is_one_command_a_host(
     for host in (target, other):
         commands = re.findall(rf"\[@docker/{host.name}\] +>>> ", result.output)
         assert len(commands) == 1
-    assert "fail containerd.installed: containerd is not installed -> kubenode.node.prepare" in result.output
+    assert (
+        "fail containerd.installed: containerd is not installed -> kubenode.node.prepare"
+        in result.output
+    )
     assert re.search(rf"\[@docker/{target.name}\] +noop: \d+ checks pass", result.output)
     good = run_pyinfra("-y", inventory(target.host()), ROOT / "audit.py")
     assert good.returncode == 0, good.output

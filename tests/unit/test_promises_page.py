@@ -12,6 +12,8 @@ from tests.conftest import ROOT
 from tests.soak.__main__ import table, with_figures
 from tests.soak.loops import PAGE
 
+HEADS = ("| promise", "| loop |")
+
 NAMED = re.findall(r"`(tests/[^`]*)`", PAGE.read_text())
 
 
@@ -34,7 +36,7 @@ def test_a_named_test_exists(named: str) -> None:
 
 def test_every_row_names_a_test() -> None:
     rows = [line for line in PAGE.read_text().splitlines() if line.startswith("| ")]
-    promises = [row for row in rows if row.count(" | ") == 2 and not row.startswith("| promise")]
+    promises = [row for row in rows if row.count(" | ") == 2 and not row.startswith(HEADS)]
     figures = [row for row in promises if re.search(r" \| \d{4}-\d\d-\d\d \| ", row)]
     assert len(promises) > len(figures)
     assert [row for row in promises if "`tests/" not in row and row not in figures] == []

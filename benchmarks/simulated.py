@@ -20,7 +20,7 @@ import gevent
 from pyinfra.connectors.base import BaseConnector
 from pyinfra.connectors.util import CommandOutput, OutputLine
 
-from kubenode import probe
+from kubenode.wire import probe
 
 DELAY_SECONDS = 0.05
 """Of a round trip, and so of connecting and of a command."""
@@ -60,13 +60,13 @@ def answer(index: int, name: str, command: str) -> list[str]:
 
 @cache
 def _identity(command: str) -> str:
-    """What the answer to a command of a fact is known by (:mod:`kubenode.shell_command`)."""
+    """What the answer to a command of a fact is known by (:mod:`kubenode.wire.shell_command`)."""
     script = base64.b64decode(command.partition("printf %s ")[2].partition(" ")[0]).decode()
     return script.partition("%answer ")[2].partition(" ")[0]
 
 
 def _with(sizes: list[str], encoded: str, own: dict[str, bytes]) -> tuple[list[str], str]:
-    """The files a host sends (``%files`` of :mod:`kubenode.probe`), some of them its own."""
+    """The files a host sends (``%files`` of :mod:`kubenode.wire.probe`), some of them its own."""
     left = base64.b64decode(encoded[1:])
     contents = {}
     for line in sizes:

@@ -18,7 +18,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from kubenode import probe, size_limits, sysctl_d
+from kubenode.linux import sysctl_d
+from kubenode.wire import probe, size_limits
 from tests.sealed import seal
 
 KIB = 1024
@@ -225,11 +226,11 @@ def look_at(name: str) -> str:
     """Read, judge and report the host of a case; the report as JSON."""
     from datetime import UTC, date, datetime
 
-    from kubenode import findings
-    from kubenode.checks.catalogue import CHECKS
-    from kubenode.checks.check import Aim
+    from kubenode.audit import findings
+    from kubenode.audit.checks.catalogue import CHECKS
+    from kubenode.audit.checks.check import Aim
+    from kubenode.audit.reports import json_report
     from kubenode.facts.node import Node
-    from kubenode.reports import json_report
 
     fact = Node()
     fact.command()

@@ -8,10 +8,12 @@ from typing import Any, Literal, TypedDict
 
 from packaging.version import InvalidVersion, Version
 
-from kubenode import cgroup_drivers, containerd_config, other_runtimes, probe
-from kubenode.cgroup_drivers import CannotTell, Driver, Statement
 from kubenode.facts import containerd, kubelet_start, mounts
-from kubenode.facts.probe_fact import ProbeFact
+from kubenode.runtimes import cgroup_drivers, other_runtimes
+from kubenode.runtimes.cgroup_drivers import CannotTell, Driver, Statement
+from kubenode.runtimes.containerd import config
+from kubenode.wire import probe
+from kubenode.wire.probe_fact import ProbeFact
 
 CGROUPS_PROBE = "cgroups"
 DRIVERS_PROBE = "cgroup-drivers"
@@ -226,7 +228,7 @@ def parse_drivers(
             if handler["cgroup_driver"] is not None:
                 components[f"containerd/{name}"] = _of_handler(handler)
             elif not handler["recognised"]:
-                why = containerd_config.unrecognised(handler["runtime_type"])
+                why = config.unrecognised(handler["runtime_type"])
                 components[f"containerd/{name}"] = _unknown(why, handler["defined"])
 
     if drivers.value("dockerd") or DOCKER_CONFIG in drivers.texts:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TypedDict
 
-from kubenode import probe
-from kubenode.facts.probe_fact import ProbeFact
+from kubenode.wire import probe
+from kubenode.wire.probe_fact import ProbeFact
 
 PROBE = "container-cgroups"
 

@@ -9,9 +9,14 @@ from typing import Literal, TypedDict
 
 from packaging.version import Version
 
-from kubenode import cni, containerd_release, go_keys, package_locks, probe, whole_file
-from kubenode.cgroup_drivers import Driver
-from kubenode.containerd_config import (
+from kubenode.facts import runtimes
+from kubenode.files import go_keys, whole_file
+from kubenode.packages import package_locks
+from kubenode.runtimes import cni
+from kubenode.runtimes.cgroup_drivers import Driver
+from kubenode.runtimes.config_swap import UNPROVEN_SUFFIX, read_note
+from kubenode.runtimes.containerd import releases
+from kubenode.runtimes.containerd.config import (
     Config,
     ConfigError,
     Handler,
@@ -21,10 +26,9 @@ from kubenode.containerd_config import (
     parse,
     registry_conflict,
 )
-from kubenode.containerd_swap import UNPROVEN_SUFFIX, read_note
-from kubenode.facts import runtimes
-from kubenode.facts.probe_fact import ProbeFact
-from kubenode.other_runtimes import RuntimesShape
+from kubenode.runtimes.other_runtimes import RuntimesShape
+from kubenode.wire import probe
+from kubenode.wire.probe_fact import ProbeFact
 
 PACKAGE_PROBE = "containerd-package"
 DAEMON_PROBE = "containerd"
@@ -560,7 +564,7 @@ fi
 
 def parse_package(reading: probe.Reading) -> InstalledShape:
     """The installed part of the shape from what the host sent."""
-    version = containerd_release.parse_version(reading.value("version") or "")
+    version = releases.parse_version(reading.value("version") or "")
     reading.known("package")
     package = _dpkg(reading.text("dpkg")) or _rpm(reading)
     at_work = reading.value("dpkg_at_work") or None
@@ -693,7 +697,7 @@ def parse_daemon(package: probe.Reading, daemon: probe.Reading) -> Daemon:
         too_long = files.keys() - {path}
         files = {name: content for name, content in files.items() if name not in too_long}
 
-    folds = containerd_release.release_of(version).folds if version else go_keys.any_case
+    folds = releases.release_of(version).folds if version else go_keys.any_case
     main, error = _parsed(path, files.get(path), 1, folds)
     configs = [main] if main else []
     imports: list[ImportShape] = []
@@ -724,9 +728,7 @@ def parse_daemon(package: probe.Reading, daemon: probe.Reading) -> Daemon:
             # of systemd nobody knows what file it gives containerd, where it does not answer
             "exists": None if daemon.unreadable & {path, f"unit:{UNIT}"} else path in files,
             "version": main.version if main and not main.is_empty else None,
-            "highest_version": containerd_release.highest_config_version(version)
-            if version
-            else None,
+            "highest_version": releases.highest_config_version(version) if version else None,
             "error": error,
         },
         "imports": imports,
@@ -842,7 +844,7 @@ def _settings(
     counting = configs
     conflict = None
     if configs and version:
-        release = containerd_release.release_of(version)
+        release = releases.release_of(version)
         counting = in_force(load_order(configs, version), release)
         try:
             conflict = registry_conflict(counting, release)

@@ -7,10 +7,11 @@ import shlex
 from collections.abc import Callable, Iterable
 from typing import Literal, NotRequired, TypedDict
 
-from kubenode import drop_ins, kernel_command_line, kernel_modules, probe, sysctl_d
 from kubenode.facts import kernel_config
-from kubenode.facts.probe_fact import ProbeFact
-from kubenode.sysctl_value import words
+from kubenode.linux import drop_ins, kernel_command_line, kernel_modules, sysctl_d
+from kubenode.linux.sysctl_value import words
+from kubenode.wire import probe
+from kubenode.wire.probe_fact import ProbeFact
 
 MODULES_PROBE = "kernel_modules"
 SYSCTLS_PROBE = "sysctls"
@@ -120,7 +121,7 @@ class SysctlShape(TypedDict):
 
 
 class SourcesShape(TypedDict):
-    """Everything the next boot's sysctls follow from, for :class:`kubenode.sysctl_d.Tree`."""
+    """Everything the next boot's sysctls follow from, for :class:`kubenode.linux.sysctl_d.Tree`."""
 
     files: dict[str, str | None]
     """Text by path, None when it could not be read; not UTF-8: lone surrogates."""
@@ -560,10 +561,10 @@ class Sysctls(ProbeFact[SysctlsShape]):
     + persist_file: also return this sysctl.d file's exact content, and all the files that count
 
     The next boot is judged by sysctl.d(5), the rules of systemd-sysctl, see
-    :mod:`kubenode.sysctl_d`. ``sysctl --system`` (procps) differs: it reads ``/etc/sysctl.conf``
-    last; systemd-sysctl reads it only through a link in ``/etc/sysctl.d``, which Debian 13 and
-    Ubuntu 24.10 no longer have. A key that exists only once its module is loaded has a live state
-    of ``absent``, and its boot value all the same.
+    :mod:`kubenode.linux.sysctl_d`. ``sysctl --system`` (procps) differs: it reads
+    ``/etc/sysctl.conf`` last; systemd-sysctl reads it only through a link in ``/etc/sysctl.d``,
+    which Debian 13 and Ubuntu 24.10 no longer have. A key that exists only once its module is
+    loaded has a live state of ``absent``, and its boot value all the same.
 
     **Example:**
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Literal, TypedDict
 
-from kubenode import kernel_modules, probe
-from kubenode.facts.probe_fact import ProbeFact
+from kubenode.linux import kernel_modules
+from kubenode.wire import probe
+from kubenode.wire.probe_fact import ProbeFact
 
 PROBE = "kernel-config"
 
@@ -90,12 +91,13 @@ for file in {" ".join(f'"{path}"' for path in FILES)} "/lib/modules/$release/con
   break
 done
 """
-"""For :attr:`kubenode.probe.Script.shared`: the options that facts ask for, in ``config_file`` and
-``config``, and the variables ``$release`` (of the running kernel) and ``$config``."""
+"""For :attr:`kubenode.wire.probe.Script.shared`: the options that facts ask for, in
+``config_file`` and ``config``, and the variables ``$release`` (of the running kernel) and
+``$config``."""
 
 
 AT_TIMES = ("gzip", "uname")
-"""For :attr:`kubenode.probe.Script.at_times`, where :data:`READ` is."""
+"""For :attr:`kubenode.wire.probe.Script.at_times`, where :data:`READ` is."""
 
 
 def script() -> probe.Script:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, TypedDict
 
-from kubenode import probe
-from kubenode.facts.probe_fact import ProbeFact
+from kubenode.wire import probe
+from kubenode.wire.probe_fact import ProbeFact
 
 PROBE = "kubeadm"
 

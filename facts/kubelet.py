@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any, TypedDict
 
-from kubenode import kubelet_flags, probe
-from kubenode.cgroup_drivers import CannotTell
 from kubenode.facts import cgroup, kubelet_start
-from kubenode.facts.probe_fact import ProbeFact
+from kubenode.kubelet import command_line
+from kubenode.runtimes.cgroup_drivers import CannotTell
+from kubenode.wire import probe
+from kubenode.wire.probe_fact import ProbeFact
 
 PROBE = "kubelet"
 
@@ -80,7 +81,7 @@ def parse(kubelet: probe.Reading, drivers: probe.Reading) -> KubeletShape:
         if error
         else _boolean(settings.get("failSwapOn", True))
         if fail_swap_on is None
-        else kubelet_flags.truth(fail_swap_on),
+        else command_line.truth(fail_swap_on),
         "swap_behavior": behavior if isinstance(behavior, str) else None,
         "runtime_endpoint": cgroup.kubelet_endpoint(start, settings),
         "fail_cgroup_v1": _boolean(settings.get("failCgroupV1")),

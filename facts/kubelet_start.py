@@ -10,7 +10,7 @@ would read. So a process counts only
   that they are started by.
 
 Files are read only where root alone decides what is in them, see ``learn`` of
-:mod:`kubenode.probe`.
+:mod:`kubenode.wire.probe`.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from kubenode import kubelet_flags, probe
-from kubenode.cgroup_drivers import CannotTell
-from kubenode.kubelet_flags import EnvironmentFile, Flag, Word
+from kubenode.kubelet import command_line
+from kubenode.kubelet.command_line import EnvironmentFile, Flag, Word
+from kubenode.runtimes.cgroup_drivers import CannotTell
+from kubenode.wire import probe
 
-UNIT = kubelet_flags.UNIT
+UNIT = command_line.UNIT
 PROPERTIES = ("ExecStart", "EnvironmentFiles", "UnsetEnvironment", "MainPID", "ActiveState")
 
 CONFIG = "/var/lib/kubelet/config.yaml"
@@ -263,7 +264,7 @@ def parse(reading: probe.Reading) -> Start:
         active = None
     try:
         found = words(reading)
-        flags = kubelet_flags.flags(found)
+        flags = command_line.flags(found)
         config = _path(flags, "config", reading)
         drop_ins = _path(flags, "config-dir", reading)
     except CannotTell as trouble:
@@ -275,7 +276,7 @@ def words(reading: probe.Reading) -> list[Word]:
     """kubelet's arguments, of its process or else of its unit; CannotTell where it is unknown."""
     arguments = [line[1:] for line in reading.text("kubelet_arguments") if line.startswith("=")]
     if arguments:
-        return kubelet_flags.of_process(arguments)
+        return command_line.of_process(arguments)
     if reading.value("kubelet_process") == "unknown":
         raise CannotTell("a process of root's is named kubelet, and only root may look at it")
     key = f"unit:{UNIT}"
@@ -288,7 +289,7 @@ def words(reading: probe.Reading) -> list[Word]:
             properties.setdefault(name, []).append(value)
     load = (properties.get("LoadState") or ["not-found"])[0]
     if load in ("not-found", "masked"):
-        return kubelet_flags.of_unit(
+        return command_line.of_unit(
             [_KUBEADM], "", "", [_file(reading, path, True) for path in ENVIRONMENT_FILES]
         )
     if load != "loaded":
@@ -298,7 +299,7 @@ def words(reading: probe.Reading) -> list[Word]:
     if len(shown) != 1:
         raise CannotTell(f"{UNIT}: what systemd shows of its Environment cannot be read")
     environment = shown[0].removeprefix("Environment=")
-    return kubelet_flags.of_unit(
+    return command_line.of_unit(
         properties.get("ExecStart", []),
         environment,
         " ".join(properties.get("UnsetEnvironment", [])),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Literal, TypedDict
 
-from kubenode import probe
 from kubenode.facts import mounts
-from kubenode.facts.probe_fact import ProbeFact
+from kubenode.wire import probe
+from kubenode.wire.probe_fact import ProbeFact
 
 PROBE = "machine"
 

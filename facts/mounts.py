@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kubenode import probe
+from kubenode.wire import probe
 
 PLACES = (
     "/", "/var", "/var/lib", "/var/log", "/var/lib/kubelet", "/var/lib/containerd",
@@ -15,7 +15,7 @@ captured grep -E '^[^ ]+ ({"|".join(PLACES)}(/[^ ]*)?) ' /proc/self/mounts
 # / is one of them
 if [ "$status" = 0 ]; then said mounts "$output"; else unreadable mounts; fi
 """
-"""For :attr:`kubenode.probe.Script.shared`. A node has hundreds of mounts that nobody asks for."""
+"""For :attr:`kubenode.wire.probe.Script.shared`. A node has hundreds of mounts nobody asks for."""
 
 
 def mounted(reading: probe.Reading) -> dict[str, tuple[str, list[str]]] | None:

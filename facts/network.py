@@ -6,8 +6,8 @@ import ipaddress
 import re
 from typing import TypedDict
 
-from kubenode import probe
-from kubenode.facts.probe_fact import ProbeFact
+from kubenode.wire import probe
+from kubenode.wire.probe_fact import ProbeFact
 
 PROBE = "network"
 

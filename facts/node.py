@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from typing import TypedDict, TypeVar
 
-from kubenode import crictl_config, kernel_modules, probe, profiles, sysctl_d
+from kubenode import profiles
 from kubenode.facts import (
     cgroup,
     container_cgroups,
@@ -31,8 +31,11 @@ from kubenode.facts.kubelet import KubeletShape
 from kubenode.facts.machine import MachineShape
 from kubenode.facts.network import NetworkShape
 from kubenode.facts.platform import PlatformShape
-from kubenode.facts.probe_fact import ProbeFact
 from kubenode.facts.swap import SwapShape
+from kubenode.linux import kernel_modules, sysctl_d
+from kubenode.runtimes import crictl
+from kubenode.wire import probe
+from kubenode.wire.probe_fact import ProbeFact
 
 T = TypeVar("T")
 
@@ -243,8 +246,8 @@ def _crictl(daemon: containerd.Daemon) -> CrictlShape:
         shape["exists"] = None
     elif daemon.crictl is not None:
         try:
-            settings = crictl_config.settings(daemon.crictl)
-        except crictl_config.CrictlConfigError as error:
+            settings = crictl.settings(daemon.crictl)
+        except crictl.CrictlConfigError as error:
             shape["error"] = str(error)
         else:
             shape["runtime_endpoint"] = settings.get("runtime-endpoint")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shlex
 from typing import TypedDict
 
-from kubenode import probe
 from kubenode.facts import cgroup, runtimes
-from kubenode.facts.probe_fact import ProbeFact
-from kubenode.other_runtimes import RuntimesShape
+from kubenode.runtimes.other_runtimes import RuntimesShape
+from kubenode.wire import probe
+from kubenode.wire.probe_fact import ProbeFact
 
 PROBE = "platform"
 

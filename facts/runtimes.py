@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 
-from kubenode import cgroup_drivers, crictl_config, other_runtimes, probe
-from kubenode.cgroup_drivers import CannotTell
 from kubenode.facts import kubelet_start
-from kubenode.other_runtimes import RuntimesShape, UnitOfRuntime
+from kubenode.runtimes import cgroup_drivers, crictl, other_runtimes
+from kubenode.runtimes.cgroup_drivers import CannotTell
+from kubenode.runtimes.other_runtimes import RuntimesShape, UnitOfRuntime
+from kubenode.wire import probe
 
 PROBE = "runtimes"
 
@@ -153,8 +154,8 @@ def _of_crictl(reading: probe.Reading, unknown: list[str]) -> str | None:
     if CRICTL_CONFIG not in reading.exact:
         return None
     try:
-        settings = crictl_config.settings(reading.exact[CRICTL_CONFIG])
-    except crictl_config.CrictlConfigError as error:
+        settings = crictl.settings(reading.exact[CRICTL_CONFIG])
+    except crictl.CrictlConfigError as error:
         unknown.append(f"{CRICTL_CONFIG}: {error}")
         return None
     return settings.get("runtime-endpoint") or None

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Literal, TypedDict
 
-from kubenode import fstab, kernel_command_line, probe
-from kubenode.facts.probe_fact import ProbeFact
+from kubenode.linux import fstab, kernel_command_line
+from kubenode.wire import probe
+from kubenode.wire.probe_fact import ProbeFact
 
 PROBE = "swap"
 

@@ -5,7 +5,7 @@ from gevent import monkey
 
 monkey.patch_all()
 
-from kubenode.command_line import main  # noqa: E402
+from kubenode.cli import main  # noqa: E402
 
 if __name__ == "__main__":
     main()

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pyinfra import host
 from pyinfra.api import deploy
 
-from kubenode import joint_reading, settings
+from kubenode import settings
 from kubenode.facts.containerd import Containerd, ContainerdFiles, ContainerdPackage
 from kubenode.facts.kernel import KernelModules, Sysctls
 from kubenode.facts.platform import Platform
 from kubenode.operations import containerd, kernel, platform
+from kubenode.wire import joint_reading
 
 
 @deploy("Node")

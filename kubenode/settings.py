@@ -24,14 +24,17 @@ from pydantic import (
 )
 from pyinfra.api import Host, OperationValueError, State
 
-from kubenode import cni, containerd_release, drop_ins, kernel_modules, profiles, sysctl_d
-from kubenode.cgroup_drivers import Driver
-from kubenode.checks.check import Aim
-from kubenode.containerd_config import Wanted
+from kubenode import profiles
+from kubenode.audit.checks.check import Aim
+from kubenode.linux import drop_ins, kernel_modules, sysctl_d
 from kubenode.profiles import ProfileName
+from kubenode.runtimes import cni
+from kubenode.runtimes.cgroup_drivers import Driver
+from kubenode.runtimes.containerd import releases
+from kubenode.runtimes.containerd.config import Wanted
 
 if TYPE_CHECKING:
-    from kubenode.findings import Waiver
+    from kubenode.audit.findings import Waiver
 
 PREFIX = "kubenode_"
 
@@ -163,7 +166,7 @@ class NodeSettings(BaseModel):
         if not waivers:
             return waivers
         # it takes long to import, and most hosts have no waivers
-        from kubenode.checks import catalogue
+        from kubenode.audit.checks import catalogue
 
         for check_id in waivers:
             try:
@@ -207,7 +210,7 @@ class NodeSettings(BaseModel):
     @field_validator("containerd_version")
     @classmethod
     def _package_version(cls, version: str | None) -> str | None:
-        return containerd_release.check_package_version(version)
+        return releases.check_package_version(version)
 
     @field_validator("cni_bin_dirs")
     @classmethod
@@ -241,7 +244,7 @@ def aim(node: NodeSettings) -> Aim:
 def waivers(node: NodeSettings) -> dict[str, Waiver]:
     """The node's waivers by check."""
     # only an audit asks for them, and preparing a host needs nothing of its findings
-    from kubenode.findings import Waiver
+    from kubenode.audit.findings import Waiver
 
     return {
         check_id: Waiver(check_id, waiver.reason, waiver.until)

@@ -7,13 +7,14 @@ from collections.abc import Generator
 from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, operation
 
-from kubenode import bounded, settings
-from kubenode.checks.catalogue import CHECKS
+from kubenode import settings
+from kubenode.audit.checks.catalogue import CHECKS
+from kubenode.audit.findings import Finding, judge_host
 from kubenode.facts.node import Node
-from kubenode.findings import Finding, judge_host
-from kubenode.pyinfra_internals import print_prefix
-from kubenode.report import refuse
-from kubenode.reports.printable import printable
+from kubenode.run.printable import printable
+from kubenode.run.pyinfra_internals import print_prefix
+from kubenode.run.telling import refuse
+from kubenode.wire import bounded
 
 
 @operation()

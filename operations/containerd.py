@@ -13,22 +13,6 @@ from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, OperationValueError, StringCommand, operation
 from pyinfra.operations import apt, dnf, zypper
 
-from kubenode import (
-    asked,
-    cni,
-    containerd_plan,
-    containerd_release,
-    host_lock,
-    joint_reading,
-    other_runtimes,
-    package_locks,
-    whole_file,
-)
-from kubenode.bounded import INSTALL_SECONDS, RESTART_SECONDS, bounded
-from kubenode.cgroup_drivers import Driver
-from kubenode.containerd_config import ConfigError, Edit, Wanted, unrecognised
-from kubenode.containerd_swap import start, swap, undo
-from kubenode.crictl_config import CrictlConfigError, pointed_at
 from kubenode.facts.containerd import (
     CRICTL_CONFIG,
     UNCLEAR_CONFIG,
@@ -43,8 +27,19 @@ from kubenode.facts.containerd import (
     UnprovenShape,
 )
 from kubenode.facts.platform import Platform
-from kubenode.pyinfra_internals import is_executing, nested
-from kubenode.report import explain, explain_file, later, refuse
+from kubenode.files import host_lock, whole_file
+from kubenode.packages import package_locks
+from kubenode.run import asked
+from kubenode.run.pyinfra_internals import is_executing, nested
+from kubenode.run.telling import explain, explain_file, later, refuse
+from kubenode.runtimes import cni, other_runtimes
+from kubenode.runtimes.cgroup_drivers import Driver
+from kubenode.runtimes.config_swap import start, swap, undo
+from kubenode.runtimes.containerd import plan, releases
+from kubenode.runtimes.containerd.config import ConfigError, Edit, Wanted, unrecognised
+from kubenode.runtimes.crictl import CrictlConfigError, pointed_at
+from kubenode.wire import joint_reading
+from kubenode.wire.bounded import INSTALL_SECONDS, RESTART_SECONDS, bounded
 
 Commands = Generator[StringCommand | FunctionCommand, Any, None]
 
@@ -108,7 +103,7 @@ def installed(
     A package that dpkg has unpacked and not configured, since it was killed or the power went, does
     not count: what dpkg began is finished first (``dpkg --configure -a``, as apt asks for). Another
     process that changes packages (unattended-upgrades, cloud-init) is waited for, at most 300 s.
-    A host where another runtime is in use is refused, see :mod:`kubenode.other_runtimes`.
+    A host where another runtime is in use is refused, see :mod:`kubenode.runtimes.other_runtimes`.
     An apt source that does not answer, or is not signed, is a warning with apt's own words, and an
     error only where containerd cannot be installed without it.
 
@@ -124,7 +119,7 @@ def installed(
     if source != "distribution":
         raise OperationValueError(f"source {source!r}: only 'distribution' is known")
     try:
-        containerd_release.check_package_version(version)
+        releases.check_package_version(version)
     except ValueError as error:
         raise OperationValueError(f"version {error}") from error
 
@@ -280,10 +275,11 @@ def configured(
 
     A change is shown to containerd before the swap, the daemon is restarted if it runs, and the
     operation ends when CRI answers. If it does not, the old files come back, on the host itself.
-    What a file was before stays beside it, see :mod:`kubenode.whole_file`. An interrupted change is
-    undone first, if its files are still exactly what it made them; otherwise they stay as they are.
-    A host where another runtime is in use is refused, see :mod:`kubenode.other_runtimes`.
-    Two calls in one run that want different things of one setting are an error.
+    What a file was before stays beside it, see :mod:`kubenode.files.whole_file`. An interrupted
+    change is undone first, if its files are still exactly what it made them; otherwise they stay
+    as they are. A host where another runtime is in use is refused, see
+    :mod:`kubenode.runtimes.other_runtimes`. Two calls in one run that want different things of one
+    setting are an error.
 
     **Example:**
 
@@ -420,7 +416,7 @@ def _planned(
             wanted, cni_bin_dirs=_cni_bin_dirs(daemon["cni"], wanted.cni_bin_dirs, version)
         )
     try:
-        edits = containerd_plan.plan(daemon["config"]["path"], files, version, wanted)
+        edits = plan.plan(daemon["config"]["path"], files, version, wanted)
         crictl = pointed_at(crictl_now, daemon["socket"])
     except ConfigError as error:
         return f"{error}: nothing was changed"
@@ -603,7 +599,7 @@ def running(change_driver_under_pods: bool = False) -> Commands:
     A daemon whose files were changed after it started is restarted; running containers stay (their
     shims hold them). So is one of which that cannot be told, as the host's clock was set back; the
     files get the time of now. The operation ends when CRI answers. A host where another runtime is
-    in use is refused, see :mod:`kubenode.other_runtimes`.
+    in use is refused, see :mod:`kubenode.runtimes.other_runtimes`.
 
     **Example:**
 

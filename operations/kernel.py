@@ -8,16 +8,6 @@ from collections.abc import Generator, Mapping
 from pyinfra import host
 from pyinfra.api import FunctionCommand, OperationValueError, StringCommand, operation
 
-from kubenode import (
-    asked,
-    drop_ins,
-    joint_reading,
-    kernel_modules,
-    sysctl_d,
-    sysctl_file,
-    whole_file,
-)
-from kubenode.bounded import CHANGE_SECONDS, bounded
 from kubenode.facts.kernel import (
     KernelModules,
     KernelModulesShape,
@@ -26,9 +16,14 @@ from kubenode.facts.kernel import (
     Sysctls,
     SysctlsShape,
 )
-from kubenode.pyinfra_internals import is_executing
-from kubenode.report import explain, explain_file, refuse
-from kubenode.sysctl_value import is_value
+from kubenode.files import whole_file
+from kubenode.linux import drop_ins, kernel_modules, sysctl_d, sysctl_file
+from kubenode.linux.sysctl_value import is_value
+from kubenode.run import asked
+from kubenode.run.pyinfra_internals import is_executing
+from kubenode.run.telling import explain, explain_file, refuse
+from kubenode.wire import joint_reading
+from kubenode.wire.bounded import CHANGE_SECONDS, bounded
 
 Commands = Generator[StringCommand | FunctionCommand, None, None]
 
@@ -234,17 +229,18 @@ def sysctls(
 
     Two calls in one run need two files: two for one file are an error. What is right already is not
     written. A host fails, before anything is changed on it, when
-    another file would win over ``persist_file`` at the next boot (see :mod:`kubenode.sysctl_d`);
-    the message names file, line and both values. With ``override=True`` such a line is commented
-    out and marked ``# disabled by kubenode:``. A file in ``/etc`` is edited. A file elsewhere
-    belongs to a package and is left alone: an edited copy of the same name in ``/etc/sysctl.d``
-    masks it, as sysctl.d(5) advises; what the package changes in it later then has no effect. A
+    another file would win over ``persist_file`` at the next boot (see
+    :mod:`kubenode.linux.sysctl_d`); the message names file, line and both values. With
+    ``override=True`` such a line is commented out and marked ``# disabled by kubenode:``. A file
+    in ``/etc`` is edited. A file elsewhere belongs to a package and is left alone: an edited copy
+    of the same name in ``/etc/sysctl.d`` masks it, as sysctl.d(5) advises; what the package changes
+    in it later then has no effect. A
     line with a glob is disabled for all its keys.
 
     A key that does not exist while the operation runs fails the host and names the module it
     needs. A value the kernel does not take fails the host with the kernel's message, before a file
     is changed; and before a value is changed, the files' new content is on the host's disk beside
-    them. What a file had before stays beside it, see :mod:`kubenode.whole_file`.
+    them. What a file had before stays beside it, see :mod:`kubenode.files.whole_file`.
 
     **Example:**
 

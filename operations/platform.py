@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, cast
 from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, OperationValueError, operation
 
-from kubenode import bounded, joint_reading, other_runtimes
-from kubenode.cgroup_drivers import Driver
-from kubenode.checks import cgroups as cgroup_checks
-from kubenode.checks import platform as platform_checks
-from kubenode.checks.check import Aim, Subject, Verdict, judge, unknown, violated
+from kubenode.audit.checks import cgroups as cgroup_checks
+from kubenode.audit.checks import platform as platform_checks
+from kubenode.audit.checks.check import Aim, Subject, Verdict, judge, unknown, violated
 from kubenode.facts.platform import Platform, PlatformShape
-from kubenode.pyinfra_internals import print_prefix
-from kubenode.report import refuse
+from kubenode.run.pyinfra_internals import print_prefix
+from kubenode.run.telling import refuse
+from kubenode.runtimes import other_runtimes
+from kubenode.runtimes.cgroup_drivers import Driver
 from kubenode.settings import minor_release
+from kubenode.wire import bounded, joint_reading
 
 if TYPE_CHECKING:
     from kubenode.facts.node import NodeShape
@@ -46,7 +47,7 @@ def supported(
     Kubernetes 1.35 (``failCgroupV1``), before that v1 is a warning. Another runtime than
     containerd (CRI-O, cri-dockerd) that runs, starts at boot, or is what kubelet or
     ``/etc/crictl.yaml`` points at keeps a host from passing; one that only is installed is a
-    warning, see :mod:`kubenode.other_runtimes`.
+    warning, see :mod:`kubenode.runtimes.other_runtimes`.
 
     **Example:**
 

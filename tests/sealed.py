@@ -1,8 +1,8 @@
 """Recorded answers as the commands of today would print them.
 
-A case has what a host said. The seal around it (:mod:`kubenode.probe`) names the command, to the
-letter, and is put there again, so that a case stays one when a script changes; what a script has
-come to ask for since then, the case does not answer, and the fact takes it for unreadable.
+A case has what a host said. The seal around it (:mod:`kubenode.wire.probe`) names the command, to
+the letter, and is put there again, so that a case stays one when a script changes; what a script
+has come to ask for since then, the case does not answer, and the fact takes it for unreadable.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from kubenode import probe
+from kubenode.wire import probe
 
 
 def seal(scripts: Mapping[str, probe.Script], body: Sequence[str]) -> list[str]:

@@ -18,7 +18,10 @@ from unittest.mock import patch
 from pyinfra_testing import operations  # type: ignore[import-untyped]
 from pyinfra_testing.operations import make_operation_tests  # type: ignore[import-untyped]
 
-from kubenode import containerd_swap, host_lock, package_locks, shell_command, whole_file
+from kubenode.files import host_lock, whole_file
+from kubenode.packages import package_locks
+from kubenode.runtimes import config_swap
+from kubenode.wire import shell_command
 
 OPERATIONS = Path(__file__).parent / "operations"
 
@@ -42,9 +45,9 @@ def _stage(cases: Any, data: dict[str, Any]) -> Iterator[None]:
         ),
         patch.object(whole_file, "FUNCTIONS", "# whole_file.FUNCTIONS"),
         patch.multiple(
-            containerd_swap,
-            CRI_FUNCTIONS="# containerd_swap.CRI_FUNCTIONS",
-            SWAP_FUNCTIONS="# containerd_swap.SWAP_FUNCTIONS",
+            config_swap,
+            CRI_FUNCTIONS="# config_swap.CRI_FUNCTIONS",
+            SWAP_FUNCTIONS="# config_swap.SWAP_FUNCTIONS",
         ),
         patch.multiple(
             package_locks,

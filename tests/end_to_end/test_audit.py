@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from kubenode.checks.catalogue import CHECKS
+from kubenode.audit.checks.catalogue import CHECKS
 from tests.conftest import ROOT, RunPyinfra, WriteInventory
 from tests.targets import kubenode_cli, pyinfra_cli
 from tests.targets.container import Target

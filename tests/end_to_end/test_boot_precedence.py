@@ -9,8 +9,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 
-from kubenode import drop_ins, host_lock, sysctl_d, sysctl_value
 from kubenode.facts.kernel import Sysctls, SysctlsShape
+from kubenode.files import host_lock
+from kubenode.linux import drop_ins, sysctl_d, sysctl_value
 from kubenode.operations import kernel
 from tests.targets.container import Target
 

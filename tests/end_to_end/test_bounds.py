@@ -24,7 +24,7 @@ SECONDS = 10
 
 # the limits as they are, but shorter
 DEPLOY = f"""
-from kubenode import bounded
+from kubenode.wire import bounded
 
 bounded.FACT_SECONDS = {SECONDS}
 

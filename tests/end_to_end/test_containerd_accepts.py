@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
-from kubenode.containerd_config import (
+from kubenode.runtimes.containerd.config import (
     Config,
     Wanted,
     edit,
@@ -16,7 +16,7 @@ from kubenode.containerd_config import (
     parse,
     upgrade_version_1,
 )
-from kubenode.containerd_release import highest_config_version, parse_version, release_of
+from kubenode.runtimes.containerd.releases import highest_config_version, parse_version, release_of
 from tests.targets.container import Target
 
 pytestmark = pytest.mark.targets

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from docker import DockerClient
 
-from kubenode.whole_file import sum_of
+from kubenode.files.whole_file import sum_of
 from tests.conftest import ROOT, RunPyinfra, WriteInventory
 from tests.end_to_end.test_containerd_on_targets import BACKUP, CNI, CONFIG, FOREIGN
 from tests.end_to_end.test_prepare import changes

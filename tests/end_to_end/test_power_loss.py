@@ -21,8 +21,9 @@ from pathlib import Path
 import pytest
 from pyinfra.api import StringCommand
 
-from kubenode import containerd_swap, host_lock, whole_file
-from kubenode.whole_file import BACKUP_SUFFIX, Change
+from kubenode.files import host_lock, whole_file
+from kubenode.files.whole_file import BACKUP_SUFFIX, Change
+from kubenode.runtimes import config_swap
 from tests.soak import loops
 
 # as root, with loop devices: where Docker targets run
@@ -158,7 +159,7 @@ def figures() -> Iterator[Counter[str]]:
 @pytest.fixture
 def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
     monkeypatch.setattr(host_lock, "DIRECTORY", str(tmp_path / "lock"))
-    monkeypatch.setattr(containerd_swap, "CRI_WAIT_SECONDS", 0)
+    monkeypatch.setattr(config_swap, "CRI_WAIT_SECONDS", 0)
     disk = Disk(tmp_path)
     try:
         yield disk
@@ -167,7 +168,7 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
 
 
 def swap(disk: Disk, now: Mapping[str, bytes | None], new: Mapping[str, bytes]) -> StringCommand:
-    return containerd_swap.swap(
+    return config_swap.swap(
         {str(disk.root / path): (now[path], content) for path, content in new.items()},
         main=str(disk.root / MAIN),
         program=str(disk.programs / "containerd"),
@@ -177,7 +178,7 @@ def swap(disk: Disk, now: Mapping[str, bytes | None], new: Mapping[str, bytes]) 
 
 
 def undo(disk: Disk) -> StringCommand:
-    return containerd_swap.undo(
+    return config_swap.undo(
         main=str(disk.root / MAIN), program=str(disk.programs / "containerd"), socket="/nowhere"
     )
 
@@ -196,7 +197,7 @@ def lost_by_a_swap(
                 problems.append(f"{cut}: {path} is half-written: {content!r:.60}")
         if cut == "ended" and files != at_the_end:
             problems.append("what was reported is not on the disk")
-        if disk.read(f"{MAIN}{containerd_swap.UNPROVEN_SUFFIX}") is not None:
+        if disk.read(f"{MAIN}{config_swap.UNPROVEN_SUFFIX}") is not None:
             noted += 1
             finished = disk.run(undo(disk))
             files = {path: disk.read(path) for path in OLD}
@@ -256,7 +257,7 @@ def test_an_undo_after_a_cut_may_be_cut_off_too(
     script = f"export KUBENODE_TEST_PID={pid}; echo $$ >{pid};"
     finished = disk.run(StringCommand(script, command, **command.connector_arguments))
     assert finished.returncode == -9
-    assert disk.read(f"{MAIN}{containerd_swap.UNPROVEN_SUFFIX}") is not None
+    assert disk.read(f"{MAIN}{config_swap.UNPROVEN_SUFFIX}") is not None
     _sh("sync")
     disk.install(HONEST, watched=True)
     assert disk.run(undo(disk), shell).returncode == 0

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 from docker import DockerClient
 
-from kubenode.checks.catalogue import CHECKS
+from kubenode.audit.checks.catalogue import CHECKS
 from kubenode.settings import NodeSettings
 from tests.end_to_end.breaks import BREAKS, DEPLOY, Break
 from tests.end_to_end.test_audit_breaks import Node

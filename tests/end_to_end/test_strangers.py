@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from docker import DockerClient
 
-from kubenode import kubelet_flags, probe
 from kubenode.facts.cgroup import CgroupDrivers
 from kubenode.facts.container_cgroups import ContainerCgroups
 from kubenode.facts.kernel import Sysctls
 from kubenode.facts.kubelet import Kubelet
 from kubenode.facts.node import Node
-from kubenode.facts.probe_fact import ProbeFact
+from kubenode.kubelet import command_line
+from kubenode.wire import probe
+from kubenode.wire.probe_fact import ProbeFact
 from tests.conftest import ROOT, RunPyinfra, WriteInventory
 from tests.targets import kubenode_cli
 from tests.targets.container import Target
@@ -148,7 +149,7 @@ def test_systemds_kubelet_is_one(host: Target) -> None:
     drop_in(host, "[Service]\nEnvironment=KUBELET_EXTRA_ARGS=--cgroup-driver=cgroupfs\n", "20.conf")
     host.sh("systemctl start kubelet")
     running = ask(host, CgroupDrivers()).value["components"]["kubelet"]
-    assert (running["driver"], running["file"]) == ("cgroupfs", kubelet_flags.PROCESS)
+    assert (running["driver"], running["file"]) == ("cgroupfs", command_line.PROCESS)
     assert ask(host, Kubelet(), "stranger").value["active"] is True
     host.sh("systemctl stop kubelet")
     stopped = ask(host, CgroupDrivers()).value["components"]["kubelet"]

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from kubenode import drift
-from kubenode.baseline import changes
-from kubenode.findings import FleetReport, HostReport
-from kubenode.reports import json_report
+from kubenode.audit import drift
+from kubenode.audit.baseline import changes
+from kubenode.audit.findings import FleetReport, HostReport
+from kubenode.audit.reports import json_report
 from tests.recorded_node import recorded
 from tests.unit.reports.example import LATER, SWAP, host, report
 

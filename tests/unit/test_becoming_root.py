@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubenode import becoming_root
+from kubenode.wire import becoming_root
 
 PASSWORD = "wants a password"
 

@@ -21,8 +21,8 @@ from pyinfra.api.operations import run_ops
 from pyinfra.api.state import StateStage
 from pyinfra.context import ctx_host
 
-from kubenode import bounded, probe
-from kubenode.facts.probe_fact import ProbeFact
+from kubenode.wire import bounded, probe
+from kubenode.wire.probe_fact import ProbeFact
 
 
 class Prints(ProbeFact[dict[str, str]]):

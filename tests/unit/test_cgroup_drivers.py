@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubenode import cgroup_drivers
-from kubenode.cgroup_drivers import CannotTell, Statement
+from kubenode.runtimes import cgroup_drivers
+from kubenode.runtimes.cgroup_drivers import CannotTell, Statement
 
 DAEMON = "/etc/docker/daemon.json"
 

@@ -19,8 +19,8 @@ from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 from pyinfra.api.exceptions import FactProcessError
 
-from kubenode import probe
 from kubenode.facts.node import Node
+from kubenode.wire import probe
 from tests import sealed
 from tests.soak import loops
 

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from kubenode.cni import check_directories, chosen, plugins_of, takes_list
-from kubenode.containerd_config import Wanted
-from kubenode.containerd_plan import plan
+from kubenode.runtimes.cni import check_directories, chosen, plugins_of, takes_list
+from kubenode.runtimes.containerd.config import Wanted
+from kubenode.runtimes.containerd.plan import plan
 
 UP, DEB = "/opt/cni/bin", "/usr/lib/cni"
 WANTED = (UP, DEB)

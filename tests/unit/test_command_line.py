@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from kubenode.checks.catalogue import CHECKS
-from kubenode.command_line import MISTAKE
+from kubenode.audit.checks.catalogue import CHECKS
+from kubenode.cli import MISTAKE
 from tests.targets import kubenode_cli
 
 ROOT = Path(__file__).parents[2]

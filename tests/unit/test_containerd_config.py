@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from kubenode.containerd_config import (
+from kubenode.runtimes.containerd.config import (
     CRI_PLUGINS,
     Config,
     ConfigError,
@@ -30,7 +30,7 @@ from kubenode.containerd_config import (
     registry_conflict,
     upgrade_version_1,
 )
-from kubenode.containerd_release import drop_in_trouble, release_of
+from kubenode.runtimes.containerd.releases import drop_in_trouble, release_of
 
 CONFIGS = Path(__file__).parent / "containerd_configs"
 MAIN = "/etc/containerd/config.toml"

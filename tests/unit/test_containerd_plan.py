@@ -7,8 +7,8 @@ import tomllib
 import pytest
 from packaging.version import Version
 
-from kubenode.containerd_config import ConfigError, Wanted
-from kubenode.containerd_plan import plan
+from kubenode.runtimes.containerd.config import ConfigError, Wanted
+from kubenode.runtimes.containerd.plan import plan
 
 MAIN = "/etc/containerd/config.toml"
 DROP_IN = "/etc/containerd/conf.d/nvidia.toml"

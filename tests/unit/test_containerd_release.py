@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 from packaging.version import Version
 
-from kubenode import containerd_release as releases
+from kubenode.runtimes.containerd import releases
 
 
 @pytest.mark.parametrize(

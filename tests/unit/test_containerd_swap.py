@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyinfra.api import StringCommand
 
-from kubenode import containerd_swap, host_lock
-from kubenode.containerd_swap import Unproven, read_note
-from kubenode.whole_file import sum_of
+from kubenode.files import host_lock
+from kubenode.files.whole_file import sum_of
+from kubenode.runtimes import config_swap
+from kubenode.runtimes.config_swap import Unproven, read_note
 
 OLD, NEW = b"version = 2\n# ours\n", b"version = 2\n# kubenode's\n"
 
@@ -51,7 +52,7 @@ class Host:
 
     def swap(self, old: bytes | None = OLD, new: bytes = NEW) -> subprocess.CompletedProcess[str]:
         return self.run(
-            containerd_swap.swap(
+            config_swap.swap(
                 {str(self.main): (old, new)},
                 main=str(self.main),
                 program=str(self.programs / "containerd"),
@@ -62,7 +63,7 @@ class Host:
 
     def undo(self) -> subprocess.CompletedProcess[str]:
         program = str(self.programs / "containerd")
-        return self.run(containerd_swap.undo(str(self.main), program, "/nowhere"))
+        return self.run(config_swap.undo(str(self.main), program, "/nowhere"))
 
     def interrupt(self) -> None:
         """Leave what a run leaves that is killed between the swap and CRI's answer."""
@@ -79,7 +80,7 @@ class Host:
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     monkeypatch.setattr(host_lock, "DIRECTORY", str(tmp_path / "run"))
-    monkeypatch.setattr(containerd_swap, "CRI_WAIT_SECONDS", 0)
+    monkeypatch.setattr(config_swap, "CRI_WAIT_SECONDS", 0)
     return Host(tmp_path)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from ruamel.yaml import YAML
 
-from kubenode.crictl_config import CrictlConfigError, pointed_at
+from kubenode.runtimes.crictl import CrictlConfigError, pointed_at
 
 SOCKET = "/run/containerd/containerd.sock"
 

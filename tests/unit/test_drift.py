@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubenode.drift import drift, duplicates, values
+from kubenode.audit.drift import drift, duplicates, values
 from tests.recorded_node import recorded
 
 

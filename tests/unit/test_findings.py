@@ -7,16 +7,9 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from kubenode.checks.catalogue import by_id
-from kubenode.checks.check import Aim, State
-from kubenode.findings import (
-    Finding,
-    FleetReport,
-    HostReport,
-    Waiver,
-    exit_code,
-    judge_host,
-)
+from kubenode.audit.checks.catalogue import by_id
+from kubenode.audit.checks.check import Aim, State
+from kubenode.audit.findings import Finding, FleetReport, HostReport, Waiver, exit_code, judge_host
 from tests.recorded_node import recorded
 
 TODAY = date(2026, 11, 24)

@@ -16,7 +16,7 @@ from pathlib import Path
 from pyinfra import host
 from pyinfra.api import operation
 from pyinfra.operations import python
-from kubenode.report import refuse
+from kubenode.run.telling import refuse
 
 WAY = Path({way!r})
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubenode.fstab import swap_lines, swap_unit
+from kubenode.linux.fstab import swap_lines, swap_unit
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubenode.containerd_config import Config, ConfigError, Wanted, edit, parse
-from kubenode.go_keys import Decoder, any_case, go_toml_1
+from kubenode.files.go_keys import Decoder, any_case, go_toml_1
+from kubenode.runtimes.containerd.config import Config, ConfigError, Wanted, edit, parse
 
 MAIN = "/etc/containerd/config.toml"
 RUNTIMES = 'plugins."io.containerd.grpc.v1.cri".containerd.runtimes'

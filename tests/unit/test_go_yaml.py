@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from kubenode import go_yaml
-from kubenode.cgroup_drivers import CannotTell, kubelet, kubelet_settings
-from kubenode.crictl_config import CrictlConfigError, pointed_at, settings
+from kubenode.files import go_yaml
+from kubenode.runtimes.cgroup_drivers import CannotTell, kubelet, kubelet_settings
+from kubenode.runtimes.crictl import CrictlConfigError, pointed_at, settings
 
 PATH = "/var/lib/kubelet/config.yaml"
 SOCKET = "/run/containerd/containerd.sock"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kubenode import host_lock
+from kubenode.files import host_lock
 
 BOOT = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 

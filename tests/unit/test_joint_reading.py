@@ -21,8 +21,9 @@ from pyinfra.api.state import StateStage
 from pyinfra.context import ctx_host
 from pyinfra.operations import python
 
-from kubenode import bounded, joint_reading, probe, pyinfra_internals
-from kubenode.facts.probe_fact import ProbeFact
+from kubenode.run import pyinfra_internals
+from kubenode.wire import bounded, joint_reading, probe
+from kubenode.wire.probe_fact import ProbeFact
 
 
 class Content(ProbeFact[str]):

@@ -1,6 +1,6 @@
 """The kernel command line: quotes, flags, and where init's part begins."""
 
-from kubenode.kernel_command_line import parameters
+from kubenode.linux.kernel_command_line import parameters
 
 
 def test_parameters() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubenode.kernel_modules import (
+from kubenode.linux.kernel_modules import (
     Evidence,
     Place,
     check_name,

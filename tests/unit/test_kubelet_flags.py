@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubenode import kubelet_flags
-from kubenode.cgroup_drivers import CannotTell
-from kubenode.kubelet_flags import UNIT, EnvironmentFile, Flag, Word
+from kubenode.kubelet import command_line
+from kubenode.kubelet.command_line import UNIT, EnvironmentFile, Flag, Word
+from kubenode.runtimes.cgroup_drivers import CannotTell
 
 # as `systemctl show` of systemd 252, 257 and 262 has it, of kubeadm's 10-kubeadm.conf
 KUBEADM = (
@@ -39,7 +39,7 @@ def file(path: str, text: str | None, *, optional: bool = True) -> EnvironmentFi
 def flags(
     exec_start: str, environment: str = "", *files: EnvironmentFile, unset: str = ""
 ) -> dict[str, Flag]:
-    return kubelet_flags.flags(kubelet_flags.of_unit([exec_start], environment, unset, files))
+    return command_line.flags(command_line.of_unit([exec_start], environment, unset, files))
 
 
 def test_kubeadms_drop_in() -> None:
@@ -83,7 +83,7 @@ def test_the_last_flag_wins_and_files_win_over_the_unit() -> None:
 def test_variables(arguments: str, words: list[str]) -> None:
     environment = r'"TWO=--x \"--y=a b\"" ONE=/o EMPTY='
     assert [
-        word.text for word in kubelet_flags.of_unit([start(arguments)], environment, "", [])
+        word.text for word in command_line.of_unit([start(arguments)], environment, "", [])
     ] == words
 
 
@@ -107,7 +107,7 @@ def test_variables(arguments: str, words: list[str]) -> None:
     ],
 )
 def test_environment_files(text: str, value: str) -> None:
-    assert dict(kubelet_flags.environment_file(text, "/f"))["X"] == value
+    assert dict(command_line.environment_file(text, "/f"))["X"] == value
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_what_can_be_read_in_several_ways_is_unknown(
 @pytest.mark.parametrize("commands", [[], [KUBEADM, KUBEADM]])
 def test_one_command_starts_kubelet(commands: list[str]) -> None:
     with pytest.raises(CannotTell):
-        kubelet_flags.of_unit(commands, "", "", [])
+        command_line.of_unit(commands, "", "", [])
 
 
 def test_unset_variables_are_gone() -> None:
@@ -161,8 +161,8 @@ def test_unset_variables_are_gone() -> None:
     ],
 )
 def test_switches(words: list[str], found: bool | None) -> None:
-    parsed = kubelet_flags.flags(kubelet_flags.of_process(["kubelet", *words]))
-    assert kubelet_flags.truth(parsed.get("fail-swap-on")) is found
+    parsed = command_line.flags(command_line.of_process(["kubelet", *words]))
+    assert command_line.truth(parsed.get("fail-swap-on")) is found
 
 
 @given(st.lists(st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"))))
@@ -171,13 +171,13 @@ def test_splitting_takes_back_what_quoting_did(words: list[str]) -> None:
         '"' + word.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$") + '"'
         for word in words
     )
-    assert kubelet_flags.split(quoted) == words
+    assert command_line.split(quoted) == words
 
 
 @given(st.lists(st.from_regex(r"[ -~]{0,20}", fullmatch=True)))
 def test_plain_quoting_is_read_as_a_shell_reads_it(words: list[str]) -> None:
     without = [word.replace("\\", "/").replace("'", "") for word in words]
-    assert kubelet_flags.split(shlex.join(without)) == shlex.split(shlex.join(without))
+    assert command_line.split(shlex.join(without)) == shlex.split(shlex.join(without))
 
 
 @given(st.from_regex(r"[A-Za-z_]\w{0,9}", fullmatch=True).filter(str.isascii), st.text())
@@ -186,7 +186,7 @@ def test_a_quoted_value_comes_back(name: str, value: str) -> None:
         value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$").replace("`", "\\`")
     )
     text = f'# first\n{name}="{escaped}"\nLAST=1\n'
-    assert kubelet_flags.environment_file(text, "/f") == [(name, value), ("LAST", "1")]
+    assert command_line.environment_file(text, "/f") == [(name, value), ("LAST", "1")]
 
 
 TEXT = st.text(st.sampled_from("aA_=$'\"\\{}#; \n\r\t-/1é"), max_size=40)
@@ -198,8 +198,6 @@ def test_nothing_raises_anything_else(
 ) -> None:
     for exec_start in (arguments, start(arguments)):
         with suppress(CannotTell):
-            words = kubelet_flags.of_unit(
-                [exec_start], environment, unset, [file(DEFAULT, content)]
-            )
+            words = command_line.of_unit([exec_start], environment, unset, [file(DEFAULT, content)])
             assert all(isinstance(word, Word) for word in words)
-            kubelet_flags.flags(words)
+            command_line.flags(words)

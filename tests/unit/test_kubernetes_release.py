@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from packaging.version import Version
 
-from kubenode.kubernetes_release import (
+from kubenode.kubelet.releases import (
     RELEASES,
     is_newer_than_known,
     release_of,

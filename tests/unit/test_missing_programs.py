@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from kubenode import probe
 from kubenode.facts.node import Node
+from kubenode.wire import probe
 
 SHELLS = [shell for shell in (["dash"], ["bash"], ["busybox", "sh"]) if shutil.which(shell[0])]
 

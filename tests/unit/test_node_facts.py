@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubenode import kernel_modules
 from kubenode.facts import container_cgroups, kernel_config, kubelet, machine, network, swap
 from kubenode.facts.node import Node
-from kubenode.probe import ProbeError, Reading
+from kubenode.linux import kernel_modules
+from kubenode.wire.probe import ProbeError, Reading
 from tests.sealed import seal
 
 SYSTEMD = {"systemd": "yes"}

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubenode import other_runtimes, probe
 from kubenode.facts import runtimes
-from kubenode.other_runtimes import NONE, RuntimesShape
-from kubenode.probe import Reading
+from kubenode.runtimes import other_runtimes
+from kubenode.runtimes.other_runtimes import NONE, RuntimesShape
+from kubenode.wire import probe
+from kubenode.wire.probe import Reading
 
 CRIO = "unix:///var/run/crio/crio.sock"
 CRI_DOCKERD = "unix:///run/cri-dockerd.sock"

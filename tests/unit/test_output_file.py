@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from kubenode import output_file
+from kubenode.audit import output_file
 
 ROOT = Path(__file__).parents[2]
 NOBODY = 65534
@@ -38,7 +38,7 @@ def by_a_program(
 import sys
 import time
 {before}
-from kubenode import output_file
+from kubenode.audit import output_file
 print("before")
 output_file.write({target!r}, "report\\n")
 print("after")
@@ -150,7 +150,7 @@ def test_own_descriptors_are_written_in_order(tmp_path: Path, name: str, kind: s
         (tmp_path / "link").symlink_to("/dev/stdout")
         name = str(tmp_path / "link")
     program = (
-        "from kubenode import output_file; print('before');"
+        "from kubenode.audit import output_file; print('before');"
         f"output_file.write({name!r}, 'report\\n'); print('after')"
     )
     redirection = {"pipe": "| cat", "file": "", "appended": ""}[kind]
@@ -180,7 +180,7 @@ def test_a_folder_that_is_closed_to_us(tmp_path_factory: pytest.TempPathFactory)
         # root is kept out of nothing
         for path in (folder, ours, closed):
             os.chown(path, NOBODY, NOBODY)
-        become = f"import kubenode.output_file, os; os.setgid({NOBODY}); os.setuid({NOBODY})"
+        become = f"import kubenode.audit.output_file, os; os.setgid({NOBODY}); os.setuid({NOBODY})"
     closed.chmod(0o444)
     # a file that is closed to us stays as it is, also where we could replace it
     assert "PermissionError" in by_a_program(str(closed), become).stderr
@@ -202,7 +202,7 @@ def test_a_file_whose_owner_we_could_not_keep(tmp_path_factory: pytest.TempPathF
     theirs.write_text("old, and longer")
     theirs.chmod(0o666)
     os.chown(folder, NOBODY, NOBODY)
-    become = f"import kubenode.output_file, os; os.setgid({NOBODY}); os.setuid({NOBODY})"
+    become = f"import kubenode.audit.output_file, os; os.setgid({NOBODY}); os.setuid({NOBODY})"
     assert by_a_program(str(theirs), become).returncode == 0
     assert (theirs.read_text(), theirs.stat().st_uid) == ("report\n", 0)
 

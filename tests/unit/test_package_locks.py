@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kubenode import package_locks
+from kubenode.packages import package_locks
 
 SHELLS = ("dash", "bash", "busybox sh")
 

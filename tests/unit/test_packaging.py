@@ -26,13 +26,11 @@ def _missing(wheel: Path) -> set[str]:
         for folder in ("facts", "operations")
         for path in (ROOT / folder).rglob("*.py")
     }
-    expected |= {f"kubenode/{path.name}" for path in (ROOT / "kubenode").glob("*.py")}
-    # templates and the schema too
+    # templates, scripts and the schema too; what is linked in is above
     expected |= {
         str(path.relative_to(ROOT))
-        for folder in ("checks", "reports")
-        for path in (ROOT / "kubenode" / folder).iterdir()
-        if path.is_file()
+        for path in (ROOT / "kubenode").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
     }
     return (expected | {"kubenode/py.typed"}) - held
 

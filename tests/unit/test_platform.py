@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from kubenode import other_runtimes
 from kubenode.facts.platform import PlatformShape
 from kubenode.operations.platform import preflight
+from kubenode.runtimes import other_runtimes
 
 GOOD: PlatformShape = {
     "kernel": "Linux",

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kubenode import probe
-from kubenode.probe import Script
+from kubenode.wire import probe
+from kubenode.wire.probe import Script
 
 # what /bin/sh is on Debian, Fedora and Alpine
 SHELLS = [shell for shell in (["dash"], ["bash"], ["busybox", "sh"]) if shutil.which(shell[0])]

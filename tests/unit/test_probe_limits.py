@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from kubenode import probe
-from kubenode.probe import Script
+from kubenode.wire import probe
+from kubenode.wire.probe import Script
 
 SHELLS = {
     name: path for name in ("dash", "bash", "busybox") if (path := shutil.which(name)) is not None

@@ -18,9 +18,9 @@ import pytest
 from pyinfra.api import FunctionCommand, Host, State, StringCommand
 from pyinfra.connectors import util
 
-from kubenode import pyinfra_internals
-from kubenode.pyinfra_internals import PARTS, NotAsKnown, known
-from kubenode.report import refuse
+from kubenode.run import pyinfra_internals
+from kubenode.run.pyinfra_internals import PARTS, NotAsKnown, known
+from kubenode.run.telling import refuse
 
 api_operation: Any = import_module("pyinfra.api.operation")
 
@@ -280,8 +280,9 @@ from pyinfra.api.operation import add_op
 from pyinfra.api.operations import run_ops
 from pyinfra.api.state import StateStage
 from pyinfra.context import ctx_host
-from kubenode import bounded, joint_reading, probe, pyinfra_internals
-from kubenode.facts.probe_fact import ProbeFact
+from kubenode.run import pyinfra_internals
+from kubenode.wire import bounded, joint_reading, probe
+from kubenode.wire.probe_fact import ProbeFact
 
 folder = Path(sys.argv[1])
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyinfra.api import StringCommand
 
-from kubenode import shell_command
+from kubenode.wire import shell_command
 
 # fish and tcsh are tried on a target, and here where they are installed
 LOGIN_SHELLS = [

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from kubenode.checks.catalogue import CHECKS
+from kubenode.audit.checks.catalogue import CHECKS
 
 _SLOW = ("jinja2", "rich", "ruamel", "tomlkit")
 _JUDGES = sorted({check.judge.__module__ for check in CHECKS})
@@ -25,7 +25,7 @@ def _imported(module: str) -> set[str]:
     return set(run.stdout.split())
 
 
-@pytest.mark.parametrize("module", ["kubenode.node", "kubenode.command_line"])
+@pytest.mark.parametrize("module", ["kubenode.node", "kubenode.cli"])
 def test_what_few_runs_use_waits_for_them(module: str) -> None:
     imported = _imported(module)
     assert module in imported
@@ -34,8 +34,11 @@ def test_what_few_runs_use_waits_for_them(module: str) -> None:
 
 def test_preparing_a_host_imports_the_checks_that_it_judges_by_alone() -> None:
     imported = _imported("kubenode.node")
-    assert imported.intersection(_JUDGES) == {"kubenode.checks.cgroups", "kubenode.checks.platform"}
-    assert "kubenode.findings" not in imported
+    assert imported.intersection(_JUDGES) == {
+        "kubenode.audit.checks.cgroups",
+        "kubenode.audit.checks.platform",
+    }
+    assert "kubenode.audit.findings" not in imported
 
 
 def test_every_topic_is_in_the_catalogue() -> None:

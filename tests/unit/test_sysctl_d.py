@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kubenode.drop_ins import in_force, lasting, masked_by
-from kubenode.sysctl_d import (
+from kubenode.linux.drop_ins import in_force, lasting, masked_by
+from kubenode.linux.sysctl_d import (
     DIRECTORIES,
     MARK,
     Tree,
@@ -19,7 +19,7 @@ from kubenode.sysctl_d import (
     path_of,
     without_conflicts,
 )
-from kubenode.sysctl_value import words
+from kubenode.linux.sysctl_value import words
 
 FORWARD = "net.ipv4.ip_forward"
 ALIAS = "net.ipv4.conf.all.forwarding"

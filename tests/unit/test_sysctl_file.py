@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubenode.sysctl_d import HEADER, Tree, assignment, check_values, path_of
-from kubenode.sysctl_file import OLD_HEADER, with_values
-from kubenode.sysctl_value import is_value
+from kubenode.linux.sysctl_d import HEADER, Tree, assignment, check_values, path_of
+from kubenode.linux.sysctl_file import OLD_HEADER, with_values
+from kubenode.linux.sysctl_value import is_value
 
 FORWARD = "net.ipv4.ip_forward"
 FILE = "/etc/sysctl.d/k8s.conf"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubenode.sysctl_d import Tree, check_value, without_conflicts
-from kubenode.sysctl_value import is_number, is_value, kernel_value
+from kubenode.linux.sysctl_d import Tree, check_value, without_conflicts
+from kubenode.linux.sysctl_value import is_number, is_value, kernel_value
 
 TAG = "net/ipv4/conf/lo/tag"
 FORWARD = "net.ipv4.ip_forward"

@@ -15,7 +15,7 @@ import click
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubenode import terminal_guard
+from kubenode.run import terminal_guard
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,7 +27,7 @@ DEPLOY = """
 from pyinfra import host, logger
 from pyinfra.api import operation
 from pyinfra.operations import server
-from kubenode.report import explain, explain_file, refuse
+from kubenode.run.telling import explain, explain_file, refuse
 
 HOSTILE = {hostile!r}
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kubenode import toml_text
-from kubenode.toml_text import Path, TomlText, UnsafeEditError, dotted, literal
+from kubenode.files import toml_text
+from kubenode.files.toml_text import Path, TomlText, UnsafeEditError, dotted, literal
 
 
 @pytest.mark.parametrize(

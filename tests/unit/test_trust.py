@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kubenode import probe
+from kubenode.wire import probe
 from tests.unit.test_probe import SHELLS, reading_of
 
 # what is ours counts as root's, so that nobody has to be root for these tests

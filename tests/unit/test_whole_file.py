@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from pyinfra.api import StringCommand
 
-from kubenode import host_lock, whole_file
-from kubenode.whole_file import Change
+from kubenode.files import host_lock, whole_file
+from kubenode.files.whole_file import Change
 
 SHELLS = ("dash", "bash", "busybox sh")
 

@@ -10,12 +10,13 @@ from dataclasses import replace
 import pytest
 
 from benchmarks import worst_inputs
-from kubenode import probe, size_limits, toml_text
-from kubenode.checks.catalogue import CHECKS
-from kubenode.checks.check import Aim, Evidence, Subject, Verdict, judge, violated
-from kubenode.containerd_config import ConfigError, Wanted, edit, parse
+from kubenode.audit.checks.catalogue import CHECKS
+from kubenode.audit.checks.check import Aim, Evidence, Subject, Verdict, judge, violated
 from kubenode.facts.node import Node, NodeShape
-from kubenode.sysctl_d import MOST_LINES, Tree, without_conflicts
+from kubenode.files import toml_text
+from kubenode.linux.sysctl_d import MOST_LINES, Tree, without_conflicts
+from kubenode.runtimes.containerd.config import ConfigError, Wanted, edit, parse
+from kubenode.wire import probe, size_limits
 from tests.sealed import seal
 
 # All cases together take 8 s on a machine of 2020; without the bounds one alone takes minutes.

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubenode import check_page
-from kubenode.checks.catalogue import CHECKS, by_id
-from kubenode.checks.check import Aim, Check, Subject, judge
+from kubenode.audit import check_page
+from kubenode.audit.checks.catalogue import CHECKS, by_id
+from kubenode.audit.checks.check import Aim, Check, Subject, judge
+from kubenode.audit.findings import judge_host
 from kubenode.facts.node import NodeShape
-from kubenode.findings import judge_host
 from kubenode.settings import NodeSettings
 from tests.end_to_end import breaks
 from tests.recorded_node import recorded

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from kubenode.checks.catalogue import CHECKS
-from kubenode.checks.check import Aim
+from kubenode.audit.checks.catalogue import CHECKS
+from kubenode.audit.checks.check import Aim
+from kubenode.audit.findings import Finding, judge_host
 from kubenode.facts.node import NodeShape
-from kubenode.findings import Finding, judge_host
 from tests.recorded_node import recorded
 
 TODAY = date(2026, 9, 1)

@@ -7,12 +7,12 @@ from typing import Any, cast
 
 import pytest
 
-from kubenode import other_runtimes
-from kubenode.checks.catalogue import CHECKS
-from kubenode.checks.check import Aim, Subject, judge
+from kubenode.audit.checks.catalogue import CHECKS
+from kubenode.audit.checks.check import Aim, Subject, judge
 from kubenode.facts import cgroup
 from kubenode.facts.node import NodeShape
-from kubenode.probe import Reading
+from kubenode.runtimes import other_runtimes
+from kubenode.wire.probe import Reading
 from tests.recorded_node import recorded
 
 BY_ID = {check.id: check for check in CHECKS}

@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
-from kubenode import drift
-from kubenode.checks.catalogue import CHECKS
-from kubenode.checks.check import Aim
-from kubenode.findings import Change, FleetReport, HostReport, Waiver, judge_host
+from kubenode.audit import drift
+from kubenode.audit.checks.catalogue import CHECKS
+from kubenode.audit.checks.check import Aim
+from kubenode.audit.findings import Change, FleetReport, HostReport, Waiver, judge_host
 from tests.recorded_node import recorded
 
 TODAY = date(2026, 11, 24)

@@ -15,9 +15,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from kubenode.checks.catalogue import CHECKS
-from kubenode.findings import FleetReport, HostReport
-from kubenode.reports import FORMATS
+from kubenode.audit.checks.catalogue import CHECKS
+from kubenode.audit.findings import FleetReport, HostReport
+from kubenode.audit.reports import FORMATS
 from tests.unit.reports.example import report
 
 WIDTHS = (1280, 768, 390)

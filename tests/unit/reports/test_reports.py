@@ -19,10 +19,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubenode.checks.catalogue import CHECKS
-from kubenode.checks.check import Evidence
-from kubenode.findings import Change, Drift, Finding, FleetReport, HostReport
-from kubenode.reports import FORMATS, format_of, json_report, printable
+from kubenode.audit.checks.catalogue import CHECKS
+from kubenode.audit.checks.check import Evidence
+from kubenode.audit.findings import Change, Drift, Finding, FleetReport, HostReport
+from kubenode.audit.reports import FORMATS, format_of, json_report
+from kubenode.run import printable
 from tests.unit.reports.example import report
 
 SCHEMA = Path(json_report.__file__).parent / "audit-1.schema.json"

@@ -1,0 +1,49 @@
+"""Every check, and one by its id.
+
+A deploy judges by two topics alone, and this takes all of them, and all facts, along.
+"""
+
+from __future__ import annotations
+
+from kubenode.audit.checks import (
+    cgroup_drivers,
+    cgroups,
+    containerd,
+    crictl,
+    kernel,
+    kernel_modules,
+    kubeadm,
+    kubelet,
+    kubernetes,
+    machine,
+    network,
+    platform,
+    swap,
+    sysctls,
+)
+from kubenode.audit.checks.check import Check
+
+CHECKS: tuple[Check, ...] = (
+    *platform.CHECKS,
+    *kernel_modules.CHECKS,
+    *sysctls.CHECKS,
+    *swap.CHECKS,
+    *cgroups.CHECKS,
+    *cgroup_drivers.CHECKS,
+    *kubernetes.CHECKS,
+    *containerd.CHECKS,
+    *crictl.CHECKS,
+    *kubelet.CHECKS,
+    *kubeadm.CHECKS,
+    *kernel.CHECKS,
+    *machine.CHECKS,
+    *network.CHECKS,
+)
+"""Every check, topic by topic, in the order reports show them."""
+
+_BY_ID = {check.id: check for check in CHECKS}
+
+
+def by_id(check_id: str) -> Check:
+    """The check *check_id*; KeyError when there is none."""
+    return _BY_ID[check_id]

@@ -1,0 +1,49 @@
+"""crictl's configuration: what everybody reaches for who debugs a node."""
+
+from __future__ import annotations
+
+from kubenode.audit.checks.check import Check, Evidence, Subject, Verdict, met, unknown, violated
+from kubenode.audit.checks.runtime import of_containerd
+from kubenode.facts.containerd import CRICTL_CONFIG, ContainerdShape
+
+
+def _config(subject: Subject, containerd: ContainerdShape) -> Verdict:
+    crictl = subject.crictl
+    expected = f"{CRICTL_CONFIG} with runtime-endpoint unix://{containerd['socket']}"
+    if crictl["exists"] is None:
+        return unknown(f"{CRICTL_CONFIG} cannot be read", expected=expected)
+    if not crictl["exists"]:
+        return violated(f"there is no {CRICTL_CONFIG}", expected=expected)
+    if crictl["error"]:
+        return violated(crictl["error"], Evidence("", CRICTL_CONFIG), expected=expected)
+    for name in ("runtime_endpoint", "image_endpoint"):
+        endpoint = crictl["runtime_endpoint" if name == "runtime_endpoint" else "image_endpoint"]
+        if endpoint is None and name == "image_endpoint":
+            continue
+        if _path(endpoint or "") != _path(containerd["socket"]):
+            key = name.replace("_", "-")
+            found = f"{key} is {endpoint}" if endpoint else f"no {key}"
+            return violated(found, Evidence(found, CRICTL_CONFIG), expected=expected)
+    return met(str(crictl["runtime_endpoint"]), expected=expected)
+
+
+def _path(endpoint: str) -> str:
+    path = endpoint.removeprefix("unix://")
+    # /var/run is a link to /run
+    return path.removeprefix("/var") if path.startswith("/var/run/") else path
+
+
+CHECKS = (
+    Check(
+        id="crictl.config",
+        title="crictl.yaml points at the runtime",
+        severity="warn",
+        expected=f"{CRICTL_CONFIG} with the runtime's socket",
+        why="Without it crictl tries one socket after the other, complains at each call, and has a "
+        "timeout that is too short for a node under load.",
+        judge=of_containerd(_config),
+        remedy="kubenode.node.prepare, or containerd.configured()",
+        operation="containerd.configured",
+        sources=("https://github.com/kubernetes-sigs/cri-tools/blob/master/docs/crictl.md",),
+    ),
+)

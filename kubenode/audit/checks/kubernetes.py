@@ -1,0 +1,146 @@
+"""Readiness for a Kubernetes release."""
+
+from __future__ import annotations
+
+from packaging.version import InvalidVersion, Version
+
+from kubenode.audit.checks.check import (
+    Check,
+    Subject,
+    Verdict,
+    met,
+    not_applicable,
+    unknown,
+    violated,
+)
+from kubenode.audit.checks.release import kubernetes_release as aimed_at
+from kubenode.audit.checks.runtime import containerd_version, of_containerd
+from kubenode.facts.containerd import ContainerdShape
+from kubenode.kubelet import releases
+
+_NONE = "no release asked for, and no kubelet: use --for or kubenode_kubernetes_version"
+
+
+def _known(subject: Subject) -> Verdict:
+    minor = aimed_at(subject)
+    if minor is None:
+        return not_applicable(_NONE)
+    text = f"{minor[0]}.{minor[1]}"
+    if releases.is_newer_than_known(minor):
+        return violated(
+            f"Kubernetes {text} is newer than what kubenode knows; it is judged as "
+            f"{releases.RELEASES[-1]}"
+        )
+    return met(f"Kubernetes {text}")
+
+
+def _containerd(subject: Subject, containerd: ContainerdShape) -> Verdict:
+    minor = aimed_at(subject)
+    if minor is None:
+        return not_applicable(_NONE)
+    release = releases.release_of(minor)
+    if release is None:
+        return not_applicable(f"Kubernetes {minor[0]}.{minor[1]} is older than the table")
+    version = containerd_version(containerd)
+    expected = f"containerd {' or '.join(f'{first}+' for first in release.containerd)}"
+    asked = f"{minor[0]}.{minor[1]}"
+    if version is None:
+        return unknown("containerd does not say its version", expected=expected)
+    if releases.supports_containerd(release, version):
+        return met(f"containerd {version} for Kubernetes {asked}", expected=expected)
+    return violated(f"containerd {version} for Kubernetes {asked}", expected=expected)
+
+
+def _kubelet(subject: Subject) -> Verdict:
+    asked, kubelet = subject.aim.kubernetes, subject.kubelet
+    if asked is None:
+        return not_applicable("no release asked for: use --for or kubenode_kubernetes_version")
+    oldest = max(0, asked[1] - releases.KUBELET_SKEW)
+    expected = f"kubelet {asked[0]}.{oldest} to {asked[0]}.{asked[1]}"
+    if kubelet["binary"] is None:
+        return not_applicable("kubelet is not installed")
+    if kubelet["version"] is None:
+        return unknown("kubelet does not say its version", expected=expected)
+    major, minor, _ = kubelet["version"].split(".", 2)
+    found = f"kubelet {kubelet['version']} for Kubernetes {asked[0]}.{asked[1]}"
+    if releases.supports_kubelet(asked, (int(major), int(minor))):
+        return met(found, expected=expected)
+    return violated(found, expected=expected)
+
+
+def _kernel(subject: Subject) -> Verdict:
+    minor = aimed_at(subject)
+    if minor is None:
+        return not_applicable(_NONE)
+    release = releases.release_of(minor)
+    if release is None:
+        return not_applicable(f"Kubernetes {minor[0]}.{minor[1]} is older than the table")
+    version = kernel_version(subject)
+    expected = f"Linux {release.kernel} or later"
+    if version is None:
+        return unknown("the kernel's release is not a version", expected=expected)
+    found = f"Linux {subject.machine['kernel']} for Kubernetes {minor[0]}.{minor[1]}"
+    if version >= Version(release.kernel):
+        return met(found, expected=expected)
+    return violated(found, expected=expected)
+
+
+def kernel_version(subject: Subject) -> Version | None:
+    """The running kernel's version, without what a distribution appends."""
+    release = subject.machine["kernel"] or ""
+    try:
+        return Version(".".join(release.split("-")[0].split("+")[0].split(".")[:3]))
+    except InvalidVersion:
+        return None
+
+
+CHECKS = (
+    Check(
+        id="kubernetes.release-known",
+        title="The release is one that kubenode knows",
+        severity="warn",
+        expected="a release of kubenode's table",
+        why="What a release needs is in a table. For a newer one the newest row is the best guess.",
+        judge=_known,
+        remedy="upgrade kubenode, or read the release's notes",
+    ),
+    Check(
+        id="kubernetes.containerd",
+        title="containerd is one of those recommended for the release",
+        severity="warn",
+        expected="a containerd release of upstream's table",
+        why="containerd's table names the releases that were tested the most with each Kubernetes "
+        "release. It is a recommendation: 1.7 has run a whole cluster of 1.36, and kubeadm only "
+        "warns of a runtime that does not tell kubelet its cgroup driver (1.x). An older release "
+        "can lack what kubelet asks for.",
+        judge=of_containerd(_containerd),
+        remedy="upgrade containerd (kubenode_containerd_version, from a repository that has it), "
+        "after draining the node",
+        mirrors=("kubeadm: ContainerRuntimeVersion (a warning there, from 1.35 on)",),
+        sources=("https://containerd.io/releases/#kubernetes-support",),
+    ),
+    Check(
+        id="kubernetes.kubelet",
+        title="kubelet is of a release that the cluster takes",
+        severity="fail",
+        expected="kubelet at most three minor releases older than the cluster, and never newer",
+        why="kubeadm refuses a kubelet that is newer than the control plane or more than three "
+        "minor releases older, and the API they share is not kept for longer.",
+        judge=_kubelet,
+        remedy="install kubelet of the cluster's release, from the package repository of that "
+        "minor release",
+        mirrors=("kubeadm: KubeletVersion",),
+        sources=("https://kubernetes.io/releases/version-skew-policy/#kubelet",),
+    ),
+    Check(
+        id="kubernetes.kernel",
+        title="The kernel is new enough for the release",
+        severity="fail",
+        expected="a kernel that the Kubernetes release supports",
+        why="Releases that need cgroup v2 need a kernel in which it is complete.",
+        judge=_kernel,
+        remedy="upgrade the kernel and reboot",
+        mirrors=("kubeadm: SystemVerification (kernel)",),
+        sources=("https://kubernetes.io/docs/concepts/architecture/cgroups/",),
+    ),
+)

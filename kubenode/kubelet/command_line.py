@@ -1,0 +1,322 @@
+"""The flags that kubelet is started with, from its unit as systemd has it, or from its process.
+
+Sources: systemd.service(5) "COMMAND LINES", systemd.exec(5) ``Environment=`` and
+``EnvironmentFile=`` (and systemd's env-file.c and extract-word.c, which say what the pages do not);
+pflag, by which kubelet reads flags: the last one wins, and ``_`` is ``-`` in their names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from kubenode.runtimes.cgroup_drivers import CannotTell
+
+UNIT = "kubelet.service"
+PROCESS = "kubelet's command line"
+
+_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+# of kubelet's flags, those that facts ask for and that have a value of their own
+_WITH_VALUE = frozenset({"cgroup-driver", "config", "config-dir", "container-runtime-endpoint"})
+_BOOLEANS = frozenset({"fail-swap-on", "fail-cgroupv1"})
+# what systemd itself puts into a service's environment, systemd.exec(5)
+_OF_SYSTEMD = frozenset(
+    {"PATH", "LANG", "USER", "LOGNAME", "HOME", "SHELL", "INVOCATION_ID", "RUNTIME_DIRECTORY",
+     "STATE_DIRECTORY", "CACHE_DIRECTORY", "LOGS_DIRECTORY", "CONFIGURATION_DIRECTORY",
+     "CREDENTIALS_DIRECTORY", "SYSTEMD_EXEC_PID", "MAINPID", "TERM", "MONITOR_SERVICE_RESULT"}
+)  # fmt: skip
+_MOST_WORDS = 4096
+
+
+class Word(NamedTuple):
+    """An argument, and where it was stated: a file, :data:`UNIT` or :data:`PROCESS`."""
+
+    text: str
+    source: str
+
+
+class Flag(NamedTuple):
+    """A flag's value, and where it was stated."""
+
+    value: str
+    source: str
+
+
+class EnvironmentFile(NamedTuple):
+    """A file that ``EnvironmentFile=`` names."""
+
+    path: str
+    text: str | None
+    """None when there is none."""
+    optional: bool
+    """Whether the service starts without it (``-``)."""
+
+
+def of_process(arguments: Sequence[str]) -> list[Word]:
+    """The words of a running kubelet, without its program.
+
+    + arguments: of ``/proc/PID/cmdline``
+    """
+    return [Word(argument, PROCESS) for argument in arguments[1:]]
+
+
+def of_unit(
+    exec_start: Sequence[str], environment: str, unset: str, files: Iterable[EnvironmentFile]
+) -> list[Word]:
+    """The words that systemd would start kubelet with, without its program.
+
+    + exec_start: each ``ExecStart`` of ``systemctl show``
+    + environment: its ``Environment``
+    + unset: its ``UnsetEnvironment``
+    + files: its ``EnvironmentFiles``, in order
+
+    systemd shows arguments without their quotes, and with variables as they were written. Files win
+    over ``Environment=``, later ones over earlier ones; ``$NAME`` that is a word of its own is
+    split into words, ``${NAME}`` is not. CannotTell where what is shown can be read in several
+    ways, and where kubelet is not what is started.
+    """
+    words = _command(exec_start)
+    variables = {name: Word(value, UNIT) for name, value in _environment(environment)}
+    for file in files:
+        if file.text is None:
+            if not file.optional:
+                raise CannotTell(f"{file.path} is missing, and {UNIT} does not start without it")
+            continue
+        for name, value in environment_file(file.text, file.path):
+            variables[name] = Word(value, file.path)
+    for assignment in split(unset):
+        name, equals, value = assignment.partition("=")
+        if name in variables and (not equals or variables[name].text == value):
+            del variables[name]
+    expanded = [word for text in words for word in _expanded(text, variables)]
+    if len(expanded) > _MOST_WORDS:
+        raise CannotTell(f"{UNIT} has more than {_MOST_WORDS} arguments")
+    return expanded
+
+
+def _command(exec_start: Sequence[str]) -> list[str]:
+    if len(exec_start) != 1:
+        raise CannotTell(f"{UNIT} has {len(exec_start)} commands")
+    found = re.fullmatch(
+        r"\{ path=(.+?) ; argv\[\]=(.*) ; ignore_errors=(?:yes|no) ; .*\}", exec_start[0]
+    )
+    if not found:
+        raise CannotTell(f"{UNIT}: what systemd shows of its ExecStart cannot be read")
+    path, arguments = found[1], found[2].split(" ")
+    # a shell or another wrapper does with its arguments what it likes
+    if path.rpartition("/")[2] != "kubelet":
+        raise CannotTell(f"{UNIT} starts {path[:60]}, which may start kubelet with other arguments")
+    return arguments[1:]
+
+
+def _environment(shown: str) -> Iterator[tuple[str, str]]:
+    for assignment in split(shown):
+        name, equals, value = assignment.partition("=")
+        if not equals:
+            raise CannotTell(f"{UNIT}: what systemd shows of its Environment cannot be read")
+        yield name, value
+
+
+def split(text: str, *, strict: bool = True) -> list[str]:
+    """The words of a text with quotes and backslashes, as systemd splits it.
+
+    + text: such as ``--a="b c" 'd'``
+    + strict: CannotTell when a quote or a backslash at the end is open; otherwise it counts as
+      systemd counts it in a variable's value
+    """
+    words: list[str] = []
+    word: list[str] | None = None
+    quote, escaped = "", False
+    for character in text:
+        if escaped:
+            assert word is not None
+            word.append(character)
+            escaped = False
+        elif character == "\\":
+            word, escaped = word if word is not None else [], True
+        elif quote:
+            assert word is not None
+            if character == quote:
+                quote = ""
+            else:
+                word.append(character)
+        elif character in "'\"":
+            word, quote = word if word is not None else [], character
+        elif character in " \t\n\r":
+            if word is not None:
+                words.append("".join(word))
+            word = None
+        else:
+            word = word if word is not None else []
+            word.append(character)
+    if strict and (quote or escaped):
+        raise CannotTell(f"{UNIT}: a quote in what systemd shows of it is open")
+    if word is not None:
+        words.append("".join(word))
+    return words
+
+
+def environment_file(text: str, path: str) -> list[tuple[str, str]]:
+    """The assignments of a file for ``EnvironmentFile=``, as systemd reads it.
+
+    + text: the file's content
+    + path: where it is, for messages
+
+    Not a shell's syntax: nothing is expanded, ``#`` and ``;`` begin a comment only at the start of
+    a line, a backslash at a line's end continues it. A comment that ends in a backslash is
+    CannotTell: up to systemd 253 it takes the next line with it, and later ones do not.
+    """
+    assignments: list[tuple[str, str]] = []
+    position, end = 0, len(text)
+    while position < end:
+        character = text[position]
+        if character in " \t\r\n":
+            position += 1
+        elif character in "#;":
+            line_end = _line_end(text, position)
+            if text[position:line_end].endswith("\\"):
+                raise CannotTell(f"{path}: a comment ends in a backslash")
+            position = line_end
+        else:
+            line_end = _line_end(text, position)
+            equals = text.find("=", position, line_end)
+            if equals < 0:
+                position = line_end
+                continue
+            name = text[position:equals].rstrip(" \t")
+            value, position = _value(text, equals + 1)
+            if re.fullmatch(_NAME, name):
+                assignments.append((name, value))
+    return assignments
+
+
+def _line_end(text: str, position: int) -> int:
+    found = re.compile(r"[\r\n]").search(text, position)
+    return found.start() if found else len(text)
+
+
+def _value(text: str, position: int) -> tuple[str, int]:
+    """A value that begins at *position*, and where it ends; the states are those of env-file.c."""
+    value: list[str] = []
+    state = "before"
+    # how much of the value is left when the blanks at its end are taken off
+    kept = 0
+    while position < len(text):
+        character = text[position]
+        position += 1
+        if state == "escape":
+            if character not in "\r\n":
+                value.append(character)
+            state, kept = "plain", len(value)
+        elif state == "single":
+            if character == "'":
+                state = "before"
+            else:
+                value.append(character)
+            kept = len(value)
+        elif state == "double":
+            if character == '"':
+                state = "before"
+            elif character == "\\":
+                state = "double escape"
+            else:
+                value.append(character)
+            kept = len(value)
+        elif state == "double escape":
+            if character in '"\\`$':
+                value.append(character)
+            elif character != "\n":
+                value += ["\\", character]
+            state, kept = "double", len(value)
+        elif character in "\r\n":
+            break
+        elif character == "\\":
+            state = "escape"
+        elif state == "before" and character in "'\"":
+            state = "single" if character == "'" else "double"
+        elif state == "before" and character in " \t":
+            pass
+        else:
+            state = "plain"
+            value.append(character)
+            if character not in " \t":
+                kept = len(value)
+    return "".join(value[:kept]), position
+
+
+def _expanded(text: str, variables: Mapping[str, Word]) -> list[Word]:
+    if re.match(r"\$[^${]", text):
+        name = text[1:]
+        if not re.fullmatch(_NAME, name) or name in _OF_SYSTEMD - variables.keys():
+            raise CannotTell(f"{UNIT}: {text[:60]!r} is not known to be any variable's value")
+        if name not in variables:
+            return []
+        value, source = variables[name]
+        return [Word(word, source) for word in split(value, strict=False)]
+    source = UNIT
+
+    def value_of(found: re.Match[str]) -> str:
+        nonlocal source
+        if found[0] == "$$":
+            return "$"
+        name = found[1]
+        # stays as it is, and so is no path
+        if name in _OF_SYSTEMD - variables.keys():
+            return found[0]
+        value = variables.get(name)
+        if value is None:
+            return ""
+        source = value.source
+        return value.text
+
+    return [Word(re.sub(r"\$\$|\$\{([^}]*)\}", value_of, text), source)]
+
+
+def flags(words: Sequence[Word]) -> dict[str, Flag]:
+    """The value of each flag by its name, as pflag reads them.
+
+    + words: of :func:`of_unit` or :func:`of_process`
+
+    A flag without a value has ``true``. CannotTell for a word that belongs to no flag: kubelet
+    takes none, so an argument was not read as it is.
+    """
+    found: dict[str, Flag] = {}
+    left = iter(words)
+    pending: str | None = None
+    for text, source in left:
+        if text == "--":
+            break
+        if not text.startswith("-"):
+            if pending is None:
+                # not shown: it may be a secret's part
+                raise CannotTell(f"{source}: an argument belongs to no flag")
+            found[pending] = Flag(text, source)
+            pending = None
+            continue
+        pending = None
+        name, equals, value = text.lstrip("-").partition("=")
+        name = name.replace("_", "-")
+        if not text.startswith("--"):
+            # -v, -v=2, -v 2
+            pending = None if equals else f"-{name}"
+        elif equals:
+            found[name] = Flag(value, source)
+        elif name in _WITH_VALUE:
+            following = next(left, None)
+            if following is None:
+                raise CannotTell(f"{source}: --{name} has no value")
+            found[name] = Flag(following.text, following.source)
+        else:
+            found[name] = Flag("true", source)
+            pending = None if name in _BOOLEANS else name
+    return found
+
+
+def truth(flag: Flag | None) -> bool | None:
+    """What a flag says that is on or off, as Go's ParseBool reads it; None for neither."""
+    if flag is None:
+        return None
+    if flag.value in ("1", "t", "T", "TRUE", "true", "True"):
+        return True
+    return False if flag.value in ("0", "f", "F", "FALSE", "false", "False") else None

@@ -1,0 +1,1 @@
+"""The system's own rules, from man pages and the kernel's sources; pure."""

@@ -1,0 +1,1 @@
+"""Packages and the programs that install them."""

@@ -1,0 +1,290 @@
+"""The scripts that put a containerd configuration in place: checked first, undone if it fails.
+
+All of it runs on the host in one command, under the host's lock. When the connection breaks, the
+host still ends with a daemon that serves CRI, on the new configuration or on the old one. After a
+power cut the next run finds a note of what was not proven yet, and begins with what was there
+before.
+
+The backups are on disk before the note, and the note before the first file is replaced. It names
+for each file the sum of what the swap puts there, the sum of what was there, and the backup that
+has it. So only what is still exactly the swap's gives way: a file that somebody edited since stays
+as it is, with all the others, and so do all when a backup is gone.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pyinfra.api import StringCommand
+
+from kubenode.files import host_lock, whole_file
+from kubenode.files.whole_file import BACKUP_SUFFIX
+
+CRI_WAIT_SECONDS = 60
+"""How long the daemon may take until CRI answers: a restart with many containers is slow."""
+
+UNPROVEN_SUFFIX = ".kubenode-unproven"
+
+_NOTE_BEGINS = "kubenode-unproven 2"
+_NOTE_ENDS = "end"
+_NOTE_LINE = (
+    rf"([0-9a-f]{{64}}) ([0-9a-f]{{64}}|-) (-|{re.escape(BACKUP_SUFFIX)}|"
+    rf"{re.escape(BACKUP_SUFFIX)}[.][1-9][0-9]*) (/.*)"
+)
+
+CRI_FUNCTIONS = r"""
+limited() { if command -v timeout >/dev/null; then timeout 20 "$@"; else "$@"; fi; }
+# The CRI plugin has this id in every release, and ctr asks through the same socket as kubelet.
+cri_serves() {
+  limited ctr --address "$socket" --connect-timeout 2s plugins ls 2>/dev/null |
+    grep -Eq '^io\.containerd\.grpc\.v1 +cri .* ok *$'
+}
+wait_for_cri() {
+  waited=0
+  until cri_serves; do
+    [ "$waited" -lt "$1" ] || return 1
+    sleep 1
+    waited=$((waited + 1))
+  done
+}
+last_words() { journalctl -u containerd.service -n 5 --no-pager -o cat 2>/dev/null | cut -c1-300; }
+"""
+
+SWAP_FUNCTIONS = rf"""
+dump() {{ limited containerd --config="$1" config dump 2>&1 >/dev/null; }}
+# target_of FILE: where a link leads. What is there and is no file is not for us to replace.
+target_of() {{
+  make_directory "${{1%/*}}" && target=$(readlink -f "$1") && [ -n "$target" ] || return 1
+  if [ -e "$target" ] && [ ! -f "$target" ]; then return 1; fi
+}}
+# judge NEW OLD SUFFIX FILE: what has become of a file since the note was written
+judge() {{
+  target_of "$4" && now=$(sum_of "$target") || {{ trouble="$4 cannot be read"; return; }}
+  case $now in
+    "$2") return;;
+    "$1") ;;
+    *) edited="$edited $4"; return;;
+  esac
+  [ "$2" != - ] || return 0
+  [ "$(sum_of "$target$3")" = "$2" ] || lost="$lost $target$3"
+}}
+# restore NEW OLD SUFFIX FILE: put back what was there
+restore() {{
+  target_of "$4" || return 1
+  if [ "$(sum_of "$target")" = "$2" ]; then return 0; fi
+  if [ "$2" = - ]; then remove "$target" "$1"
+  else
+    stage_copy "$target$3" "$target" "$2" && commit "$target" "$1" && return
+    rm -f "$temp"
+    return 1
+  fi
+}}
+# is_back NEW OLD SUFFIX FILE
+is_back() {{ target_of "$4" && [ "$(sum_of "$target")" = "$2" ]; }}
+# each_noted ACTION: call it for each file of the note; the first failure's file is $failed
+each_noted() {{
+  failed=
+  while read -r new old suffix path <&8; do
+    case $new in {_NOTE_BEGINS.split()[0]} | {_NOTE_ENDS}) continue;; esac
+    "$1" "$new" "$old" "$suffix" "$path" || {{ failed=$path; return 1; }}
+  done 8<"$note"
+}}
+is_whole() {{
+  [ "$(head -n 1 "$note")" = '{_NOTE_BEGINS}' ] && [ "$(tail -n 1 "$note")" = {_NOTE_ENDS} ] &&
+    ! grep -Evq '^({_NOTE_BEGINS}|{_NOTE_ENDS}|{_NOTE_LINE})$' "$note"
+}}
+forget() {{ rm -f "$note" && sync_directory "${{note%/*}}"; }}
+# revert: what the note's swap put there gives way to what was there before; $outcome is what is
+# now, not what was meant
+revert() {{
+  edited=; lost=; trouble=
+  if ! is_whole; then
+    outcome="$note is no note of kubenode's that could be followed: all files stay as they are"
+    forget; return 1
+  fi
+  each_noted judge
+  if [ "$trouble" ]; then
+    outcome="the old configuration is NOT back: $trouble; $note has what was to be done"
+    return 1
+  elif [ "$edited" ]; then
+    outcome="edited since, so nothing is undone and all files stay as they are:$edited"
+    forget; return 1
+  elif [ "$lost" ]; then
+    outcome="the old configuration is NOT back, all files stay as they are: no whole backup in$lost"
+    forget; return 1
+  fi
+  error=$({{ each_noted restore || say "in $failed"; }} 2>&1)
+  if each_noted is_back; then
+    outcome='the old configuration is back'
+    forget
+  else
+    outcome="the old configuration is NOT back: $failed could not be replaced ($error),"
+    outcome="$outcome what was in it is beside it ({BACKUP_SUFFIX}): correct that and run again"
+    return 1
+  fi
+}}
+"""
+
+
+@dataclass(frozen=True)
+class Unproven:
+    """A file of a swap that was interrupted before CRI had answered with it.
+
+    + path: the file
+    + new: sum of what the swap puts there
+    + old: sum of what was there, ``-`` when that was nothing
+    """
+
+    path: str
+    new: str
+    old: str
+
+
+def read_note(content: bytes) -> list[Unproven] | None:
+    """What a note says; None when it is not whole, or of another version.
+
+    + content: of the file beside the main configuration with the suffix UNPROVEN_SUFFIX
+    """
+    lines = content.decode("utf-8", "replace").split("\n")
+    if lines[:1] != [_NOTE_BEGINS] or lines[-2:] != [_NOTE_ENDS, ""]:
+        return None
+    matches = [re.fullmatch(_NOTE_LINE, line) for line in lines[1:-2]]
+    if not all(matches):
+        return None
+    return [Unproven(match[4], match[1], match[2]) for match in matches if match]
+
+
+def _head(program: str, socket: str) -> str:
+    return f"""PATH={shlex.quote(posixpath.dirname(program))}:$PATH
+socket={shlex.quote(socket)}
+{CRI_FUNCTIONS.strip()}"""
+
+
+def swap(
+    files: Mapping[str, tuple[bytes | None, bytes]],
+    main: str,
+    program: str,
+    socket: str,
+    restart: bool,
+) -> StringCommand:
+    """A command that replaces configuration files of containerd, all or none.
+
+    + files: content now (None: there is no such file) and new content, by path
+    + main: path of the main configuration file
+    + program: path of containerd; ``ctr`` is looked for beside it first
+    + socket: path of the daemon's socket
+    + restart: restart the daemon and wait until CRI answers (at most CRI_WAIT_SECONDS)
+
+    The new main file is shown to ``containerd config dump`` before anything is replaced, and the
+    whole afterwards. When containerd refuses either, or does not come up, the old files return (and
+    the daemon with them) and the command fails with containerd's own words, and says whether they
+    did return. Each file's predecessor stays beside it, see :mod:`kubenode.files.whole_file`;
+    owner and mode are kept, a symbolic link is followed. Nothing is changed when a file is not
+    what it was, or when another run was interrupted meanwhile.
+    """
+    stage, keep, put = [], [], []
+    for number, (path, (old, new)) in enumerate(files.items(), 1):
+        quoted, before, after = shlex.quote(path), whole_file.sum_of(old), whole_file.sum_of(new)
+        cannot_write = shlex.quote(f"cannot write beside {path}: nothing was changed")
+        stage.append(
+            f"target_of {quoted} || fail {cannot_write}\n"
+            f'expect "$target" {before}\n'
+            f'stage "$target" {after} "$content_{number}" || fail {cannot_write}'
+        )
+        if path == main:
+            stage.append(
+                'why=$(dump "$temp") ||\n'
+                '  fail "containerd refuses the new configuration, nothing was changed: $why"'
+            )
+        keep.append(
+            f'target_of {quoted} && keep "$target" || '
+            f"fail {shlex.quote(f'cannot keep a backup of {path}: nothing was changed')}\n"
+            f'suffix=${{backup#"$target"}}\n'
+            f'lines="${{lines}}{after} {before} ${{suffix:--}} "{quoted}"$nl"'
+        )
+        put.append(
+            f'why=$({{ target_of {quoted} && commit "$target" {before}; }} 2>&1) || {{\n'
+            f"  revert\n"
+            f'  fail {shlex.quote(f"cannot replace {path}")} "($why): $outcome"\n}}'
+        )
+    bring_up = (
+        f"""
+systemctl reset-failed containerd.service 2>/dev/null
+systemctl restart containerd.service && wait_for_cri {CRI_WAIT_SECONDS} || {{
+  words=$(last_words)
+  revert
+  systemctl reset-failed containerd.service 2>/dev/null
+  systemctl restart containerd.service && wait_for_cri {CRI_WAIT_SECONDS} ||
+    fail "containerd did not come up with the new configuration, and does not now either;" \\
+      "$outcome: $words"
+  fail "containerd did not come up with the new configuration, and serves CRI again;" \\
+    "$outcome: $words"
+}}"""
+        if restart
+        else ""
+    )
+    joined = {name: "\n".join(lines) for name, lines in (("s", stage), ("k", keep), ("p", put))}
+    return host_lock.under_lock(
+        f"""{whole_file.FUNCTIONS.strip()}
+{_head(program, socket)}
+{SWAP_FUNCTIONS.strip()}
+note={shlex.quote(f"{main}{UNPROVEN_SUFFIX}")}
+needs ctr grep head readlink tail
+[ ! -e "$note" ] || fail "another run's change was interrupted ($note): run again"
+{joined["s"]}
+lines='{_NOTE_BEGINS}'$nl
+{joined["k"]}
+staging "$note" && printf '%s%s\\n' "$lines" {_NOTE_ENDS} >"$temp" && place "$note" &&
+  is_whole || {{ forget; fail "cannot write $note: nothing was changed"; }}
+{joined["p"]}
+why=$(dump {shlex.quote(main)}) || {{
+  revert
+  fail "containerd refuses the new configuration; $outcome: $why"
+}}{bring_up}
+forget || fail "the new configuration is in place and works, and $note cannot be removed"
+""",
+        [new for _, new in files.values()],
+    )
+
+
+def undo(main: str, program: str, socket: str) -> StringCommand:
+    """A command that brings back what was there before a swap that was interrupted.
+
+    + main: path of the main configuration file
+    + program: path of containerd
+    + socket: path of the daemon's socket
+
+    Only what is still exactly what that swap put there gives way; otherwise all files stay as they
+    are, the note is dropped, and standard error says why: what follows works on the files there
+    are. The command fails when a file should have given way and did not. The daemon is not
+    restarted: what it runs with is proven by the swap that follows.
+    """
+    return host_lock.under_lock(
+        f"""{whole_file.FUNCTIONS.strip()}
+{_head(program, socket)}
+{SWAP_FUNCTIONS.strip()}
+note={shlex.quote(f"{main}{UNPROVEN_SUFFIX}")}
+needs grep head readlink tail
+[ -f "$note" ] || exit 0
+revert || [ ! -e "$note" ] || fail "$outcome"
+say "$outcome" """.strip()
+    )
+
+
+def start(program: str, socket: str, steps: Sequence[str]) -> StringCommand:
+    """A command that runs *steps* and then waits until CRI answers.
+
+    + program: path of containerd; ``ctr`` is looked for beside it first
+    + socket: path of the daemon's socket
+    + steps: commands, such as ``systemctl start containerd.service``
+    """
+    return host_lock.under_lock(
+        f"""{_head(program, socket)}
+{{ {" && ".join(steps)}; }} || {{ last_words >&2; exit 1; }}
+wait_for_cri {CRI_WAIT_SECONDS} ||
+  fail "containerd runs, and CRI does not answer within {CRI_WAIT_SECONDS} s: $(last_words)\""""
+    )

@@ -1,0 +1,1 @@
+"""containerd: its files, the plan that changes them, its releases; pure."""

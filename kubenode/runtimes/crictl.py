@@ -1,0 +1,91 @@
+"""``/etc/crictl.yaml``: which runtime crictl(1) talks to."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from kubenode.files import go_yaml
+
+TIMEOUT_SECONDS = 10
+"""crictl's own 2 s are too short for a node under load."""
+
+MOST_BYTES = 16 * 1024
+"""crictl knows six settings."""
+
+_ENDPOINTS = ("runtime-endpoint", "image-endpoint")
+
+
+class CrictlConfigError(Exception):
+    """The file is not what crictl could read."""
+
+
+def settings(content: bytes) -> dict[str, str]:
+    """The file's settings that are texts; none of a file that says nothing.
+
+    + content: the file as it is
+
+    Raises CrictlConfigError when it is not a YAML mapping in UTF-8, see
+    :mod:`kubenode.files.go_yaml`.
+    """
+    try:
+        data = go_yaml.mapping(_text(content))
+    except go_yaml.YamlError as error:
+        raise CrictlConfigError(str(error)) from error
+    return {name: value for name, value in data.items() if isinstance(value, str)}
+
+
+def _text(content: bytes) -> str:
+    if len(content) > MOST_BYTES:
+        raise CrictlConfigError(f"longer than {MOST_BYTES // 1024} KiB, which is not read")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise CrictlConfigError(str(error)[:200]) from error
+
+
+@lru_cache(maxsize=64)
+def pointed_at(content: bytes | None, socket: str) -> bytes:
+    """The file's content with both endpoints at *socket*; everything else in it is kept.
+
+    + content: the file as it is, None when there is none
+    + socket: path of the runtime's socket
+
+    Returns the content unchanged when both endpoints are right already. A file that says nothing
+    gets a timeout, too; its comments stay. Raises CrictlConfigError when it is not a YAML mapping
+    in UTF-8, or not one with a line for each setting.
+
+    Source: cri-tools, docs/crictl.md ("runtime-endpoint", "image-endpoint", "timeout").
+    """
+    endpoint = f"unix://{socket}"
+    wanted = dict.fromkeys(_ENDPOINTS, endpoint)
+    if content is None or not content.strip():
+        content = b""
+    before = settings(content)
+    if all(before.get(name) == endpoint for name in _ENDPOINTS):
+        return content
+    text = _text(content)
+    document = go_yaml.read(text)
+    says_nothing = not document.data
+    lines = [f"{name}: {endpoint}" for name in _ENDPOINTS if name not in document.places]
+    if says_nothing:
+        lines.append(f"timeout: {TIMEOUT_SECONDS}")
+    new = text
+    for name in sorted(document.places.keys() & wanted, key=document.places.__getitem__)[::-1]:
+        start, end = document.places[name]
+        if start == end:
+            # nothing behind the colon, and the place is where the next key begins
+            start = end = len(new[:start].rstrip())
+        gap = " " if new[:start].endswith(":") else ""
+        new = f"{new[:start]}{gap}{endpoint}{new[end:]}"
+    if lines:
+        new += ("\n" if new and not new.endswith("\n") else "") + "\n".join(lines) + "\n"
+    try:
+        after = go_yaml.mapping(new)
+    except go_yaml.YamlError:
+        after = {}
+    expected = {**go_yaml.mapping(text), **wanted}
+    if says_nothing:
+        expected["timeout"] = TIMEOUT_SECONDS
+    if after != expected:
+        raise CrictlConfigError("write one setting a line, without { } and ---")
+    return new.encode()

@@ -1,0 +1,1 @@
+"""Asking a host: a script goes out in one bounded command, and a whole answer comes back."""

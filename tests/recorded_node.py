@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
@@ -18,18 +19,26 @@ def _read(case: str) -> Any:
     return json.loads((_FOLDER / f"{case}.json").read_text())["fact"]
 
 
-def recorded(case: str = "prepared-trixie", **changes: Any) -> NodeShape:
-    """A copy of the facts of a recorded case.
+def changed(fact: Any, changes: Mapping[str, Any]) -> Any:
+    """A copy of a fact with changes.
 
-    + case: its name in ``tests/facts/node.Node``
-    + changes: values by the path to them, with ``__`` between: ``swap__boot=None``
+    + changes: values by the path to them, with ``__`` between: ``{"swap__boot": None}``. What a
+      path names must be in the fact.
     """
-    facts: Any = deepcopy(_read(case))
+    fact = deepcopy(fact)
     for path, value in changes.items():
         *way, last = path.split("__")
-        place = facts
+        place = fact
         for step in way:
             place = place[step]
         assert last in place, f"no such fact: {path}"
         place[last] = value
-    return facts  # type: ignore[no-any-return]
+    return fact
+
+
+def recorded(case: str = "prepared-trixie", **changes: Any) -> NodeShape:
+    """A copy of the facts of a recorded case, with changes as :func:`changed` takes them.
+
+    + case: its name in ``tests/facts/node.Node``
+    """
+    return changed(_read(case), changes)  # type: ignore[no-any-return]

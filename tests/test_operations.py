@@ -2,7 +2,7 @@
 
 ``"is_executing": true`` in a case runs the operation as pyinfra does once it no longer prepares.
 The shell functions that commands share are cut short, and commands are as they read before they
-become a line for any login shell.
+become a line for any login shell. :mod:`tests.operation_case` says what ``changes`` are.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from kubenode.files import host_lock, whole_file
 from kubenode.packages import package_locks
 from kubenode.runtimes import config_swap
 from kubenode.wire import shell_command
+from tests.operation_case import whole
 
 OPERATIONS = Path(__file__).parent / "operations"
 
@@ -66,7 +67,7 @@ def _in_stage(cases: Any) -> Any:
             _stage(self, data),
             patch.object(shell_command, "portable", lambda script: script),
         ):
-            run(self, name, data)
+            run(self, name, whole(data))
 
     cases._test = run_in_stage
     return cases
@@ -90,7 +91,7 @@ def test_each_command_is_a_line_that_every_login_shell_passes_on() -> None:
             cases = _cases(folder)
             cases.setUpClass()
             for path in folder.glob("*.json"):
-                data = json.loads(path.read_text())
+                data = whole(json.loads(path.read_text()))
                 with _stage(cases, data):
                     cases()._test(path.stem, data)
     # what runs nothing on the host is a list, what reads standard input has the command by name

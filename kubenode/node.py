@@ -18,10 +18,10 @@ def prepare() -> None:
     """
     Make the host a node on which kubelet can start pods, now and after the next reboot.
 
-    Modules are loaded and persisted, sysctls set and persisted, containerd is installed, configured
-    and running. What exactly is decided by the host's ``kubenode_`` data
+    It loads and persists modules, sets and persists sysctls, and installs, configures and starts
+    containerd. The host's ``kubenode_`` data decide the details
     (:class:`kubenode.settings.NodeSettings`). A host that cannot be a node fails alone, before any
-    change; a wrong setting ends the run before any host is changed.
+    change. A wrong setting ends the run before any host is changed.
 
     **Example:**
 
@@ -91,7 +91,7 @@ def audit() -> None:
 
         pyinfra INVENTORY kubenode.node.audit
     """
-    # its reports are no part of preparing a host, and take as long to import as all the rest
+    # preparing a host needs no reports, and they take as long to import as all the rest
     from kubenode.operations import audit as audits
 
     audits.node(name="Audit")

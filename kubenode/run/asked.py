@@ -1,4 +1,4 @@
-"""What the operations of one run ask of a host, to tell two that undo each other."""
+"""What the operations of one run ask of a host, to find two that undo each other."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def by_others(host: Host, operation: str, what: Any) -> list[Any]:
     + what: what the call that runs asks for
 
     pyinfra runs each operation once while it prepares and once while it executes, under one hash:
-    that is one call. Where the hash cannot be told, and for an operation inside another one, there
-    are no other calls. A call with ``_if`` does not count, since it may come to nothing.
+    that is one call. There are no other calls where the hash is not known, or for an operation
+    inside another one. A call with ``_if`` does not count, because it may not run.
     """
     arguments: Mapping[str, object] = getattr(host, "current_op_global_arguments", None) or {}
     if not pyinfra_internals.known("current_op_hash") or arguments.get("_if"):
@@ -37,11 +37,11 @@ def by_others(host: Host, operation: str, what: Any) -> list[Any]:
 
 
 def contradiction(host: Host, problem: str) -> str:
-    """Ends the run while pyinfra only prepares; while it executes, what to refuse this host with.
+    """End the run while pyinfra prepares; while it executes, return why to refuse this host.
 
     + problem: which two calls undo each other
 
-    Without a look ahead (``pyinfra -y``) the second call is met when the first one has run. An
+    Without a look ahead (``pyinfra -y``) the second call comes when the first one has run. An
     exception would then end the run from inside an operation, with a traceback.
     """
     if not pyinfra_internals.is_executing(host):

@@ -1,8 +1,8 @@
 """Failures that a run foresees: ``pyinfra --dry`` ends with exit code 1 when a host would fail.
 
 pyinfra's exit code is 1 when ``State.failed_hosts`` has a host in it, after a dry run too. Nothing
-fails while pyinfra only prepares, so the hosts that would are put there by hand. They stay active:
-an earlier operation may clear the way. When the run executes, it alone decides.
+fails while pyinfra only prepares, so this module adds the hosts that would fail. They stay active:
+an earlier operation may remove the reason. When the run executes, only what happens then counts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class _Foreseen(BaseStateCallback):
         self.hosts: set[Host] = set()
 
     def operation_host_start(self, state: State, host: Host, op_hash: str) -> None:  # type: ignore[override]
-        # one that fails by pyinfra's own verdict starts no operation any more, and stays failed
+        # a host that pyinfra itself has failed starts no more operations, and stays failed
         if host in self.hosts:
             self.hosts.remove(host)
             state.failed_hosts.discard(host)

@@ -1,4 +1,4 @@
-"""Foreign text made fit to print: what a terminal or a reader's eye would obey is made visible."""
+"""Foreign text, safe to print: what a terminal would obey, or a reader not see, is made visible."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ def printable(text: str) -> str:
 
     + text: what a host, an inventory or a saved report says
 
-    Line ends and tabs become blanks; other characters of the Unicode categories Cc, Cf, Cs, Co, Cn,
-    Zl and Zp, which bidi controls and terminal escapes are of, become ``\\xNN`` or ``\\uNNNN``.
+    Line ends and tabs become blanks. Other characters of the Unicode categories Cc, Cf, Cs, Co, Cn,
+    Zl and Zp become ``\\xNN`` or ``\\uNNNN``: bidi controls and terminal escapes are among them.
     """
     return "".join(_shown(character) for character in text)
 

@@ -1,10 +1,10 @@
 """Every private or undocumented part of pyinfra that kubenode replaces or reads.
 
-pyinfra promises nothing of them: a release may move one, or let it mean something else. So each is
-stated here (:data:`PARTS`) with what kubenode wants of it, the check that it still is so, and what
-is done without it, which is slower and right. A check looks at names and arguments, and at what the
-part does where that is cheap to try. A part that is not as it was is never used; one warning says
-so, with its name and pyinfra's version.
+pyinfra does not promise them: a release may move one, or change what it means. So each stands here
+(:data:`PARTS`) with what kubenode wants of it, a check that this still holds, and what is done
+without it, which is slower and right. A check looks at names and arguments, and at what the part
+does where that is cheap to try. A part that has changed is never used; one warning says so, with
+its name and pyinfra's version.
 
 The parts that a run imports anyway are checked when this module is imported, the others when they
 are first asked for: importing them takes longer than all checks.
@@ -37,7 +37,7 @@ _SURROUNDINGS = ("_shell_executable", "_chdir", "_env", "_use_sudo_login", "_use
 
 
 class NotAsKnown(Exception):
-    """A part of pyinfra turned out to be another one than kubenode knows."""
+    """A part of pyinfra is not as kubenode knows it."""
 
 
 @dataclass(frozen=True)

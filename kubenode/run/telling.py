@@ -42,8 +42,8 @@ def explain_file(host: Host, path: str, old: str | None, new: str | None) -> Non
 def refuse(host: Host, reason: str) -> FunctionCommand:
     """A command that fails this host alone and says why; nothing runs on the host.
 
-    An exception in an operation would end the run for every host, and a shell command that only
-    exits with 1 would cost a round trip and could not be told from a command that broke.
+    An exception in an operation would end the run for every host. A shell command that only exits
+    with 1 would cost a round trip, and would look like a command that broke.
 
     + host: the host that is unsuitable
     + reason: what is wrong and what to do about it
@@ -65,7 +65,7 @@ def refuse(host: Host, reason: str) -> FunctionCommand:
 
 
 def _refused(reason: str) -> None:
-    # also where pyinfra calls it otherwise than pyinfra_internals.Refusal does, this fails the host
+    # this fails the host too where pyinfra calls it in another way than pyinfra_internals.Refusal
     raise Refused(reason)
 
 
@@ -79,8 +79,8 @@ def later(host: Host, change: str) -> StringCommand:
     + host: the host that will be changed
     + change: what will be done once that operation has run
 
-    Only for ``--dry`` and pyinfra's question before it starts; an operation that is executed works
-    on what is there.
+    Only for ``--dry`` and for pyinfra's question before it starts. An operation that is executed
+    works on what is there.
     """
     explain(host, change)
     return StringCommand(":")

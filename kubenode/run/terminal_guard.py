@@ -1,9 +1,9 @@
-"""The one place that all text of a run passes on its way to the operator's terminal.
+"""All text of a run passes here on its way to the operator's terminal.
 
-A host's text is in much of what pyinfra prints: in what our operations say of a change, in the
-lines of a diff, and in the output of commands that failed, which pyinfra prints as it came. What a
-terminal would obey (escape sequences, other control characters, bidi controls) is made visible
-here. pyinfra's own colours stay: they are signed with a number that no host knows.
+Much of what pyinfra prints has a host's text in it: what our operations say of a change, the lines
+of a diff, the output of commands that failed. What a terminal would obey (escape sequences, other
+control characters, bidi controls) is made visible here. pyinfra's own colours stay: they are signed
+with a number that no host knows.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pyinfra.api.output import is_output_active, set_echo, set_formatter
 
 from kubenode.run.printable import printable
 
-# a terminal passes over a number that is no colour: a signature that came through does no harm
+# a terminal ignores a number that is no colour: a signature that is printed does no harm
 _SIGNATURE = str(secrets.randbelow(9 * 10**17) + 10**17)
 _SIGNED = re.compile(rf"\x1b\[([0-9;]*);{_SIGNATURE}m")
 _PLACE = "\0"
@@ -76,9 +76,9 @@ _FILTER = _Filter()
 
 
 def install() -> None:
-    """Let all that pyinfra logs and echoes pass :func:`shown`; again it changes nothing.
+    """Send all that pyinfra logs and echoes through :func:`shown`; a second call changes nothing.
 
-    Where pyinfra is used without its command line it has no colours, and echoes nothing.
+    Without its command line, pyinfra has no colours and echoes nothing.
     """
     logger.addFilter(_FILTER)
     if is_output_active():

@@ -1,24 +1,24 @@
 """What several operations read of a host, read in one remote command.
 
-pyinfra keeps no facts: operations that read one each cost a round trip each, also where none of
-them has anything to do. So a deploy announces what its operations are going to read, the first of
-them reads it all, and the others take their part of that answer, as long as it still is what they
-would read themselves:
+A deploy announces what its operations will read. The first operation reads all of it, and each of
+the others takes its part of that answer. Each takes it once. What it reads after its own commands,
+or when pyinfra retries it, it reads on the host. So does an operation outside such a deploy.
 
-+ they ask by the same scripts, to the letter, and as the same user, in the same directory, ...
-+ no operation has executed a command on this host since, ours or anybody else's; of one that was
-  retried pyinfra knows the last try only, so it counts as if it had
-+ nothing else went to this host since, whoever sent it: no command but our facts', no file. This
-  says much the same another way, should pyinfra's operations come to say something else
-+ nothing was executed between preparing and executing: an answer of the one stage is none in the
-  other
-+ it is not older than :data:`MOST_SECONDS`, for what pyinfra does not know of
+pyinfra keeps no facts. Without this, each operation costs a round trip, even when it has nothing to
+do.
 
-Otherwise the answer is thrown away, and the operation that found it so reads for itself and those
-after it. An operation takes from an answer once: what it reads later, after its own commands, or
-when pyinfra retries it, it reads on the host. So does an operation that is used alone, or in a
-deploy that announces nothing, and so do all with a pyinfra whose operations are not as
-:mod:`kubenode.run.pyinfra_internals` knows them.
+An answer counts only while it is what the operation would read itself:
+
++ The operation asks by the same scripts, to the letter, as the same user, in the same directory.
++ No operation has executed a command on this host since, ours or another. pyinfra remembers only
+  the last try, so a retry counts as a change.
++ Nothing else was sent to this host since: no command but our facts', and no file. This finds what
+  the rule above misses if pyinfra's operations change.
++ It was read in the same stage: an answer of preparing does not count while executing.
++ It is at most :data:`MOST_SECONDS` old, because pyinfra does not know of every change.
+
+Otherwise the answer is dropped for all operations, and each reads for itself. So do all operations
+with a pyinfra that is not as :mod:`kubenode.run.pyinfra_internals` knows it.
 """
 
 from __future__ import annotations

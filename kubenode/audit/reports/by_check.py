@@ -27,7 +27,7 @@ class Group:
         return [host for host, _ in self.findings]
 
     def alike(self) -> list[tuple[list[str], Finding]]:
-        """Hosts of which the same was found, on the same evidence; the largest group first."""
+        """Hosts with the same finding on the same evidence; the largest group first."""
         groups: dict[tuple[object, ...], list[tuple[str, Finding]]] = {}
         for host, finding in self.findings:
             key = (finding.found, finding.evidence, finding.remedy, finding.expected)
@@ -39,10 +39,10 @@ class Group:
 
 
 def grouped(report: FleetReport, *, waived: bool = False) -> Iterator[Group]:
-    """Groups of what counts, worst first, then in the catalogue's order.
+    """Groups of the findings that count, worst first, then in the catalogue's order.
 
     + report: the audit
-    + waived: those that are waived instead
+    + waived: take the findings that are waived instead
     """
     found: dict[tuple[State, str], list[tuple[str, Finding]]] = {}
     for host in report.hosts:

@@ -44,7 +44,7 @@ class _Cell:
 
 @dataclass(frozen=True)
 class _Row:
-    """Hosts of which every check says the same."""
+    """Hosts with the same state in every check."""
 
     state: State
     hosts: list[str]
@@ -113,7 +113,7 @@ def _rows(report: FleetReport, counting: Mapping[str, str]) -> list[_Row]:
 
 
 def _states(host: HostReport, checks: Iterable[Check]) -> Iterator[State]:
-    # a waived finding needs nobody's look
+    # nobody has to look at a waived finding
     found = {one.check: "pass" if one.waiver else one.state for one in host.findings}
     missing: State = "not-applicable" if host.error is None else "unknown"
     return (found.get(check.id, missing) for check in checks)
@@ -131,7 +131,7 @@ def _unknown(groups: Iterable[Group]) -> list[tuple[str, list[Group]]]:
         if group.state == "unknown":
             alike = group.alike()
             found = alike[0][1].found
-            # evidence and differences are worth a place of their own
+            # each evidence and each difference has a place of its own
             alone = len(alike) > 1 or alike[0][1].evidence
             key = group.check if alone else (found, *group.hosts)
             causes.setdefault(key, (found, []))[1].append(group)

@@ -14,7 +14,7 @@ from kubenode.audit.checks.check import Severity, State
 from kubenode.audit.findings import FleetReport, HostReport
 
 SCHEMA = "kubenode-audit/1"
-"""Raised when a reader of the old form could not read the new one any more."""
+"""It goes up when a reader of the old form cannot read the new one."""
 
 
 class _Part(BaseModel):

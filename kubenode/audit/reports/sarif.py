@@ -46,7 +46,7 @@ def render(report: FleetReport) -> str:
         if finding.state in _LEVELS
     ]
     unreached = [host for host in report.hosts if host.error is not None]
-    # a service that heard nothing of a host would close what it has on it as fixed
+    # without a result for a host, a service would close its findings as fixed
     results = [_silence(host, len(report.checks)) for host in unreached] + results
     # of many, services show the first
     results.sort(key=lambda result: ("error", "warning", "none").index(result["level"]))

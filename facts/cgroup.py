@@ -9,9 +9,13 @@ from typing import Any, Literal, TypedDict
 from packaging.version import InvalidVersion, Version
 
 from kubenode.facts import containerd, kubelet_start, mounts
-from kubenode.runtimes import cgroup_drivers, other_runtimes
-from kubenode.runtimes.cgroup_drivers import CannotTell, Driver, Statement
+from kubenode.files.cannot_tell import CannotTell
+from kubenode.kubelet.config import kubelet_driver, kubelet_settings
+from kubenode.linux.cgroups import Driver, Statement
+from kubenode.runtimes import other_runtimes
 from kubenode.runtimes.containerd import config
+from kubenode.runtimes.crio.config import crio_driver
+from kubenode.runtimes.docker.config import docker_driver
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
 
@@ -234,7 +238,7 @@ def parse_drivers(
     if drivers.value("dockerd") or DOCKER_CONFIG in drivers.texts:
         default: Driver = "systemd" if _systemd_on_v2(cgroups) else "cgroupfs"
         components["docker"] = _component(
-            lambda: cgroup_drivers.docker(
+            lambda: docker_driver(
                 _text(drivers, DOCKER_CONFIG),
                 DOCKER_CONFIG,
                 _docker_arguments(drivers),
@@ -245,7 +249,7 @@ def parse_drivers(
         )
     if drivers.value("crio") or CRIO_CONFIG in drivers.texts:
         components["crio"] = _component(
-            lambda: cgroup_drivers.crio(files(drivers, [CRIO_CONFIG], CRIO_DROP_INS)),
+            lambda: crio_driver(files(drivers, [CRIO_CONFIG], CRIO_DROP_INS)),
             "systemd",
             "CRI-O's default",
             unreadable(drivers, CRIO_CONFIG, CRIO_DROP_INS),
@@ -259,7 +263,7 @@ def parse_drivers(
         # a flag counts whatever the files say
         endpoint = kubelet_endpoint(start, {})
         if endpoint is None:
-            endpoint = kubelet_endpoint(start, kubelet_settings(drivers, start))
+            endpoint = kubelet_endpoint(start, settings_of_kubelet(drivers, start))
     except CannotTell:
         components["kubelet"] = own
         return _agreement(components, list(components))
@@ -308,7 +312,7 @@ def _of_kubelet(drivers: probe.Reading, start: kubelet_start.Start) -> Component
         return _unknown(start.error)
     flag = start.flags.get("cgroup-driver")
     return _component(
-        lambda: cgroup_drivers.kubelet(
+        lambda: kubelet_driver(
             kubelet_files(drivers, start),
             None if flag is None else flag.value,
             ("", None) if flag is None else (flag.source, _text(drivers, flag.source)),
@@ -329,13 +333,13 @@ def kubelet_unreadable(drivers: probe.Reading, start: kubelet_start.Start) -> st
     return unreadable(drivers, *filter(None, (start.config, start.drop_ins)))
 
 
-def kubelet_settings(drivers: probe.Reading, start: kubelet_start.Start) -> dict[str, Any]:
+def settings_of_kubelet(drivers: probe.Reading, start: kubelet_start.Start) -> dict[str, Any]:
     """kubelet's settings of its files, flags apart; CannotTell when they cannot be told."""
     if start.error is not None:
         raise CannotTell(start.error)
     if path := kubelet_unreadable(drivers, start):
         raise CannotTell(f"cannot read {path}")
-    return cgroup_drivers.kubelet_settings(kubelet_files(drivers, start))
+    return kubelet_settings(kubelet_files(drivers, start))
 
 
 def kubelet_endpoint(start: kubelet_start.Start, settings: dict[str, Any]) -> str | None:

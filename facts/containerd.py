@@ -11,9 +11,9 @@ from packaging.version import Version
 
 from kubenode.facts import runtimes
 from kubenode.files import go_keys, whole_file
+from kubenode.linux.cgroups import Driver
 from kubenode.packages import package_locks
 from kubenode.runtimes import cni
-from kubenode.runtimes.cgroup_drivers import Driver
 from kubenode.runtimes.config_swap import UNPROVEN_SUFFIX, read_note
 from kubenode.runtimes.containerd import releases
 from kubenode.runtimes.containerd.config import (

@@ -6,8 +6,8 @@ import re
 from typing import Any, TypedDict
 
 from kubenode.facts import cgroup, kubelet_start
+from kubenode.files.cannot_tell import CannotTell
 from kubenode.kubelet import command_line
-from kubenode.runtimes.cgroup_drivers import CannotTell
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
 
@@ -63,7 +63,7 @@ def parse(kubelet: probe.Reading, drivers: probe.Reading) -> KubeletShape:
     settings: dict[str, Any] = {}
     error = None
     try:
-        settings = cgroup.kubelet_settings(drivers, start)
+        settings = cgroup.settings_of_kubelet(drivers, start)
     except CannotTell as trouble:
         error = str(trouble)
     fail_swap_on = start.flags.get("fail-swap-on")

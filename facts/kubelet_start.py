@@ -20,9 +20,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from kubenode.files.cannot_tell import CannotTell
 from kubenode.kubelet import command_line
 from kubenode.kubelet.command_line import EnvironmentFile, Flag, Word
-from kubenode.runtimes.cgroup_drivers import CannotTell
 from kubenode.wire import probe
 
 UNIT = command_line.UNIT

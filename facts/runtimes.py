@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 
 from kubenode.facts import kubelet_start
-from kubenode.runtimes import cgroup_drivers, crictl, other_runtimes
-from kubenode.runtimes.cgroup_drivers import CannotTell
+from kubenode.files.cannot_tell import CannotTell
+from kubenode.kubelet.config import kubelet_settings
+from kubenode.runtimes import crictl, other_runtimes
 from kubenode.runtimes.other_runtimes import RuntimesShape, UnitOfRuntime
 from kubenode.wire import probe
 
@@ -140,7 +141,7 @@ def _of_kubelet(reading: probe.Reading, unknown: list[str]) -> str | None:
     if path not in reading.texts:
         return None
     try:
-        settings = cgroup_drivers.kubelet_settings([(path, "\n".join(reading.text(path)))])
+        settings = kubelet_settings([(path, "\n".join(reading.text(path)))])
     except CannotTell as error:
         unknown.append(str(error))
         return None

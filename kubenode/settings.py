@@ -27,9 +27,9 @@ from pyinfra.api import Host, OperationValueError, State
 from kubenode import profiles
 from kubenode.audit.checks.check import Aim
 from kubenode.linux import drop_ins, kernel_modules, sysctl_d
+from kubenode.linux.cgroups import Driver
 from kubenode.profiles import ProfileName
 from kubenode.runtimes import cni
-from kubenode.runtimes.cgroup_drivers import Driver
 from kubenode.runtimes.containerd import releases
 from kubenode.runtimes.containerd.config import Wanted
 

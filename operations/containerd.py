@@ -28,12 +28,12 @@ from kubenode.facts.containerd import (
 )
 from kubenode.facts.platform import Platform
 from kubenode.files import host_lock, whole_file
+from kubenode.linux.cgroups import Driver
 from kubenode.packages import package_locks
 from kubenode.run import asked
 from kubenode.run.pyinfra_internals import is_executing, nested
 from kubenode.run.telling import explain, explain_file, later, refuse
 from kubenode.runtimes import cni, other_runtimes
-from kubenode.runtimes.cgroup_drivers import Driver
 from kubenode.runtimes.config_swap import start, swap, undo
 from kubenode.runtimes.containerd import plan, releases
 from kubenode.runtimes.containerd.config import ConfigError, Edit, Wanted, unrecognised

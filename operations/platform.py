@@ -13,10 +13,10 @@ from kubenode.audit.checks import cgroups as cgroup_checks
 from kubenode.audit.checks import platform as platform_checks
 from kubenode.audit.checks.check import Aim, Subject, Verdict, judge, unknown, violated
 from kubenode.facts.platform import Platform, PlatformShape
+from kubenode.linux.cgroups import Driver
 from kubenode.run.pyinfra_internals import print_prefix
 from kubenode.run.telling import refuse
 from kubenode.runtimes import other_runtimes
-from kubenode.runtimes.cgroup_drivers import Driver
 from kubenode.settings import minor_release
 from kubenode.wire import bounded, joint_reading
 

@@ -8,8 +8,8 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from kubenode import profiles
+from kubenode.linux.cgroups import Driver
 from kubenode.profiles import ProfileName
-from kubenode.runtimes.cgroup_drivers import Driver
 
 if TYPE_CHECKING:
     from kubenode.facts.cgroup import CgroupDriversShape, CgroupsShape

@@ -58,7 +58,7 @@ from kubenode.files.toml_text import (
     literal,
     loads,
 )
-from kubenode.runtimes.cgroup_drivers import Driver
+from kubenode.linux.cgroups import Driver
 from kubenode.runtimes.cni import check_directories
 from kubenode.runtimes.containerd.releases import Release, globs_from_root
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, Literal, TypedDict
+from typing import Literal, TypedDict
 
 from packaging.version import InvalidVersion, Version
 
-from kubenode.facts import containerd, kubelet_start, mounts
+from kubenode.facts import containerd, kubelet, kubelet_start, mounts, sent_files
 from kubenode.files.cannot_tell import CannotTell
-from kubenode.kubelet.config import kubelet_driver, kubelet_settings
+from kubenode.kubelet.config import kubelet_driver, runtime_endpoint
 from kubenode.linux.cgroups import Driver, Statement
 from kubenode.runtimes import other_runtimes
 from kubenode.runtimes.containerd import config
@@ -187,7 +187,7 @@ class CgroupDriversShape(TypedDict):
 
 
 def script_drivers() -> probe.Script:
-    """The script of the drivers probe, containerd apart."""
+    """The script of the drivers probe, for Docker and CRI-O."""
     return probe.Script(
         rf"""
 command -v dockerd >/dev/null && value dockerd yes
@@ -206,23 +206,26 @@ for name in crio cri-dockerd; do
   command -v "$name" >/dev/null || continue
   captured_part limited 10 "$name" --version; value "version:$name" "${{output%%"$nl"*}}"
 done
-{kubelet_start.SCRIPT}""",
-        files=(
-            DOCKER_CONFIG,
-            CRIO_CONFIG,
-            kubelet_start.CONFIG,
-            *kubelet_start.ENVIRONMENT_FILES,
-        ),
-        units=("docker.service", kubelet_start.UNIT),
-        properties=kubelet_start.PROPERTIES,
-        at_times=("sed",),
+""",
+        files=(DOCKER_CONFIG, CRIO_CONFIG),
+        units=("docker.service",),
+        properties=("ExecStart",),
     )
 
 
 def parse_drivers(
-    drivers: probe.Reading, cgroups: CgroupsShape, runtime: containerd.ContainerdShape
+    drivers: probe.Reading,
+    kubelets: probe.Reading,
+    cgroups: CgroupsShape,
+    runtime: containerd.ContainerdShape,
 ) -> CgroupDriversShape:
-    """The shape from what the host sent and the facts it builds on."""
+    """The shape from what the host sent and the facts it builds on.
+
+    + drivers: this module's probe
+    + kubelets: the probe :data:`kubenode.facts.kubelet.PROBE`
+    + cgroups: the fact :class:`Cgroups`
+    + runtime: what containerd is
+    """
     components: dict[str, ComponentShape] = {}
     if runtime["installed"]["binary"] and not runtime["effective"]:
         why = runtime["config"]["error"] or "containerd does not say what it makes of its files"
@@ -239,31 +242,31 @@ def parse_drivers(
         default: Driver = "systemd" if _systemd_on_v2(cgroups) else "cgroupfs"
         components["docker"] = _component(
             lambda: docker_driver(
-                _text(drivers, DOCKER_CONFIG),
+                sent_files.text(drivers, DOCKER_CONFIG),
                 DOCKER_CONFIG,
                 _docker_arguments(drivers),
             ),
             default,
             f"Docker's default on cgroup {cgroups['mode']}",
-            unreadable(drivers, DOCKER_CONFIG),
+            sent_files.unreadable(drivers, DOCKER_CONFIG),
         )
     if drivers.value("crio") or CRIO_CONFIG in drivers.texts:
         components["crio"] = _component(
-            lambda: crio_driver(files(drivers, [CRIO_CONFIG], CRIO_DROP_INS)),
+            lambda: crio_driver(sent_files.texts(drivers, [CRIO_CONFIG], CRIO_DROP_INS)),
             "systemd",
             "CRI-O's default",
-            unreadable(drivers, CRIO_CONFIG, CRIO_DROP_INS),
+            sent_files.unreadable(drivers, CRIO_CONFIG, CRIO_DROP_INS),
         )
-    start = kubelet_start.parse(drivers)
-    is_configured = start.config in drivers.texts or start.active is not False
-    if not is_configured and start.error is None and "kubelet_version" not in drivers.values:
+    start = kubelet_start.parse(kubelets)
+    is_configured = start.config in kubelets.texts or start.active is not False
+    if not is_configured and start.error is None and "kubelet_version" not in kubelets.values:
         return _agreement(components, list(components))
-    own = _of_kubelet(drivers, start)
+    own = _of_kubelet(kubelets, start)
     try:
         # a flag counts whatever the files say
-        endpoint = kubelet_endpoint(start, {})
+        endpoint = runtime_endpoint(start.flags, {})
         if endpoint is None:
-            endpoint = kubelet_endpoint(start, settings_of_kubelet(drivers, start))
+            endpoint = runtime_endpoint(start.flags, kubelet.settings(kubelets, start))
     except CannotTell:
         components["kubelet"] = own
         return _agreement(components, list(components))
@@ -275,7 +278,8 @@ def parse_drivers(
     else:
         components["kubelet"] = own
         return _agreement(components, list(components))
-    driver = _answered(own, asked, components, drivers, runtime)
+    release = _version(kubelets.value("kubelet_version"))
+    driver = _answered(own, release, asked, components, drivers, runtime)
     used = [name for name in components if name.partition("/")[0] == asked]
     components["kubelet"] = driver
     return _agreement(components, [*used, "kubelet"], is_known=bool(used) or endpoint is None)
@@ -306,47 +310,21 @@ def _of_handler(
     }
 
 
-def _of_kubelet(drivers: probe.Reading, start: kubelet_start.Start) -> ComponentShape:
+def _of_kubelet(reading: probe.Reading, start: kubelet_start.Start) -> ComponentShape:
     """What kubelet's flags and files say, whatever a runtime may answer."""
     if start.error is not None:
         return _unknown(start.error)
     flag = start.flags.get("cgroup-driver")
     return _component(
         lambda: kubelet_driver(
-            kubelet_files(drivers, start),
+            kubelet.files(reading, start),
             None if flag is None else flag.value,
-            ("", None) if flag is None else (flag.source, _text(drivers, flag.source)),
+            ("", None) if flag is None else (flag.source, sent_files.text(reading, flag.source)),
         ),
         "cgroupfs",
         "kubelet's default",
-        kubelet_unreadable(drivers, start),
+        kubelet.unreadable(reading, start),
     )
-
-
-def kubelet_files(drivers: probe.Reading, start: kubelet_start.Start) -> list[tuple[str, str]]:
-    """Path and text of kubelet's configuration file and then of its drop-ins."""
-    return files(drivers, [start.config] if start.config else [], start.drop_ins)
-
-
-def kubelet_unreadable(drivers: probe.Reading, start: kubelet_start.Start) -> str | None:
-    """The first of kubelet's configuration files that could not be read, and why."""
-    return unreadable(drivers, *filter(None, (start.config, start.drop_ins)))
-
-
-def settings_of_kubelet(drivers: probe.Reading, start: kubelet_start.Start) -> dict[str, Any]:
-    """kubelet's settings of its files, flags apart; CannotTell when they cannot be told."""
-    if start.error is not None:
-        raise CannotTell(start.error)
-    if path := kubelet_unreadable(drivers, start):
-        raise CannotTell(f"cannot read {path}")
-    return kubelet_settings(kubelet_files(drivers, start))
-
-
-def kubelet_endpoint(start: kubelet_start.Start, settings: dict[str, Any]) -> str | None:
-    """The runtime's endpoint that kubelet is told; None when it is told none."""
-    flag = start.flags.get("container-runtime-endpoint")
-    endpoint = settings.get("containerRuntimeEndpoint") if flag is None else flag.value
-    return endpoint if isinstance(endpoint, str) and endpoint else None
 
 
 def _runtime_at(endpoint: str, containerd_socket: str) -> str | None:
@@ -368,6 +346,7 @@ def _runtime_by_default(
 
 def _answered(
     own: ComponentShape,
+    version: Version | None,
     asked: str | None,
     components: dict[str, ComponentShape],
     drivers: probe.Reading,
@@ -379,7 +358,6 @@ def _answered(
     containerd (from 2.0) answers with its default handler's driver, CRI-O from 1.28 on, cri-dockerd
     from 0.3.17 on with Docker's.
     """
-    version = _version(drivers.value("kubelet_version"))
     if version is None or version < Version("1.34") or asked is None:
         return own
     if asked == "containerd":
@@ -457,29 +435,6 @@ def _systemd_on_v2(cgroups: CgroupsShape) -> bool:
     return cgroups["mode"] == "v2" and cgroups["systemd"]["running"]
 
 
-def _text(reading: probe.Reading, path: str) -> str | None:
-    return "\n".join(reading.text(path)) if path in reading.texts else None
-
-
-def files(
-    reading: probe.Reading, paths: list[str] | tuple[str, ...], drop_ins: str | None = None
-) -> list[tuple[str, str]]:
-    """Path and text of the *paths* that were sent, then of the files in the folder *drop_ins*."""
-    found = [path for path in paths if path in reading.texts]
-    if drop_ins:
-        found += sorted(path for path in reading.texts if path.rpartition("/")[0] == drop_ins)
-    return [(path, "\n".join(reading.text(path))) for path in found]
-
-
-def unreadable(reading: probe.Reading, *paths: str) -> str | None:
-    """The first of *paths*, or of what is in them, that could not be read, and why if known."""
-    for path in sorted(reading.unreadable):
-        if any(path == wanted or path.startswith(f"{wanted}/") for wanted in paths):
-            why = reading.why_unreadable(path)
-            return f"{path}: {why}" if why else path
-    return None
-
-
 class CgroupDrivers(ProbeFact[CgroupDriversShape]):
     """
     Returns which cgroup driver containerd, Docker, CRI-O and kubelet use, where each is stated, and
@@ -500,6 +455,7 @@ class CgroupDrivers(ProbeFact[CgroupDriversShape]):
             {
                 CGROUPS_PROBE: script_cgroups(),
                 DRIVERS_PROBE: script_drivers(),
+                kubelet.PROBE: kubelet.script(),
                 containerd.PACKAGE_PROBE: containerd.script_package(),
                 containerd.DAEMON_PROBE: containerd.script_daemon(),
             }
@@ -508,6 +464,7 @@ class CgroupDrivers(ProbeFact[CgroupDriversShape]):
     def parse(self, readings: probe.Readings) -> CgroupDriversShape:
         return parse_drivers(
             readings[DRIVERS_PROBE],
+            readings[kubelet.PROBE],
             parse_cgroups(readings[CGROUPS_PROBE]),
             containerd.parse_daemon(
                 readings[containerd.PACKAGE_PROBE], readings[containerd.DAEMON_PROBE]

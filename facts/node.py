@@ -159,8 +159,6 @@ class Node(ProbeFact[NodeShape]):
                 missing[name] = f"the host's answer is out of form: {type(error).__name__}"
             return None
 
-        drivers = part("drivers", lambda: readings[cgroup.DRIVERS_PROBE])
-        missing.pop("drivers", None)
         cgroups = part("cgroups", lambda: cgroup.parse_cgroups(readings[cgroup.CGROUPS_PROBE]))
         daemon = part(
             "containerd",
@@ -175,7 +173,9 @@ class Node(ProbeFact[NodeShape]):
         def parse_drivers() -> CgroupDriversShape:
             if cgroups is None or daemon is None:
                 raise probe.ProbeError(missing["containerd" if daemon is None else "cgroups"])
-            return cgroup.parse_drivers(readings[cgroup.DRIVERS_PROBE], cgroups, daemon.shape)
+            return cgroup.parse_drivers(
+                readings[cgroup.DRIVERS_PROBE], readings[kubelet.PROBE], cgroups, daemon.shape
+            )
 
         shape: NodeShape = {
             "platform": part(
@@ -196,12 +196,7 @@ class Node(ProbeFact[NodeShape]):
             "containerd_files": _digests(daemon) if daemon else None,
             "containerd_unproven": _unproven(daemon) if daemon else None,
             "crictl": _crictl(daemon) if daemon else None,
-            "kubelet": part(
-                "kubelet",
-                lambda: kubelet.parse(
-                    readings[kubelet.PROBE], drivers or readings[cgroup.DRIVERS_PROBE]
-                ),
-            ),
+            "kubelet": part("kubelet", lambda: kubelet.parse(readings[kubelet.PROBE])),
             "kubeadm": part("kubeadm", lambda: kubeadm.parse(readings[kubeadm.PROBE])),
             "modules": part(
                 "modules",

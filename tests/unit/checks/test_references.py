@@ -68,12 +68,14 @@ def node(
         option = f'"native.cgroupdriver={docker[1]}"'
         texts["/etc/docker/daemon.json"] = [f'{{"exec-opts": [{option}]}}']
         units["cri-docker.service"] = {"active": "active", "enabled": True, "listens": []}
-    drivers = Reading(values, texts)
+    sent = Reading(values, texts)
     assert facts["containerd"]
     assert facts["cgroups"]
     assert facts["kubelet"]
     assert facts["platform"]
-    facts["cgroup_drivers"] = cgroup.parse_drivers(drivers, facts["cgroups"], facts["containerd"])
+    facts["cgroup_drivers"] = cgroup.parse_drivers(
+        sent, sent, facts["cgroups"], facts["containerd"]
+    )
     facts["platform"]["runtimes"] = cast(Any, {**other_runtimes.NONE, "units": units})
     cast(Any, facts["kubelet"]).update(
         binary="/usr/bin/kubelet" if kubelet else None,

@@ -216,15 +216,15 @@ done
 def parse_drivers(
     drivers: probe.Reading,
     kubelets: probe.Reading,
-    cgroups: CgroupsShape,
     runtime: containerd.ContainerdShape,
+    cgroups: CgroupsShape,
 ) -> CgroupDriversShape:
     """The shape from what the host sent and the facts it builds on.
 
     + drivers: this module's probe
     + kubelets: the probe :data:`kubenode.facts.kubelet.PROBE`
-    + cgroups: the fact :class:`Cgroups`
     + runtime: what containerd is
+    + cgroups: what :class:`Cgroups` returns
     """
     components: dict[str, ComponentShape] = {}
     if runtime["installed"]["binary"] and not runtime["effective"]:
@@ -465,8 +465,8 @@ class CgroupDrivers(ProbeFact[CgroupDriversShape]):
         return parse_drivers(
             readings[DRIVERS_PROBE],
             readings[kubelet.PROBE],
-            parse_cgroups(readings[CGROUPS_PROBE]),
             containerd.parse_daemon(
                 readings[containerd.PACKAGE_PROBE], readings[containerd.DAEMON_PROBE]
             ).shape,
+            parse_cgroups(readings[CGROUPS_PROBE]),
         )

@@ -67,12 +67,21 @@ def parse(readings: probe.Readings) -> RuntimesShape:
     + readings: with this module's probe
     """
     try:
-        return _parse(readings[PROBE])
+        return parse_reading(readings[PROBE])
     except probe.ProbeError as error:
-        return {**other_runtimes.NONE, "unknown": [str(error)]}
+        return not_known(str(error))
 
 
-def _parse(reading: probe.Reading) -> RuntimesShape:
+def not_known(why: str) -> RuntimesShape:
+    """The shape where nothing is known.
+
+    + why: the reason
+    """
+    return {**other_runtimes.NONE, "unknown": [why]}
+
+
+def parse_reading(reading: probe.Reading) -> RuntimesShape:
+    """The shape from this module's probe."""
     units: dict[str, UnitOfRuntime] = {}
     unknown = []
     for name in other_runtimes.UNITS:

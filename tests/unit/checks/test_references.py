@@ -74,7 +74,7 @@ def node(
     assert facts["kubelet"]
     assert facts["platform"]
     facts["cgroup_drivers"] = cgroup.parse_drivers(
-        sent, sent, facts["cgroups"], facts["containerd"]
+        sent, sent, facts["containerd"], facts["cgroups"]
     )
     facts["platform"]["runtimes"] = cast(Any, {**other_runtimes.NONE, "units": units})
     cast(Any, facts["kubelet"]).update(

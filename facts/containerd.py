@@ -11,7 +11,7 @@ from packaging.version import Version
 
 from kubenode.facts import runtimes
 from kubenode.files import go_keys, whole_file
-from kubenode.linux.cgroups import Driver
+from kubenode.linux.cgroups import Driver, placed_by
 from kubenode.packages import package_locks
 from kubenode.runtimes import cni
 from kubenode.runtimes.config_swap import UNPROVEN_SUFFIX, read_note
@@ -654,8 +654,7 @@ def _pods(reading: probe.Reading) -> PodsShape | None:
     pods: PodsShape = {"systemd": 0, "cgroupfs": 0}
     for line in filter(None, reading.text("pods")):
         container, _, path = line.partition(" ")
-        scope = f"/cri-containerd-{container}.scope"
-        pods["systemd" if f"{path}/".find(f"{scope}/") >= 0 else "cgroupfs"] += 1
+        pods[placed_by(container, path)] += 1
     return pods
 
 

@@ -19,6 +19,7 @@ from kubenode.facts import (
     machine,
     network,
     platform,
+    pods,
     runtimes,
     swap,
 )
@@ -214,7 +215,7 @@ PARTS = (
     Part("kubeadm", {kubeadm.PROBE: kubeadm.script}, kubeadm.parse),
     Part(
         "container_cgroups",
-        {container_cgroups.PROBE: container_cgroups.script},
+        {pods.PROBE: pods.script},
         container_cgroups.parse,
     ),
     Part(

@@ -140,6 +140,17 @@ class Cgroups(ProbeFact[CgroupsShape]):
     """
     Returns the host's cgroup version, controllers and init (:class:`CgroupsShape`).
 
+    .. code:: python
+
+        {
+            "mode": "v2",
+            "controllers": ["cpuset", "cpu", "io", "memory", "hugetlb", "pids"],
+            "enabled": ["cpuset", "cpu", "io", "memory", "pids"],
+            "init": "systemd",
+            "systemd": {"running": True, "version": 257},
+            "container": None,
+        }
+
     A host that is itself a container shows its own view: what is mounted at ``/sys/fs/cgroup``
     there, not what the machine around it uses.
 
@@ -439,6 +450,29 @@ class CgroupDrivers(ProbeFact[CgroupDriversShape]):
     """
     Returns which cgroup driver containerd, Docker, CRI-O and kubelet use, where each is stated, and
     whether they agree (:class:`CgroupDriversShape`).
+
+    .. code:: python
+
+        {
+            "components": {
+                "containerd/runc": {
+                    "driver": "systemd",
+                    "stated": True,
+                    "file": "/etc/containerd/config.toml",
+                    "line": 15,
+                    "reason": "SystemdCgroup of the runtime handler",
+                },
+                "kubelet": {
+                    "driver": "cgroupfs",
+                    "stated": False,
+                    "file": None,
+                    "line": None,
+                    "reason": "kubelet's default",
+                },
+            },
+            "counted": ["containerd/runc", "kubelet"],
+            "agree": False,
+        }
 
     One manager only: with systemd as PID 1 every component should use ``systemd``. A kubelet and a
     runtime that differ log no error; pods run, and their limits are applied to an empty slice.

@@ -53,6 +53,16 @@ class ContainerCgroups(ProbeFact[ContainerCgroupsShape]):
     """
     Returns where running containers are in the cgroup tree (:class:`ContainerCgroupsShape`).
 
+    .. code:: python
+
+        {
+            "containers": 3,
+            "misplaced": ["/system.slice/kubepods-pod1.slice:cri-containerd:fe3f6881603f..."],
+            "misplaced_count": 1,
+            "systemd": 2,
+            "cgroupfs": 0,
+        }
+
     A kubelet with the systemd driver over a runtime with cgroupfs logs no error: its pods run, in a
     cgroup beside the slice that has their limits.
 

@@ -893,6 +893,22 @@ class ContainerdPackage(ProbeFact[ContainerdPackageShape]):
     Returns what is installed of containerd, whether it is held, and which other runtimes the host
     has (:class:`ContainerdPackageShape`).
 
+    .. code:: python
+
+        {
+            "binary": "/usr/bin/containerd",
+            "version": "1.7.24",
+            "package": {
+                "name": "containerd",
+                "version": "1.7.24~ds1-6+deb13u1",
+                "held": True,
+                "configured": True,
+            },
+            "dpkg_interrupted": False,
+            "dpkg_at_work": None,
+            "runtimes": {"programs": ["containerd"], ...},
+        }
+
     **Example:**
 
     .. code:: shell
@@ -911,6 +927,52 @@ class Containerd(ProbeFact[ContainerdServiceShape]):
     """
     Returns what containerd is, how it is configured, what it does, and which other runtimes the
     host has (:class:`ContainerdServiceShape`).
+
+    .. code:: python
+
+        {
+            "installed": {"binary": "/usr/bin/containerd", "version": "1.7.24", ...},
+            "config": {
+                "path": "/etc/containerd/config.toml",
+                "exists": True,
+                "version": 2,
+                "highest_version": 2,
+                "error": None,
+            },
+            "imports": [],
+            "effective": True,
+            "handlers": {
+                "runc": {
+                    "runtime_type": "io.containerd.runc.v2",
+                    "recognised": True,
+                    "cgroup_driver": "systemd",
+                    "stated": {"file": "/etc/containerd/config.toml", "line": 15},
+                    "defined": {"file": "/etc/containerd/config.toml", "line": 12},
+                },
+            },
+            "default_handler": "runc",
+            "pause_image": "registry.k8s.io/pause:3.8",
+            "snapshotter": "overlayfs",
+            "registry_config_path": None,
+            "registry_conflict": None,
+            "disabled_plugins": [],
+            "cni": {
+                "bin_dirs": ["/opt/cni/bin"],
+                "conf_dir": "/etc/cni/net.d",
+                "config": "/etc/cni/net.d/10-flannel.conflist",
+                "error": None,
+                "plugins": ["flannel", "portmap", "loopback"],
+                "found": {"/opt/cni/bin": ["flannel", "loopback", "portmap"]},
+            },
+            "unit": {"load": "loaded", "active": "active", "enabled": "enabled", ...},
+            "socket": "/run/containerd/containerd.sock",
+            "ctr": True,
+            "cri": "serving",
+            "restart_pending": ["/etc/containerd/config.toml"],
+            "clock_set_back": [],
+            "pods": {"systemd": 12, "cgroupfs": 0},
+            "runtimes": {"programs": ["containerd"], ...},
+        }
 
     Settings are the effective ones: what ``containerd config dump`` makes of all files. That is
     what the daemon would use after a restart; ``restart_pending`` names the files it has not read
@@ -941,6 +1003,17 @@ class ContainerdFiles(ProbeFact[ContainerdFilesShape]):
     """
     Returns what :class:`Containerd` does, and the content of its files
     (:class:`ContainerdFilesShape`).
+
+    .. code:: python
+
+        {
+            "containerd": {"effective": True, ...},
+            "runtimes": {"programs": ["containerd"], ...},
+            "files": {"/etc/containerd/config.toml": "dmVyc2lvbiA9IDIK"},
+            "crictl": None,
+            "unreadable": [],
+            "unproven": [{"path": "/etc/containerd/config.toml", "now": "new"}],
+        }
 
     What an operation needs to edit them; it may hold registry passwords.
 

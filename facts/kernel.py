@@ -436,6 +436,22 @@ class KernelModules(ProbeFact[KernelModulesShape]):
     + modules: names, a list or one string with commas; ``-`` and ``_`` are the same
     + persist_file: also return this modules-load.d file's exact content
 
+    .. code:: python
+
+        {
+            "kernel": "6.12.90+deb13-amd64",
+            "kernels_on_disk": ["6.12.90+deb13-amd64"],
+            "modules": {
+                "br_netfilter": {
+                    "state": "loadable",
+                    "reason": "in modules.dep of kernel 6.12.90+deb13-amd64",
+                    "boot": True,
+                    "requested_by": [{"file": "/etc/modules-load.d/k8s.conf", "line": 2}],
+                    "blacklisted_by": [],
+                },
+            },
+        }
+
     A module is ``loaded``, ``builtin``, ``loadable``, ``blacklisted``, ``absent`` or ``unknown``.
     Built-in modules are found without module metadata too (``/sys/module``, ``/proc/filesystems``,
     the kernel's configuration). ``boot`` follows modules-load.d(5) and the kernel command line;
@@ -559,6 +575,27 @@ class Sysctls(ProbeFact[SysctlsShape]):
 
     + keys: such as ``net.ipv4.ip_forward``, a list or one string with commas
     + persist_file: also return this sysctl.d file's exact content, and all the files that count
+
+    .. code:: python
+
+        {
+            "keys": {
+                "net.ipv4.ip_forward": {
+                    "live": "1",
+                    "live_state": "set",
+                    "boot": "1",
+                    "boot_state": "set",
+                    "winner": {
+                        "file": "/etc/sysctl.d/k8s.conf",
+                        "line": 3,
+                        "key": "net.ipv4.ip_forward",
+                        "value": "1",
+                    },
+                    "beaten": [],
+                    "ignored": [],
+                },
+            },
+        }
 
     The next boot is judged by sysctl.d(5), the rules of systemd-sysctl, see
     :mod:`kubenode.linux.sysctl_d`. ``sysctl --system`` (procps) differs: it reads

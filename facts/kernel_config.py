@@ -165,6 +165,13 @@ class KernelConfig(ProbeFact[KernelConfigShape]):
     """
     Returns the kernel's options that kubeadm asks for (:class:`KernelConfigShape`).
 
+    .. code:: python
+
+        {
+            "file": "/boot/config-6.12.90+deb13-amd64",
+            "options": {"CONFIG_NAMESPACES": "y", "CONFIG_OVERLAY_FS": "m", "CONFIG_EXT4_FS": "n"},
+        }
+
     Source: k8s.io/system-validators, ``types_unix.go`` and ``kernel_validator.go``.
 
     **Example:**

@@ -81,6 +81,13 @@ class Kubeadm(ProbeFact[KubeadmShape]):
     """
     Returns what is there of the files that kubeadm makes (:class:`KubeadmShape`).
 
+    .. code:: python
+
+        {
+            "files": {"/etc/kubernetes/kubelet.conf": True, "/etc/kubernetes/pki/ca.crt": None},
+            "etcd_data": "missing",
+        }
+
     Their content is not read: kubeconfig files and keys are secrets.
 
     **Example:**

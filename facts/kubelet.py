@@ -110,6 +110,21 @@ class Kubelet(ProbeFact[KubeletShape]):
     Returns kubelet's release, service, and the settings that a node is judged by
     (:class:`KubeletShape`).
 
+    .. code:: python
+
+        {
+            "version": "1.36.2",
+            "binary": "/usr/bin/kubelet",
+            "active": True,
+            "enabled": "enabled",
+            "config": "/var/lib/kubelet/config.yaml",
+            "fail_swap_on": False,
+            "swap_behavior": "LimitedSwap",
+            "runtime_endpoint": "unix:///run/containerd/containerd.sock",
+            "fail_cgroup_v1": None,
+            "error": None,
+        }
+
     Flags win over drop-ins, drop-ins over the file, as the Kubernetes page "Set Kubelet parameters
     via a configuration file" says. A kubelet that does not run has the flags that its unit would
     start it with.

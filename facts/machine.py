@@ -218,6 +218,34 @@ class Machine(ProbeFact[MachineShape]):
     Returns the machine's size, identity, programs, clock and security modules
     (:class:`MachineShape`).
 
+    .. code:: python
+
+        {
+            "cpus": 2,
+            "memory_kib": 4028416,
+            "architecture": "x86_64",
+            "kernel": "6.12.90+deb13-amd64",
+            "machine_id": "5aae169936cf464092a50d87683ee43b",
+            "product_uuid": "03aa02fc-0414-0516-7306-820700080009",
+            "file_systems": {
+                "/var/lib/kubelet": {
+                    "kind": "ext4",
+                    "mount": "/",
+                    "size_kib": 41152736,
+                    "free_kib": 30112884,
+                    "free_inodes_percent": 97,
+                    "options": ["rw", "relatime"],
+                },
+            },
+            "programs": {"conntrack": None, "ip": "/usr/sbin/ip"},
+            "clock_synchronized": True,
+            "time_services": ["systemd-timesyncd"],
+            "selinux": "disabled",
+            "apparmor": True,
+            "lsms": ["capability", "apparmor", "bpf"],
+            "reboot_required": False,
+        }
+
     ``timedatectl`` and ``chronyc`` are not asked: the first starts a service, the second makes a
     socket. So a clock that chrony keeps is known by its service only.
 

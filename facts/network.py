@@ -208,6 +208,20 @@ class Network(ProbeFact[NetworkShape]):
     """
     Returns names, addresses, ports, firewalls and proxies (:class:`NetworkShape`).
 
+    .. code:: python
+
+        {
+            "hostname": "node-1",
+            "hostname_file": "node-1",
+            "hostname_addresses": ["192.0.2.11"],
+            "localhost_addresses": ["127.0.0.1", "::1"],
+            "macs": {"eth0": "52:54:00:12:34:56"},
+            "listeners": [{"port": 10250, "address": "::", "uid": 0}],
+            "firewalls": ["ufw"],
+            "default_route": True,
+            "proxies": [{"file": "/etc/environment", "line": 2, "name": "HTTPS_PROXY"}],
+        }
+
     The host name is looked up as the host itself does (getent), at most 3 s.
 
     **Example:**

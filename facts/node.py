@@ -254,6 +254,33 @@ class Node(ProbeFact[NodeShape]):
       string with commas
     + sysctls: sysctls to look at besides those of all profiles and those kubelet sets itself
 
+    .. code:: python
+
+        {
+            "platform": {"kernel": "Linux", "uid": 0, ...},
+            "cgroups": {"mode": "v2", ...},
+            "cgroup_drivers": {"agree": True, ...},
+            "container_cgroups": {"containers": 12, ...},
+            "containerd": {"cri": "serving", ...},
+            "containerd_files": {"/etc/containerd/config.toml": "9f86d081884c7d65..."},
+            "containerd_unproven": [],
+            "crictl": {
+                "exists": True,
+                "runtime_endpoint": "unix:///run/containerd/containerd.sock",
+                "image_endpoint": "unix:///run/containerd/containerd.sock",
+                "error": None,
+            },
+            "kubelet": {"version": "1.36.2", ...},
+            "kubeadm": {"etcd_data": "missing", ...},
+            "modules": {"kernel": "6.12.90+deb13-amd64", ...},
+            "sysctls": {"keys": {"net.ipv4.ip_forward": {...}}},
+            "kernel_config": {"file": "/boot/config-6.12.90+deb13-amd64", ...},
+            "swap": {"live": [], ...},
+            "machine": None,
+            "network": {"hostname": "node-1", ...},
+            "missing": {"machine": "the host's answer to machine is cut off or out of form"},
+        }
+
     The facts it is made of can be had alone. A part whose answer is cut off or out of form is None,
     and ``missing`` says why; it does not spoil the others.
 

@@ -98,6 +98,28 @@ class Platform(ProbeFact[PlatformShape]):
     """
     Returns what decides whether kubenode can prepare a host at all (:class:`PlatformShape`).
 
+    .. code:: python
+
+        {
+            "kernel": "Linux",
+            "uid": 0,
+            "sudo": False,
+            "os_id": "debian",
+            "os_version": "13",
+            "os_name": "Debian GNU/Linux 13 (trixie)",
+            "package_manager": "apt-get",
+            "cgroups": {"mode": "v2", ...},
+            "runtimes": {
+                "units": {"crio.service": {"active": "active", "enabled": True, "listens": []}},
+                "sockets": ["/run/crio/crio.sock"],
+                "programs": ["crio"],
+                "kubelet_endpoint": "unix:///run/crio/crio.sock",
+                "crictl_endpoint": None,
+                "unknown": [],
+                "users_unknown": [],
+            },
+        }
+
     **Example:**
 
     .. code:: shell

@@ -491,6 +491,22 @@ class Swap(ProbeFact[SwapShape]):
     """
     Returns the swap in use and what turns swap on at the next boot (:class:`SwapShape`).
 
+    .. code:: python
+
+        {
+            "live": [{"device": "/swapfile", "kind": "file", "size_kib": 2097148}],
+            "boot": [
+                {
+                    "kind": "fstab",
+                    "file": "/etc/fstab",
+                    "line": 2,
+                    "what": "/swapfile none swap sw 0 0",
+                },
+            ],
+            "unreadable": [],
+            "undecided": [],
+        }
+
     Seen are ``/etc/fstab`` (systemd-fstab-generator(8)), ``.swap`` units, zram-generator,
     partitions that systemd-gpt-auto-generator(8) takes, services that call swapon themselves or by
     a script, those known to (dphys-swapfile, swapspace, zramswap, the Azure Linux agent),

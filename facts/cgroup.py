@@ -237,37 +237,7 @@ def parse_drivers(
     + runtime: what containerd is
     + cgroups: what :class:`Cgroups` returns
     """
-    components: dict[str, ComponentShape] = {}
-    if runtime["installed"]["binary"] and not runtime["effective"]:
-        why = runtime["config"]["error"] or "containerd does not say what it makes of its files"
-        components["containerd"] = _unknown(why)
-    elif runtime["installed"]["binary"]:
-        for name, handler in runtime["handlers"].items():
-            if handler["cgroup_driver"] is not None:
-                components[f"containerd/{name}"] = _of_handler(handler)
-            elif not handler["recognised"]:
-                why = config.unrecognised(handler["runtime_type"])
-                components[f"containerd/{name}"] = _unknown(why, handler["defined"])
-
-    if drivers.value("dockerd") or DOCKER_CONFIG in drivers.texts:
-        default: Driver = "systemd" if _systemd_on_v2(cgroups) else "cgroupfs"
-        components["docker"] = _component(
-            lambda: docker_driver(
-                sent_files.text(drivers, DOCKER_CONFIG),
-                DOCKER_CONFIG,
-                _docker_arguments(drivers),
-            ),
-            default,
-            f"Docker's default on cgroup {cgroups['mode']}",
-            sent_files.unreadable(drivers, DOCKER_CONFIG),
-        )
-    if drivers.value("crio") or CRIO_CONFIG in drivers.texts:
-        components["crio"] = _component(
-            lambda: crio_driver(sent_files.texts(drivers, [CRIO_CONFIG], CRIO_DROP_INS)),
-            "systemd",
-            "CRI-O's default",
-            sent_files.unreadable(drivers, CRIO_CONFIG, CRIO_DROP_INS),
-        )
+    components = _of_runtimes(drivers, runtime, cgroups)
     start = kubelet_start.parse(kubelets)
     is_configured = start.config in kubelets.texts or start.active is not False
     if not is_configured and start.error is None and "kubelet_version" not in kubelets.values:
@@ -294,6 +264,43 @@ def parse_drivers(
     used = [name for name in components if name.partition("/")[0] == asked]
     components["kubelet"] = driver
     return _agreement(components, [*used, "kubelet"], is_known=bool(used) or endpoint is None)
+
+
+def _of_runtimes(
+    drivers: probe.Reading, runtime: containerd.ContainerdShape, cgroups: CgroupsShape
+) -> dict[str, ComponentShape]:
+    """Those of containerd, Docker and CRI-O that the host has."""
+    components: dict[str, ComponentShape] = {}
+    if runtime["installed"]["binary"] and not runtime["effective"]:
+        why = runtime["config"]["error"] or "containerd does not say what it makes of its files"
+        components["containerd"] = _unknown(why)
+    elif runtime["installed"]["binary"]:
+        for name, handler in runtime["handlers"].items():
+            if handler["cgroup_driver"] is not None:
+                components[f"containerd/{name}"] = _of_handler(handler)
+            elif not handler["recognised"]:
+                why = config.unrecognised(handler["runtime_type"])
+                components[f"containerd/{name}"] = _unknown(why, handler["defined"])
+    if drivers.value("dockerd") or DOCKER_CONFIG in drivers.texts:
+        default: Driver = "systemd" if _systemd_on_v2(cgroups) else "cgroupfs"
+        components["docker"] = _component(
+            lambda: docker_driver(
+                sent_files.text(drivers, DOCKER_CONFIG),
+                DOCKER_CONFIG,
+                _docker_arguments(drivers),
+            ),
+            default,
+            f"Docker's default on cgroup {cgroups['mode']}",
+            sent_files.unreadable(drivers, DOCKER_CONFIG),
+        )
+    if drivers.value("crio") or CRIO_CONFIG in drivers.texts:
+        components["crio"] = _component(
+            lambda: crio_driver(sent_files.texts(drivers, [CRIO_CONFIG], CRIO_DROP_INS)),
+            "systemd",
+            "CRI-O's default",
+            sent_files.unreadable(drivers, CRIO_CONFIG, CRIO_DROP_INS),
+        )
+    return components
 
 
 def _agreement(

@@ -10,7 +10,7 @@ import re
 
 from kubenode.facts import kubelet_start
 from kubenode.files.cannot_tell import CannotTell
-from kubenode.kubelet.config import kubelet_settings
+from kubenode.kubelet.config import kubelet_settings, runtime_endpoint
 from kubenode.runtimes import crictl, other_runtimes
 from kubenode.runtimes.other_runtimes import RuntimesShape, UnitOfRuntime
 from kubenode.wire import probe
@@ -154,8 +154,7 @@ def _of_kubelet(reading: probe.Reading, unknown: list[str]) -> str | None:
     except CannotTell as error:
         unknown.append(str(error))
         return None
-    endpoint = settings.get("containerRuntimeEndpoint")
-    return endpoint if isinstance(endpoint, str) and endpoint else None
+    return runtime_endpoint({}, settings)
 
 
 def _of_crictl(reading: probe.Reading, unknown: list[str]) -> str | None:

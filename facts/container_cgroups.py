@@ -32,20 +32,14 @@ class ContainerCgroupsShape(TypedDict):
 def parse(reading: probe.Reading) -> ContainerCgroupsShape:
     """The shape from what the host sent."""
     containers = [each for each in pods.containers(reading) if each.is_kubelets]
-    misplaced, systemd, cgroupfs = [], 0, 0
-    for path in sorted(container.cgroup for container in containers):
-        if cgroups.is_misplaced(path):
-            misplaced.append(path)
-        elif path.startswith("/kubepods/"):
-            cgroupfs += 1
-        else:
-            systemd += 1
+    misplaced = sorted(each.cgroup for each in containers if cgroups.is_misplaced(each.cgroup))
+    placed = [each.driver for each in containers if not cgroups.is_misplaced(each.cgroup)]
     return {
         "containers": len(containers),
         "misplaced": misplaced[:_MOST_SHOWN],
         "misplaced_count": len(misplaced),
-        "systemd": systemd,
-        "cgroupfs": cgroupfs,
+        "systemd": placed.count("systemd"),
+        "cgroupfs": placed.count("cgroupfs"),
     }
 
 

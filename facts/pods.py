@@ -153,9 +153,8 @@ class Pods(ProbeFact[PodsShape]):
         }
 
     Pause containers count. The count is from the names in the cgroup tree, so it is the same for
-    every runtime, and it is there when the runtime does not answer. It leaves out what is below a
-    folder in a folder of another name than ``/kubepods``, which may be an LXC container's: pods of
-    a kubelet with ``--cgroup-root`` and the cgroupfs driver are there.
+    every runtime, and it is there when the runtime does not answer. It leaves out what is two
+    folders deep or more, other than below ``kubepods``: there an LXC container names what it likes.
 
     **Example:**
 

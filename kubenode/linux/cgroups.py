@@ -73,11 +73,12 @@ _RUNTIMES = (
 )
 # systemd hands down subtrees of services and scopes only (Delegate=), and a user's or a container's
 # processes are in one: what names there say is theirs. Slices are root's, and so is what is beside
-# them: one folder of any name, or those below kubepods; not more, as LXC's containers are in a
-# folder of a folder. runc's cgroupfs driver on v1 works below its runtime's own service.
+# them: one folder of any name (kubelet's --cgroup-root too), and those below kubepods; not more, as
+# LXC's containers are in a folder of a folder. runc's cgroupfs driver on v1 works below its
+# runtime's own service.
 _PLACE = (
     rf"(/[^/]+\.slice)*(/system\.slice/{_RUNTIMES}\.service)?"
-    r"(/kubepods(/[^/.]+){0,8}?|/k8s\.io|/[^/.]+)??"
+    r"((/[^/.]+)?/kubepods(/[^/.]+){0,8}?|/k8s\.io|/[^/.]+)??"
 )
 _ID = "[0-9a-f]{32,64}"
 

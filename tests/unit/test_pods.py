@@ -29,6 +29,9 @@ PLACES = {
     # ... by cgroupfs
     f"/kubepods/burstable/podx/{ID}": "unnamed cgroupfs",
     f"/kubepods/burstable/podx/crio-{ID}": "crio cgroupfs",
+    # --cgroup-root=/kubelet
+    f"/kubelet/kubepods/burstable/podx/{ID}": "unnamed cgroupfs",
+    f"/kubelet/kubepods/podx/crio-{ID}": "crio cgroupfs",
     # ... by cgroupfs where systemd was asked for, on v2 and on v1
     f"/system.slice/{SLICE}:cri-containerd:{ID}": "containerd cgroupfs",
     f"/system.slice/containerd.service/{SLICE}:cri-containerd:{ID}": "containerd cgroupfs",
@@ -51,6 +54,7 @@ PLACES = {
     f"/crio-{ID}/crio-{OTHER}": "crio cgroupfs",
     f"{SLICES}/crio-{ID}.scope/cri-containerd-{OTHER}.scope": "crio systemd",
     f"/kubepods/podx/{ID}/crio-{OTHER}": "unnamed cgroupfs",
+    f"/{ID}/kubepods/podx/crio-{OTHER}": "outside cgroupfs",
     # what is no container of a pod, or named by whoever has a subtree
     f"{SLICES}/crio-conmon-{ID}.scope": None,
     SLICES: None,

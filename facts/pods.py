@@ -56,7 +56,7 @@ paths=$(
     grep -E '{cgroups.pattern(SCOPES.values())}|^status 12' | sort -u | head -c {_MOST_BYTES}
 )
 # where processes of others are hidden (hidepid), the first one is too
-own=$(cat /proc/1/cgroup)
+own=; while IFS= read -r line; do own=$own$line$nl; done </proc/1/cgroup
 case ${{own:+seen}}$paths in
   seen*'status 12'*) unreadable paths;;
   seen*)
@@ -155,6 +155,8 @@ class Pods(ProbeFact[PodsShape]):
     Pause containers count. The count is from the names in the cgroup tree, so it is the same for
     every runtime, and it is there when the runtime does not answer. It leaves out what is two
     folders deep or more, other than below ``kubepods``: there an LXC container names what it likes.
+    What :class:`kubenode.facts.containerd.Containerd` counts is from containerd's own directory of
+    tasks instead, which tells its pods from Docker's containers wherever they are.
 
     **Example:**
 

@@ -12,6 +12,7 @@ from kubenode.facts import containerd, kubelet_start, mounts
 from kubenode.runtimes import cgroup_drivers, other_runtimes
 from kubenode.runtimes.cgroup_drivers import CannotTell, Driver, Statement
 from kubenode.runtimes.containerd import config
+from kubenode.runtimes.runtime import path_of
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
 
@@ -347,7 +348,7 @@ def kubelet_endpoint(start: kubelet_start.Start, settings: dict[str, Any]) -> st
 
 def _runtime_at(endpoint: str, containerd_socket: str) -> str | None:
     """Which runtime's components are behind a socket; None for one that is not known here."""
-    if other_runtimes.path_of(endpoint) == other_runtimes.path_of(containerd_socket):
+    if path_of(endpoint) == path_of(containerd_socket):
         return "containerd"
     name = other_runtimes.behind(endpoint)
     return {"CRI-O": "crio", "cri-dockerd": "docker"}[name] if name else None

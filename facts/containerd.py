@@ -27,6 +27,7 @@ from kubenode.runtimes.containerd.config import (
     registry_conflict,
 )
 from kubenode.runtimes.other_runtimes import RuntimesShape
+from kubenode.runtimes.runtime import CONTAINERD
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
 
@@ -37,7 +38,7 @@ _MOST_BYTES = 256 * 1024
 """Of the configuration and its imports; there may be 64."""
 
 DEFAULT_CONFIG = "/etc/containerd/config.toml"
-DEFAULT_SOCKET = "/run/containerd/containerd.sock"
+DEFAULT_SOCKET = CONTAINERD.socket
 CRICTL_CONFIG = runtimes.CRICTL_CONFIG
 
 UNCLEAR_CONFIG = "cannot tell from containerd.service which configuration file its --config names"
@@ -253,7 +254,7 @@ if [ -z "$program_distrust" ]; then
 fi
 """
 
-UNIT = "containerd.service"
+(UNIT,) = CONTAINERD.units
 
 _PROPERTIES = (
     "ExecStart", "MainPID", "ActiveState", "UnitFileState", "FragmentPath", "DropInPaths",

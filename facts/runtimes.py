@@ -12,6 +12,7 @@ from kubenode.facts import kubelet_start
 from kubenode.runtimes import cgroup_drivers, crictl, other_runtimes
 from kubenode.runtimes.cgroup_drivers import CannotTell
 from kubenode.runtimes.other_runtimes import RuntimesShape, UnitOfRuntime
+from kubenode.runtimes.runtime import path_of
 from kubenode.wire import probe
 
 PROBE = "runtimes"
@@ -95,9 +96,7 @@ def _parse(reading: probe.Reading) -> RuntimesShape:
     unknown += [f"cannot look for {path}" for path in _SOCKETS if path in reading.unreadable]
     users_unknown: list[str] = []
     sockets = dict.fromkeys(
-        other_runtimes.path_of(path)
-        for path in (reading.value("sockets") or "").split()
-        if path in _SOCKETS
+        path_of(path) for path in (reading.value("sockets") or "").split() if path in _SOCKETS
     )
     known = {*other_runtimes.PROGRAMS, "containerd"}
     return {

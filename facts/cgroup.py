@@ -11,7 +11,7 @@ from packaging.version import InvalidVersion, Version
 from kubenode.facts import containerd, kubelet_start, mounts
 from kubenode.runtimes import cgroup_drivers, other_runtimes
 from kubenode.runtimes.cgroup_drivers import CannotTell, Driver, Statement
-from kubenode.runtimes.containerd import config
+from kubenode.runtimes.containerd.handlers import unrecognised
 from kubenode.runtimes.runtime import path_of
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
@@ -229,7 +229,7 @@ def parse_drivers(
             if handler["cgroup_driver"] is not None:
                 components[f"containerd/{name}"] = _of_handler(handler)
             elif not handler["recognised"]:
-                why = config.unrecognised(handler["runtime_type"])
+                why = unrecognised(handler["runtime_type"])
                 components[f"containerd/{name}"] = _unknown(why, handler["defined"])
 
     if drivers.value("dockerd") or DOCKER_CONFIG in drivers.texts:

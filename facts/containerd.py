@@ -16,16 +16,11 @@ from kubenode.runtimes import cni
 from kubenode.runtimes.cgroup_drivers import Driver
 from kubenode.runtimes.config_swap import UNPROVEN_SUFFIX, read_note
 from kubenode.runtimes.containerd import releases
-from kubenode.runtimes.containerd.config import (
-    Config,
-    ConfigError,
-    Handler,
-    Stated,
-    in_force,
-    load_order,
-    parse,
-    registry_conflict,
-)
+from kubenode.runtimes.containerd.config import Config, parse
+from kubenode.runtimes.containerd.handlers import Handler
+from kubenode.runtimes.containerd.imports import in_force, load_order
+from kubenode.runtimes.containerd.registry import registry_conflict
+from kubenode.runtimes.edit import ConfigError
 from kubenode.runtimes.other_runtimes import RuntimesShape
 from kubenode.runtimes.runtime import CONTAINERD
 from kubenode.wire import probe
@@ -788,7 +783,7 @@ def _cni(daemon: probe.Reading, dump: Config | None) -> CniShape:
     path = daemon.value("cni_conf")
     shape: CniShape = {
         "bin_dirs": None if dump is None else dump.settings.cni_directories,
-        "conf_dir": None if dump is None else _value(dump.settings.cni_conf_dir),
+        "conf_dir": None if dump is None else dump.settings.cni_conf_dir,
         "config": path,
         "error": None,
         "plugins": [],
@@ -856,17 +851,13 @@ def _settings(
         "handlers": {
             name: _handler(handler, counting) for name, handler in settings.handlers.items()
         },
-        "default_handler": _value(settings.default_runtime_name),
-        "pause_image": _value(settings.pause_image),
-        "snapshotter": _value(settings.snapshotter),
-        "registry_config_path": _value(settings.registry_config_path) or None,
+        "default_handler": settings.default_runtime_name,
+        "pause_image": settings.pause_image,
+        "snapshotter": settings.snapshotter,
+        "registry_config_path": settings.registry_config_path or None,
         "registry_conflict": str(conflict) if conflict else None,
-        "disabled_plugins": [entry.value for entry in settings.disabled_plugins],
+        "disabled_plugins": list(settings.disabled_plugins),
     }
-
-
-def _value(stated: Stated[str] | None) -> str | None:
-    return stated.value if stated else None
 
 
 def _handler(handler: Handler, configs: list[Config]) -> HandlerShape:
@@ -874,10 +865,10 @@ def _handler(handler: Handler, configs: list[Config]) -> HandlerShape:
     defined: SourceShape | None = None
     for config in configs:
         own = config.settings.handlers.get(handler.name)
-        if own and own.systemd_cgroup_line is not None:
-            stated = {"file": config.path, "line": own.systemd_cgroup_line}
-        if own and own.runtime_type_line is not None:
-            defined = {"file": config.path, "line": own.runtime_type_line}
+        if own and own.systemd_cgroup is not None:
+            stated = {"file": config.path, "line": config.line_of(own.driver_path)}
+        if own and own.runtime_type:
+            defined = {"file": config.path, "line": config.line_of(own.type_path)}
     driver: Driver | None = None
     if handler.is_runc_type:
         driver = "systemd" if handler.systemd_cgroup else "cgroupfs"

@@ -35,9 +35,12 @@ from kubenode.run.telling import explain, explain_file, later, refuse
 from kubenode.runtimes import cni, other_runtimes
 from kubenode.runtimes.cgroup_drivers import Driver
 from kubenode.runtimes.config_swap import start, swap, undo
-from kubenode.runtimes.containerd import plan, releases
-from kubenode.runtimes.containerd.config import ConfigError, Edit, Wanted, unrecognised
+from kubenode.runtimes.containerd import releases
+from kubenode.runtimes.containerd.all_files import edits_of
+from kubenode.runtimes.containerd.handlers import unrecognised
+from kubenode.runtimes.containerd.wanted import ContainerdWanted
 from kubenode.runtimes.crictl import CrictlConfigError, pointed_at
+from kubenode.runtimes.edit import ConfigError, Edit
 from kubenode.wire import joint_reading
 from kubenode.wire.bounded import INSTALL_SECONDS, RESTART_SECONDS, bounded
 
@@ -292,7 +295,7 @@ def configured(
         )
     """
     try:
-        wanted = Wanted(
+        wanted = ContainerdWanted(
             cgroup_driver,
             pause_image,
             snapshotter,
@@ -401,7 +404,7 @@ class _Plan(NamedTuple):
 
 
 def _planned(
-    now: ContainerdFilesShape, wanted: Wanted, change_driver_under_pods: bool
+    now: ContainerdFilesShape, wanted: ContainerdWanted, change_driver_under_pods: bool
 ) -> _Plan | str:
     """What has to be done, or why nothing may be."""
     daemon = now["containerd"]
@@ -416,7 +419,7 @@ def _planned(
             wanted, cni_bin_dirs=_cni_bin_dirs(daemon["cni"], wanted.cni_bin_dirs, version)
         )
     try:
-        edits = plan.plan(daemon["config"]["path"], files, version, wanted)
+        edits = edits_of(daemon["config"]["path"], files, version, wanted)
         crictl = pointed_at(crictl_now, daemon["socket"])
     except ConfigError as error:
         return f"{error}: nothing was changed"
@@ -456,7 +459,7 @@ def _explain_plan(plan: _Plan) -> None:
 
 
 def _explained_beforehand(
-    now: ContainerdFilesShape, wanted: Wanted, change_driver_under_pods: bool
+    now: ContainerdFilesShape, wanted: ContainerdWanted, change_driver_under_pods: bool
 ) -> _Plan | str | None:
     """Explain what is finished first, of a package's upgrade or an interrupted run, and what comes
     then. Returns the plan that was explained; the host is read again before it is followed."""

@@ -9,26 +9,23 @@ from packaging.version import Version
 
 from kubenode.files.whole_file import BACKUP_SUFFIX
 from kubenode.runtimes.cni import takes_list
-from kubenode.runtimes.containerd.config import (
-    Change,
-    Config,
-    ConfigError,
-    Edit,
-    Wanted,
-    edit,
+from kubenode.runtimes.containerd.config import Config, parse
+from kubenode.runtimes.containerd.editing import edit
+from kubenode.runtimes.containerd.imports import (
     import_patterns,
     in_force,
     is_imported,
     load_order,
-    parse,
-    registry_conflict,
-    upgrade_version_1,
 )
+from kubenode.runtimes.containerd.registry import registry_conflict
 from kubenode.runtimes.containerd.releases import drop_in_trouble, release_of
+from kubenode.runtimes.containerd.version_1 import upgrade_version_1
+from kubenode.runtimes.containerd.wanted import ContainerdWanted
+from kubenode.runtimes.edit import ConfigError, Edit, SettingChange
 
 
-def plan(
-    main: str, files: Mapping[str, bytes], version: Version, wanted: Wanted
+def edits_of(
+    main: str, files: Mapping[str, bytes], version: Version, wanted: ContainerdWanted
 ) -> dict[str, Edit]:
     """The files to change, each with its new text; empty when all is as wanted.
 
@@ -46,14 +43,38 @@ def plan(
 
     .. code:: python
 
-        plan("/etc/containerd/config.toml", {}, Version("2.1.9"), Wanted("systemd"))
+        edits_of("/etc/containerd/config.toml", {}, Version("2.1.9"), ContainerdWanted("systemd"))
     """
     release = release_of(version)
-    begun: dict[str, tuple[Change, ...]] = {}
+    begun: dict[str, tuple[SettingChange, ...]] = {}
+    loaded = load_order(_read(main, files, version, begun), version)
+    counting = in_force(loaded, release)
+    if conflict := registry_conflict(counting, release):
+        raise conflict
+    complete = counting[0]
+    edits = {}
+    for config in loaded:
+        edited = edit(config, wanted, is_root=config is complete, has_cni_list=takes_list(version))
+        changes = begun.get(config.path, ()) + edited.changes
+        if changes:
+            edits[config.path] = replace(edited, changes=changes)
+    _refuse_backups_as_imports(edits, loaded, version)
+    return edits
+
+
+def _read(
+    main: str,
+    files: Mapping[str, bytes],
+    version: Version,
+    begun: dict[str, tuple[SettingChange, ...]],
+) -> list[Config]:
+    """The main file and what it may import, each in a version that can be edited; *begun* gets what
+    had to change for that."""
+    release = release_of(version)
     root = parse(files.get(main, b""), main, folds=release.folds)
     if root.is_empty:
         statement = f"version = {release.config_version}\n"
-        begun[main] = (Change("version", None, str(release.config_version)),)
+        begun[main] = (SettingChange("version", None, str(release.config_version)),)
         root = parse(statement + root.text, main, folds=release.folds)
     if root.version > release.config_version:
         # early releases start with such a file, and ignore CRI's settings without a word
@@ -78,20 +99,7 @@ def plan(
         trouble = drop_in_trouble(root.path, root.version, drop_in.path, drop_in.version, version)
         if trouble:
             raise ConfigError(drop_in.path, drop_in.version_line, 1, trouble)
-
-    loaded = load_order([root, *drop_ins], version)
-    counting = in_force(loaded, release)
-    if conflict := registry_conflict(counting, release):
-        raise conflict
-    complete = counting[0]
-    edits = {}
-    for config in loaded:
-        edited = edit(config, wanted, is_root=config is complete, has_cni_list=takes_list(version))
-        changes = begun.get(config.path, ()) + edited.changes
-        if changes:
-            edits[config.path] = replace(edited, changes=changes)
-    _refuse_backups_as_imports(edits, loaded, version)
-    return edits
+    return [root, *drop_ins]
 
 
 def _refuse_backups_as_imports(
@@ -111,7 +119,7 @@ def _refuse_backups_as_imports(
                     )
 
 
-def _upgraded(config: Config, begun: dict[str, tuple[Change, ...]]) -> Config:
+def _upgraded(config: Config, begun: dict[str, tuple[SettingChange, ...]]) -> Config:
     upgrade = upgrade_version_1(config)
     begun[config.path] = upgrade.changes
     return parse(upgrade.text, config.path, folds=config.folds)

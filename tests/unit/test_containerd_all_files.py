@@ -7,12 +7,13 @@ import tomllib
 import pytest
 from packaging.version import Version
 
-from kubenode.runtimes.containerd.config import ConfigError, Wanted
-from kubenode.runtimes.containerd.plan import plan
+from kubenode.runtimes.containerd.all_files import edits_of
+from kubenode.runtimes.containerd.wanted import ContainerdWanted
+from kubenode.runtimes.edit import ConfigError
 
 MAIN = "/etc/containerd/config.toml"
 DROP_IN = "/etc/containerd/conf.d/nvidia.toml"
-SYSTEMD = Wanted("systemd")
+SYSTEMD = ContainerdWanted("systemd")
 HANDLER = (
     '[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.nvidia]\n'
     'runtime_type = "io.containerd.runc.v2"\n'
@@ -24,12 +25,12 @@ HANDLER = (
 def test_a_file_that_says_nothing_gets_the_highest_version(
     version: str, config_version: int, content: dict[str, bytes]
 ) -> None:
-    edits = plan(MAIN, content, Version(version), SYSTEMD)
+    edits = edits_of(MAIN, content, Version(version), SYSTEMD)
     text = edits[MAIN].text
     assert tomllib.loads(text)["version"] == config_version
     assert "SystemdCgroup = true" in text
     assert content.get(MAIN, b"").decode() in text
-    assert plan(MAIN, {MAIN: text.encode()}, Version(version), SYSTEMD) == {}
+    assert edits_of(MAIN, {MAIN: text.encode()}, Version(version), SYSTEMD) == {}
 
 
 def test_a_version_1_pair_becomes_version_2_together() -> None:
@@ -38,7 +39,7 @@ def test_a_version_1_pair_becomes_version_2_together() -> None:
         DROP_IN: b"[plugins.cri.containerd.runtimes.runc]\n"
         b"runtime_type = 'io.containerd.runc.v2'\n",
     }
-    edits = plan(MAIN, files, Version("1.7.24"), SYSTEMD)
+    edits = edits_of(MAIN, files, Version("1.7.24"), SYSTEMD)
     assert set(edits) == {MAIN, DROP_IN}
     assert "version = 2" in edits[MAIN].text
     assert "io.containerd.grpc.v1.cri" in edits[DROP_IN].text
@@ -47,7 +48,7 @@ def test_a_version_1_pair_becomes_version_2_together() -> None:
 def test_a_drop_in_is_edited_where_it_states_a_handler() -> None:
     main = b'version = 2\nimports = ["conf.d/*.toml"]\n'
     files = {MAIN: main, DROP_IN: f"version = 2\n{HANDLER}".encode()}
-    edits = plan(MAIN, files, Version("2.1.9"), SYSTEMD)
+    edits = edits_of(MAIN, files, Version("2.1.9"), SYSTEMD)
     assert "SystemdCgroup = true" in edits[DROP_IN].text
     assert "runtimes.runc" in edits[MAIN].text
 
@@ -55,23 +56,23 @@ def test_a_drop_in_is_edited_where_it_states_a_handler() -> None:
 def test_a_drop_in_of_a_harmful_version_is_named() -> None:
     files = {MAIN: b"version = 2\n", DROP_IN: b"version = 3\n"}
     with pytest.raises(ConfigError, match=DROP_IN):
-        plan(MAIN, files, Version("1.7.24"), SYSTEMD)
+        edits_of(MAIN, files, Version("1.7.24"), SYSTEMD)
 
 
 def test_a_version_1_plugin_nobody_knows_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"config\.toml:1:1: .*'homegrown'.*as version 2"):
-        plan(MAIN, {MAIN: b"[plugins.homegrown]\nx = 1\n"}, Version("1.7.24"), SYSTEMD)
+        edits_of(MAIN, {MAIN: b"[plugins.homegrown]\nx = 1\n"}, Version("1.7.24"), SYSTEMD)
 
 
 def test_an_import_that_would_take_in_backups_is_refused() -> None:
     main = b'version = 2\nimports = ["conf.d/*"]\n'
     files = {MAIN: main, DROP_IN: f"version = 2\n{HANDLER}".encode()}
     with pytest.raises(ConfigError, match=r"takes in backups too: write it as \*\.toml"):
-        plan(MAIN, files, Version("2.1.9"), SYSTEMD)
+        edits_of(MAIN, files, Version("2.1.9"), SYSTEMD)
 
 
 @pytest.mark.parametrize(("version", "stated"), [("1.6.20", 3), ("1.7.24", 3), ("2.1.9", 4)])
 def test_a_version_above_the_releases_is_refused(version: str, stated: int) -> None:
     files = {MAIN: f"# ours\nversion = {stated}\n".encode()}
     with pytest.raises(ConfigError, match=f"{MAIN}:2:1: configuration version {stated}: "):
-        plan(MAIN, files, Version(version), SYSTEMD)
+        edits_of(MAIN, files, Version(version), SYSTEMD)

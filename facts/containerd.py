@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import base64
-import re
 from dataclasses import dataclass
 from typing import Literal, TypedDict
 
 from packaging.version import Version
 
-from kubenode.facts import runtimes
+from kubenode.facts import packages, runtimes
+from kubenode.facts.packages import PackageShape
 from kubenode.files import go_keys, whole_file
-from kubenode.packages import package_locks
 from kubenode.runtimes import cni
 from kubenode.runtimes.cgroup_drivers import Driver
 from kubenode.runtimes.config_swap import UNPROVEN_SUFFIX, read_note
@@ -20,6 +19,7 @@ from kubenode.runtimes.containerd.config import Config, parse
 from kubenode.runtimes.containerd.handlers import Handler
 from kubenode.runtimes.containerd.imports import in_force, load_order
 from kubenode.runtimes.containerd.registry import registry_conflict
+from kubenode.runtimes.containerd.state import UNCLEAR_CONFIG
 from kubenode.runtimes.edit import ConfigError
 from kubenode.runtimes.other_runtimes import RuntimesShape
 from kubenode.runtimes.runtime import CONTAINERD
@@ -34,21 +34,6 @@ _MOST_BYTES = 256 * 1024
 
 DEFAULT_CONFIG = "/etc/containerd/config.toml"
 DEFAULT_SOCKET = CONTAINERD.socket
-CRICTL_CONFIG = runtimes.CRICTL_CONFIG
-
-UNCLEAR_CONFIG = "cannot tell from containerd.service which configuration file its --config names"
-
-
-class PackageShape(TypedDict):
-    """The package containerd came from."""
-
-    name: str
-    """``containerd`` (distributions) or ``containerd.io`` (Docker)."""
-    version: str
-    held: bool
-    """Whether upgrades leave it alone (apt-mark hold, dnf versionlock, zypper addlock)."""
-    configured: bool
-    """False: dpkg was stopped between unpacking it and configuring it, so it may not work."""
 
 
 class InstalledShape(TypedDict):
@@ -215,8 +200,6 @@ class ContainerdFilesShape(TypedDict):
     files: dict[str, str]
     """Content of the main file and its imports in base64, by path. It may hold registry
     passwords: for operations, not for reports."""
-    crictl: str | None
-    """Content of ``/etc/crictl.yaml`` in base64."""
     unreadable: list[str]
     """Files of these that exist and could not be read."""
     unproven: list[UnprovenShape] | None
@@ -250,6 +233,7 @@ fi
 """
 
 (UNIT,) = CONTAINERD.units
+_PACKAGES = tuple(name for names in CONTAINERD.packages.values() for name in names)
 
 _PROPERTIES = (
     "ExecStart", "MainPID", "ActiveState", "UnitFileState", "FragmentPath", "DropInPaths",
@@ -260,34 +244,13 @@ _PROPERTIES = (
 def script_package() -> probe.Script:
     """The script of the package probe."""
     return probe.Script(
-        rf"""{_PATH}{package_locks.HOLDER}
+        rf"""{_PATH}
 value binary "$program"
 # a program that hangs must not hang the run
 if [ -z "$program_distrust" ]; then
   captured_part limited 10 containerd --version; value version "$output"
 else unreadable version; fi
-packages='containerd containerd.io'
-if command -v dpkg-query >/dev/null; then
-  captured dpkg-query -W -f '${{Package}} ${{Version}} ${{db:Status-Abbrev}}\n' $packages
-  # 1: it does not know one of them
-  case $status in 0 | 1) said dpkg "$output";; *) unreadable package;; esac
-  holder
-  if [ -n "$holder" ]; then value dpkg_at_work "$holder"; fi
-  for update in /var/lib/dpkg/updates/[0-9]*; do
-    if [ -e "$update" ]; then value dpkg_interrupted yes; break; fi
-  done
-elif [ -e /var/lib/dpkg/status ]; then need dpkg-query
-elif command -v rpm >/dev/null; then
-  captured limited 20 rpm -q --qf '%{{NAME}} %{{VERSION}}-%{{RELEASE}}\n' $packages
-  # how many of them are not installed
-  case $status in [0-2]) said rpm "$output";; *) unreadable package;; esac
-  exact /etc/dnf/plugins/versionlock.list
-  exact /etc/yum/pluginconf.d/versionlock.list
-  exact /etc/dnf/versionlock.toml
-  exact /etc/zypp/locks
-elif [ -d /var/lib/rpm ] || [ -d /usr/lib/sysimage/rpm ]; then need rpm
-fi
-""",
+{packages.shell(_PACKAGES)}""",
         units=(UNIT,),
         properties=("ExecStart",),
         shared=(_PROGRAM,),
@@ -549,7 +512,7 @@ if [ -n "$config" ] && [ -z "$config_distrust" ] && [ -e "$config{UNPROVEN_SUFFI
   [ -z "$learned" ] || exact "$config{UNPROVEN_SUFFIX}"
 fi
 """,
-        files=(DEFAULT_CONFIG, CRICTL_CONFIG),
+        files=(DEFAULT_CONFIG,),
         units=(UNIT,),
         properties=_PROPERTIES,
         shared=(_PROGRAM,),
@@ -561,66 +524,14 @@ fi
 def parse_package(reading: probe.Reading) -> InstalledShape:
     """The installed part of the shape from what the host sent."""
     version = releases.parse_version(reading.value("version") or "")
-    reading.known("package")
-    package = _dpkg(reading.text("dpkg")) or _rpm(reading)
-    at_work = reading.value("dpkg_at_work") or None
+    found = packages.parse(reading, _PACKAGES)
     return {
         "binary": reading.value("binary") or None,
         "version": str(version) if version else None,
-        "package": package,
-        "dpkg_interrupted": at_work is None
-        and (
-            reading.value("dpkg_interrupted") == "yes"
-            or (package is not None and not package["configured"])
-        ),
-        "dpkg_at_work": at_work,
+        "package": found["installed"][0] if found["installed"] else None,
+        "dpkg_interrupted": found["dpkg_interrupted"],
+        "dpkg_at_work": found["dpkg_at_work"],
     }
-
-
-def _dpkg(lines: list[str]) -> PackageShape | None:
-    for line in lines:
-        name, _, rest = line.partition(" ")
-        version, _, status = rest.partition(" ")
-        # dpkg-query's db:Status-Abbrev: what is wanted (h: held), then what is there (n: nothing,
-        # c: configuration files only)
-        if name in ("containerd", "containerd.io") and status[1:2] not in ("", "n", "c"):
-            return {
-                "name": name,
-                "version": version,
-                "held": status.startswith("h"),
-                "configured": status[1:2] == "i",
-            }
-    return None
-
-
-def _rpm(reading: probe.Reading) -> PackageShape | None:
-    for line in reading.text("rpm"):
-        name, _, version = line.partition(" ")
-        if name in ("containerd", "containerd.io") and version:
-            return {
-                "name": name,
-                "version": version,
-                "held": _is_locked(reading, name),
-                # a transaction of rpm that was interrupted leaves the old package
-                "configured": True,
-            }
-    return None
-
-
-def _is_locked(reading: probe.Reading, name: str) -> bool:
-    # versionlock.list: "NAME-EPOCH:VERSION..." (dnf 4) ; versionlock.toml: name = "NAME" (dnf 5);
-    # /etc/zypp/locks: "solvable_name: NAME"
-    patterns = {
-        "/etc/dnf/plugins/versionlock.list": rf"(\d+:)?{re.escape(name)}-(\d+:)?\d.*",
-        "/etc/yum/pluginconf.d/versionlock.list": rf"(\d+:)?{re.escape(name)}-(\d+:)?\d.*",
-        "/etc/dnf/versionlock.toml": rf'name\s*=\s*"{re.escape(name)}"\s*',
-        "/etc/zypp/locks": rf"solvable_name:\s*{re.escape(name)}\s*",
-    }
-    return any(
-        re.fullmatch(pattern, line.strip())
-        for path, pattern in patterns.items()
-        for line in reading.text(path)
-    )
 
 
 def _unit(properties: dict[str, str] | None) -> UnitShape | None:
@@ -676,7 +587,6 @@ class Daemon:
 
     shape: ContainerdShape
     files: dict[str, bytes]
-    crictl: bytes | None
     unreadable: list[str]
     unproven: list[UnprovenShape] | None
 
@@ -741,14 +651,13 @@ def parse_daemon(package: probe.Reading, daemon: probe.Reading) -> Daemon:
         "clock_set_back": [name for name in daemon.text("future") if name],
         "pods": _pods(daemon),
     }
-    unreadable = {path, CRICTL_CONFIG, "imports"} & daemon.unreadable
+    unreadable = {path, "imports"} & daemon.unreadable
     unreadable |= set(imported) - set(files)
     note = f"{path}{UNPROVEN_SUFFIX}"
     unreadable |= {note} & daemon.unreadable
     return Daemon(
         shape,
         files,
-        daemon.exact.get(CRICTL_CONFIG),
         sorted(unreadable),
         None if note in daemon.unreadable else _unproven(daemon.exact.get(note), files),
     )
@@ -959,7 +868,6 @@ class ContainerdFiles(ProbeFact[ContainerdFilesShape]):
             "containerd": daemon.shape,
             "runtimes": runtimes.parse(readings),
             "files": {path: _encoded(content) for path, content in daemon.files.items()},
-            "crictl": None if daemon.crictl is None else _encoded(daemon.crictl),
             "unreadable": daemon.unreadable,
             "unproven": daemon.unproven,
         }

@@ -11,6 +11,7 @@ from kubenode.facts import (
     cgroup,
     container_cgroups,
     containerd,
+    crictl,
     kernel,
     kernel_config,
     kubeadm,
@@ -24,6 +25,7 @@ from kubenode.facts import (
 from kubenode.facts.cgroup import CgroupDriversShape, CgroupsShape
 from kubenode.facts.container_cgroups import ContainerCgroupsShape
 from kubenode.facts.containerd import ContainerdShape
+from kubenode.facts.crictl import CrictlShape
 from kubenode.facts.kernel import KernelModulesShape, SysctlsShape
 from kubenode.facts.kernel_config import KernelConfigShape
 from kubenode.facts.kubeadm import KubeadmShape
@@ -33,7 +35,6 @@ from kubenode.facts.network import NetworkShape
 from kubenode.facts.platform import PlatformShape
 from kubenode.facts.swap import SwapShape
 from kubenode.linux import kernel_modules, sysctl_d
-from kubenode.runtimes import crictl
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
 
@@ -56,17 +57,6 @@ SYSCTLS = (
     "fs.inotify.max_user_instances",
     "fs.inotify.max_user_watches",
 )
-
-
-class CrictlShape(TypedDict):
-    """``/etc/crictl.yaml``."""
-
-    exists: bool | None
-    """None: it could not be read."""
-    runtime_endpoint: str | None
-    image_endpoint: str | None
-    error: str | None
-    """Why crictl could not read it."""
 
 
 class NodeShape(TypedDict):
@@ -143,6 +133,7 @@ class Node(ProbeFact[NodeShape]):
             container_cgroups.PROBE: container_cgroups.script(),
             containerd.PACKAGE_PROBE: containerd.script_package(),
             containerd.DAEMON_PROBE: containerd.script_daemon(),
+            crictl.PROBE: crictl.script(),
         }
         return self.asking(scripts)
 
@@ -169,7 +160,7 @@ class Node(ProbeFact[NodeShape]):
             ),
         )
         if daemon is None:
-            for name in ("containerd_files", "containerd_unproven", "crictl"):
+            for name in ("containerd_files", "containerd_unproven"):
                 missing[name] = missing["containerd"]
 
         def parse_drivers() -> CgroupDriversShape:
@@ -195,7 +186,7 @@ class Node(ProbeFact[NodeShape]):
             "containerd": daemon.shape if daemon else None,
             "containerd_files": _digests(daemon) if daemon else None,
             "containerd_unproven": _unproven(daemon) if daemon else None,
-            "crictl": _crictl(daemon) if daemon else None,
+            "crictl": part("crictl", lambda: crictl.parse(readings[crictl.PROBE])),
             "kubelet": part(
                 "kubelet",
                 lambda: kubelet.parse(
@@ -233,23 +224,3 @@ def _unproven(daemon: containerd.Daemon) -> list[str]:
 
 def _digests(daemon: containerd.Daemon) -> dict[str, str]:
     return {path: hashlib.sha256(content).hexdigest() for path, content in daemon.files.items()}
-
-
-def _crictl(daemon: containerd.Daemon) -> CrictlShape:
-    shape: CrictlShape = {
-        "exists": daemon.crictl is not None,
-        "runtime_endpoint": None,
-        "image_endpoint": None,
-        "error": None,
-    }
-    if containerd.CRICTL_CONFIG in daemon.unreadable:
-        shape["exists"] = None
-    elif daemon.crictl is not None:
-        try:
-            settings = crictl.settings(daemon.crictl)
-        except crictl.CrictlConfigError as error:
-            shape["error"] = str(error)
-        else:
-            shape["runtime_endpoint"] = settings.get("runtime-endpoint")
-            shape["image_endpoint"] = settings.get("image-endpoint")
-    return shape

@@ -11,13 +11,12 @@ import re
 from kubenode.facts import kubelet_start
 from kubenode.runtimes import cgroup_drivers, crictl, other_runtimes
 from kubenode.runtimes.cgroup_drivers import CannotTell
+from kubenode.runtimes.crictl import CRICTL_CONFIG
 from kubenode.runtimes.other_runtimes import RuntimesShape, UnitOfRuntime
 from kubenode.runtimes.runtime import path_of
 from kubenode.wire import probe
 
 PROBE = "runtimes"
-
-CRICTL_CONFIG = "/etc/crictl.yaml"
 
 _SOCKETS = tuple(
     path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 from typing import Literal, TypedDict
 
@@ -198,8 +197,8 @@ class ContainerdFilesShape(TypedDict):
     containerd: ContainerdShape
     runtimes: RuntimesShape
     files: dict[str, str]
-    """Content of the main file and its imports in base64, by path. It may hold registry
-    passwords: for operations, not for reports."""
+    """Exact content of the main file and its imports, by path; bytes that are no UTF-8 as lone
+    surrogates (PEP 383). It may hold registry passwords: for operations, not for reports."""
     unreadable: list[str]
     """Files of these that exist and could not be read."""
     unproven: list[UnprovenShape] | None
@@ -867,11 +866,10 @@ class ContainerdFiles(ProbeFact[ContainerdFilesShape]):
         return {
             "containerd": daemon.shape,
             "runtimes": runtimes.parse(readings),
-            "files": {path: _encoded(content) for path, content in daemon.files.items()},
+            "files": {
+                path: content.decode("utf-8", "surrogateescape")
+                for path, content in daemon.files.items()
+            },
             "unreadable": daemon.unreadable,
             "unproven": daemon.unproven,
         }
-
-
-def _encoded(content: bytes) -> str:
-    return base64.b64encode(content).decode()

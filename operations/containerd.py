@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any, Literal, NamedTuple
@@ -313,7 +312,8 @@ def _to_do(
 
 
 def _contents(now: ContainerdFilesShape) -> dict[str, bytes]:
-    return {path: base64.b64decode(content) for path, content in now["files"].items()}
+    files = now["files"].items()
+    return {path: content.encode("utf-8", "surrogateescape") for path, content in files}
 
 
 def _state(daemon: ContainerdShape) -> State:

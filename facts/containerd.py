@@ -596,32 +596,15 @@ def parse_daemon(package: probe.Reading, daemon: probe.Reading) -> Daemon:
     version = Version(installed["version"]) if installed["version"] else None
     path = daemon.value("path") or DEFAULT_CONFIG
     imported = [name for name in daemon.text("imports") if name]
-    files = {name: daemon.exact[name] for name in [path, *imported] if name in daemon.exact}
-    too_long = set()
-    if sum(map(len, files.values())) > _MOST_BYTES:
-        too_long = files.keys() - {path}
-        files = {name: content for name, content in files.items() if name not in too_long}
-
+    files = _files(daemon, path, imported)
     folds = releases.release_of(version).folds if version else go_keys.any_case
     main, error = _parsed(path, files.get(path), 1, folds)
-    configs = [main] if main else []
-    imports: list[ImportShape] = []
-    for name in imported:
-        config, trouble = _parsed(name, files.get(name), main.version if main else 1, folds)
-        if name in daemon.unreadable:
-            trouble = f"{name}: {daemon.why_unreadable(name) or 'cannot be read'}"
-        elif name in too_long:
-            trouble = f"{name}: is not read, as all files together are longer than {_MOST_BYTES} B"
-        imports.append(
-            {"path": name, "version": config.version if config else None, "error": trouble}
-        )
-        if config:
-            configs.append(config)
+    drop_ins, imports = _imports(daemon, imported, files, main.version if main else 1, folds)
     dump, dump_error = _parsed("containerd config dump", _dump(daemon), 1, folds)
     if daemon.value("path") is None:
         error = UNCLEAR_CONFIG
     elif path in daemon.unreadable:
-        error = f"{path}: {daemon.why_unreadable(path) or 'cannot be read'}"
+        error = _cannot_read(daemon, path)
     elif not error and not dump:
         error = " ".join(daemon.text("dump_error")) or dump_error
     unit = _unit({} if daemon.is_unreadable(f"unit:{UNIT}") else daemon.unit(UNIT))
@@ -638,7 +621,7 @@ def parse_daemon(package: probe.Reading, daemon: probe.Reading) -> Daemon:
         },
         "imports": imports,
         "effective": dump is not None,
-        **_settings(dump or main, configs, version),
+        **_settings(dump or main, [*([main] if main else []), *drop_ins], version),
         "cni": _cni(daemon, dump),
         "unit": unit,
         "socket": daemon.value("socket") or DEFAULT_SOCKET,
@@ -660,6 +643,42 @@ def parse_daemon(package: probe.Reading, daemon: probe.Reading) -> Daemon:
         sorted(unreadable),
         None if note in daemon.unreadable else _unproven(daemon.exact.get(note), files),
     )
+
+
+def _files(daemon: probe.Reading, path: str, imported: list[str]) -> dict[str, bytes]:
+    """The main file and what it imports; the main file alone where all are too long."""
+    files = {name: daemon.exact[name] for name in [path, *imported] if name in daemon.exact}
+    if sum(map(len, files.values())) > _MOST_BYTES:
+        return {name: content for name, content in files.items() if name == path}
+    return files
+
+
+def _imports(
+    daemon: probe.Reading,
+    imported: list[str],
+    files: dict[str, bytes],
+    version: int,
+    folds: go_keys.Decoder,
+) -> tuple[list[Config], list[ImportShape]]:
+    """The imports that can be used, and all of them with what is wrong with each."""
+    configs: list[Config] = []
+    shapes: list[ImportShape] = []
+    for name in imported:
+        config, trouble = _parsed(name, files.get(name), version, folds)
+        if name in daemon.unreadable:
+            trouble = _cannot_read(daemon, name)
+        elif name in daemon.exact and name not in files:
+            trouble = f"{name}: is not read, as all files together are longer than {_MOST_BYTES} B"
+        shapes.append(
+            {"path": name, "version": config.version if config else None, "error": trouble}
+        )
+        if config:
+            configs.append(config)
+    return configs, shapes
+
+
+def _cannot_read(daemon: probe.Reading, path: str) -> str:
+    return f"{path}: {daemon.why_unreadable(path) or 'cannot be read'}"
 
 
 def _unproven(note: bytes | None, files: dict[str, bytes]) -> list[UnprovenShape] | None:

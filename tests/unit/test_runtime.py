@@ -25,6 +25,7 @@ from kubenode.runtimes.runtime import (
         ("unix:///run/k3s/containerd/containerd.sock", CONTAINERD),
         ("unix:///var/run/crio/crio.sock", CRIO),
         ("unix:///srv/crio/api.sock", CRIO),
+        ("unix:///run/crio.sock", CRIO),
         ("unix:///run/cri-dockerd.sock", DOCKER),
         ("unix:///var/run/cri-docker.sock", DOCKER),
         ("unix:///run/dockershim.sock", None),

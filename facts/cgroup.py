@@ -13,9 +13,10 @@ from kubenode.files.cannot_tell import CannotTell
 from kubenode.kubelet.config import kubelet_driver, runtime_endpoint
 from kubenode.linux.cgroups import Driver, Statement
 from kubenode.runtimes import other_runtimes
-from kubenode.runtimes.containerd import config
+from kubenode.runtimes.containerd.handlers import unrecognised
 from kubenode.runtimes.crio.config import crio_driver
 from kubenode.runtimes.docker.config import docker_driver
+from kubenode.runtimes.runtime import path_of
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
 
@@ -279,7 +280,7 @@ def _of_runtimes(
             if handler["cgroup_driver"] is not None:
                 components[f"containerd/{name}"] = _of_handler(handler)
             elif not handler["recognised"]:
-                why = config.unrecognised(handler["runtime_type"])
+                why = unrecognised(handler["runtime_type"])
                 components[f"containerd/{name}"] = _unknown(why, handler["defined"])
     if drivers.value("dockerd") or DOCKER_CONFIG in drivers.texts:
         default: Driver = "systemd" if _systemd_on_v2(cgroups) else "cgroupfs"
@@ -347,7 +348,7 @@ def _of_kubelet(reading: probe.Reading, start: kubelet_start.Start) -> Component
 
 def _runtime_at(endpoint: str, containerd_socket: str) -> str | None:
     """Which runtime's components are behind a socket; None for one that is not known here."""
-    if other_runtimes.path_of(endpoint) == other_runtimes.path_of(containerd_socket):
+    if path_of(endpoint) == path_of(containerd_socket):
         return "containerd"
     name = other_runtimes.behind(endpoint)
     return {"CRI-O": "crio", "cri-dockerd": "docker"}[name] if name else None

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import base64
-import re
 from dataclasses import dataclass
 from typing import Literal, TypedDict
 
 from packaging.version import Version
 
-from kubenode.facts import runtimes
+from kubenode.facts import packages, runtimes
+from kubenode.facts.packages import PackageShape
 from kubenode.files import go_keys, whole_file
 from kubenode.linux.cgroups import Driver, placed_by
-from kubenode.packages import package_locks
 from kubenode.runtimes import cni
 from kubenode.runtimes.config_swap import UNPROVEN_SUFFIX, read_note
 from kubenode.runtimes.containerd import releases
-from kubenode.runtimes.containerd.config import (
-    Config,
-    ConfigError,
-    Handler,
-    Stated,
-    in_force,
-    load_order,
-    parse,
-    registry_conflict,
-)
+from kubenode.runtimes.containerd.config import Config, parse
+from kubenode.runtimes.containerd.handlers import Handler
+from kubenode.runtimes.containerd.imports import in_force, load_order
+from kubenode.runtimes.containerd.registry import registry_conflict
+from kubenode.runtimes.containerd.state import UNCLEAR_CONFIG
+from kubenode.runtimes.edit import ConfigError
 from kubenode.runtimes.other_runtimes import RuntimesShape
+from kubenode.runtimes.runtime import CONTAINERD
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
 
@@ -37,22 +32,7 @@ _MOST_BYTES = 256 * 1024
 """Of the configuration and its imports; there may be 64."""
 
 DEFAULT_CONFIG = "/etc/containerd/config.toml"
-DEFAULT_SOCKET = "/run/containerd/containerd.sock"
-CRICTL_CONFIG = runtimes.CRICTL_CONFIG
-
-UNCLEAR_CONFIG = "cannot tell from containerd.service which configuration file its --config names"
-
-
-class PackageShape(TypedDict):
-    """The package containerd came from."""
-
-    name: str
-    """``containerd`` (distributions) or ``containerd.io`` (Docker)."""
-    version: str
-    held: bool
-    """Whether upgrades leave it alone (apt-mark hold, dnf versionlock, zypper addlock)."""
-    configured: bool
-    """False: dpkg was stopped between unpacking it and configuring it, so it may not work."""
+DEFAULT_SOCKET = CONTAINERD.socket
 
 
 class InstalledShape(TypedDict):
@@ -217,10 +197,8 @@ class ContainerdFilesShape(TypedDict):
     containerd: ContainerdShape
     runtimes: RuntimesShape
     files: dict[str, str]
-    """Content of the main file and its imports in base64, by path. It may hold registry
-    passwords: for operations, not for reports."""
-    crictl: str | None
-    """Content of ``/etc/crictl.yaml`` in base64."""
+    """Exact content of the main file and its imports, by path; bytes that are no UTF-8 as lone
+    surrogates (PEP 383). It may hold registry passwords: for operations, not for reports."""
     unreadable: list[str]
     """Files of these that exist and could not be read."""
     unproven: list[UnprovenShape] | None
@@ -253,7 +231,8 @@ if [ -z "$program_distrust" ]; then
 fi
 """
 
-UNIT = "containerd.service"
+(UNIT,) = CONTAINERD.units
+_PACKAGES = tuple(name for names in CONTAINERD.packages.values() for name in names)
 
 _PROPERTIES = (
     "ExecStart", "MainPID", "ActiveState", "UnitFileState", "FragmentPath", "DropInPaths",
@@ -264,34 +243,13 @@ _PROPERTIES = (
 def script_package() -> probe.Script:
     """The script of the package probe."""
     return probe.Script(
-        rf"""{_PATH}{package_locks.HOLDER}
+        rf"""{_PATH}
 value binary "$program"
 # a program that hangs must not hang the run
 if [ -z "$program_distrust" ]; then
   captured_part limited 10 containerd --version; value version "$output"
 else unreadable version; fi
-packages='containerd containerd.io'
-if command -v dpkg-query >/dev/null; then
-  captured dpkg-query -W -f '${{Package}} ${{Version}} ${{db:Status-Abbrev}}\n' $packages
-  # 1: it does not know one of them
-  case $status in 0 | 1) said dpkg "$output";; *) unreadable package;; esac
-  holder
-  if [ -n "$holder" ]; then value dpkg_at_work "$holder"; fi
-  for update in /var/lib/dpkg/updates/[0-9]*; do
-    if [ -e "$update" ]; then value dpkg_interrupted yes; break; fi
-  done
-elif [ -e /var/lib/dpkg/status ]; then need dpkg-query
-elif command -v rpm >/dev/null; then
-  captured limited 20 rpm -q --qf '%{{NAME}} %{{VERSION}}-%{{RELEASE}}\n' $packages
-  # how many of them are not installed
-  case $status in [0-2]) said rpm "$output";; *) unreadable package;; esac
-  exact /etc/dnf/plugins/versionlock.list
-  exact /etc/yum/pluginconf.d/versionlock.list
-  exact /etc/dnf/versionlock.toml
-  exact /etc/zypp/locks
-elif [ -d /var/lib/rpm ] || [ -d /usr/lib/sysimage/rpm ]; then need rpm
-fi
-""",
+{packages.shell(_PACKAGES)}""",
         units=(UNIT,),
         properties=("ExecStart",),
         shared=(_PROGRAM,),
@@ -553,7 +511,7 @@ if [ -n "$config" ] && [ -z "$config_distrust" ] && [ -e "$config{UNPROVEN_SUFFI
   [ -z "$learned" ] || exact "$config{UNPROVEN_SUFFIX}"
 fi
 """,
-        files=(DEFAULT_CONFIG, CRICTL_CONFIG),
+        files=(DEFAULT_CONFIG,),
         units=(UNIT,),
         properties=_PROPERTIES,
         shared=(_PROGRAM,),
@@ -565,66 +523,14 @@ fi
 def parse_package(reading: probe.Reading) -> InstalledShape:
     """The installed part of the shape from what the host sent."""
     version = releases.parse_version(reading.value("version") or "")
-    reading.known("package")
-    package = _dpkg(reading.text("dpkg")) or _rpm(reading)
-    at_work = reading.value("dpkg_at_work") or None
+    found = packages.parse(reading, _PACKAGES)
     return {
         "binary": reading.value("binary") or None,
         "version": str(version) if version else None,
-        "package": package,
-        "dpkg_interrupted": at_work is None
-        and (
-            reading.value("dpkg_interrupted") == "yes"
-            or (package is not None and not package["configured"])
-        ),
-        "dpkg_at_work": at_work,
+        "package": found["installed"][0] if found["installed"] else None,
+        "dpkg_interrupted": found["dpkg_interrupted"],
+        "dpkg_at_work": found["dpkg_at_work"],
     }
-
-
-def _dpkg(lines: list[str]) -> PackageShape | None:
-    for line in lines:
-        name, _, rest = line.partition(" ")
-        version, _, status = rest.partition(" ")
-        # dpkg-query's db:Status-Abbrev: what is wanted (h: held), then what is there (n: nothing,
-        # c: configuration files only)
-        if name in ("containerd", "containerd.io") and status[1:2] not in ("", "n", "c"):
-            return {
-                "name": name,
-                "version": version,
-                "held": status.startswith("h"),
-                "configured": status[1:2] == "i",
-            }
-    return None
-
-
-def _rpm(reading: probe.Reading) -> PackageShape | None:
-    for line in reading.text("rpm"):
-        name, _, version = line.partition(" ")
-        if name in ("containerd", "containerd.io") and version:
-            return {
-                "name": name,
-                "version": version,
-                "held": _is_locked(reading, name),
-                # a transaction of rpm that was interrupted leaves the old package
-                "configured": True,
-            }
-    return None
-
-
-def _is_locked(reading: probe.Reading, name: str) -> bool:
-    # versionlock.list: "NAME-EPOCH:VERSION..." (dnf 4) ; versionlock.toml: name = "NAME" (dnf 5);
-    # /etc/zypp/locks: "solvable_name: NAME"
-    patterns = {
-        "/etc/dnf/plugins/versionlock.list": rf"(\d+:)?{re.escape(name)}-(\d+:)?\d.*",
-        "/etc/yum/pluginconf.d/versionlock.list": rf"(\d+:)?{re.escape(name)}-(\d+:)?\d.*",
-        "/etc/dnf/versionlock.toml": rf'name\s*=\s*"{re.escape(name)}"\s*',
-        "/etc/zypp/locks": rf"solvable_name:\s*{re.escape(name)}\s*",
-    }
-    return any(
-        re.fullmatch(pattern, line.strip())
-        for path, pattern in patterns.items()
-        for line in reading.text(path)
-    )
 
 
 def _unit(properties: dict[str, str] | None) -> UnitShape | None:
@@ -679,7 +585,6 @@ class Daemon:
 
     shape: ContainerdShape
     files: dict[str, bytes]
-    crictl: bytes | None
     unreadable: list[str]
     unproven: list[UnprovenShape] | None
 
@@ -690,32 +595,15 @@ def parse_daemon(package: probe.Reading, daemon: probe.Reading) -> Daemon:
     version = Version(installed["version"]) if installed["version"] else None
     path = daemon.value("path") or DEFAULT_CONFIG
     imported = [name for name in daemon.text("imports") if name]
-    files = {name: daemon.exact[name] for name in [path, *imported] if name in daemon.exact}
-    too_long = set()
-    if sum(map(len, files.values())) > _MOST_BYTES:
-        too_long = files.keys() - {path}
-        files = {name: content for name, content in files.items() if name not in too_long}
-
+    files = _files(daemon, path, imported)
     folds = releases.release_of(version).folds if version else go_keys.any_case
     main, error = _parsed(path, files.get(path), 1, folds)
-    configs = [main] if main else []
-    imports: list[ImportShape] = []
-    for name in imported:
-        config, trouble = _parsed(name, files.get(name), main.version if main else 1, folds)
-        if name in daemon.unreadable:
-            trouble = f"{name}: {daemon.why_unreadable(name) or 'cannot be read'}"
-        elif name in too_long:
-            trouble = f"{name}: is not read, as all files together are longer than {_MOST_BYTES} B"
-        imports.append(
-            {"path": name, "version": config.version if config else None, "error": trouble}
-        )
-        if config:
-            configs.append(config)
+    drop_ins, imports = _imports(daemon, imported, files, main.version if main else 1, folds)
     dump, dump_error = _parsed("containerd config dump", _dump(daemon), 1, folds)
     if daemon.value("path") is None:
         error = UNCLEAR_CONFIG
     elif path in daemon.unreadable:
-        error = f"{path}: {daemon.why_unreadable(path) or 'cannot be read'}"
+        error = _cannot_read(daemon, path)
     elif not error and not dump:
         error = " ".join(daemon.text("dump_error")) or dump_error
     unit = _unit({} if daemon.is_unreadable(f"unit:{UNIT}") else daemon.unit(UNIT))
@@ -732,7 +620,7 @@ def parse_daemon(package: probe.Reading, daemon: probe.Reading) -> Daemon:
         },
         "imports": imports,
         "effective": dump is not None,
-        **_settings(dump or main, configs, version),
+        **_settings(dump or main, [*([main] if main else []), *drop_ins], version),
         "cni": _cni(daemon, dump),
         "unit": unit,
         "socket": daemon.value("socket") or DEFAULT_SOCKET,
@@ -744,17 +632,52 @@ def parse_daemon(package: probe.Reading, daemon: probe.Reading) -> Daemon:
         "clock_set_back": [name for name in daemon.text("future") if name],
         "pods": _pods(daemon),
     }
-    unreadable = {path, CRICTL_CONFIG, "imports"} & daemon.unreadable
+    unreadable = {path, "imports"} & daemon.unreadable
     unreadable |= set(imported) - set(files)
     note = f"{path}{UNPROVEN_SUFFIX}"
     unreadable |= {note} & daemon.unreadable
     return Daemon(
         shape,
         files,
-        daemon.exact.get(CRICTL_CONFIG),
         sorted(unreadable),
         None if note in daemon.unreadable else _unproven(daemon.exact.get(note), files),
     )
+
+
+def _files(daemon: probe.Reading, path: str, imported: list[str]) -> dict[str, bytes]:
+    """The main file and what it imports; the main file alone where all are too long."""
+    files = {name: daemon.exact[name] for name in [path, *imported] if name in daemon.exact}
+    if sum(map(len, files.values())) > _MOST_BYTES:
+        return {name: content for name, content in files.items() if name == path}
+    return files
+
+
+def _imports(
+    daemon: probe.Reading,
+    imported: list[str],
+    files: dict[str, bytes],
+    version: int,
+    folds: go_keys.Decoder,
+) -> tuple[list[Config], list[ImportShape]]:
+    """The imports that can be used, and all of them with what is wrong with each."""
+    configs: list[Config] = []
+    shapes: list[ImportShape] = []
+    for name in imported:
+        config, trouble = _parsed(name, files.get(name), version, folds)
+        if name in daemon.unreadable:
+            trouble = _cannot_read(daemon, name)
+        elif name in daemon.exact and name not in files:
+            trouble = f"{name}: is not read, as all files together are longer than {_MOST_BYTES} B"
+        shapes.append(
+            {"path": name, "version": config.version if config else None, "error": trouble}
+        )
+        if config:
+            configs.append(config)
+    return configs, shapes
+
+
+def _cannot_read(daemon: probe.Reading, path: str) -> str:
+    return f"{path}: {daemon.why_unreadable(path) or 'cannot be read'}"
 
 
 def _unproven(note: bytes | None, files: dict[str, bytes]) -> list[UnprovenShape] | None:
@@ -786,7 +709,7 @@ def _cni(daemon: probe.Reading, dump: Config | None) -> CniShape:
     path = daemon.value("cni_conf")
     shape: CniShape = {
         "bin_dirs": None if dump is None else dump.settings.cni_directories,
-        "conf_dir": None if dump is None else _value(dump.settings.cni_conf_dir),
+        "conf_dir": None if dump is None else dump.settings.cni_conf_dir,
         "config": path,
         "error": None,
         "plugins": [],
@@ -854,17 +777,13 @@ def _settings(
         "handlers": {
             name: _handler(handler, counting) for name, handler in settings.handlers.items()
         },
-        "default_handler": _value(settings.default_runtime_name),
-        "pause_image": _value(settings.pause_image),
-        "snapshotter": _value(settings.snapshotter),
-        "registry_config_path": _value(settings.registry_config_path) or None,
+        "default_handler": settings.default_runtime_name,
+        "pause_image": settings.pause_image,
+        "snapshotter": settings.snapshotter,
+        "registry_config_path": settings.registry_config_path or None,
         "registry_conflict": str(conflict) if conflict else None,
-        "disabled_plugins": [entry.value for entry in settings.disabled_plugins],
+        "disabled_plugins": list(settings.disabled_plugins),
     }
-
-
-def _value(stated: Stated[str] | None) -> str | None:
-    return stated.value if stated else None
 
 
 def _handler(handler: Handler, configs: list[Config]) -> HandlerShape:
@@ -872,10 +791,10 @@ def _handler(handler: Handler, configs: list[Config]) -> HandlerShape:
     defined: SourceShape | None = None
     for config in configs:
         own = config.settings.handlers.get(handler.name)
-        if own and own.systemd_cgroup_line is not None:
-            stated = {"file": config.path, "line": own.systemd_cgroup_line}
-        if own and own.runtime_type_line is not None:
-            defined = {"file": config.path, "line": own.runtime_type_line}
+        if own and own.systemd_cgroup is not None:
+            stated = {"file": config.path, "line": config.line_of(own.driver_path)}
+        if own and own.runtime_type:
+            defined = {"file": config.path, "line": config.line_of(own.type_path)}
     driver: Driver | None = None
     if handler.is_runc_type:
         driver = "systemd" if handler.systemd_cgroup else "cgroupfs"
@@ -1038,12 +957,10 @@ class ContainerdFiles(ProbeFact[ContainerdFilesShape]):
         return {
             "containerd": daemon.shape,
             "runtimes": runtimes.parse(readings),
-            "files": {path: _encoded(content) for path, content in daemon.files.items()},
-            "crictl": None if daemon.crictl is None else _encoded(daemon.crictl),
+            "files": {
+                path: content.decode("utf-8", "surrogateescape")
+                for path, content in daemon.files.items()
+            },
             "unreadable": daemon.unreadable,
             "unproven": daemon.unproven,
         }
-
-
-def _encoded(content: bytes) -> str:
-    return base64.b64encode(content).decode()

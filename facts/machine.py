@@ -6,6 +6,7 @@ import re
 from typing import Literal, TypedDict
 
 from kubenode.facts import mounts
+from kubenode.runtimes.runtime import CONTAINERD
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
 
@@ -17,7 +18,7 @@ _ENFORCE = "/sys/fs/selinux/enforce"
 _APPARMOR = "/sys/module/apparmor/parameters/enabled"
 _LSMS = "/sys/kernel/security/lsm"
 
-DIRECTORIES = ("/", "/var/lib/kubelet", "/var/lib/containerd", "/var/log")
+DIRECTORIES = ("/", "/var/lib/kubelet", CONTAINERD.data_root, "/var/log")
 TIME_SERVICES = (
     "chrony",
     "chronyd",

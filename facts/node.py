@@ -12,6 +12,7 @@ from kubenode.facts import (
     cgroup,
     container_cgroups,
     containerd,
+    crictl,
     kernel,
     kernel_config,
     kubeadm,
@@ -26,6 +27,7 @@ from kubenode.facts import (
 from kubenode.facts.cgroup import CgroupDriversShape, CgroupsShape
 from kubenode.facts.container_cgroups import ContainerCgroupsShape
 from kubenode.facts.containerd import ContainerdShape
+from kubenode.facts.crictl import CrictlShape
 from kubenode.facts.kernel import KernelModulesShape, SysctlsShape
 from kubenode.facts.kernel_config import KernelConfigShape
 from kubenode.facts.kubeadm import KubeadmShape
@@ -35,7 +37,6 @@ from kubenode.facts.network import NetworkShape
 from kubenode.facts.platform import PlatformShape
 from kubenode.facts.swap import SwapShape
 from kubenode.linux import kernel_modules, sysctl_d
-from kubenode.runtimes import crictl
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
 
@@ -56,17 +57,6 @@ SYSCTLS = (
     "fs.inotify.max_user_instances",
     "fs.inotify.max_user_watches",
 )
-
-
-class CrictlShape(TypedDict):
-    """``/etc/crictl.yaml``."""
-
-    exists: bool | None
-    """None: it could not be read."""
-    runtime_endpoint: str | None
-    image_endpoint: str | None
-    error: str | None
-    """Why crictl could not read it."""
 
 
 class NodeShape(TypedDict):
@@ -107,26 +97,6 @@ def _unproven(daemon: containerd.Daemon) -> list[str]:
 
 def _digests(daemon: containerd.Daemon) -> dict[str, str]:
     return {path: hashlib.sha256(content).hexdigest() for path, content in daemon.files.items()}
-
-
-def _crictl(daemon: containerd.Daemon) -> CrictlShape:
-    shape: CrictlShape = {
-        "exists": daemon.crictl is not None,
-        "runtime_endpoint": None,
-        "image_endpoint": None,
-        "error": None,
-    }
-    if containerd.CRICTL_CONFIG in daemon.unreadable:
-        shape["exists"] = None
-    elif daemon.crictl is not None:
-        try:
-            settings = crictl.settings(daemon.crictl)
-        except crictl.CrictlConfigError as error:
-            shape["error"] = str(error)
-        else:
-            shape["runtime_endpoint"] = settings.get("runtime-endpoint")
-            shape["image_endpoint"] = settings.get("image-endpoint")
-    return shape
 
 
 @dataclass(frozen=True)
@@ -229,7 +199,7 @@ PARTS = (
     Part("containerd", {}, _containerd, needs=("daemon",)),
     Part("containerd_files", {}, _digests, needs=("daemon",)),
     Part("containerd_unproven", {}, _unproven, needs=("daemon",)),
-    Part("crictl", {}, _crictl, needs=("daemon",)),
+    Part("crictl", {crictl.PROBE: crictl.script}, crictl.parse),
     Part(
         "cgroup_drivers",
         {cgroup.DRIVERS_PROBE: cgroup.script_drivers, kubelet.PROBE: kubelet.script},

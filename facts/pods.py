@@ -8,6 +8,7 @@ from typing import TypedDict
 
 from kubenode.linux import cgroups
 from kubenode.linux.cgroups import Container, Driver
+from kubenode.runtimes.runtime import CONTAINERD, CRIO, DOCKER
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
 
@@ -16,9 +17,9 @@ PROBE = "container-cgroups"
 _MOST_BYTES = 2 * 1024 * 1024
 
 SCOPES: Mapping[str, str] = MappingProxyType(
-    {"containerd": "cri-containerd-", "crio": "crio-", "docker": "docker-"}
+    {row.name: row.scope for row in (CONTAINERD, CRIO, DOCKER)}
 )
-"""What stands before a container's id in the cgroup tree, by runtime."""
+"""What stands before a container's id in the cgroup tree, by runtime; MCR is Docker there."""
 
 _ALWAYS_NAMED = ("crio",)
 """Runtimes whose containers have their prefix with the cgroupfs driver too."""

@@ -12,12 +12,12 @@ from kubenode.facts import kubelet_start
 from kubenode.files.cannot_tell import CannotTell
 from kubenode.kubelet.config import kubelet_settings, runtime_endpoint
 from kubenode.runtimes import crictl, other_runtimes
+from kubenode.runtimes.crictl import CRICTL_CONFIG
 from kubenode.runtimes.other_runtimes import RuntimesShape, UnitOfRuntime
+from kubenode.runtimes.runtime import path_of
 from kubenode.wire import probe
 
 PROBE = "runtimes"
-
-CRICTL_CONFIG = "/etc/crictl.yaml"
 
 _SOCKETS = tuple(
     path
@@ -105,9 +105,7 @@ def parse_reading(reading: probe.Reading) -> RuntimesShape:
     unknown += [f"cannot look for {path}" for path in _SOCKETS if path in reading.unreadable]
     users_unknown: list[str] = []
     sockets = dict.fromkeys(
-        other_runtimes.path_of(path)
-        for path in (reading.value("sockets") or "").split()
-        if path in _SOCKETS
+        path_of(path) for path in (reading.value("sockets") or "").split() if path in _SOCKETS
     )
     known = {*other_runtimes.PROGRAMS, "containerd"}
     return {

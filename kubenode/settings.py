@@ -31,7 +31,7 @@ from kubenode.linux.cgroups import Driver
 from kubenode.profiles import ProfileName
 from kubenode.runtimes import cni
 from kubenode.runtimes.containerd import releases
-from kubenode.runtimes.containerd.config import Wanted
+from kubenode.runtimes.containerd.wanted import ContainerdWanted
 
 if TYPE_CHECKING:
     from kubenode.audit.findings import Waiver
@@ -223,7 +223,7 @@ class NodeSettings(BaseModel):
     @classmethod
     def _containerd_word(cls, word: str | None, info: ValidationInfo) -> str | None:
         wanted: dict[str, Any] = {str(info.field_name): word}
-        Wanted("systemd", **wanted)
+        ContainerdWanted("systemd", **wanted)
         return word
 
 

@@ -9,8 +9,6 @@ Sources: apt.conf(5), dpkg(1), zypper(8), proc_locks(5).
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pyinfra.api import StringCommand
 
 from kubenode.files import host_lock
@@ -94,8 +92,6 @@ patiently() {{
   done
 }}
 """
-
-Manager = Literal["apt-get", "dnf", "zypper"]
 
 
 def patiently(manager: str, command: str) -> StringCommand:

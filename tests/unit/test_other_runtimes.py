@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from kubenode.facts import runtimes
 from kubenode.runtimes import other_runtimes
 from kubenode.runtimes.other_runtimes import NONE, RuntimesShape
+from kubenode.runtimes.runtime import path_of
 from kubenode.wire import probe
 from kubenode.wire.probe import Reading
 
@@ -245,4 +246,4 @@ def test_what_a_host_does_not_say_is_unknown() -> None:
 @given(st.text(max_size=60))
 def test_any_endpoint_leads_somewhere_or_nowhere(endpoint: str) -> None:
     assert other_runtimes.behind(endpoint) in ("CRI-O", "cri-dockerd", None)
-    assert other_runtimes.path_of(other_runtimes.path_of(endpoint)).count("//") == 0
+    assert path_of(path_of(endpoint)).count("//") == 0

@@ -15,7 +15,10 @@ from kubenode.audit.checks.check import Aim, Evidence, Subject, Verdict, judge, 
 from kubenode.facts.node import Node, NodeShape
 from kubenode.files import toml_text
 from kubenode.linux.sysctl_d import MOST_LINES, Tree, without_conflicts
-from kubenode.runtimes.containerd.config import ConfigError, Wanted, edit, parse
+from kubenode.runtimes.containerd.config import parse
+from kubenode.runtimes.containerd.editing import edit
+from kubenode.runtimes.containerd.wanted import ContainerdWanted
+from kubenode.runtimes.edit import ConfigError
 from kubenode.wire import probe, size_limits
 from tests.sealed import seal
 
@@ -113,7 +116,7 @@ def test_an_edit_of_too_much_says_so() -> None:
     )
     text += "[x]\n" + "".join(f"a{number} = 1\n" for number in range(4000))
     with pytest.raises(ConfigError, match="too many changes"):
-        edit(parse(text, "/etc/x.toml"), Wanted("systemd"), is_root=True)
+        edit(parse(text, "/etc/x.toml"), ContainerdWanted("systemd"), is_root=True)
 
 
 def test_more_items_than_a_host_has_are_no_answer() -> None:

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from kubenode.facts.cgroup import CgroupDriversShape, CgroupsShape
     from kubenode.facts.container_cgroups import ContainerCgroupsShape
     from kubenode.facts.containerd import ContainerdShape
+    from kubenode.facts.crictl import CrictlShape
     from kubenode.facts.kernel import KernelModulesShape, SysctlsShape
     from kubenode.facts.kernel_config import KernelConfigShape
     from kubenode.facts.kubeadm import KubeadmShape
     from kubenode.facts.kubelet import KubeletShape
     from kubenode.facts.machine import MachineShape
     from kubenode.facts.network import NetworkShape
-    from kubenode.facts.node import CrictlShape, NodeShape
+    from kubenode.facts.node import NodeShape
     from kubenode.facts.platform import PlatformShape
     from kubenode.facts.swap import SwapShape
 

@@ -27,7 +27,7 @@ from kubenode.audit.checks.runtime import (
 from kubenode.facts.containerd import ContainerdShape
 from kubenode.runtimes import cni
 from kubenode.runtimes.containerd import releases
-from kubenode.runtimes.containerd.config import unrecognised
+from kubenode.runtimes.containerd.handlers import unrecognised
 
 _DEAD_REGISTRIES = ("k8s.gcr.io/", "gcr.io/google_containers/", "gcr.io/google-containers/")
 _FEWEST_FILES = 65536

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from kubenode.audit.checks.check import Check, Evidence, Subject, Verdict, met, unknown, violated
 from kubenode.audit.checks.runtime import of_containerd
-from kubenode.facts.containerd import CRICTL_CONFIG, ContainerdShape
+from kubenode.facts.containerd import ContainerdShape
+from kubenode.runtimes.crictl import CRICTL_CONFIG
 
 
 def _config(subject: Subject, containerd: ContainerdShape) -> Verdict:

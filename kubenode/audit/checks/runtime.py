@@ -10,21 +10,12 @@ from kubenode.audit.checks.check import PartMissing, Subject, Verdict, not_appli
 from kubenode.facts.containerd import ContainerdShape
 from kubenode.runtimes import other_runtimes
 from kubenode.runtimes.containerd import releases
-
-CRI_NAMES = frozenset(
-    {
-        "cri",
-        "io.containerd.grpc.v1.cri",
-        "io.containerd.cri.v1.runtime",
-        "io.containerd.cri.v1.images",
-    }
-)
-"""What ``disabled_plugins`` may call CRI, in one release or another."""
+from kubenode.runtimes.containerd.tables import CRI_PLUGINS
 
 
 def cri_disabled(containerd: ContainerdShape) -> list[str]:
     """The entries of ``disabled_plugins`` that turn CRI off."""
-    return sorted(CRI_NAMES & set(containerd["disabled_plugins"]))
+    return sorted(CRI_PLUGINS & set(containerd["disabled_plugins"]))
 
 
 def other_runtime(subject: Subject) -> str | None:

@@ -1,0 +1,34 @@
+"""How a host tells whether containerd takes a configuration, and whether CRI answers."""
+
+from __future__ import annotations
+
+import posixpath
+import shlex
+
+from kubenode.runtimes.config_swap import Daemon
+from kubenode.runtimes.runtime import CONTAINERD
+
+FUNCTIONS = r"""
+check() { limited containerd --config="$1" config dump 2>&1 >/dev/null; }
+# The CRI plugin has this id in every release, and ctr asks through the same socket as kubelet.
+cri_serves() {
+  limited ctr --address "$socket" --connect-timeout 2s plugins ls 2>/dev/null |
+    grep -Eq '^io\.containerd\.grpc\.v1 +cri .* ok *$'
+}
+"""
+
+
+def daemon(program: str, socket: str) -> Daemon:
+    """What :mod:`kubenode.runtimes.config_swap` has to know of containerd.
+
+    + program: path of containerd; ``ctr`` is looked for beside it first
+    + socket: path of the daemon's socket
+    """
+    (unit,) = CONTAINERD.units
+    head = f"PATH={shlex.quote(posixpath.dirname(program))}:$PATH\nsocket={shlex.quote(socket)}"
+    return Daemon(
+        name=CONTAINERD.name,
+        unit=unit,
+        functions=f"{head}\n{FUNCTIONS.strip()}",
+        programs=("ctr",),
+    )

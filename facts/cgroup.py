@@ -9,6 +9,7 @@ from typing import Any, Literal, TypedDict
 from packaging.version import InvalidVersion, Version
 
 from kubenode.facts import containerd, kubelet_start, mounts
+from kubenode.run import host_script
 from kubenode.runtimes import cgroup_drivers, other_runtimes
 from kubenode.runtimes.cgroup_drivers import CannotTell, Driver, Statement
 from kubenode.runtimes.containerd import config
@@ -60,18 +61,7 @@ def script_cgroups() -> probe.Script:
     """The script of the cgroups probe."""
     # systemd writes /run/systemd/container, and takes it from the same variable
     return probe.Script(
-        r"""
-if [ -d /run/systemd/system ]; then
-  value systemd_running yes
-  need systemctl
-elif need sed; then
-  said environ "$(tr '\0' '\n' </proc/1/environ | sed -n 's/^container=//p')"
-fi
-captured limited 10 systemctl --version; value systemd "${output%%"$nl"*}"
-[ -e /.dockerenv ] && value marker docker
-[ -e /run/.containerenv ] && value marker podman
-true
-""",
+        host_script.read(__file__, "cgroups.sh"),
         files=("/run/systemd/container",),
         kernel_files=(_CONTROLLERS, _ENABLED, _INIT),
         shared=(mounts.READ,),
@@ -182,27 +172,13 @@ class CgroupDriversShape(TypedDict):
     some cannot be told, and of nothing."""
 
 
+_DRIVERS_SCRIPT = host_script.read(__file__, "cgroup_drivers.sh", CRIO_DROP_INS=CRIO_DROP_INS)
+
+
 def script_drivers() -> probe.Script:
     """The script of the drivers probe, containerd apart."""
     return probe.Script(
-        rf"""
-command -v dockerd >/dev/null && value dockerd yes
-command -v crio >/dev/null && value crio yes
-set --
-for path in {CRIO_DROP_INS}/*; do [ ! -f "$path" ] || set -- "$@" "$path"; done
-if [ ! -r {CRIO_DROP_INS} ] || [ ! -x {CRIO_DROP_INS} ]; then
-  is_absent {CRIO_DROP_INS} || unreadable {CRIO_DROP_INS}
-fi
-learn "$@"
-set -f; IFS=$nl
-for path in $learned; do exact "$path"; done
-set +f; unset IFS
-# sends its version: `crio version 1.31.0`, `cri-dockerd 0.3.17 (483e3b6)`
-for name in crio cri-dockerd; do
-  command -v "$name" >/dev/null || continue
-  captured_part limited 10 "$name" --version; value "version:$name" "${{output%%"$nl"*}}"
-done
-{kubelet_start.SCRIPT}""",
+        f"{_DRIVERS_SCRIPT}\n{kubelet_start.SCRIPT}",
         files=(
             DOCKER_CONFIG,
             CRIO_CONFIG,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TypedDict
 
+from kubenode.run import host_script
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
 
@@ -34,13 +35,9 @@ class ContainerCgroupsShape(TypedDict):
 def script() -> probe.Script:
     """The probe's script."""
     return probe.Script(
-        f"""
-paths=$(
-  cat /proc/[0-9]*/cgroup | grep -E 'kubepods|cri-containerd|crio-' | sort -u |
-    head -c {_MOST_BYTES}
-)
-if [ "${{#paths}}" -lt {_MOST_BYTES - 1} ]; then said paths "$paths"; else unreadable paths; fi
-""",
+        host_script.read(
+            __file__, "container_cgroups.sh", MOST_BYTES=_MOST_BYTES, LEAST_CUT=_MOST_BYTES - 1
+        ),
         programs=("sort",),
         answers=("paths",),
     )

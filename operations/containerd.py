@@ -29,7 +29,7 @@ from kubenode.facts.containerd import (
 from kubenode.facts.platform import Platform
 from kubenode.files import host_lock, whole_file
 from kubenode.packages import package_locks
-from kubenode.run import asked
+from kubenode.run import asked, host_script
 from kubenode.run.pyinfra_internals import is_executing, nested
 from kubenode.run.telling import explain, explain_file, later, refuse
 from kubenode.runtimes import cni, other_runtimes
@@ -68,11 +68,7 @@ _FINISH_DPKG = "DEBIAN_FRONTEND=noninteractive dpkg --force-confdef --force-conf
 
 # A package that dpkg was stopped at while it unpacked (H, or R: reinstallation required) is not
 # installed, and "apt-get install" calls it the newest version and does nothing.
-_UNPACK_AGAIN = """
-left=$(dpkg-query -W -f '${db:Status-Abbrev} ${Package}\\n' | sed -n 's/^\\(.H.\\|..R\\) //p') &&
-{ [ -z "$left" ] || DEBIAN_FRONTEND=noninteractive apt-get -y -o Dpkg::Options::=--force-confdef \\
-  -o Dpkg::Options::=--force-confold --allow-change-held-packages --reinstall install $left; }
-""".strip()
+_UNPACK_AGAIN = host_script.read(__file__, "unpack_again.sh").strip()
 
 
 def _other_runtime(shape: other_runtimes.RuntimesShape) -> str | None:

@@ -32,6 +32,7 @@ property ExecStart; arguments=
 case $property in *'argv[]='*) arguments=${property#*argv\[\]=};; esac
 arguments=${arguments%%;*}
 set -f
+# shellcheck disable=SC2086  # split on purpose
 configured $arguments
 set +f
 case $config in
@@ -46,6 +47,7 @@ if [ -z "$config" ]; then
   property MainPID; pid=$property
   if [ "${pid:-0}" -gt 0 ] && [ -r "/proc/$pid/cmdline" ]; then
     set -f; IFS=$nl
+    # shellcheck disable=SC2046  # split on purpose
     configured $(tr '\0' '\n' <"/proc/$pid/cmdline")
     set +f; unset IFS
     case $config in
@@ -123,6 +125,7 @@ for line in $dump; do
   esac
   set -f; IFS=$nl
 done
+# shellcheck disable=SC2086  # split on purpose
 set -- $cni_dirs @CNI_UPSTREAM@ @CNI_DEBIAN@ /usr/libexec/cni
 set +f; unset IFS
 seen=$nl
@@ -164,6 +167,7 @@ if [ "$socket" != @DEFAULT_SOCKET@ ] && ! trusted "$socket"; then socket_distrus
 # imports are patterns, with commas between
 patterns=$imports; imports=; count=0
 set -f; IFS=,
+# shellcheck disable=SC2086  # split on purpose
 set -- $patterns
 set +f
 for pattern; do
@@ -177,6 +181,7 @@ for pattern; do
   done
 done
 set -f; IFS=$nl
+# shellcheck disable=SC2086  # split on purpose
 set -- $imports
 set +f; unset IFS
 if [ "$count" -gt 64 ]; then unreadable imports

@@ -8,6 +8,7 @@ if [ -z "$program_distrust" ]; then
 else unreadable version; fi
 packages='containerd containerd.io'
 if command -v dpkg-query >/dev/null; then
+  # shellcheck disable=SC2016,SC2086  # not for sh to expand; split on purpose
   captured dpkg-query -W -f '${Package} ${Version} ${db:Status-Abbrev}\n' $packages
   # 1: it does not know one of them
   case $status in 0 | 1) said dpkg "$output";; *) unreadable package;; esac
@@ -18,6 +19,7 @@ if command -v dpkg-query >/dev/null; then
   done
 elif [ -e /var/lib/dpkg/status ]; then need dpkg-query
 elif command -v rpm >/dev/null; then
+  # shellcheck disable=SC2086  # split on purpose
   captured limited 20 rpm -q --qf '%{NAME} %{VERSION}-%{RELEASE}\n' $packages
   # how many of them are not installed
   case $status in [0-2]) said rpm "$output";; *) unreadable package;; esac

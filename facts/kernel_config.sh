@@ -8,6 +8,7 @@ for file in @FILES@ "/lib/modules/$release/config"; do
   case $file in
     *.gz)
       # an option that is not in it is off: half of it is worse than nothing
+      # shellcheck disable=SC2209  # a word, not what a program says
       if command -v gzip >/dev/null; then unpack='gzip -dc'; else unpack=zcat; fi
       config=$({ $unpack <"$file" && echo '# whole'; } | grep -E "$options|^# whole")
       case $config in *'# whole') config=${config%'# whole'};; *) config=; need gzip;; esac;;

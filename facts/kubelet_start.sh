@@ -104,6 +104,7 @@ if [ -n "$arguments" ]; then stated=$arguments
 else
   # the fixed ones are sent already
   set -f; IFS=$nl
+  # shellcheck disable=SC2086  # split on purpose
   set -- $env_files
   set +f; unset IFS
   others=
@@ -127,6 +128,7 @@ path_of() {
   path=$1; shift; turns=0
   while [ "$turns" -lt 4 ]; do
     turns=$((turns + 1))
+    # shellcheck disable=SC2016  # not for sh to expand
     case $path in
       *'${'*'}'*) name=${path#*\$\{}; name=${name%%\}*}; reference='${'$name'}';;
       '$'*) name=${path#\$}; reference=$path;;
@@ -142,6 +144,7 @@ path_of() {
 }
 # The reader in Python decides which of these count; all that could are sent.
 set -f; IFS=" 	$nl\"'=\\"
+# shellcheck disable=SC2086  # split on purpose
 set -- $stated
 set +f; unset IFS
 previous=; configs=; directories=
@@ -160,6 +163,7 @@ for argument; do
 done
 looked_at=; count=0
 set -f; IFS=$nl
+# shellcheck disable=SC2086  # split on purpose
 set -- $configs
 set +f; unset IFS
 for config; do
@@ -170,6 +174,7 @@ for config; do
   [ -z "$learned" ] || exact "$config"
 done
 set -f; IFS=$nl
+# shellcheck disable=SC2086  # split on purpose
 set -- $directories
 set +f; unset IFS
 for directory; do

@@ -26,5 +26,6 @@ for file in /etc/environment /etc/systemd/system/containerd.service.d/*.conf \
   [ -f "$file" ] && set -- "$@" "$file"
 done
 status=0; output=
+# shellcheck disable=SC2016  # not for sh to expand
 [ $# = 0 ] || captured awk '/^[ \t]*[#;]/ { next } { line = toupper($0); if (match(line, /(HTTPS?|ALL)_PROXY=/)) print FILENAME ":" FNR ":" substr(line, RSTART, RLENGTH - 1) }' "$@"
 if [ "$status" = 0 ]; then said proxies "$output"; else unreadable proxies; fi

@@ -95,8 +95,10 @@ done
 if [ -n "$scripts" ]; then
   set -f; IFS=$nl
   # a program is larger than the scripts that services run
+  # shellcheck disable=SC2086  # split on purpose
   small=$(find -L $scripts -prune -type f -size -200)
   found=
+  # shellcheck disable=SC2086  # split on purpose
   [ -z "$small" ] || found=$(grep -HE '^[^#]*(^|[^[:alnum:]_-])swapon' -- /dev/null $small)
   for line in $found; do
     file=${line%%:*}
@@ -126,6 +128,7 @@ if [ -x /usr/lib/systemd/system-generators/systemd-gpt-auto-generator ] &&
     [ ! -e /run/systemd/container ]; then
   set -- /run/udev/data/b*
   if [ -e "$1" ]; then
+    # shellcheck disable=SC2013  # names of devices have no blanks
     for file in $(grep -lF ID_PART_ENTRY_TYPE=@SWAP_PARTITION@ -- "$@"); do
       lines="${lines}partition $file$nl"
     done

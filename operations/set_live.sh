@@ -4,6 +4,7 @@
 needs cat tee
 set -f; failed=0
 # value_of PATH: a value with every run of white space as one blank
+# shellcheck disable=SC2046  # split on purpose
 value_of() { set -- $(cat "$1"); printf %s "$*"; }
 apply() {
   if [ "$(value_of "$2")" = "$3" ]; then return; fi

@@ -19,6 +19,7 @@ receive() {
 # started PID: when it was, in the kernel's ticks since the boot, which tells it from a later one
 started() {
   { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
+  # shellcheck disable=SC2086  # split on purpose
   set -- ${stat##*)}
   shift 19
   printf '%s\n' "$1"
@@ -53,6 +54,7 @@ take_lock() {
   trap ended EXIT
   trap 'exit 143' INT TERM
   mkdir -m 0700 "$locks" 2>/dev/null
+  # shellcheck disable=SC2046  # split on purpose
   set -- "$1" "$2" $(ls -ldn "$locks" 2>/dev/null)
   case ${3-}:${5-} in
     drwx------*:"$(id -u)") ;;
@@ -78,6 +80,7 @@ staged=; has_link=
 ended() {
   status=$?
   IFS=$nl; set -f
+  # shellcheck disable=SC2086  # split on purpose
   [ -z "$staged" ] || rm -f -- $staged
   if [ "$has_link" ]; then rm -f "$locks/held"; fi
   rm -f "$locks/run.$$"

@@ -35,6 +35,7 @@ staging() {
   temp_of "$1"
   for left in "${1%/*}"/.*.kubenode "${1%/*}"/.*.kubenode.[0-9]*; do
     case $nl$staged in *"$nl$left$nl"*) continue;; esac
+    # shellcheck disable=SC3067  # dash, bash and busybox have -O
     if [ -f "$left" ] && [ ! -L "$left" ] && [ -O "$left" ]; then rm -f "$left"; fi
   done
   staged=$staged$temp$nl

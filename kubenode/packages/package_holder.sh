@@ -12,6 +12,7 @@ holder() {
       *[!0-9]) continue;;
       POSIX:WRITE:[1-9]*)
         # others may have as many as they like
+        # shellcheck disable=SC3067  # dash, bash and busybox have -O
         if [ -O "/proc/$pid" ] && [ "${#holders}" -lt 4096 ]; then
           holders="$holders /proc/$pid/fd"
         fi;;
@@ -20,7 +21,9 @@ holder() {
   [ -n "$holders" ] || return 0
   pid=
   # no here-document: some shells write a file for it
-  set -f; IFS=$nl; set -- $(set +f; unset IFS; ls -l /dev/null $holders 2>/dev/null)
+  set -f; IFS=$nl
+  # shellcheck disable=SC2046,SC2086  # split on purpose
+  set -- $(set +f; unset IFS; ls -l /dev/null $holders 2>/dev/null)
   set +f; unset IFS
   for line; do
     case $line in

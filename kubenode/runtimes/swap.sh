@@ -7,6 +7,7 @@ needs ctr grep head readlink tail
 @STAGE@
 lines='@NOTE_BEGINS@'$nl
 @KEEP@
+# shellcheck disable=SC2015  # the last is for either failure
 staging "$note" && printf '%s%s\n' "$lines" @NOTE_ENDS@ >"$temp" && place "$note" &&
   is_whole || { forget; fail "cannot write $note: nothing was changed"; }
 @PUT@

@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 # Check new configuration files, and bring the old ones back.
 
+# shellcheck disable=SC2069  # standard error alone is wanted
 dump() { limited containerd --config="$1" config dump 2>&1 >/dev/null; }
 # target_of FILE: where a link leads. What is there and is no file is not for us to replace.
 target_of() {
@@ -9,6 +10,7 @@ target_of() {
 }
 # judge NEW OLD SUFFIX FILE: what has become of a file since the note was written
 judge() {
+  # shellcheck disable=SC2015  # the last is for either failure
   target_of "$4" && now=$(sum_of "$target") || { trouble="$4 cannot be read"; return; }
   case $now in
     "$2") return;;

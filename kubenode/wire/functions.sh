@@ -4,6 +4,7 @@
 nl='
 '
 # The soft limit only: what a program needs more, it gets back in limited().
+# shellcheck disable=SC3045  # where it is missing there is no limit
 memory=$(ulimit -S -v) && ulimit -S -v @MOST_MEMORY_KIB@
 @SWEEP@
 unreadable() { printf '%%unreadable %s\n' "$1"; }
@@ -17,6 +18,7 @@ empty() { printf '%%text %s\n%%done\n' "$1"; }
 said() {
   printf '%%text %s\n' "$1"
   set -f; IFS=$nl
+  # shellcheck disable=SC2086  # split on purpose
   printf '|%s\n' $2
   set +f; unset IFS
   printf '%%done\n'
@@ -28,7 +30,9 @@ need() { command -v "$1" >/dev/null || { printf '%%missing %s\n' "$1"; return 1;
 limited() {
   (
     mark=$KUBENODE_LOOK${2##*/}.
-    KUBENODE_LOOK=$mark; export KUBENODE_LOOK; ulimit -S -v "$memory"
+    KUBENODE_LOOK=$mark; export KUBENODE_LOOK
+    # shellcheck disable=SC3045  # where it is missing there is no limit
+    ulimit -S -v "$memory"
     if command -v timeout >/dev/null; then
       timeout -s KILL "$@"
       status=$?
@@ -57,6 +61,7 @@ captured() {
 # Short, and looked at only where it is whole: shells match a pattern in the square of its length.
 captured_part() {
   output=$({ "$@"; printf '%s=%03d=' "$nl" $?; } | head -c @MOST_CAPTURED@)
+  # shellcheck disable=SC2209  # a word, not what a program says
   status=cut
   [ "${#output}" -lt @LEAST_CUT@ ] || return 0
   case $output in
@@ -121,11 +126,13 @@ distrust_of() {
   ways=/$nl
   for path in "$@"; do walk "$path" || return 0; done
   set -f; IFS=$nl
+  # shellcheck disable=SC2086  # split on purpose
   set -- $ways
   ways=$(ls -ldn -- "$@")
   [ -n "$ways" ] || echo 'ls does not say to whom files belong'
   for line in $ways; do
     name=/${line#* /}; IFS=' '
+    # shellcheck disable=SC2086  # split on purpose
     set -- $line
     case $3 in 0) ;; *) printf '%s belongs to uid %s\n' "${name%% -> *}" "$3"; return 0;; esac
     case $1:$4 in
@@ -146,6 +153,7 @@ usable_path() {
   usual=:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:; usable=
   stated=$KUBENODE_PATH; unset KUBENODE_PATH
   set -f; IFS=:
+  # shellcheck disable=SC2086  # split on purpose
   set -- $stated
   set +f; unset IFS
   PATH=${usual#:}; PATH=${PATH%:}
@@ -206,6 +214,7 @@ want_directory() {
 }
 send_missing() {
   count=0
+  # shellcheck disable=SC2045  # what ls says of names, not names
   for line in $(ls -dL -- "$@" 2>&1 >/dev/null); do
     if says_absent "$line"; then count=$((count + 1)); fi
   done
@@ -225,6 +234,7 @@ matching() {
   if [ $? -le 1 ]; then
     printf '%%lines'; printf ' %s' "$@"; printf '\n'
     set -f; IFS=$nl
+    # shellcheck disable=SC2086  # split on purpose
     [ -z "$found" ] || printf '|%s\n' $found
     set +f; unset IFS
     printf '%%done\n'
@@ -248,6 +258,7 @@ send_kernel_files() {
   done
   [ -n "$sent" ] || return 0
   printf '%%lines%s\n' "$sent"
+  # shellcheck disable=SC2086  # split on purpose
   printf '|%s\n' $found
   printf '%%done\n'
 }
@@ -264,7 +275,9 @@ send_files() {
   done
   if [ "$left" = 0 ]; then
     [ -n "$all" ] || return 0
+    # shellcheck disable=SC2086  # split on purpose
     bytes=$(cat -- $all | base64 -w0)
+    # shellcheck disable=SC2017  # rounds up
     case $((total % 3))$bytes in
       0 | 0*[!=] | 1*[!=]== | 2*[!=]=) length=$(((total + 2) / 3 * 4));;
       *) length=;;
@@ -279,6 +292,7 @@ send_files() {
 # "systemctl show" has a paragraph for each unit, in the order of its arguments.
 send_units() {
   need systemctl || return 0
+  # shellcheck disable=SC2086  # split on purpose
   captured limited 10 systemctl show $1 $2
   # PID 1 has not answered for all of them
   case $status in late | cut) output=;; esac

@@ -20,5 +20,6 @@ answer=$(
     tr -c '\11\12\15\40-\176' '?' | head -c @MOST_BYTES@
 )
 { kill "$watch"; wait "$watch"; } 2>/dev/null
+# shellcheck disable=SC2046  # split on purpose
 set -- $(printf %s "$answer" | cksum)
 printf '\n%%answer @COMMAND@ %s %s\n%s\n' "$1" "$2" "$answer"

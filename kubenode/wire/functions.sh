@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# What a probe's script may call: see probe.FUNCTIONS for what each does.
+# What a probe's script may call: see _SHELL_FUNCTIONS of probe.py for what each does.
 
 nl='
 '

@@ -48,10 +48,12 @@ soak: venv ## kill loop, race, power loss and mutated answers at full length; fi
 	  $(BIN)/python -m tests.soak; \
 	  exit $$passed'
 
-lint: venv ## ruff and mypy
+lint: venv ## ruff, mypy and shellcheck
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/shellcheck $$(git ls-files '*.sh' ':!tests')
+	$(BIN)/shellcheck --norc scripts/* .ci/run $$(git ls-files 'tests/*.sh')
 
 bench: venv $(ANSIBLE)/ready ## measure beside plain pyinfra and Ansible, on HOSTS=20 systemd hosts
 	scripts/with-docker $(BIN)/python -m benchmarks systemd --hosts $(HOSTS) \

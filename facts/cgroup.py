@@ -12,6 +12,7 @@ from kubenode.facts import containerd, kubelet, kubelet_start, mounts, sent_file
 from kubenode.files.cannot_tell import CannotTell
 from kubenode.kubelet.config import kubelet_driver, runtime_endpoint
 from kubenode.linux.cgroups import Driver, Statement
+from kubenode.run import host_script
 from kubenode.runtimes import other_runtimes
 from kubenode.runtimes.containerd.handlers import unrecognised
 from kubenode.runtimes.crio.config import crio_driver
@@ -65,18 +66,7 @@ def script_cgroups() -> probe.Script:
     """The script of the cgroups probe."""
     # systemd writes /run/systemd/container, and takes it from the same variable
     return probe.Script(
-        r"""
-if [ -d /run/systemd/system ]; then
-  value systemd_running yes
-  need systemctl
-elif need sed; then
-  said environ "$(tr '\0' '\n' </proc/1/environ | sed -n 's/^container=//p')"
-fi
-captured limited 10 systemctl --version; value systemd "${output%%"$nl"*}"
-[ -e /.dockerenv ] && value marker docker
-[ -e /run/.containerenv ] && value marker podman
-true
-""",
+        host_script.read(__file__, "cgroups.sh"),
         files=("/run/systemd/container",),
         kernel_files=(_CONTROLLERS, _ENABLED, _INIT),
         shared=(mounts.READ,),
@@ -198,27 +188,13 @@ class CgroupDriversShape(TypedDict):
     some cannot be told, and of nothing."""
 
 
+_DRIVERS_SCRIPT = host_script.read(__file__, "cgroup_drivers.sh", CRIO_DROP_INS=CRIO_DROP_INS)
+
+
 def script_drivers() -> probe.Script:
     """The script of the drivers probe, for Docker and CRI-O."""
     return probe.Script(
-        rf"""
-command -v dockerd >/dev/null && value dockerd yes
-command -v crio >/dev/null && value crio yes
-set --
-for path in {CRIO_DROP_INS}/*; do [ ! -f "$path" ] || set -- "$@" "$path"; done
-if [ ! -r {CRIO_DROP_INS} ] || [ ! -x {CRIO_DROP_INS} ]; then
-  is_absent {CRIO_DROP_INS} || unreadable {CRIO_DROP_INS}
-fi
-learn "$@"
-set -f; IFS=$nl
-for path in $learned; do exact "$path"; done
-set +f; unset IFS
-# sends its version: `crio version 1.31.0`, `cri-dockerd 0.3.17 (483e3b6)`
-for name in crio cri-dockerd; do
-  command -v "$name" >/dev/null || continue
-  captured_part limited 10 "$name" --version; value "version:$name" "${{output%%"$nl"*}}"
-done
-""",
+        _DRIVERS_SCRIPT,
         files=(DOCKER_CONFIG, CRIO_CONFIG),
         units=("docker.service",),
         properties=("ExecStart",),

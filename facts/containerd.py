@@ -11,6 +11,7 @@ from kubenode.facts import packages, runtimes
 from kubenode.facts.packages import PackageShape
 from kubenode.files import go_keys, whole_file
 from kubenode.linux.cgroups import Driver, placed_by
+from kubenode.run import host_script
 from kubenode.runtimes import cni
 from kubenode.runtimes.config_swap import UNPROVEN_SUFFIX, read_note
 from kubenode.runtimes.containerd import releases
@@ -206,30 +207,11 @@ class ContainerdFilesShape(TypedDict):
     note of one that cannot be followed."""
 
 
-# Sets $program and $shown, what systemd says of the service. The program that systemd starts comes
-# first: another one in PATH would read another configuration.
-_PROGRAM = r"""
-unit containerd.service; shown=$paragraph
-program=
-case $nl$shown in
-  *"$nl"'ExecStart={ path='*) program=${shown#*ExecStart=\{ path=}; program=${program%%[ ;]*};;
-esac
-[ -x "$program" ] || program=$(command -v containerd)
-# Root runs it, and reads its directory first: nobody else may have put it there.
-program_distrust=
-case $program in
-  /usr/bin/* | /usr/local/bin/* | /usr/sbin/* | /usr/local/sbin/* | /bin/* | /sbin/* | '') ;;
-  *) trusted "$program" || program_distrust=$distrust;;
-esac
-"""
+_PROGRAM = host_script.read(__file__, "containerd_program.sh")
 
-# Programs in Go that end at once: a collector and threads cost them more than they give.
-_PATH = r"""
-GOGC=off GOMAXPROCS=1; export GOGC GOMAXPROCS
-if [ -z "$program_distrust" ]; then
-  case $program in /*) PATH="${program%/*}:$PATH";; esac
-fi
-"""
+_PATH = host_script.read(__file__, "containerd_path.sh")
+_PACKAGE_SCRIPT = host_script.read(__file__, "containerd_package.sh")
+_DAEMON_SCRIPT = host_script.read(__file__, "containerd_daemon.sh", UNPROVEN_SUFFIX=UNPROVEN_SUFFIX)
 
 (UNIT,) = CONTAINERD.units
 _PACKAGES = tuple(name for names in CONTAINERD.packages.values() for name in names)
@@ -243,13 +225,7 @@ _PROPERTIES = (
 def script_package() -> probe.Script:
     """The script of the package probe."""
     return probe.Script(
-        rf"""{_PATH}
-value binary "$program"
-# a program that hangs must not hang the run
-if [ -z "$program_distrust" ]; then
-  captured_part limited 10 containerd --version; value version "$output"
-else unreadable version; fi
-{packages.shell(_PACKAGES)}""",
+        f"{_PATH}\n{_PACKAGE_SCRIPT}\n{packages.shell(_PACKAGES)}",
         units=(UNIT,),
         properties=("ExecStart",),
         shared=(_PROGRAM,),
@@ -257,260 +233,20 @@ else unreadable version; fi
     )
 
 
-_CONFIG = rf"""
-# property NAME: of the service
-property() {{
-  property=
-  case $nl$shown in
-    *"$nl$1="*) property=$nl$shown; property=${{property#*"$nl$1="}};;
-  esac
-  property=${{property%%"$nl"*}}
-}}
-# configured WORD...: of a command line, the value of --config; nothing when there is a word that
-# belongs to no option: systemd shows arguments without their quotes.
-configured() {{
-  config={DEFAULT_CONFIG}; takes=
-  [ $# = 0 ] || shift
-  for word; do
-    case $takes in
-      config) config=$word; takes=; continue;;
-      other) takes=; continue;;
-    esac
-    case $word in
-      --config|-config|-c) takes=config;;
-      --config=*|-config=*|-c=*) config=${{word#*=}};;
-      --log-level|-l|--address|-a|--root|--state) takes=other;;
-      -*) ;;
-      *) config=;;
-    esac
-  done
-}}
-property ExecStart; arguments=
-case $property in *'argv[]='*) arguments=${{property#*argv\[\]=}};; esac
-arguments=${{arguments%%;*}}
-set -f
-configured $arguments
-set +f
-case $config in
-  *'$'*|*'%'*) config=;;
-  /*) ;;
-  *) config=;;
-esac
-# systemd is there, and did not say what it starts
-[ -n "$shown" ] || [ ! -d /run/systemd/system ] || config=
-if [ -z "$config" ]; then
-  # what the running daemon was given is beyond doubt
-  property MainPID; pid=$property
-  if [ "${{pid:-0}}" -gt 0 ] && [ -r "/proc/$pid/cmdline" ]; then
-    set -f; IFS=$nl
-    configured $(tr '\0' '\n' <"/proc/$pid/cmdline")
-    set +f; unset IFS
-    case $config in
-      ''|/*) ;;
-      *) config=$(readlink "/proc/$pid/cwd")/$config;;
-    esac
-  fi
-fi
-# A device is no configuration, though as a drop-in it would mask one. What is not trusted is
-# neither read nor given to containerd, which would say what is in it.
-settings() {{
-  if [ -e "$1" ] && [ ! -f "$1" ]; then unreadable "$1"; config_distrust="$1 is no file"
-  elif [ "$1" = {DEFAULT_CONFIG} ]; then
-    # it was sent already, or why not
-    if [ -L "$1" ] && ! trusted "$1"; then config_distrust=$distrust; fi
-  elif trusted "$1"; then want "$1"
-  else config_distrust=$distrust; distrusted "$1"; fi
-}}
-dumped() {{
-  if [ "$config" = {DEFAULT_CONFIG} ]; then limited 10 containerd config dump
-  else limited 10 containerd --config "$config" config dump; fi
-}}
-dump=; files=; missing=; links=; linked_files=; kernel_files=; config_distrust=
-if [ -z "$config" ]; then unreadable path
-else
-  value path "$config"
-  settings "$config"
-  if [ -n "$program_distrust" ]; then config_distrust=$program_distrust; fi
-  if [ -n "$config_distrust" ]; then said dump_error "not trusted: $config_distrust"
-  else
-    captured_part dumped
-    case $status in
-      0) dump=$output; said dump "$dump";;
-      late) said dump_error 'containerd config dump did not end in 10 s';;
-      cut) said dump_error 'containerd config dump prints more than 256 KiB';;
-      *) if [ -n "$program" ]; then said dump_error "$(dumped 2>&1 | tail -n 3)"; fi;;
-    esac
-  fi
-fi
-
-# value_of LINE: what is behind "= ", without its quotes
-value_of() {{ value=${{1#*= }}; value=${{value#[\"\']}}; value=${{value%[\"\']}}; }}
-table=; socket=; state=; imports=
-set -f; IFS=$nl
-for line in $dump; do
-  line=${{line#"${{line%%[! ]*}}"}}
-  case $line in
-    '[plugins]') break;;
-    '['*) table=$line;;
-    'address = '*) if [ "$table" = '[grpc]' ]; then value_of "$line"; socket=$value; fi;;
-    'state = '*) value_of "$line"; state=$value;;
-    'imports = ['*) imports=${{line#*\[}}; imports=${{imports%]*}};;
-  esac
-done
-set +f; unset IFS
-# cni_words TEXT: sets $words to the paths of a string or an array, a line each
-cni_words() {{
-  words=
-  set -f; IFS=', '
-  for word in $1; do
-    word=${{word#\[}}; word=${{word%\]}}; word=${{word#[\"\']}}; word=${{word%[\"\']}}
-    case $word in /*) words=$words$word$nl;; esac
-  done
-  set +f; unset IFS
-}}
-cni_table=; cni_dirs=; cni_conf=
-set -f; IFS=$nl
-for line in $dump; do
-  line=${{line#"${{line%%[! ]*}}"}}
-  case $cni_table$line in
-    '['*cri*.cni\]) cni_table=yes;;
-    'yes['*) cni_table=;;
-    'yesbin_dir'*' = '*) cni_words "${{line#* = }}"; cni_dirs=$cni_dirs$words;;
-    'yesconf_dir = '*) cni_words "${{line#* = }}"; cni_conf=${{words%%"$nl"*}};;
-  esac
-  set -f; IFS=$nl
-done
-set -- $cni_dirs {cni.UPSTREAM} {cni.DEBIAN} /usr/libexec/cni
-set +f; unset IFS
-seen=$nl
-for dir; do
-  case $seen in *"$nl$dir$nl"*) continue;; esac
-  seen=$seen$dir$nl
-  if [ -d "$dir" ] && [ ! -x "$dir" ]; then unreadable "cni:$dir"; continue; fi
-  [ -d "$dir" ] || continue
-  names=; count=0
-  for file in "$dir"/*; do
-    [ -f "$file" ] && [ -x "$file" ] || continue
-    count=$((count + 1))
-    [ "$count" -le 200 ] || break
-    names=$names${{file##*/}}$nl
-  done
-  said "cni:$dir" "$names"
-done
-if [ -n "$cni_conf" ] && [ -d "$cni_conf" ]; then
-  if [ ! -r "$cni_conf" ] || [ ! -x "$cni_conf" ]; then unreadable cni_conf
-  else
-    for file in "$cni_conf"/*; do
-      case $file in
-        *.conf | *.conflist | *.json)
-          [ -f "$file" ] || continue
-          value cni_conf "$file"
-          learn "$file"
-          [ -z "$learned" ] || exact "$file"
-          break;;
-      esac
-    done
-  fi
-fi
-socket=${{socket:-{DEFAULT_SOCKET}}}; state=${{state:-/run/containerd}}
-value socket "$socket"
-# another user's socket is another user's daemon
-socket_distrust=
-if [ "$socket" != {DEFAULT_SOCKET} ] && ! trusted "$socket"; then socket_distrust=$distrust; fi
-
-# imports are patterns, with commas between
-patterns=$imports; imports=; count=0
-set -f; IFS=,
-set -- $patterns
-set +f
-for pattern; do
-  pattern=${{pattern#"${{pattern%%[! ]*}}"}}; pattern=${{pattern%"${{pattern##*[! ]}}"}}
-  pattern=${{pattern#[\"\']}}; pattern=${{pattern%[\"\']}}
-  case $pattern in '') continue;; /*) ;; *) pattern=${{config%/*}}/$pattern;; esac
-  IFS=
-  for path in $pattern; do
-    case $nl$config$nl$imports in *"$nl$path$nl"*) continue;; esac
-    if [ -e "$path" ] || [ -L "$path" ]; then imports=$imports$path$nl; count=$((count + 1)); fi
-  done
-done
-set -f; IFS=$nl
-set -- $imports
-set +f; unset IFS
-if [ "$count" -gt 64 ]; then unreadable imports
-else
-  for path; do settings "$path"; done
-  send_wanted
-  said imports "$imports"
-  # The daemon makes its socket when it starts: a file that changed later is not in force. The time
-  # of the change counts, not the time that `cp -p` or a wrong clock gave the file.
-  if [ -S "$socket" ] && [ -z "$socket_distrust" ]; then
-    set -- "$config" "$@"
-    for path; do
-      shift
-      if [ -e "$path" ]; then set -- "$@" "$path"; fi
-    done
-    changed=; status=0; future=
-    if [ $# -gt 0 ]; then captured find -L "$@" -prune -cnewer "$socket"; changed=$output; fi
-    # What the kernel makes now has the time of now. What has a later one is from before the clock
-    # was set back.
-    if [ "$socket" -nt /proc/self/stat ]; then future=$socket
-    elif [ -n "$changed" ]; then
-      captured find -L "$@" -prune -cnewer /proc/self/stat; future=$output
-    fi
-    if [ "$status" != 0 ]; then unreadable changed
-    elif [ -n "$future" ]; then said future "$future"
-    else said changed "$changed"; fi
-  fi
-fi
-"""
+_CONFIG = host_script.read(
+    __file__,
+    "containerd_config.sh",
+    DEFAULT_CONFIG=DEFAULT_CONFIG,
+    CNI_UPSTREAM=cni.UPSTREAM,
+    CNI_DEBIAN=cni.DEBIAN,
+    DEFAULT_SOCKET=DEFAULT_SOCKET,
+)
 
 
 def script_daemon() -> probe.Script:
     """The script of the daemon probe: configuration and service; ``config dump`` only reads."""
     return probe.Script(
-        rf"""{_PATH}{_CONFIG}
-if [ -n "$socket_distrust" ]; then value socket_state distrusted
-elif [ ! -S "$socket" ]; then value socket_state absent
-elif [ ! -w "$socket" ]; then value socket_state forbidden
-elif ! command -v ctr >/dev/null; then value socket_state present
-else
-  value socket_state answers
-  plugins=
-  captured_part limited 10 ctr --address "$socket" --connect-timeout 3s plugins ls
-  set -f; IFS=$nl
-  for line in $output; do
-    case $line in
-      io.containerd.grpc.v1\ * | io.containerd.cri.v1\ *) plugins=$plugins$line$nl;;
-    esac
-  done
-  set +f; unset IFS
-  case $status in late | cut) unreadable plugins;; *) said plugins "$plugins";; esac
-fi
-command -v ctr >/dev/null && value ctr yes
-tasks=$state/io.containerd.runtime.v2.task/k8s.io
-if [ "$state" != /run/containerd ] && ! trusted "$state"; then unreadable pods
-elif [ -d "$tasks" ] && [ -r "$tasks" ]; then
-  pods=
-  for directory in "$tasks"/*; do
-    pid=
-    # written without a line end
-    [ -f "$directory/init.pid" ] && read -r pid <"$directory/init.pid"
-    case $pid in ''|*[!0-9]*) continue;; esac
-    id=${{directory##*/}}; placed=
-    while IFS= read -r line; do
-      path=${{line#*:}}; path=${{path#*:}}
-      case $path in /*"$id"*) placed=${{placed:-$path}};; esac
-    done <"/proc/$pid/cgroup"
-    [ -z "$placed" ] || pods="$pods$id $placed$nl"
-  done
-  said pods "$pods"
-elif [ -d "$state" ] && [ ! -r "$state" ]; then unreadable pods
-else said pods ''; fi
-if [ -n "$config" ] && [ -z "$config_distrust" ] && [ -e "$config{UNPROVEN_SUFFIX}" ]; then
-  learn "$config{UNPROVEN_SUFFIX}"
-  [ -z "$learned" ] || exact "$config{UNPROVEN_SUFFIX}"
-fi
-""",
+        f"{_PATH}\n{_CONFIG}\n{_DAEMON_SCRIPT}",
         files=(DEFAULT_CONFIG,),
         units=(UNIT,),
         properties=_PROPERTIES,

@@ -10,6 +10,7 @@ from typing import Literal, NotRequired, TypedDict
 from kubenode.facts import kernel_config
 from kubenode.linux import drop_ins, kernel_command_line, kernel_modules, sysctl_d
 from kubenode.linux.sysctl_value import words
+from kubenode.run import host_script
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
 
@@ -232,36 +233,17 @@ def script_modules(modules: list[str], persist_file: str | None = None) -> probe
         f"^{name} |[[:space:]]{name}$|(^|/){any_spelling}[.]ko$"
         f"|^([^:]*/)?{any_spelling}[.]ko([.][a-z]+)?:"
     )
+    looks = host_script.read(
+        __file__,
+        "kernel_modules.sh",
+        ASKED_FOR=shlex.quote(asked_for),
+        FILE_SYSTEMS=_FILE_SYSTEMS,
+        MODULES=_MODULES,
+        NAMES=" ".join(names),
+    )
     shell, files = _script_persist_file(persist_file, kernel_modules.LOAD_DIRECTORIES)
     return probe.Script(
-        rf"""
-value kernel "$release"
-if [ -e /proc/version ]; then value proc yes; fi
-for name in {" ".join(names)}; do
-  if [ -e "/sys/module/$name/initstate" ]; then value "sys:$name" loaded
-  elif [ -d "/sys/module/$name" ]; then value "sys:$name" builtin; fi
-done
-if [ -d /proc/sys/net/bridge ]; then value bridge yes; fi
-set -- {_MODULES} {_FILE_SYSTEMS}
-for tree in /lib/modules /usr/lib/modules; do
-  [ -d "$tree" ] || continue
-  value trees "$tree"
-  if [ ! -r "$tree" ] || [ ! -x "$tree" ]; then unreadable kernels; break; fi
-  kernels=
-  for dep in "$tree"/*/modules.dep; do
-    if [ -e "$dep" ]; then dep=${{dep%/modules.dep}}; kernels=$kernels${{dep##*/}}$nl; fi
-  done
-  said kernels "$kernels"
-  if [ -d "$tree/$release" ]; then value running "$tree/$release"; fi
-  set -- "$@" "$tree/$release/modules.builtin" "$tree/$release/modules.dep"
-  break
-done
-for file; do
-  shift
-  if [ -e "$file" ]; then set -- "$@" "$file"; fi
-done
-[ $# = 0 ] || matching {shlex.quote(asked_for)} "$@"
-{shell}""",
+        f"{looks}\n{shell}",
         files=files,
         directories=(*kernel_modules.LOAD_DIRECTORIES, *kernel_modules.MODPROBE_DIRECTORIES),
         kernel_files=(kernel_command_line.PATH,),
@@ -480,12 +462,10 @@ class KernelModules(ProbeFact[KernelModulesShape]):
 def script_sysctls(keys: list[str], persist_file: str | None = None) -> probe.Script:
     """The script of the sysctls probe."""
     procps = sysctl_d.PROCPS_FILE
+    looks = host_script.read(__file__, "sysctls.sh", LIVE=_LIVE, PROCPS=procps)
     shell, files = _script_persist_file(persist_file, sysctl_d.DIRECTORIES, procps)
     return probe.Script(
-        rf"""
-[ -d /proc/sys/kernel ] || unreadable {_LIVE}
-linked {procps}
-{shell}""",
+        f"{looks}\n{shell}",
         files=(procps, *files),
         directories=sysctl_d.DIRECTORIES,
         kernel_files=(kernel_command_line.PATH, *(_live_path(key) for key in keys)),

@@ -6,6 +6,7 @@ import re
 from typing import Literal, TypedDict
 
 from kubenode.linux import kernel_modules
+from kubenode.run import host_script
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
 
@@ -73,24 +74,12 @@ _NAMES = sorted(
     {*REQUIRED, *OPTIONAL, *ALIASES, "CONFIG_MODULES", *kernel_modules.CONFIG_OPTIONS.values()}
 )
 
-READ = rf"""
-read -r release </proc/sys/kernel/osrelease || {{ need uname && release=$(uname -r); }}
-options='^(# )?({"|".join(_NAMES)})[= ]'; config=
-for file in {" ".join(f'"{path}"' for path in FILES)} "/lib/modules/$release/config"; do
-  [ -f "$file" ] && [ -r "$file" ] || continue
-  case $file in
-    *.gz)
-      # an option that is not in it is off: half of it is worse than nothing
-      if command -v gzip >/dev/null; then unpack='gzip -dc'; else unpack=zcat; fi
-      config=$({{ $unpack <"$file" && echo '# whole'; }} | grep -E "$options|^# whole")
-      case $config in *'# whole') config=${{config%'# whole'}};; *) config=; need gzip;; esac;;
-    *) config=$(grep -E "$options" "$file") || config=;;
-  esac
-  [ -n "$config" ] || continue
-  value config_file "$file"; said config "$config"
-  break
-done
-"""
+READ = host_script.read(
+    __file__,
+    "kernel_config.sh",
+    NAMES="|".join(_NAMES),
+    FILES=" ".join(f'"{path}"' for path in FILES),
+)
 """For :attr:`kubenode.wire.probe.Script.shared`: the options that facts ask for, in
 ``config_file`` and ``config``, and the variables ``$release`` (of the running kernel) and
 ``$config``."""
@@ -103,14 +92,7 @@ AT_TIMES = ("gzip", "uname")
 def script() -> probe.Script:
     """The probe's script."""
     return probe.Script(
-        r"""
-if [ -z "$config" ]; then
-  said namespaces "$(for name in /proc/self/ns/*; do printf '%s\n' "${name##*/}"; done)"
-  exact /proc/cgroups
-  exact /proc/filesystems
-  if [ -e /proc/net/tcp ]; then value tcp yes; fi
-fi
-""",
+        host_script.read(__file__, "kernel_features.sh"),
         kernel_files=("/sys/fs/cgroup/cgroup.controllers",),
         shared=(READ,),
         at_times=AT_TIMES,

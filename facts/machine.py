@@ -6,6 +6,7 @@ import re
 from typing import Literal, TypedDict
 
 from kubenode.facts import mounts
+from kubenode.run import host_script
 from kubenode.runtimes.runtime import CONTAINERD
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
@@ -88,22 +89,9 @@ PROGRAMS = (
 def script() -> probe.Script:
     """The probe's script."""
     return probe.Script(
-        rf"""
-read -r name memory _ </proc/meminfo && [ "$name" = MemTotal: ] && value memory "$memory"
-value uname "$(uname -rm)"
-set --
-for place in {" ".join(DIRECTORIES)}; do
-  while [ ! -e "$place" ]; do place=${{place%/*}}; place=${{place:-/}}; done
-  set -- "$@" "$place"
-done
-for what in df:-k inodes:-i; do
-  captured limited 10 df -P "${{what#*:}}" "$@"
-  if [ "$status" = 0 ]; then said "${{what%:*}}" "$output"; else unreadable "${{what%:*}}"; fi
-done
-said programs "$(for name in {" ".join(PROGRAMS)}; do command -v "$name"; done)"
-[ -e /run/systemd/timesync/synchronized ] && value clock synchronized
-if [ -e /run/reboot-required ] || [ -e /var/run/reboot-required ]; then value reboot required; fi
-""",
+        host_script.read(
+            __file__, "machine.sh", DIRECTORIES=" ".join(DIRECTORIES), PROGRAMS=" ".join(PROGRAMS)
+        ),
         files=("/etc/machine-id",),
         kernel_files=(_ONLINE, _PRODUCT_UUID, _ENFORCE, _APPARMOR, _LSMS),
         units=tuple(f"{name}.service" for name in TIME_SERVICES),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kubenode.run import host_script
 from kubenode.wire import probe
 
 PLACES = (
@@ -10,11 +11,7 @@ PLACES = (
 )  # fmt: skip
 """And all that is mounted below the last one."""
 
-READ = f"""
-captured grep -E '^[^ ]+ ({"|".join(PLACES)}(/[^ ]*)?) ' /proc/self/mounts
-# / is one of them
-if [ "$status" = 0 ]; then said mounts "$output"; else unreadable mounts; fi
-"""
+READ = host_script.read(__file__, "mounts.sh", PLACES="|".join(PLACES))
 """For :attr:`kubenode.wire.probe.Script.shared`. A node has hundreds of mounts nobody asks for."""
 
 

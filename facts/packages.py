@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TypedDict
 
 from kubenode.packages import package_locks
+from kubenode.run import host_script
 from kubenode.wire import probe
 
 
@@ -56,25 +57,9 @@ def shell(names: Sequence[str]) -> str:
     words = shlex.quote(" ".join(names))
     # rpm's exit code is how many of them are not installed
     known = " | ".join(map(str, range(len(names) + 1)))
-    return rf"""{package_locks.HOLDER}
-packages={words}
-if command -v dpkg-query >/dev/null; then
-  captured dpkg-query -W -f '${{Package}} ${{Version}} ${{db:Status-Abbrev}}\n' $packages
-  # 1: it does not know one of them
-  case $status in 0 | 1) said dpkg "$output";; *) unreadable package;; esac
-  holder
-  if [ -n "$holder" ]; then value dpkg_at_work "$holder"; fi
-  for update in /var/lib/dpkg/updates/[0-9]*; do
-    if [ -e "$update" ]; then value dpkg_interrupted yes; break; fi
-  done
-elif [ -e /var/lib/dpkg/status ]; then need dpkg-query
-elif command -v rpm >/dev/null; then
-  captured limited 20 rpm -q --qf '%{{NAME}} %{{VERSION}}-%{{RELEASE}}\n' $packages
-  case $status in {known}) said rpm "$output";; *) unreadable package;; esac
-{"".join(f"  exact {path}{chr(10)}" for path in _LOCKS).rstrip()}
-elif [ -d /var/lib/rpm ] || [ -d /usr/lib/sysimage/rpm ]; then need rpm
-fi
-"""
+    return f"{package_locks.HOLDER}\n" + host_script.read(
+        __file__, "packages.sh", NAMES=words, KNOWN=known, LOCKS=" ".join(_LOCKS)
+    )
 
 
 def parse(reading: probe.Reading, names: Sequence[str]) -> PackagesShape:

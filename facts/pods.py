@@ -8,6 +8,7 @@ from typing import TypedDict
 
 from kubenode.linux import cgroups
 from kubenode.linux.cgroups import Container, Driver
+from kubenode.run import host_script
 from kubenode.runtimes.runtime import CONTAINERD, CRIO, DOCKER
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
@@ -50,22 +51,13 @@ class PodsShape(TypedDict):
 def script() -> probe.Script:
     """The probe's script."""
     return probe.Script(
-        f"""
-# 126: more processes than a command may have arguments
-paths=$(
-  {{ cat /proc/[0-9]*/cgroup; printf 'status %s\\n' $?; }} |
-    grep -E '{cgroups.pattern(SCOPES.values())}|^status 12' | sort -u | head -c {_MOST_BYTES}
-)
-# where processes of others are hidden (hidepid), the first one is too
-own=; while IFS= read -r line; do own=$own$line$nl; done </proc/1/cgroup
-case ${{own:+seen}}$paths in
-  seen*'status 12'*) unreadable paths;;
-  seen*)
-    if [ "${{#paths}}" -lt {_MOST_BYTES - 1} ]; then said paths "$paths"; said own "$own"
-    else unreadable paths; fi;;
-  *) unreadable paths;;
-esac
-""",
+        host_script.read(
+            __file__,
+            "pods.sh",
+            PATTERN=cgroups.pattern(SCOPES.values()),
+            MOST_BYTES=_MOST_BYTES,
+            LEAST_CUT=_MOST_BYTES - 1,
+        ),
         programs=("sort",),
         answers=("paths",),
     )

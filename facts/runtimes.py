@@ -11,6 +11,7 @@ import re
 from kubenode.facts import kubelet_start
 from kubenode.files.cannot_tell import CannotTell
 from kubenode.kubelet.config import kubelet_settings, runtime_endpoint
+from kubenode.run import host_script
 from kubenode.runtimes import crictl, other_runtimes
 from kubenode.runtimes.crictl import CRICTL_CONFIG
 from kubenode.runtimes.other_runtimes import RuntimesShape, UnitOfRuntime
@@ -31,26 +32,13 @@ _FLAG = re.compile(r"--container[-_]runtime[-_]endpoint(?:=|\s+)[\"']?([^\s\"']+
 def script() -> probe.Script:
     """The probe's script."""
     return probe.Script(
-        rf"""
-programs=
-for program in {" ".join(other_runtimes.PROGRAMS)} containerd; do
-  if command -v "$program" >/dev/null; then programs="$programs $program"; fi
-done
-value programs "$programs"
-sockets=
-for socket in {" ".join(_SOCKETS)}; do
-  if [ -S "$socket" ]; then sockets="$sockets $socket"
-  elif [ -d "${{socket%/*}}" ] && [ ! -x "${{socket%/*}}" ]; then unreadable "$socket"; fi
-done
-value sockets "$sockets"
-unit {kubelet_start.UNIT}
-main=0
-case $nl$paragraph in *"$nl"MainPID=*) main=${{paragraph#*MainPID=}}; main=${{main%%"$nl"*}};; esac
-case $main in
-  0 | '' | *[!0-9]*) ;;
-  *) said runtimes_kubelet "$(tr '\n\0' '? ' <"/proc/$main/cmdline")";;
-esac
-""",
+        host_script.read(
+            __file__,
+            "runtimes.sh",
+            KUBELET_UNIT=kubelet_start.UNIT,
+            PROGRAMS=" ".join(other_runtimes.PROGRAMS),
+            SOCKETS=" ".join(_SOCKETS),
+        ),
         files=(CRICTL_CONFIG, kubelet_start.CONFIG, *kubelet_start.ENVIRONMENT_FILES),
         units=(*other_runtimes.UNITS, kubelet_start.UNIT),
         properties=(

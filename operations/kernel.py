@@ -19,7 +19,7 @@ from kubenode.facts.kernel import (
 from kubenode.files import whole_file
 from kubenode.linux import drop_ins, kernel_modules, sysctl_d, sysctl_file
 from kubenode.linux.sysctl_value import is_value
-from kubenode.run import asked
+from kubenode.run import asked, host_script
 from kubenode.run.pyinfra_internals import is_executing
 from kubenode.run.telling import explain, explain_file, refuse
 from kubenode.wire import joint_reading
@@ -386,21 +386,4 @@ def set_live(wanted: Mapping[str, str]) -> str:
         f"{shlex.quote(value)}"
         for key, value in wanted.items()
     )
-    return f"""
-needs cat tee
-set -f; failed=0
-# value_of PATH: a value with every run of white space as one blank
-value_of() {{ set -- $(cat "$1"); printf %s "$*"; }}
-apply() {{
-  if [ "$(value_of "$2")" = "$3" ]; then return; fi
-  if ! error=$(printf '%s\\n' "$3" | LC_ALL=C tee "$2" 2>&1 >/dev/null); then
-    say "cannot set $1 to $3: ${{error##*: }}"; failed=1; return
-  fi
-  if [ "$(value_of "$2")" != "$3" ]; then
-    say "set $1 to $3, and the kernel made $(value_of "$2") of it"; failed=1
-  fi
-}}
-{apply}
-set +f
-[ "$failed" = 0 ] || exit 1
-""".strip()
+    return host_script.read(__file__, "set_live.sh", APPLY=apply).strip()

@@ -8,6 +8,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 
+from kubenode.run import host_script
+
 # files that the administrator has changed stay, as in pyinfra's apt.packages
 _APT_GET = (
     "DEBIAN_FRONTEND=noninteractive apt-get -y -o Dpkg::Options::=--force-confdef "
@@ -30,13 +32,7 @@ _INSTALL: Mapping[str, str] = {
 FINISH_DPKG = "DEBIAN_FRONTEND=noninteractive dpkg --force-confdef --force-confold --configure -a"
 """dpkg finishes what it was stopped at."""
 
-UNPACK_AGAIN = f"""
-left=$(dpkg-query -W -f '${{db:Status-Abbrev}} ${{Package}}\\n' |
-  sed -n 's/^\\(.H.\\|..R\\) //p') &&
-{{ [ -z "$left" ] ||
-  {_APT_GET} --allow-change-held-packages \\
-    --reinstall install $left; }}
-""".strip()
+UNPACK_AGAIN = host_script.read(__file__, "unpack_again.sh", APT_GET=_APT_GET)
 """A package that dpkg was stopped at while it unpacked (H, or R: reinstallation required) is not
 installed, and ``apt-get install`` calls it the newest version and does nothing."""
 

@@ -25,6 +25,7 @@ from pyinfra.api import StringCommand
 
 from kubenode.files import host_lock, whole_file
 from kubenode.files.whole_file import BACKUP_SUFFIX
+from kubenode.run import host_script
 
 CRI_WAIT_SECONDS = 60
 """How long the daemon may take until CRI answers: a restart with many containers is slow."""
@@ -41,94 +42,20 @@ _NOTE_LINE = (
     rf"{re.escape(BACKUP_SUFFIX)}[.][1-9][0-9]*) (/.*)"
 )
 
-CRI_FUNCTIONS = rf"""
-limited() {{
-  if command -v timeout >/dev/null; then timeout {PROGRAM_SECONDS} "$@"; else "$@"; fi
-}}
-wait_for_cri() {{
-  waited=0
-  until cri_serves; do
-    [ "$waited" -lt "$1" ] || return 1
-    sleep 1
-    waited=$((waited + 1))
-  done
-}}
-last_words() {{ journalctl -u "$unit" -n 5 --no-pager -o cat 2>/dev/null | cut -c1-300; }}
-"""
+CRI_FUNCTIONS = host_script.read(__file__, "cri_functions.sh", PROGRAM_SECONDS=PROGRAM_SECONDS)
 
-SWAP_FUNCTIONS = rf"""
-# target_of FILE: where a link leads. What is there and is no file is not for us to replace.
-target_of() {{
-  make_directory "${{1%/*}}" && target=$(readlink -f "$1") && [ -n "$target" ] || return 1
-  if [ -e "$target" ] && [ ! -f "$target" ]; then return 1; fi
-}}
-# judge NEW OLD SUFFIX FILE: what has become of a file since the note was written
-judge() {{
-  target_of "$4" && now=$(sum_of "$target") || {{ trouble="$4 cannot be read"; return; }}
-  case $now in
-    "$2") return;;
-    "$1") ;;
-    *) edited="$edited $4"; return;;
-  esac
-  [ "$2" != - ] || return 0
-  [ "$(sum_of "$target$3")" = "$2" ] || lost="$lost $target$3"
-}}
-# restore NEW OLD SUFFIX FILE: put back what was there
-restore() {{
-  target_of "$4" || return 1
-  if [ "$(sum_of "$target")" = "$2" ]; then return 0; fi
-  if [ "$2" = - ]; then remove "$target" "$1"
-  else
-    stage_copy "$target$3" "$target" "$2" && commit "$target" "$1" && return
-    rm -f "$temp"
-    return 1
-  fi
-}}
-# is_back NEW OLD SUFFIX FILE
-is_back() {{ target_of "$4" && [ "$(sum_of "$target")" = "$2" ]; }}
-# each_noted ACTION: call it for each file of the note; the first failure's file is $failed
-each_noted() {{
-  failed=
-  while read -r new old suffix path <&8; do
-    case $new in {_NOTE_BEGINS.split()[0]} | {_NOTE_ENDS}) continue;; esac
-    "$1" "$new" "$old" "$suffix" "$path" || {{ failed=$path; return 1; }}
-  done 8<"$note"
-}}
-is_whole() {{
-  [ "$(head -n 1 "$note")" = '{_NOTE_BEGINS}' ] && [ "$(tail -n 1 "$note")" = {_NOTE_ENDS} ] &&
-    ! grep -Evq '^({_NOTE_BEGINS}|{_NOTE_ENDS}|{_NOTE_LINE})$' "$note"
-}}
-forget() {{ rm -f "$note" && sync_directory "${{note%/*}}"; }}
-# revert: what the note's swap put there gives way to what was there before; $outcome is what is
-# now, not what was meant
-revert() {{
-  edited=; lost=; trouble=
-  if ! is_whole; then
-    outcome="$note is no note of kubenode's that could be followed: all files stay as they are"
-    forget; return 1
-  fi
-  each_noted judge
-  if [ "$trouble" ]; then
-    outcome="the old configuration is NOT back: $trouble; $note has what was to be done"
-    return 1
-  elif [ "$edited" ]; then
-    outcome="edited since, so nothing is undone and all files stay as they are:$edited"
-    forget; return 1
-  elif [ "$lost" ]; then
-    outcome="the old configuration is NOT back, all files stay as they are: no whole backup in$lost"
-    forget; return 1
-  fi
-  error=$({{ each_noted restore || say "in $failed"; }} 2>&1)
-  if each_noted is_back; then
-    outcome='the old configuration is back'
-    forget
-  else
-    outcome="the old configuration is NOT back: $failed could not be replaced ($error),"
-    outcome="$outcome what was in it is beside it ({BACKUP_SUFFIX}): correct that and run again"
-    return 1
-  fi
-}}
-"""
+SWAP_FUNCTIONS = host_script.read(
+    __file__,
+    "swap_functions.sh",
+    NOTE_WORD=_NOTE_BEGINS.split()[0],
+    NOTE_ENDS=_NOTE_ENDS,
+    NOTE_BEGINS=_NOTE_BEGINS,
+    NOTE_LINE=_NOTE_LINE,
+    BACKUP_SUFFIX=BACKUP_SUFFIX,
+)
+_SWAP = host_script.read(__file__, "swap.sh")
+_BRING_UP = host_script.read(__file__, "bring_up.sh")
+_UNDO = host_script.read(__file__, "undo.sh")
 
 
 @dataclass(frozen=True)
@@ -209,29 +136,37 @@ def swap(
         _Item(number, path, whole_file.sum_of(old), whole_file.sum_of(new))
         for number, (path, (old, new)) in enumerate(files.items(), 1)
     ]
-    name = daemon.name
-    stage = [each.staged() + (_checked(name) if each.path == main else "") for each in items]
-    return host_lock.under_lock(
-        f"""{whole_file.FUNCTIONS.strip()}
-{daemon.head}
-{SWAP_FUNCTIONS.strip()}
-note={shlex.quote(f"{main}{UNPROVEN_SUFFIX}")}
-needs {" ".join([*daemon.programs, "grep", "head", "readlink", "tail"])}
-[ ! -e "$note" ] || fail "another run's change was interrupted ($note): run again"
-{_lines(stage)}
-lines='{_NOTE_BEGINS}'$nl
-{_lines(each.kept() for each in items)}
-staging "$note" && printf '%s%s\\n' "$lines" {_NOTE_ENDS} >"$temp" && place "$note" &&
-  is_whole || {{ forget; fail "cannot write $note: nothing was changed"; }}
-{_lines(each.put() for each in items)}
-why=$(check {shlex.quote(main)}) || {{
-  revert
-  fail "{name} refuses the new configuration; $outcome: $why"
-}}{_brought_up(daemon) if restart else ""}
-forget || fail "the new configuration is in place and works, and $note cannot be removed"
-""",
-        [new for _, new in files.values()],
+    stage = [each.staged() + (_checked(daemon) if each.path == main else "") for each in items]
+    parts = [
+        whole_file.FUNCTIONS.strip(),
+        daemon.head,
+        SWAP_FUNCTIONS.strip(),
+        host_script.filled(
+            _SWAP,
+            NOTE=shlex.quote(f"{main}{UNPROVEN_SUFFIX}"),
+            NOTE_BEGINS=_NOTE_BEGINS,
+            NOTE_ENDS=_NOTE_ENDS,
+            PROGRAMS=" ".join([*daemon.programs, "grep", "head", "readlink", "tail"]),
+            DAEMON=daemon.name,
+            MAIN=shlex.quote(main),
+            STAGE=_lines(stage),
+            KEEP=_lines(each.kept() for each in items),
+            PUT=_lines(each.put() for each in items),
+        ),
+    ]
+    if restart:
+        parts.append(
+            host_script.filled(
+                _BRING_UP,
+                UNIT=shlex.quote(daemon.unit),
+                DAEMON=daemon.name,
+                CRI_WAIT_SECONDS=CRI_WAIT_SECONDS,
+            )
+        )
+    parts.append(
+        'forget || fail "the new configuration is in place and works, and $note cannot be removed"'
     )
+    return host_lock.under_lock(_lines(parts), [new for _, new in files.values()])
 
 
 def _lines(scripts: Iterable[str]) -> str:
@@ -274,27 +209,11 @@ class _Item:
         )
 
 
-def _checked(name: str) -> str:
+def _checked(daemon: Daemon) -> str:
     return (
         '\nwhy=$(check "$temp") ||\n'
-        f'  fail "{name} refuses the new configuration, nothing was changed: $why"'
+        f'  fail "{daemon.name} refuses the new configuration, nothing was changed: $why"'
     )
-
-
-def _brought_up(daemon: Daemon) -> str:
-    name, unit = daemon.name, shlex.quote(daemon.unit)
-    return f"""
-systemctl reset-failed {unit} 2>/dev/null
-systemctl restart {unit} && wait_for_cri {CRI_WAIT_SECONDS} || {{
-  words=$(last_words)
-  revert
-  systemctl reset-failed {unit} 2>/dev/null
-  systemctl restart {unit} && wait_for_cri {CRI_WAIT_SECONDS} ||
-    fail "{name} did not come up with the new configuration, and does not now either;" \\
-      "$outcome: $words"
-  fail "{name} did not come up with the new configuration, and serves CRI again;" \\
-    "$outcome: $words"
-}}"""
 
 
 def undo(main: str) -> StringCommand:
@@ -308,13 +227,13 @@ def undo(main: str) -> StringCommand:
     restarted: what it runs with is proven by the swap that follows.
     """
     return host_lock.under_lock(
-        f"""{whole_file.FUNCTIONS.strip()}
-{SWAP_FUNCTIONS.strip()}
-note={shlex.quote(f"{main}{UNPROVEN_SUFFIX}")}
-needs grep head readlink tail
-[ -f "$note" ] || exit 0
-revert || [ ! -e "$note" ] || fail "$outcome"
-say "$outcome" """.strip()
+        _lines(
+            [
+                whole_file.FUNCTIONS.strip(),
+                SWAP_FUNCTIONS.strip(),
+                host_script.filled(_UNDO, NOTE=shlex.quote(f"{main}{UNPROVEN_SUFFIX}")),
+            ]
+        )
     )
 
 

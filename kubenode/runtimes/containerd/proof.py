@@ -5,17 +5,11 @@ from __future__ import annotations
 import posixpath
 import shlex
 
+from kubenode.run import host_script
 from kubenode.runtimes.config_swap import Daemon
 from kubenode.runtimes.runtime import CONTAINERD
 
-FUNCTIONS = r"""
-check() { limited containerd --config="$1" config dump 2>&1 >/dev/null; }
-# The CRI plugin has this id in every release, and ctr asks through the same socket as kubelet.
-cri_serves() {
-  limited ctr --address "$socket" --connect-timeout 2s plugins ls 2>/dev/null |
-    grep -Eq '^io\.containerd\.grpc\.v1 +cri .* ok *$'
-}
-"""
+FUNCTIONS = host_script.read(__file__, "proof.sh")
 
 
 def daemon(program: str, socket: str) -> Daemon:

@@ -30,7 +30,7 @@ from kubenode.audit.baseline import Saved, changes
 from kubenode.audit.checks.catalogue import CHECKS, by_id
 from kubenode.audit.checks.check import Check
 from kubenode.audit.findings import FleetReport, HostReport, exit_code, judge_host
-from kubenode.audit.gather import Answer, gather
+from kubenode.audit.ask import Answer, gather
 from kubenode.audit.reports import FORMATS, format_of
 from kubenode.profiles import ProfileName
 from kubenode.run import pyinfra_internals

@@ -6,6 +6,7 @@ from pyinfra import host
 from pyinfra.api import deploy
 
 from kubenode import settings
+from kubenode.audit import aim
 from kubenode.facts.containerd import Containerd, ContainerdFiles, ContainerdPackage
 from kubenode.facts.kernel import KernelModules, Sysctls
 from kubenode.facts.platform import Platform
@@ -31,6 +32,7 @@ def prepare() -> None:
 
         prepare()
     """
+    aim.check(host)
     node = settings.for_host(host)
     with joint_reading.announced(
         [

@@ -38,6 +38,7 @@ from kubenode.runtimes.config_swap import start, swap, undo
 from kubenode.runtimes.containerd import plan, releases
 from kubenode.runtimes.containerd.config import ConfigError, Edit, Wanted, unrecognised
 from kubenode.runtimes.crictl import CrictlConfigError, pointed_at
+from kubenode.settings import DEFAULTS
 from kubenode.wire import joint_reading
 from kubenode.wire.bounded import INSTALL_SECONDS, RESTART_SECONDS, bounded
 
@@ -85,7 +86,7 @@ def _other_runtime(shape: other_runtimes.RuntimesShape) -> str | None:
 @bounded(INSTALL_SECONDS)
 def installed(
     version: str | None = None,
-    hold: bool = True,
+    hold: bool = DEFAULTS.containerd_hold,
     source: Literal["distribution"] = "distribution",
 ) -> Commands:
     """
@@ -247,12 +248,12 @@ def _describe(now: InstalledShape) -> str:
 @operation()
 @bounded(RESTART_SECONDS)
 def configured(
-    cgroup_driver: Driver = "systemd",
+    cgroup_driver: Driver = DEFAULTS.cgroup_driver,
     pause_image: str | None = None,
     snapshotter: str | None = None,
     registry_config_path: str | None = None,
     cni_bin_dirs: Sequence[str] | None = None,
-    change_driver_under_pods: bool = False,
+    change_driver_under_pods: bool = DEFAULTS.change_driver_under_pods,
 ) -> Commands:
     """
     Configure containerd for Kubernetes: the cgroup driver of every runc-type handler, CRI switched
@@ -589,7 +590,7 @@ def _still_wrong(after: ContainerdShape, wrong: list[str], cgroup_driver: str) -
 
 @operation()
 @bounded(RESTART_SECONDS)
-def running(change_driver_under_pods: bool = False) -> Commands:
+def running(change_driver_under_pods: bool = DEFAULTS.change_driver_under_pods) -> Commands:
     """
     Keep containerd enabled, running and serving CRI, with the configuration that is on disk.
 

@@ -2,38 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Generator
-from typing import TYPE_CHECKING, cast
 
 from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, OperationValueError, operation
 
-from kubenode.audit.checks import cgroups as cgroup_checks
-from kubenode.audit.checks import platform as platform_checks
-from kubenode.audit.checks.check import Aim, Subject, Verdict, judge, unknown, violated
-from kubenode.facts.platform import Platform, PlatformShape
+from kubenode.audit.preflight import preflight
+from kubenode.facts.platform import Platform
 from kubenode.run.pyinfra_internals import print_prefix
 from kubenode.run.telling import refuse
-from kubenode.runtimes import other_runtimes
 from kubenode.runtimes.cgroup_drivers import Driver
-from kubenode.settings import minor_release
+from kubenode.settings import DEFAULTS, minor_release
 from kubenode.wire import bounded, joint_reading
-
-if TYPE_CHECKING:
-    from kubenode.facts.node import NodeShape
-
-_CHECKS = (
-    *platform_checks.CHECKS,
-    *(check for check in cgroup_checks.CHECKS if check.id == "cgroup.version"),
-)
 
 
 @operation()
 @bounded.bounded(bounded.CHANGE_SECONDS)
 def supported(
-    cgroup_driver: Driver = "systemd",
-    kubernetes_version: str | None = None,
+    cgroup_driver: Driver = DEFAULTS.cgroup_driver,
+    kubernetes_version: str | None = DEFAULTS.kubernetes_version,
 ) -> Generator[FunctionCommand, None, None]:
     """
     Fail a host that cannot become a node, before anything is changed on it.
@@ -87,40 +74,3 @@ def supported(
         f"{platform['os_name']}, {platform['package_manager']}, cgroup {mode}, "
         f"{platform['cgroups']['init']} is PID 1: can be a node"
     )
-
-
-def preflight(
-    platform: PlatformShape, cgroup_driver: Driver, kubernetes_version: tuple[int, int] | None
-) -> list[Verdict]:
-    """What keeps a host from being a node (severity ``fail``), or may later (``warn``).
-
-    + platform: the host's :class:`~kubenode.facts.platform.Platform` fact
-    + cgroup_driver: ``systemd`` or ``cgroupfs``
-    + kubernetes_version: major and minor number, or None
-
-    They are the audit's own checks, of which the first three only warn there: an audit can do
-    without root and a package manager. Returns the verdicts that are not right, each with its
-    severity and remedy.
-    """
-    aim = Aim(kubernetes=kubernetes_version, cgroup_driver=cgroup_driver)
-    parts = {"platform": platform, "cgroups": platform["cgroups"], "missing": {}}
-    subject = Subject(cast("NodeShape", parts), aim)
-    verdicts = []
-    for check in _CHECKS:
-        verdict = judge(check, subject)
-        if verdict.outcome in ("violated", "unknown"):
-            severity = verdict.severity or "fail"
-            remedy = verdict.remedy or check.remedy
-            verdicts.append(dataclasses.replace(verdict, severity=severity, remedy=remedy))
-    return verdicts + _other_runtimes(platform["runtimes"])
-
-
-def _other_runtimes(shape: other_runtimes.RuntimesShape) -> list[Verdict]:
-    if problem := other_runtimes.refusal(shape):
-        found, remedy = problem
-        make = unknown if found.startswith("cannot tell") else violated
-        return [make(found, severity="fail", remedy=remedy)]
-    return [
-        violated(found, severity="warn", remedy=remedy)
-        for found, remedy in other_runtimes.warnings(shape)
-    ]

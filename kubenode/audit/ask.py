@@ -35,9 +35,9 @@ class NoAnswer(Exception):
     """A host that cannot be asked, and why."""
 
 
-def gather(
+def hosts(
     state: State,
-    hosts: Iterable[Host],
+    asked: Iterable[Host],
     names: Callable[[Host], tuple[list[str], list[str]]],
     *,
     seconds: int,
@@ -46,16 +46,22 @@ def gather(
     """Ask the hosts; one remote command each.
 
     + state: pyinfra's state, initialised with the inventory
-    + hosts: whom to ask
+    + asked: whom to ask
     + names: a host's further modules and sysctls
     + seconds: how long one host may take, connecting included
     + answered: called with each answer as it comes
 
-    Returns the answers in the order of *hosts*. No host's trouble, whatever it is, is another's.
-    Where sudo wants a password the host fails: nobody is asked, since pyinfra would have to put a
-    script with the password on the host, and an audit writes nothing.
+    Returns the answers in the order of *asked*. A host that fails does not affect the others.
+    A host fails where sudo wants a password: nobody is asked for one, since pyinfra would have to
+    put a script with the password on the host, and an audit writes nothing.
+
+    **Example:**
+
+    .. code:: python
+
+        answers = ask.hosts(state, list(inventory), lambda host: ([], []), seconds=60)
     """
-    asked = list(hosts)
+    asked = list(asked)
     answers: dict[Host, Answer] = {}
 
     def ask(host: Host) -> None:
@@ -96,7 +102,7 @@ def _ask(
         if timeout is not late:
             raise
         return Answer(host, None, f"no answer within {seconds} s")
-    # Whatever a connector or a host comes up with: it is this host's alone.
+    # whatever a connector or a host does wrong, this host alone fails
     except Exception as error:
         return Answer(host, None, _one_line(str(error) or type(error).__name__))
     return Answer(host, facts, None if facts else "the host did not answer, or not in form")
@@ -131,7 +137,7 @@ def _disconnect(host: Host) -> None:
     try:
         with gevent.Timeout(5):
             host.disconnect()
-    # What a connector says at its end does not matter any more.
+    # what a connector says at its end does not matter any more
     except (Exception, gevent.Timeout):
         return
 

@@ -50,6 +50,13 @@ class Finding:
         """Whether somebody has to look: neither right, nor without meaning here, nor waived."""
         return self.state in ("warn", "fail", "unknown") and self.waiver is None
 
+    def is_serious(self, fail_on: Severity = "fail") -> bool:
+        """Whether it decides the exit code: it counts, and is, or may hide, what *fail_on* names.
+
+        + fail_on: ``fail``, or ``warn`` for warnings too
+        """
+        return self.counts and (self.severity == "fail" or fail_on == "warn")
+
 
 @dataclass(frozen=True)
 class HostReport:
@@ -90,8 +97,8 @@ class Drift:
 
 
 @dataclass(frozen=True)
-class Change:
-    """A difference to the baseline."""
+class Difference:
+    """What is not as in the baseline."""
 
     kind: Literal["new", "fixed", "changed", "host-added", "host-gone", "fact"]
     host: str
@@ -114,7 +121,7 @@ class FleetReport:
     drift: tuple[Drift, ...] = ()
     baseline: str | None = None
     """The baseline's name and date."""
-    changes: tuple[Change, ...] = ()
+    changes: tuple[Difference, ...] = ()
     checks: tuple[Check, ...] = field(default=(), repr=False)
     """The checks that were judged, in the catalogue's order."""
 
@@ -186,10 +193,10 @@ def exit_code(report: FleetReport, fail_on: Severity = "fail") -> int:
     unknown). Waived findings do not count. 2 wins over 1: a pipeline that treats 1 as "known" must
     not miss a host that was not seen.
     """
-    counting = [finding for host in report.hosts for finding in host.findings if finding.counts]
-    serious = ("warn", "fail") if fail_on == "warn" else ("fail",)
-    if any(host.error is not None for host in report.hosts) or any(
-        finding.state == "unknown" and finding.severity in serious for finding in counting
-    ):
+    serious = [
+        finding for host in report.hosts for finding in host.findings if finding.is_serious(fail_on)
+    ]
+    unanswered = any(host.error is not None for host in report.hosts)
+    if unanswered or any(finding.state == "unknown" for finding in serious):
         return 2
-    return int(any(finding.state in serious for finding in counting))
+    return int(bool(serious))

@@ -1,7 +1,7 @@
 """The ``kubenode`` command: audit hosts, and explain checks.
 
-rich is imported where it prints: to load it takes as long as to judge twenty hosts, and a pipeline
-that asks for JSON needs none of it.
+rich is imported only where it prints. Loading it takes as long as judging twenty hosts, and a
+pipeline that asks for JSON does not need it.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ from kubenode.profiles import ProfileName
 from kubenode.run import pyinfra_internals
 
 MISTAKE = 64
-"""Exit code for the caller's own mistake (EX_USAGE of sysexits.h): 0 to 2 speak of the hosts."""
+"""Exit code for a mistake of the caller (EX_USAGE of sysexits.h); 0 to 2 are about the hosts."""
 
 
 class Mistake(click.ClickException):
-    """Something the caller has to correct; nothing was asked of any host."""
+    """The caller has to correct something; no host was asked."""
 
     exit_code = MISTAKE
 
 
 def main() -> NoReturn:
     """Run the command; ends the process with its exit code."""
-    # a reader such as `head` that has seen enough
+    # a reader such as `head` may close the pipe early
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.signal(signal.SIGINT, _interrupted)
     try:
@@ -60,12 +60,12 @@ def main() -> NoReturn:
         code = MISTAKE
     sys.stdout.flush()
     sys.stderr.flush()
-    # connections of hosts that never answered would be waited for
+    # Python would wait for connections to hosts that never answered
     os._exit(code or 0)
 
 
 def _interrupted(signum: int, frame: object) -> NoReturn:
-    # an exception would come up in whichever greenlet happens to run
+    # an exception would be raised in whichever greenlet runs at the moment
     if sys.stderr.isatty():
         from rich.console import Console
 
@@ -145,9 +145,9 @@ def audit(
 
     INVENTORY is what pyinfra takes: a file, hosts with commas, @docker/NAME, @vagrant.
 
-    Exit codes: 0 all is right (warnings too, unless --fail-on warn), 1 findings, 2 some host could
-    not be told: not reached, or a check that may hide a fail is unknown there. 64: a mistake of the
-    caller's. Waived findings, drift and changes to a baseline do not count.
+    Exit codes: 0 all is right (also with warnings, unless --fail-on warn), 1 findings, 2 the state
+    of a host is not known: it was not reached, or a check that may hide a fail is unknown. 64: the
+    command or a setting is wrong. Waived findings, drift and changes since a baseline do not count.
     """
     files = _files(outputs, form)
     saved = None if baseline is None else _load(baseline)
@@ -291,7 +291,7 @@ def _print(form: str, report: FleetReport) -> None:
 
 
 def _check_inventory(inventory: str) -> None:
-    """Refuse the path of a file that is not there, which pyinfra would take for a host or for none.
+    """Refuse the path of a file that does not exist: pyinfra would read it as a host, or as none.
 
     + inventory: a path, or hosts with commas; ``@docker/NAME`` is a host
     """
@@ -304,7 +304,7 @@ def _check_inventory(inventory: str) -> None:
 
 
 _INVENTORY_SUFFIXES = (".py", ".ini", ".yml", ".yaml", ".json", ".toml", ".txt", ".cfg")
-"""pyinfra reads the first; the others are what inventories of other tools end in."""
+"""pyinfra reads ``.py``; inventories of other tools have the other suffixes."""
 
 
 def _prepare(
@@ -394,7 +394,7 @@ def _names(host: Host) -> tuple[list[str], list[str]]:
 
 @contextlib.contextmanager
 def _progress(total: int) -> Iterator[Any]:
-    """How many hosts answered: a bar on a terminal, nothing in a pipeline's log but the end."""
+    """Show how many hosts answered: a bar on a terminal, nothing in a pipeline's log."""
     if not sys.stderr.isatty():
         yield lambda answer: None
         return

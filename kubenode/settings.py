@@ -120,7 +120,8 @@ class NodeSettings(BaseModel):
         description="disable a line elsewhere that would win at boot, instead of failing the host",
     )
     runtime: Annotated[Runtime, BeforeValidator(_runtime)] = Field(
-        default="containerd", description="container runtime to install and configure"
+        default="containerd",
+        description="container runtime to install and configure; there is no other one yet",
     )
     cgroup_driver: Driver = Field(
         default="systemd", description="cgroup driver of every runc-type runtime handler"
@@ -230,7 +231,7 @@ def minor_release(version: str) -> tuple[int, int]:
 
 
 def from_option(pair: str) -> tuple[str, Any]:
-    """The key and the value of ``--data KEY=VALUE``, as pyinfra reads them; ValueError without one.
+    """The key and the value of ``--data KEY=VALUE``, as pyinfra reads them; else ValueError.
 
     + pair: the option's text, such as ``kubenode_sysctls={"vm.max_map_count": 262144}``
 
@@ -243,7 +244,7 @@ def from_option(pair: str) -> tuple[str, Any]:
 
         from_option("kubenode_kubernetes_version=1.30")  # ("kubenode_kubernetes_version", "1.30")
     """
-    # pyinfra's command line is slow to import, and a deploy needs nothing of it
+    # pyinfra's command line is slow to import, and a deploy does not need it
     from pyinfra_cli.util import parse_cli_arg
 
     key, equals, text = pair.partition("=")
@@ -309,7 +310,7 @@ def check(state: State, further: Callable[[Host], Iterable[str]] = lambda host: 
 
 def raise_for(mistakes: Iterable[str]) -> None:
     """OperationValueError with the mistakes, a line each; nothing where there are none."""
-    # A mistake in group data is met once for every host of the group; say it once.
+    # every host of a group has the mistakes of its group data: say each once
     if lines := "\n".join(f"    {mistake}" for mistake in dict.fromkeys(mistakes)):
         raise OperationValueError(f"settings are wrong, nothing was changed:\n{lines}")
 
@@ -337,7 +338,7 @@ def _mistakes(host: Host) -> Iterator[str]:
     try:
         _valid(host)
     except ValidationError as error:
-        # One value can be wrong in several ways: a sysctl is neither a number nor a text.
+        # one value can be wrong in several ways: a sysctl that is no number and no text
         wrong: dict[str, list[str]] = {}
         values: dict[str, object] = {}
         for detail in error.errors(include_url=False):

@@ -24,9 +24,10 @@ def node() -> Generator[FunctionCommand, None, None]:
     """
     Judge the host by every check, and change nothing on it.
 
-    A host with a ``fail``, or with an ``unknown`` that may hide one, fails, and pyinfra's exit code
-    says so; warnings are logged. What it is judged for, and waivers, are its ``kubenode_`` data.
-    ``kubenode audit`` shows more: the whole fleet, drift, and other formats.
+    A host fails when it has a ``fail``, or an ``unknown`` that may hide one, and pyinfra's exit
+    code says so. Warnings are logged. The host's ``kubenode_`` data says what it is judged for,
+    and which findings are waived (:class:`kubenode.settings.NodeSettings`). ``kubenode audit``
+    shows more: the whole fleet, drift, and other formats.
 
     **Example:**
 

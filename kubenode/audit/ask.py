@@ -1,4 +1,4 @@
-"""Ask every host of an inventory for its Node fact: in parallel, once, and each on its own."""
+"""Ask every host of an inventory for its Node fact: once, in parallel."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ class _Collector(logging.Handler):
 
 @contextmanager
 def _messages() -> Iterator[dict[object, list[str]]]:
-    """pyinfra's error messages by greenlet, in place of on the terminal."""
+    """Collect pyinfra's error messages by greenlet; nothing of them is printed."""
     logger = pyinfra_internals.log()
     messages: dict[object, list[str]] = {}
     collector = _Collector(messages)
@@ -173,7 +173,7 @@ def _with_reason(answer: Answer, messages: list[str]) -> Answer:
     """The answer, with what pyinfra said of a host that gave none."""
     if answer.facts is not None or not messages:
         return answer
-    # what pyinfra says besides is the host's own words, which the reason has
+    # the reason has the host's own words, and pyinfra says nothing more
     if reason := sudo_problem(answer.host):
         return Answer(answer.host, None, _one_line(reason))
     prefix = print_prefix(answer.host)

@@ -9,6 +9,7 @@ from pyinfra import host
 from pyinfra.api import OperationValueError, deploy
 
 from kubenode import settings
+from kubenode.audit import aim
 from kubenode.facts.containerd import Containerd, ContainerdFiles, ContainerdPackage
 from kubenode.facts.crictl import Crictl
 from kubenode.facts.kernel import KernelModules, Sysctls
@@ -83,6 +84,7 @@ def prepare() -> None:
 
         prepare()
     """
+    aim.check(host)
     node = settings.for_host(host)
     runtime = _set_up_by(node.runtime)
     with joint_reading.announced(

@@ -40,6 +40,7 @@ from kubenode.runtimes.containerd.state import HandlerInForce, State, Unit
 from kubenode.runtimes.containerd.upkeep import upkeep
 from kubenode.runtimes.containerd.wanted import ContainerdWanted
 from kubenode.runtimes.crictl import CRICTL_CONFIG, CrictlPlan
+from kubenode.settings import DEFAULTS
 from kubenode.wire import joint_reading
 from kubenode.wire.bounded import INSTALL_SECONDS, RESTART_SECONDS, bounded
 
@@ -61,7 +62,7 @@ def _other_runtime(shape: other_runtimes.RuntimesShape) -> str | None:
 @bounded(INSTALL_SECONDS)
 def installed(
     version: str | None = None,
-    hold: bool = True,
+    hold: bool = DEFAULTS.containerd_hold,
     source: Literal["distribution"] = "distribution",
 ) -> Commands:
     """
@@ -164,12 +165,12 @@ def _install(by: str, version: str | None, unpack_again: bool = False) -> Comman
 @operation()
 @bounded(RESTART_SECONDS)
 def configured(
-    cgroup_driver: Driver = "systemd",
+    cgroup_driver: Driver = DEFAULTS.cgroup_driver,
     pause_image: str | None = None,
     snapshotter: str | None = None,
     registry_config_path: str | None = None,
     cni_bin_dirs: Sequence[str] | None = None,
-    change_driver_under_pods: bool = False,
+    change_driver_under_pods: bool = DEFAULTS.change_driver_under_pods,
 ) -> Commands:
     """
     Configure containerd for Kubernetes: the cgroup driver of every runc-type handler, CRI switched
@@ -462,7 +463,7 @@ def _configured_already(daemon: ContainerdShape, cgroup_driver: str) -> str:
 
 @operation()
 @bounded(RESTART_SECONDS)
-def running(change_driver_under_pods: bool = False) -> Commands:
+def running(change_driver_under_pods: bool = DEFAULTS.change_driver_under_pods) -> Commands:
     """
     Keep containerd enabled, running and serving CRI, with the configuration that is on disk.
 

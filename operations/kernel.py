@@ -22,6 +22,7 @@ from kubenode.linux.sysctl_value import is_value
 from kubenode.run import asked, host_script
 from kubenode.run.pyinfra_internals import is_executing
 from kubenode.run.telling import explain, explain_file, refuse
+from kubenode.settings import DEFAULTS
 from kubenode.wire import joint_reading
 from kubenode.wire.bounded import CHANGE_SECONDS, bounded
 
@@ -36,7 +37,7 @@ _MOST_SHOWN = 20
 def modules(
     modules: str | list[str],
     present: bool = True,
-    persist_file: str = "/etc/modules-load.d/k8s.conf",
+    persist_file: str = DEFAULTS.modules_file,
 ) -> Commands:
     """
     Load kernel modules, now and at every boot.
@@ -213,8 +214,8 @@ _NEEDED_MODULE = (
 @bounded(CHANGE_SECONDS)
 def sysctls(
     values: dict[str, str | int],
-    persist_file: str = "/etc/sysctl.d/k8s.conf",
-    override: bool = False,
+    persist_file: str = DEFAULTS.sysctls_file,
+    override: bool = DEFAULTS.sysctls_override,
     exclusive: bool = False,
 ) -> Commands:
     """

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from kubenode import profiles
 from kubenode.linux.cgroups import Driver
 from kubenode.profiles import ProfileName
+from kubenode.settings import DEFAULTS
 
 if TYPE_CHECKING:
     from kubenode.facts.cgroup import CgroupDriversShape, CgroupsShape
@@ -83,17 +83,19 @@ def not_applicable(why: str, *evidence: Evidence) -> Verdict:
 
 @dataclass(frozen=True)
 class Aim:
-    """What a host is judged for."""
+    """What a host is judged for; :func:`kubenode.audit.aim.aim` makes it of a host's settings."""
 
     kubernetes: tuple[int, int] | None = None
     """Release the node is for, such as (1, 36); None: that of its kubelet, when it has one."""
-    profiles: frozenset[ProfileName] = frozenset(profiles.DEFAULT)
-    cgroup_driver: Driver = "systemd"
-    modules: tuple[str, ...] = ("overlay", "br_netfilter")
+    profiles: frozenset[ProfileName] = frozenset(DEFAULTS.profiles)
+    cgroup_driver: Driver = DEFAULTS.cgroup_driver
+    modules: tuple[str, ...] = tuple(DEFAULTS.modules)
     """``kubenode_modules``."""
-    sysctls: Mapping[str, str] = field(default_factory=dict)
+    sysctls: Mapping[str, str] = field(
+        default_factory=lambda: {key: str(value) for key, value in DEFAULTS.sysctls.items()}
+    )
     """``kubenode_sysctls``, values as text."""
-    pause_image: str | None = None
+    pause_image: str | None = DEFAULTS.pause_image
     """``kubenode_pause_image``."""
     today: date = field(default_factory=date.today)
     """For ends of life."""

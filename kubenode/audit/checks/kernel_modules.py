@@ -18,6 +18,7 @@ from kubenode.audit.checks.check import (
 from kubenode.facts.kernel import ModuleShape
 from kubenode.linux import kernel_modules
 from kubenode.profiles import ProfileName
+from kubenode.settings import DEFAULTS
 
 _THERE = ("loaded", "builtin")
 _NO_KERNEL = (
@@ -139,11 +140,7 @@ def _pair(
         "kubenode.node.prepare, or kernel.modules(modules=["
         + ", ".join(f'"{name}"' for name in names)
         + "])"
-        + (
-            ""
-            if set(names) <= {"overlay", "br_netfilter"}
-            else f"; name {listed} in kubenode_modules"
-        )
+        + ("" if set(names) <= set(DEFAULTS.modules) else f"; name {listed} in kubenode_modules")
     )
     applies = frozenset({only}) if only else frozenset[ProfileName]()
     return (

@@ -13,7 +13,7 @@ from kubenode.audit.checks.check import (
     unknown,
     violated,
 )
-from kubenode.audit.checks.runtime import config_finding
+from kubenode.audit.checks.runtime_in_use import config_finding
 from kubenode.facts.cgroup import ComponentShape
 
 

@@ -12,7 +12,7 @@ from kubenode.audit.checks.check import (
     unknown,
     violated,
 )
-from kubenode.audit.checks.release import kubernetes_release as aimed_at
+from kubenode.audit.checks.release import aimed_at
 from kubenode.kubelet import releases
 
 NEEDED = ("cpu", "cpuset", "memory", "pids")

@@ -14,7 +14,7 @@ from kubenode.audit.checks.check import (
     unknown,
     violated,
 )
-from kubenode.audit.checks.runtime import (
+from kubenode.audit.checks.runtime_in_use import (
     config_finding,
     config_trouble,
     config_version_trouble,

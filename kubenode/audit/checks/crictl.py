@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kubenode.audit.checks.check import Check, Evidence, Subject, Verdict, met, unknown, violated
-from kubenode.audit.checks.runtime import of_containerd
+from kubenode.audit.checks.runtime_in_use import of_containerd
 from kubenode.facts.containerd import CRICTL_CONFIG, ContainerdShape
 
 

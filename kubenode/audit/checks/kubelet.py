@@ -11,7 +11,7 @@ from kubenode.audit.checks.check import (
     unknown,
     violated,
 )
-from kubenode.audit.checks.runtime import other_runtime
+from kubenode.audit.checks.runtime_in_use import other_runtime
 
 _NOT_THERE = "kubelet is not installed"
 

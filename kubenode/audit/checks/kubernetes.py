@@ -13,8 +13,8 @@ from kubenode.audit.checks.check import (
     unknown,
     violated,
 )
-from kubenode.audit.checks.release import kubernetes_release as aimed_at
-from kubenode.audit.checks.runtime import containerd_version, of_containerd
+from kubenode.audit.checks.release import aimed_at
+from kubenode.audit.checks.runtime_in_use import containerd_version, of_containerd
 from kubenode.facts.containerd import ContainerdShape
 from kubenode.kubelet import releases
 

@@ -15,8 +15,8 @@ from kubenode.audit.checks.check import (
     unknown,
     violated,
 )
-from kubenode.audit.checks.release import kubernetes_release
-from kubenode.audit.checks.runtime import other_runtime
+from kubenode.audit.checks.release import aimed_at
+from kubenode.audit.checks.runtime_in_use import other_runtime
 from kubenode.kubelet.releases import programs_of
 
 _FEWEST_CPUS = 2
@@ -96,7 +96,7 @@ def _programs(subject: Subject, names: Iterable[str]) -> Verdict:
 
 
 def _required_programs(subject: Subject) -> Verdict:
-    release = kubernetes_release(subject)
+    release = aimed_at(subject)
     names = _REQUIRED_PROGRAMS
     if release is not None:
         names = tuple(dict.fromkeys(("umount", "mount", *programs_of(release).required)))

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypedDict
 from packaging.version import InvalidVersion, Version
 
 from kubenode.facts import containerd, kubelet_start, mounts
+from kubenode.facts.runtime import HandlerShape, SourceShape
 from kubenode.runtimes import cgroup_drivers, other_runtimes
 from kubenode.runtimes.cgroup_drivers import CannotTell, Driver, Statement
 from kubenode.runtimes.containerd import config
@@ -290,7 +291,7 @@ def _agreement(
 
 
 def _of_handler(
-    handler: containerd.HandlerShape,
+    handler: HandlerShape,
 ) -> ComponentShape:
     stated = handler["stated"]
     return {
@@ -433,7 +434,7 @@ def _component(
     }
 
 
-def _unknown(reason: str, place: containerd.SourceShape | None = None) -> ComponentShape:
+def _unknown(reason: str, place: SourceShape | None = None) -> ComponentShape:
     return {
         "driver": None,
         "stated": False,

@@ -9,7 +9,17 @@ from typing import Literal, TypedDict
 
 from packaging.version import Version
 
-from kubenode.facts import runtimes
+from kubenode.facts import file_systems, mounts, runtimes
+from kubenode.facts.runtime import (
+    CniShape,
+    DataRootShape,
+    HandlerShape,
+    InstalledShape,
+    PackageShape,
+    RuntimeShape,
+    SourceShape,
+    UnitShape,
+)
 from kubenode.files import go_keys, whole_file
 from kubenode.packages import package_locks
 from kubenode.runtimes import cni
@@ -38,80 +48,16 @@ _MOST_BYTES = 256 * 1024
 
 DEFAULT_CONFIG = "/etc/containerd/config.toml"
 DEFAULT_SOCKET = "/run/containerd/containerd.sock"
+DEFAULT_ROOT = "/var/lib/containerd"
 CRICTL_CONFIG = runtimes.CRICTL_CONFIG
 
 UNCLEAR_CONFIG = "cannot tell from containerd.service which configuration file its --config names"
-
-
-class PackageShape(TypedDict):
-    """The package containerd came from."""
-
-    name: str
-    """``containerd`` (distributions) or ``containerd.io`` (Docker)."""
-    version: str
-    held: bool
-    """Whether upgrades leave it alone (apt-mark hold, dnf versionlock, zypper addlock)."""
-    configured: bool
-    """False: dpkg was stopped between unpacking it and configuring it, so it may not work."""
-
-
-class InstalledShape(TypedDict):
-    """What is installed of containerd."""
-
-    binary: str | None
-    """Path of the program, None when containerd is not installed."""
-    version: str | None
-    """Such as ``1.7.24``, None when the program does not say."""
-    package: PackageShape | None
-    """None when it is not from a package, or the host has no known package manager."""
-    dpkg_interrupted: bool
-    """Whether dpkg was stopped at its work, on any package: apt refuses then. False while another
-    process is at work: what is half-done then is being done."""
-    dpkg_at_work: str | None
-    """The process that has a lock of dpkg's or apt's, as ``PID NAME``."""
 
 
 class ContainerdPackageShape(InstalledShape):
     """What :class:`ContainerdPackage` returns."""
 
     runtimes: RuntimesShape
-
-
-class SourceShape(TypedDict):
-    """Where a setting is stated."""
-
-    file: str
-    line: int
-
-
-class HandlerShape(TypedDict):
-    """A runtime handler, such as ``runc`` or ``nvidia``."""
-
-    runtime_type: str | None
-    recognised: bool
-    """False: nobody can tell which driver its shim uses. A type that kubenode does not know and
-    that states no driver, or a path, of which containerd does not know that it is runc's."""
-    cgroup_driver: Driver | None
-    """None for handlers that have settings of their own (kata, runsc), and for those that are not
-    recognised."""
-    stated: SourceShape | None
-    """The line that states the driver; None for the release's default, cgroupfs."""
-    defined: SourceShape | None
-    """The line that states ``runtime_type``; None for the release's default."""
-
-
-class ConfigShape(TypedDict):
-    """containerd's main configuration file."""
-
-    path: str
-    exists: bool | None
-    """None: it could not be read."""
-    version: int | None
-    """Its configuration version; 1 when it states none, None when there is nothing in it."""
-    highest_version: int | None
-    """The highest this release takes."""
-    error: str | None
-    """Why it cannot be used: ``FILE:LINE:COLUMN: reason``, or what containerd says of it."""
 
 
 class ImportShape(TypedDict):
@@ -122,21 +68,6 @@ class ImportShape(TypedDict):
     error: str | None
 
 
-class UnitShape(TypedDict):
-    """containerd.service as systemd has it."""
-
-    load: str
-    """``loaded``, ``masked``, ...; ``unknown`` when systemd did not answer."""
-    active: str
-    enabled: str
-    fragment: str | None
-    drop_ins: list[str]
-    limit_nofile: str | None
-    needs_daemon_reload: bool
-    wanted_by: list[str]
-    """Units that start it, such as ``multi-user.target``."""
-
-
 class PodsShape(TypedDict):
     """Running CRI containers (pause containers included), by the driver that placed them."""
 
@@ -144,55 +75,20 @@ class PodsShape(TypedDict):
     cgroupfs: int
 
 
-class CniShape(TypedDict):
-    """Where containerd looks for CNI plugins, and what the network needs."""
+class ContainerdShape(RuntimeShape):
+    """What containerd is, how it is configured and what it does.
 
-    bin_dirs: list[str] | None
-    """The directories in force; None when containerd does not say."""
-    conf_dir: str | None
-    config: str | None
-    """The network's configuration that counts: the first file of ``conf_dir`` by name; None when
-    there is none, as before a CNI is installed, and when the directory cannot be read."""
-    error: str | None
-    """Why it cannot be used, or why it is not known whether there is one."""
-    plugins: list[str]
-    """The plugins it names, those for addresses (``ipam``) too, and ``loopback``, which containerd
-    calls for each pod unless it has its own."""
-    found: dict[str, list[str]]
-    """Executables by directory, of those in force and the usual ones that exist, at most 200."""
+    ``effective`` is whether the settings are those of ``containerd config dump``.
+    """
 
-
-class ContainerdShape(TypedDict):
-    """What containerd is, how it is configured and what it does."""
-
-    installed: InstalledShape
-    config: ConfigShape
     imports: list[ImportShape]
-    effective: bool
-    """Whether handlers and the settings below are what containerd makes of all files
-    (``containerd config dump``); otherwise they are what the main file says."""
-    handlers: dict[str, HandlerShape]
-    default_handler: str | None
-    pause_image: str | None
     snapshotter: str | None
     registry_config_path: str | None
     registry_conflict: str | None
     """``FILE:LINE:COLUMN: reason`` of registry settings with which CRI does not start."""
     disabled_plugins: list[str]
-    cni: CniShape
-    unit: UnitShape | None
-    """None: there is no such unit, or the host has no systemd."""
-    socket: str
     ctr: bool
     """Whether ``ctr`` is there, which is how the daemon is asked."""
-    cri: Literal["serving", "disabled", "down", "unknown"]
-    """``disabled``: the daemon answers, and its CRI plugin is off or failed. ``unknown``: it
-    cannot be asked, for want of ``ctr`` or of the right to, or since its socket is not root's."""
-    restart_pending: list[str] | None
-    """Files changed since the daemon started; None when that is unknown or it does not run."""
-    clock_set_back: list[str]
-    """Files, or the socket, that the host's clock has yet to come to: it was set back, and nobody
-    can tell which of them the daemon has read."""
     pods: PodsShape | None
     """None when the daemon's state cannot be read."""
 
@@ -299,6 +195,25 @@ fi
     )
 
 
+# What a link leads to may be missing too: the nearest parent of that is where it would be made. All
+# that is mounted above it is sent, for the type and the options of the one that df names.
+_DATA_ROOT = r"""
+data_root_space() {
+  walk "$1"
+  place=$real
+  while [ ! -e "${place:=/}" ]; do
+    if ! is_absent "$place"; then unreadable "$1"; return 0; fi
+    place=${place%/*}
+  done
+  space "$place"
+  above=
+  while read -r device point kind options; do
+    case ${place%/}/ in "${point%/}"/*) above=$above$device' '$point' '$kind' '$options$nl;; esac
+  done </proc/self/mounts
+  said mounts_above "$above"
+}
+"""
+
 _CONFIG = rf"""
 # property NAME: of the service
 property() {{
@@ -308,20 +223,23 @@ property() {{
   esac
   property=${{property%%"$nl"*}}
 }}
-# configured WORD...: of a command line, the value of --config; nothing when there is a word that
-# belongs to no option: systemd shows arguments without their quotes.
+# configured WORD...: of a command line, the values of --config and --root; no --config when there
+# is a word that belongs to no option: systemd shows arguments without their quotes.
 configured() {{
-  config={DEFAULT_CONFIG}; takes=
+  config={DEFAULT_CONFIG}; root_flag=; takes=
   [ $# = 0 ] || shift
   for word; do
     case $takes in
       config) config=$word; takes=; continue;;
+      root) root_flag=$word; takes=; continue;;
       other) takes=; continue;;
     esac
     case $word in
       --config|-config|-c) takes=config;;
       --config=*|-config=*|-c=*) config=${{word#*=}};;
-      --log-level|-l|--address|-a|--root|--state) takes=other;;
+      --root|-root) takes=root;;
+      --root=*|-root=*) root_flag=${{word#*=}};;
+      --log-level|-l|--address|-a|--state) takes=other;;
       -*) ;;
       *) config=;;
     esac
@@ -387,7 +305,7 @@ fi
 
 # value_of LINE: what is behind "= ", without its quotes
 value_of() {{ value=${{1#*= }}; value=${{value#[\"\']}}; value=${{value%[\"\']}}; }}
-table=; socket=; state=; imports=
+table=; socket=; state=; imports=; root=
 set -f; IFS=$nl
 for line in $dump; do
   line=${{line#"${{line%%[! ]*}}"}}
@@ -396,10 +314,21 @@ for line in $dump; do
     '['*) table=$line;;
     'address = '*) if [ "$table" = '[grpc]' ]; then value_of "$line"; socket=$value; fi;;
     'state = '*) value_of "$line"; state=$value;;
+    'root = '*) if [ -z "$table" ]; then value_of "$line"; root=$value; fi;;
     'imports = ['*) imports=${{line#*\[}}; imports=${{imports%]*}};;
   esac
 done
 set +f; unset IFS
+# The usual place is one of those that the machine's probe looks at.
+if [ -n "$config" ] && [ -n "$root_flag" ]; then root=$root_flag; value root_flag "$root"; fi
+case $root in
+  '' | {DEFAULT_ROOT}) ;;
+  /*)
+    value data_root "$root"
+    if is_key "$root"; then
+      if trusted "$root"; then data_root_space "$root"; else distrusted "$root"; fi
+    fi;;
+esac
 # cni_words TEXT: sets $words to the paths of a string or an array, a line each
 cni_words() {{
   words=
@@ -510,7 +439,7 @@ fi
 def script_daemon() -> probe.Script:
     """The script of the daemon probe: configuration and service; ``config dump`` only reads."""
     return probe.Script(
-        rf"""{_PATH}{_CONFIG}
+        rf"""{_PATH}{_DATA_ROOT}{_CONFIG}
 if [ -n "$socket_distrust" ]; then value socket_state distrusted
 elif [ ! -S "$socket" ]; then value socket_state absent
 elif [ ! -w "$socket" ]; then value socket_state forbidden
@@ -556,7 +485,7 @@ fi
         files=(DEFAULT_CONFIG, CRICTL_CONFIG),
         units=(UNIT,),
         properties=_PROPERTIES,
-        shared=(_PROGRAM,),
+        shared=(_PROGRAM, file_systems.ASK),
         programs=("tail",),
         answers=("path", "socket_state", "pods"),
     )
@@ -734,6 +663,7 @@ def parse_daemon(package: probe.Reading, daemon: probe.Reading) -> Daemon:
         "imports": imports,
         "effective": dump is not None,
         **_settings(dump or main, configs, version),
+        "data_root": _data_root(daemon, dump),
         "cni": _cni(daemon, dump),
         "unit": unit,
         "socket": daemon.value("socket") or DEFAULT_SOCKET,
@@ -810,6 +740,25 @@ def _cni(daemon: probe.Reading, dump: Config | None) -> CniShape:
                 shape["plugins"] = list(dict.fromkeys([*shape["plugins"], "loopback"]))
         except ValueError as error:
             shape["error"] = f"{path} {error}"
+    return shape
+
+
+def _data_root(daemon: probe.Reading, dump: Config | None) -> DataRootShape:
+    # the flag wins, and `config dump` does not know it
+    path = daemon.value("root_flag")
+    if path is None and dump is not None:
+        path = _value(dump.settings.root) or DEFAULT_ROOT
+    shape: DataRootShape = {"path": path, "file_system": None, "error": None}
+    if path is None:
+        shape["error"] = "containerd does not say where it keeps images"
+    elif path != DEFAULT_ROOT:
+        mounted = mounts.mounted(daemon, "mounts_above") or {}
+        # the shell read the same line: another path is one that it does not understand
+        if path == daemon.value("data_root") and path not in daemon.unreadable:
+            shape["file_system"] = file_systems.parse(daemon, [path], mounted).get(path)
+        if shape["file_system"] is None:
+            why = daemon.why_unreadable(path) or "it cannot be told where that is"
+            shape["error"] = f"{path}: {why}"
     return shape
 
 

@@ -16,17 +16,15 @@ from pyinfra.operations import apt, dnf, zypper
 from kubenode.facts.containerd import (
     CRICTL_CONFIG,
     UNCLEAR_CONFIG,
-    CniShape,
     Containerd,
     ContainerdFiles,
     ContainerdFilesShape,
     ContainerdPackage,
     ContainerdShape,
-    InstalledShape,
-    PackageShape,
     UnprovenShape,
 )
 from kubenode.facts.platform import Platform
+from kubenode.facts.runtime import CniShape, InstalledShape, PackageShape
 from kubenode.files import host_lock, whole_file
 from kubenode.packages import package_locks
 from kubenode.run import asked

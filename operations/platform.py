@@ -11,7 +11,7 @@ from pyinfra.api import FunctionCommand, OperationValueError, operation
 
 from kubenode.audit.checks import cgroups as cgroup_checks
 from kubenode.audit.checks import platform as platform_checks
-from kubenode.audit.checks.check import Aim, Subject, Verdict, judge, unknown, violated
+from kubenode.audit.checks.check import Aim, Subject, Verdict, unknown, verdict_of, violated
 from kubenode.facts.platform import Platform, PlatformShape
 from kubenode.run.pyinfra_internals import print_prefix
 from kubenode.run.telling import refuse
@@ -107,7 +107,7 @@ def preflight(
     subject = Subject(cast("NodeShape", parts), aim)
     verdicts = []
     for check in _CHECKS:
-        verdict = judge(check, subject)
+        verdict = verdict_of(check, subject)
         if verdict.outcome in ("violated", "unknown"):
             severity = verdict.severity or "fail"
             remedy = verdict.remedy or check.remedy

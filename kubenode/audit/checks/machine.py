@@ -16,7 +16,6 @@ from kubenode.audit.checks.check import (
     violated,
 )
 from kubenode.audit.checks.release import aimed_at
-from kubenode.audit.checks.runtime_in_use import other_runtime
 from kubenode.kubelet.releases import programs_of
 
 _FEWEST_CPUS = 2
@@ -104,7 +103,7 @@ def _required_programs(subject: Subject) -> Verdict:
 
 
 def _file_system(subject: Subject) -> Verdict:
-    if other := other_runtime(subject):
+    if other := subject.other_runtime:
         return not_applicable(f"the runtime is {other}")
     snapshotter = subject.containerd["snapshotter"] or "overlayfs"
     if snapshotter != "overlayfs":

@@ -1,50 +1,118 @@
-"""Which runtime a host's pods are for, and why containerd's checks may have nothing to say."""
+"""The runtime that a host's pods run by, as far as every runtime's checks look at it.
+
+What a runtime's own facts mean for them is worked out here: a second runtime with a fact gets a
+function beside :func:`_containerd`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
 
 from packaging.version import Version
 
-from kubenode.audit.checks.check import PartMissing, Subject, Verdict, not_applicable
+from kubenode.audit.checks import containerd_files
+from kubenode.audit.checks.check import Subject, Verdict, not_applicable
+from kubenode.audit.checks.references import (
+    CRI_ENABLED,
+    REGISTRY,
+    RUNTIME_INSTALLED,
+    Reference,
+)
 from kubenode.facts.containerd import ContainerdShape
-from kubenode.runtimes import other_runtimes
+from kubenode.facts.runtime import RuntimeShape
 from kubenode.runtimes.containerd import releases
 
-CRI_NAMES = frozenset(
-    {
-        "cri",
-        "io.containerd.grpc.v1.cri",
-        "io.containerd.cri.v1.runtime",
-        "io.containerd.cri.v1.images",
-    }
-)
-"""What ``disabled_plugins`` may call CRI, in one release or another."""
+NAME = "containerd"
+"""What kubenode installs where there is no runtime yet."""
 
 
-def cri_disabled(containerd: ContainerdShape) -> list[str]:
-    """The entries of ``disabled_plugins`` that turn CRI off."""
-    return sorted(CRI_NAMES & set(containerd["disabled_plugins"]))
+@dataclass(frozen=True)
+class Series:
+    """What upstream says of the series that a release is of."""
+
+    name: str
+    end_of_life: date
 
 
-def other_runtime(subject: Subject) -> str | None:
-    """The runtime that kubelet uses instead of containerd, None when it is containerd.
+@dataclass(frozen=True)
+class RuntimeInUse:
+    """A runtime that is installed, and what follows from its own facts."""
 
-    Where kubelet is told none, it is containerd if that is installed, else what is in use.
-    """
-    try:
-        endpoint = subject.kubelet["runtime_endpoint"]
-    except PartMissing:
-        endpoint = None
-    if endpoint is not None:
-        return other_runtimes.behind(endpoint)
-    if subject.containerd["installed"]["binary"] is not None:
+    name: str
+    service: str
+    shape: RuntimeShape
+    version: Version | None
+    """None: the program does not say."""
+    series: Series | None
+    """None: newer than the table."""
+    trouble: str | None
+    """Why its files cannot be used; the checks of :attr:`finding` may have another reason."""
+    troubled_file: str
+    finding: Reference | None
+    """The check whose finding says why its files cannot be used."""
+    cri_off: Reference | None
+    """The check whose finding is that a file turns CRI off."""
+    cri_fails: Reference | None
+    """The check whose finding is that CRI does not start with these files."""
+    why_not_asked: str
+    """Why it cannot be told whether CRI answers, where that is so."""
+    unproven: tuple[str, ...]
+    """Files of a change that was interrupted before CRI had answered with it."""
+
+
+def _containerd(subject: Subject) -> RuntimeInUse:
+    containerd = subject.containerd
+    version = containerd_files.version_of(containerd)
+    return RuntimeInUse(
+        name="containerd",
+        service="containerd.service",
+        shape=containerd,
+        version=version,
+        series=_series(version),
+        trouble=containerd_files.config_trouble(containerd),
+        troubled_file=containerd_files.troubled_file(containerd),
+        finding=containerd_files.config_finding(containerd),
+        cri_off=CRI_ENABLED if containerd_files.cri_disabled(containerd) else None,
+        cri_fails=REGISTRY if containerd["registry_conflict"] else None,
+        why_not_asked=(
+            "not allowed to ask it" if containerd["ctr"] else "there is no ctr to ask it with"
+        ),
+        unproven=tuple(subject.facts["containerd_unproven"] or ()),
+    )
+
+
+def _series(version: Version | None) -> Series | None:
+    if version is None or releases.is_newer_than_known(version):
         return None
-    try:
-        others = other_runtimes.in_use(subject.platform["runtimes"])
-    except PartMissing:
-        return None
-    return others[0].name if others else None
+    release = releases.release_of(version)
+    return Series(f"{release.series}{' (LTS)' if release.is_lts else ''}", release.end_of_life)
+
+
+def _not_there(subject: Subject) -> Verdict | None:
+    if other := subject.other_runtime:
+        return not_applicable(f"the runtime is {other}")
+    if subject.runtime["installed"]["binary"] is None:
+        return not_applicable(f"{NAME} is not installed, {RUNTIME_INSTALLED}")
+    return None
+
+
+def in_use(subject: Subject) -> RuntimeInUse | Verdict:
+    """The runtime that kubelet uses; a verdict where it has no fact, or is not installed."""
+    return _not_there(subject) or _containerd(subject)
+
+
+def of_runtime(
+    judge: Callable[[Subject, RuntimeInUse], Verdict],
+) -> Callable[[Subject], Verdict]:
+    """A judge that is asked only about hosts with a runtime that there is a fact of."""
+
+    def judge_runtime(subject: Subject) -> Verdict:
+        runtime = in_use(subject)
+        return runtime if isinstance(runtime, Verdict) else judge(subject, runtime)
+
+    return judge_runtime
 
 
 def of_containerd(
@@ -53,85 +121,6 @@ def of_containerd(
     """A judge that is asked only about hosts with containerd as their runtime."""
 
     def judge_containerd(subject: Subject) -> Verdict:
-        if other := other_runtime(subject):
-            return not_applicable(f"the runtime is {other}")
-        if subject.containerd["installed"]["binary"] is None:
-            return not_applicable("containerd is not installed, see containerd.installed")
-        return judge(subject, subject.containerd)
+        return _not_there(subject) or judge(subject, subject.containerd)
 
     return judge_containerd
-
-
-def containerd_version(containerd: ContainerdShape) -> Version | None:
-    """containerd's version, None when the program does not say."""
-    version = containerd["installed"]["version"]
-    return Version(version) if version else None
-
-
-def config_version_trouble(containerd: ContainerdShape) -> str | None:
-    """Why the main file's configuration version does not suit the release, None when it does."""
-    config, version = containerd["config"], containerd_version(containerd)
-    stated = config["version"]
-    if version is None or stated is None:
-        return None
-    release = releases.release_of(version)
-    highest = config["highest_version"] or release.config_version
-    if stated > highest and not releases.is_newer_than_known(version):
-        what = (
-            "refuses it"
-            if releases.refuses_higher_version(version)
-            else "ignores its settings without a word"
-        )
-        return f"version {stated}; containerd {version} takes at most {highest} and {what}"
-    if stated == 1 and not release.migrates_version_1_cri:
-        return f"version 1; containerd {version} ignores its CRI settings without a word"
-    return None
-
-
-def drop_in_trouble(containerd: ContainerdShape) -> str | None:
-    """Why an imported file's configuration version does not suit, None when all do."""
-    config, version = containerd["config"], containerd_version(containerd)
-    if version is None or config["version"] is None:
-        return None
-    for drop_in in containerd["imports"]:
-        stated = drop_in["version"]
-        # what a release newer than the table takes is not known
-        if stated is None or (
-            releases.is_newer_than_known(version)
-            and stated > releases.highest_config_version(version)
-        ):
-            continue
-        if trouble := releases.drop_in_trouble(
-            config["path"], config["version"], drop_in["path"], stated, version
-        ):
-            return f"{drop_in['path']} is {trouble}"
-    return None
-
-
-def config_trouble(containerd: ContainerdShape) -> str | None:
-    """Why containerd's files cannot be used, versions apart; None when they can."""
-    if error := containerd["config"]["error"]:
-        return error
-    for drop_in in containerd["imports"]:
-        if drop_in["error"]:
-            return drop_in["error"]
-    if not containerd["effective"]:
-        return "containerd does not say what it makes of its files"
-    return None
-
-
-def config_finding(containerd: ContainerdShape) -> str | None:
-    """The check whose finding about containerd's files says why the rest cannot be told.
-
-    None where there is none, and of a host without containerd: its files are no trouble there.
-    """
-    if containerd["installed"]["binary"] is None:
-        return None
-    for check, trouble in (
-        ("containerd.config-version", config_version_trouble),
-        ("containerd.drop-in-version", drop_in_trouble),
-        ("containerd.config-readable", config_trouble),
-    ):
-        if trouble(containerd):
-            return check
-    return None

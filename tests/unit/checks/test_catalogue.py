@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from kubenode.audit import check_page
 from kubenode.audit.checks.catalogue import CHECKS, by_id
-from kubenode.audit.checks.check import Aim, Check, Subject, judge
+from kubenode.audit.checks.check import Aim, Check, Subject, verdict_of
 from kubenode.audit.findings import judge_host
 from kubenode.facts.node import NodeShape
 from kubenode.settings import NodeSettings
@@ -125,7 +125,7 @@ def test_without_an_answer_nothing_is_told(check: Check) -> None:
         sysctls={"vm.overcommit_memory": "1"},
         modules=("dummy",),
     )
-    verdict = judge(check, Subject(cast(NodeShape, {"missing": {}}), aim))
+    verdict = verdict_of(check, Subject(cast(NodeShape, {"missing": {}}), aim))
     # its subject is the aim alone
     expected = "met" if check.id == "kubernetes.release-known" else "unknown"
     assert verdict.outcome == expected, verdict

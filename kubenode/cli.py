@@ -27,7 +27,7 @@ from pyinfra.context import ctx_config, ctx_inventory, ctx_state
 from kubenode import settings
 from kubenode.audit import check_page, drift, output_file
 from kubenode.audit.baseline import Saved, changes
-from kubenode.audit.checks.catalogue import CHECKS, by_id
+from kubenode.audit.checks.catalogue import CHECKS, RENAMED, by_id
 from kubenode.audit.checks.check import Check
 from kubenode.audit.findings import FleetReport, HostReport, exit_code, judge_host
 from kubenode.audit.gather import Answer, gather
@@ -228,6 +228,8 @@ def _list(listed: Sequence[Check]) -> None:
 
 
 def _no_such_check(name: str) -> str:
+    if name in RENAMED:
+        return f"{name} is now {RENAMED[name]}"
     ids = [known.id for known in CHECKS]
     # whoever writes swap.bot means swap.boot; what is like nothing at all gets no guess
     near = difflib.get_close_matches(name, ids, n=3, cutoff=0.7)

@@ -172,6 +172,8 @@ class NodeSettings(BaseModel):
             try:
                 catalogue.by_id(check_id)
             except KeyError:
+                if check_id in catalogue.RENAMED:
+                    raise ValueError(f"{check_id!r} is now {catalogue.RENAMED[check_id]}") from None
                 near = difflib.get_close_matches(check_id, [c.id for c in catalogue.CHECKS], n=1)
                 hint = f"did you mean {near[0]}?" if near else "`kubenode checks` lists them"
                 raise ValueError(f"{check_id!r} is no check; {hint}") from None

@@ -582,6 +582,18 @@ SIZES = (
         undo="umount /var/lib/kubelet; rmdir /var/lib/kubelet",
     ),
     Break(
+        "images on another disk, which is nearly full",
+        f"cp -p {CONFIG} {CONFIG}.saved; "
+        f"sed -i '/^root = /d; 1i root = \"/srv/containerd\"' {CONFIG}; "
+        "mkdir /srv/containerd; mount -t tmpfs -o size=4m tmpfs /srv/containerd; "
+        f"{_RESTART}; head -c 3500k /dev/zero >/srv/containerd/full || :",
+        "machine.disk",
+        "/srv/containerd",
+        state="warn",
+        mend="rm /srv/containerd/full",
+        undo=f"{_UNSAVE}; rm {CONFIG}.saved; umount /srv/containerd; rmdir /srv/containerd",
+    ),
+    Break(
         "no inodes left",
         "mkdir -p /var/lib/kubelet; mount -t tmpfs -o nr_inodes=40 tmpfs /var/lib/kubelet; "
         "cd /var/lib/kubelet; for number in $(seq 39); do : >$number; done",

@@ -5,10 +5,20 @@ from __future__ import annotations
 import importlib
 import re
 from pathlib import Path
-from typing import Any, cast
+from types import UnionType
+from typing import (
+    Any,
+    Literal,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kubenode.audit import check_page
@@ -154,3 +164,82 @@ def test_no_facts_end_an_audit(changes: list[tuple[tuple[str, ...], Any]]) -> No
             place[path[-1]] = value
     report = judge_host("host", cast(NodeShape, facts), Aim(), CHECKS)
     assert len(report.findings) == len(CHECKS)
+
+
+_VERSIONS = st.sampled_from([None, "0.1.0", "1.6.20", "1.7.24", "2.1.4", "9.9.9"])
+_KUBELETS = st.sampled_from([None, "1.9.0", "1.33.2", "1.36.0", "1.99.1"])
+_TEXT = st.sampled_from(["", "x", "-1", "v1", "/", "/var/lib/containerd", "unknown", "a b:1:2: c"])
+
+
+def _well_formed(hint: Any, example: Any, path: tuple[str, ...]) -> st.SearchStrategy[Any]:
+    """Values of a fact's type. What a fact is asked for by name it always has: its own keys stay.
+
+    + hint: the type
+    + example: a recorded value
+    + path: of the value, from the whole fact
+    """
+    if path[-1:] == ("version",):
+        known = {("containerd", "installed"): _VERSIONS, ("kubelet",): _KUBELETS}
+        if path[:-1] in known:
+            return known[path[:-1]]
+    if path == ("containerd", "config", "version"):
+        return st.sampled_from([None, 1, 2, 3, 4, 9])
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        return st.one_of([_well_formed(one, example, path) for one in arguments])
+    if is_typeddict(hint):
+        own = example if isinstance(example, dict) else {}
+        return st.fixed_dictionaries(
+            {
+                name: _well_formed(one, own.get(name), (*path, name))
+                for name, one in get_type_hints(hint).items()
+            }
+        )
+    if origin is dict:
+        own = example if isinstance(example, dict) else {}
+        keys = own or {"runc": None}
+        return st.fixed_dictionaries(
+            {name: _well_formed(arguments[1], own.get(name), (*path, "*")) for name in keys}
+        )
+    if origin in (list, tuple):
+        first = example[0] if isinstance(example, list) and example else None
+        return st.lists(_well_formed(arguments[0], first, (*path, "*")), max_size=2)
+    if origin is Literal:
+        return st.sampled_from(arguments)
+    simple = {
+        str: _TEXT if example is None else st.one_of(_TEXT, st.just(example)),
+        int: st.integers(0, 2**63),
+        bool: st.booleans(),
+        type(None): st.none(),
+    }
+    return simple[hint]
+
+
+@st.composite
+def _nodes(draw: st.DrawFn) -> NodeShape:
+    """A recorded node, of which some parts are others."""
+    facts: Any = recorded()
+    hints = get_type_hints(NodeShape)
+    for name in draw(st.lists(st.sampled_from(sorted(hints)), max_size=3, unique=True)):
+        facts[name] = draw(_well_formed(hints[name], facts[name], (name,)))
+    if facts["cgroup_drivers"]:
+        drivers = facts["cgroup_drivers"]
+        drivers["counted"] = list(drivers["components"])[: len(drivers["counted"])]
+    facts["missing"] = {name: "not asked" for name in facts if facts[name] is None}
+    return cast(NodeShape, facts)
+
+
+EVERYTHING = Aim(
+    kubernetes=(1, 36),
+    profiles=frozenset({"bridge-cni", "ipv6", "ipvs", "nftables", "control-plane"}),
+    pause_image="registry.k8s.io/pause:3.10",
+)
+
+
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
+@given(_nodes(), st.sampled_from([Aim(), EVERYTHING]))
+def test_well_formed_facts_can_be_judged(facts: NodeShape, aim: Aim) -> None:
+    """A check that no facts of the right type make fail: `verdict_of` would call that unknown."""
+    for check in CHECKS:
+        verdict = verdict_of(check, Subject(facts, aim))
+        assert "this check cannot judge" not in verdict.found, (check.id, verdict.found)

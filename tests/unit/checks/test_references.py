@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from kubenode.audit.checks import references
 from kubenode.audit.checks.catalogue import CHECKS
 from kubenode.audit.checks.check import Aim, Subject, verdict_of
 from kubenode.facts import cgroup
@@ -176,6 +179,40 @@ def test_each_check_that_a_verdict_refers_to_is_a_finding(host: str, driver: Any
         for name in re.findall(r"\bsee ([a-z0-9-]+(?:\.[a-z0-9-]+)+)", verdict.found):
             assert name in BY_ID, (check.id, verdict.found)
             assert outcome(name, facts, aim) in ("violated", "unknown"), (check.id, verdict.found)
+
+
+def test_each_reference_is_a_check() -> None:
+    named = [one for one in vars(references).values() if isinstance(one, references.Reference)]
+    assert len(named) >= 10
+    assert {one.id for one in named} <= BY_ID.keys()
+    for check in CHECKS:
+        if check.id.startswith("module.") and check.id.endswith(".boot"):
+            name = check.id.removeprefix("module.").removesuffix(".boot")
+            assert references.modules_live(name).id in BY_ID
+
+
+FOLDER = Path(references.__file__).parent
+
+
+@pytest.mark.parametrize("module", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
+def test_no_text_names_a_check_by_its_id(module: Path) -> None:
+    if module.stem == "references":
+        return
+    tree = ast.parse(module.read_text())
+    own = {
+        id(keyword.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        for keyword in node.keywords
+        if keyword.arg == "id"
+    }
+    for node in ast.walk(tree):
+        assert not (isinstance(node, ast.Call) and ast.unparse(node.func) == "Reference")
+        if not isinstance(node, ast.Constant) or not isinstance(node.value, str) or id(node) in own:
+            continue
+        assert not re.search(r"\bsee [a-z0-9-]+\.[a-z]", node.value), node.value
+        for name in BY_ID:
+            assert not re.search(rf"(?<![\w.]){re.escape(name)}(?![\w-])", node.value), node.value
 
 
 def test_the_hosts_have_references_to_look_at() -> None:

@@ -9,6 +9,7 @@ from typing import Literal, TypedDict
 from packaging.version import InvalidVersion, Version
 
 from kubenode.facts import containerd, kubelet, kubelet_start, mounts, sent_files
+from kubenode.facts.runtime import HandlerShape, SourceShape
 from kubenode.files.cannot_tell import CannotTell
 from kubenode.kubelet.config import kubelet_driver, runtime_endpoint
 from kubenode.linux.cgroups import Driver, Statement
@@ -293,7 +294,7 @@ def _agreement(
 
 
 def _of_handler(
-    handler: containerd.HandlerShape,
+    handler: HandlerShape,
 ) -> ComponentShape:
     stated = handler["stated"]
     return {
@@ -410,7 +411,7 @@ def _component(
     }
 
 
-def _unknown(reason: str, place: containerd.SourceShape | None = None) -> ComponentShape:
+def _unknown(reason: str, place: SourceShape | None = None) -> ComponentShape:
     return {
         "driver": None,
         "stated": False,

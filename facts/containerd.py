@@ -7,8 +7,16 @@ from typing import Literal, TypedDict
 
 from packaging.version import Version
 
-from kubenode.facts import packages, runtimes
-from kubenode.facts.packages import PackageShape
+from kubenode.facts import file_systems, mounts, packages, runtimes
+from kubenode.facts.runtime import (
+    CniShape,
+    DataRootShape,
+    HandlerShape,
+    InstalledShape,
+    RuntimeShape,
+    SourceShape,
+    UnitShape,
+)
 from kubenode.files import go_keys, whole_file
 from kubenode.linux.cgroups import Driver, placed_by
 from kubenode.run import host_script
@@ -34,65 +42,13 @@ _MOST_BYTES = 256 * 1024
 
 DEFAULT_CONFIG = "/etc/containerd/config.toml"
 DEFAULT_SOCKET = CONTAINERD.socket
-
-
-class InstalledShape(TypedDict):
-    """What is installed of containerd."""
-
-    binary: str | None
-    """Path of the program, None when containerd is not installed."""
-    version: str | None
-    """Such as ``1.7.24``, None when the program does not say."""
-    package: PackageShape | None
-    """None when it is not from a package, or the host has no known package manager."""
-    dpkg_interrupted: bool
-    """Whether dpkg was stopped at its work, on any package: apt refuses then. False while another
-    process is at work: what is half-done then is being done."""
-    dpkg_at_work: str | None
-    """The process that has a lock of dpkg's or apt's, as ``PID NAME``."""
+DEFAULT_ROOT = CONTAINERD.data_root
 
 
 class ContainerdPackageShape(InstalledShape):
     """What :class:`ContainerdPackage` returns."""
 
     runtimes: RuntimesShape
-
-
-class SourceShape(TypedDict):
-    """Where a setting is stated."""
-
-    file: str
-    line: int
-
-
-class HandlerShape(TypedDict):
-    """A runtime handler, such as ``runc`` or ``nvidia``."""
-
-    runtime_type: str | None
-    recognised: bool
-    """False: nobody can tell which driver its shim uses. A type that kubenode does not know and
-    that states no driver, or a path, of which containerd does not know that it is runc's."""
-    cgroup_driver: Driver | None
-    """None for handlers that have settings of their own (kata, runsc), and for those that are not
-    recognised."""
-    stated: SourceShape | None
-    """The line that states the driver; None for the release's default, cgroupfs."""
-    defined: SourceShape | None
-    """The line that states ``runtime_type``; None for the release's default."""
-
-
-class ConfigShape(TypedDict):
-    """containerd's main configuration file."""
-
-    path: str
-    exists: bool | None
-    """None: it could not be read."""
-    version: int | None
-    """Its configuration version; 1 when it states none, None when there is nothing in it."""
-    highest_version: int | None
-    """The highest this release takes."""
-    error: str | None
-    """Why it cannot be used: ``FILE:LINE:COLUMN: reason``, or what containerd says of it."""
 
 
 class ImportShape(TypedDict):
@@ -103,21 +59,6 @@ class ImportShape(TypedDict):
     error: str | None
 
 
-class UnitShape(TypedDict):
-    """containerd.service as systemd has it."""
-
-    load: str
-    """``loaded``, ``masked``, ...; ``unknown`` when systemd did not answer."""
-    active: str
-    enabled: str
-    fragment: str | None
-    drop_ins: list[str]
-    limit_nofile: str | None
-    needs_daemon_reload: bool
-    wanted_by: list[str]
-    """Units that start it, such as ``multi-user.target``."""
-
-
 class PodsShape(TypedDict):
     """Running CRI containers (pause containers included), by the driver that placed them."""
 
@@ -125,55 +66,20 @@ class PodsShape(TypedDict):
     cgroupfs: int
 
 
-class CniShape(TypedDict):
-    """Where containerd looks for CNI plugins, and what the network needs."""
+class ContainerdShape(RuntimeShape):
+    """What containerd is, how it is configured and what it does.
 
-    bin_dirs: list[str] | None
-    """The directories in force; None when containerd does not say."""
-    conf_dir: str | None
-    config: str | None
-    """The network's configuration that counts: the first file of ``conf_dir`` by name; None when
-    there is none, as before a CNI is installed, and when the directory cannot be read."""
-    error: str | None
-    """Why it cannot be used, or why it is not known whether there is one."""
-    plugins: list[str]
-    """The plugins it names, those for addresses (``ipam``) too, and ``loopback``, which containerd
-    calls for each pod unless it has its own."""
-    found: dict[str, list[str]]
-    """Executables by directory, of those in force and the usual ones that exist, at most 200."""
+    ``effective`` is whether the settings are those of ``containerd config dump``.
+    """
 
-
-class ContainerdShape(TypedDict):
-    """What containerd is, how it is configured and what it does."""
-
-    installed: InstalledShape
-    config: ConfigShape
     imports: list[ImportShape]
-    effective: bool
-    """Whether handlers and the settings below are what containerd makes of all files
-    (``containerd config dump``); otherwise they are what the main file says."""
-    handlers: dict[str, HandlerShape]
-    default_handler: str | None
-    pause_image: str | None
     snapshotter: str | None
     registry_config_path: str | None
     registry_conflict: str | None
     """``FILE:LINE:COLUMN: reason`` of registry settings with which CRI does not start."""
     disabled_plugins: list[str]
-    cni: CniShape
-    unit: UnitShape | None
-    """None: there is no such unit, or the host has no systemd."""
-    socket: str
     ctr: bool
     """Whether ``ctr`` is there, which is how the daemon is asked."""
-    cri: Literal["serving", "disabled", "down", "unknown"]
-    """``disabled``: the daemon answers, and its CRI plugin is off or failed. ``unknown``: it
-    cannot be asked, for want of ``ctr`` or of the right to, or since its socket is not root's."""
-    restart_pending: list[str] | None
-    """Files changed since the daemon started; None when that is unknown or it does not run."""
-    clock_set_back: list[str]
-    """Files, or the socket, that the host's clock has yet to come to: it was set back, and nobody
-    can tell which of them the daemon has read."""
     pods: PodsShape | None
     """None when the daemon's state cannot be read."""
 
@@ -240,17 +146,19 @@ _CONFIG = host_script.read(
     CNI_UPSTREAM=cni.UPSTREAM,
     CNI_DEBIAN=cni.DEBIAN,
     DEFAULT_SOCKET=DEFAULT_SOCKET,
+    DEFAULT_ROOT=DEFAULT_ROOT,
 )
+_DATA_ROOT = host_script.read(__file__, "data_root.sh")
 
 
 def script_daemon() -> probe.Script:
     """The script of the daemon probe: configuration and service; ``config dump`` only reads."""
     return probe.Script(
-        f"{_PATH}\n{_CONFIG}\n{_DAEMON_SCRIPT}",
+        f"{_PATH}\n{_DATA_ROOT}\n{_CONFIG}\n{_DAEMON_SCRIPT}",
         files=(DEFAULT_CONFIG,),
         units=(UNIT,),
         properties=_PROPERTIES,
-        shared=(_PROGRAM,),
+        shared=(_PROGRAM, file_systems.ASK),
         programs=("tail",),
         answers=("path", "socket_state", "pods"),
     )
@@ -357,6 +265,7 @@ def parse_daemon(package: probe.Reading, daemon: probe.Reading) -> Daemon:
         "imports": imports,
         "effective": dump is not None,
         **_settings(dump or main, [*([main] if main else []), *drop_ins], version),
+        "data_root": _data_root(daemon, dump),
         "cni": _cni(daemon, dump),
         "unit": unit,
         "socket": daemon.value("socket") or DEFAULT_SOCKET,
@@ -468,6 +377,25 @@ def _cni(daemon: probe.Reading, dump: Config | None) -> CniShape:
                 shape["plugins"] = list(dict.fromkeys([*shape["plugins"], "loopback"]))
         except ValueError as error:
             shape["error"] = f"{path} {error}"
+    return shape
+
+
+def _data_root(daemon: probe.Reading, dump: Config | None) -> DataRootShape:
+    # the flag wins, and `config dump` does not know it
+    path = daemon.value("root_flag")
+    if path is None and dump is not None:
+        path = dump.settings.root or DEFAULT_ROOT
+    shape: DataRootShape = {"path": path, "file_system": None, "error": None}
+    if path is None:
+        shape["error"] = "containerd does not say where it keeps images"
+    elif path != DEFAULT_ROOT:
+        mounted = mounts.mounted(daemon, "mounts_above") or {}
+        # the shell read the same line: another path is one that it does not understand
+        if path == daemon.value("data_root") and path not in daemon.unreadable:
+            shape["file_system"] = file_systems.parse(daemon, [path], mounted).get(path)
+        if shape["file_system"] is None:
+            why = daemon.why_unreadable(path) or "it cannot be told where that is"
+            shape["error"] = f"{path}: {why}"
     return shape
 
 

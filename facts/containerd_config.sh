@@ -9,20 +9,23 @@ property() {
   esac
   property=${property%%"$nl"*}
 }
-# configured WORD...: of a command line, the value of --config; nothing when there is a word that
-# belongs to no option: systemd shows arguments without their quotes.
+# configured WORD...: of a command line, the values of --config and --root; no --config when there
+# is a word that belongs to no option: systemd shows arguments without their quotes.
 configured() {
-  config=@DEFAULT_CONFIG@; takes=
+  config=@DEFAULT_CONFIG@; root_flag=; takes=
   [ $# = 0 ] || shift
   for word; do
     case $takes in
       config) config=$word; takes=; continue;;
+      root) root_flag=$word; takes=; continue;;
       other) takes=; continue;;
     esac
     case $word in
       --config|-config|-c) takes=config;;
       --config=*|-config=*|-c=*) config=${word#*=};;
-      --log-level|-l|--address|-a|--root|--state) takes=other;;
+      --root|-root) takes=root;;
+      --root=*|-root=*) root_flag=${word#*=};;
+      --log-level|-l|--address|-a|--state) takes=other;;
       -*) ;;
       *) config=;;
     esac
@@ -90,7 +93,7 @@ fi
 
 # value_of LINE: what is behind "= ", without its quotes
 value_of() { value=${1#*= }; value=${value#[\"\']}; value=${value%[\"\']}; }
-table=; socket=; state=; imports=
+table=; socket=; state=; imports=; root=
 set -f; IFS=$nl
 for line in $dump; do
   line=${line#"${line%%[! ]*}"}
@@ -99,10 +102,21 @@ for line in $dump; do
     '['*) table=$line;;
     'address = '*) if [ "$table" = '[grpc]' ]; then value_of "$line"; socket=$value; fi;;
     'state = '*) value_of "$line"; state=$value;;
+    'root = '*) if [ -z "$table" ]; then value_of "$line"; root=$value; fi;;
     'imports = ['*) imports=${line#*\[}; imports=${imports%]*};;
   esac
 done
 set +f; unset IFS
+# The usual place is one of those that the machine's probe looks at.
+if [ -n "$config" ] && [ -n "$root_flag" ]; then root=$root_flag; value root_flag "$root"; fi
+case $root in
+  '' | @DEFAULT_ROOT@) ;;
+  /*)
+    value data_root "$root"
+    if is_key "$root"; then
+      if trusted "$root"; then data_root_space "$root"; else distrusted "$root"; fi
+    fi;;
+esac
 # cni_words TEXT: sets $words to the paths of a string or an array, a line each
 cni_words() {
   words=

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Literal, TypedDict
 
-from kubenode.facts import mounts
+from kubenode.facts import file_systems, mounts
+from kubenode.facts.file_systems import FileSystemShape
 from kubenode.run import host_script
 from kubenode.runtimes.runtime import CONTAINERD
 from kubenode.wire import probe
@@ -29,20 +30,6 @@ TIME_SERVICES = (
     "openntpd",
     "systemd-timesyncd",
 )
-
-
-class FileSystemShape(TypedDict):
-    """Where a directory lives."""
-
-    kind: str | None
-    """File system type, such as ``ext4``."""
-    mount: str
-    size_kib: int
-    free_kib: int
-    free_inodes_percent: int | None
-    """None where the file system has no fixed number of inodes."""
-    options: list[str]
-    """Mount options without a value, such as ``noexec``."""
 
 
 class MachineShape(TypedDict):
@@ -96,7 +83,7 @@ def script() -> probe.Script:
         kernel_files=(_ONLINE, _PRODUCT_UUID, _ENFORCE, _APPARMOR, _LSMS),
         units=tuple(f"{name}.service" for name in TIME_SERVICES),
         properties=("ActiveState",),
-        shared=(mounts.READ,),
+        shared=(mounts.READ, file_systems.ASK),
         programs=("df", "uname"),
         answers=("uname", "df", "inodes", "programs", "mounts"),
     )
@@ -113,7 +100,7 @@ def parse(reading: probe.Reading) -> MachineShape:
         "kernel": release or None,
         "machine_id": _first(reading, "/etc/machine-id"),
         "product_uuid": _first(reading, _PRODUCT_UUID),
-        "file_systems": _file_systems(reading),
+        "file_systems": file_systems.parse(reading, DIRECTORIES, mounts.mounted(reading) or {}),
         "programs": _programs(reading.text("programs")),
         "clock_synchronized": True if reading.value("clock") else None,
         "time_services": [
@@ -155,38 +142,6 @@ def _programs(lines: list[str]) -> dict[str, str | None]:
         if line.startswith("/") and name in found:
             found[name] = line
     return found
-
-
-def _file_systems(reading: probe.Reading) -> dict[str, FileSystemShape]:
-    inodes = [_df(line) for line in reading.text("inodes")[1:]]
-    mounted = mounts.mounted(reading) or {}
-    shapes: dict[str, FileSystemShape] = {}
-    for index, line in enumerate(reading.text("df")[1:]):
-        row = _df(line)
-        if row is None or index >= len(DIRECTORIES):
-            break
-        size, free, mount = row
-        row_of_inodes = inodes[index] if index < len(inodes) else None
-        percent = None
-        if row_of_inodes and row_of_inodes[0] > 0:
-            percent = row_of_inodes[1] * 100 // row_of_inodes[0]
-        kind, options = mounted.get(mount, (None, []))
-        shapes[DIRECTORIES[index]] = {
-            "kind": kind,
-            "mount": mount,
-            "size_kib": size,
-            "free_kib": free,
-            "free_inodes_percent": percent,
-            "options": [option for option in options if "=" not in option],
-        }
-    return shapes
-
-
-def _df(line: str) -> tuple[int, int, str] | None:
-    """Size, free and mount point of a line of ``df -P``; the device's name may have blanks."""
-    # possessive: a line may be a megabyte of blanks
-    found = re.search(r" (\d{1,18}+) ++\d++ ++(\d{1,18}+) ++(?:\d++%|-) ++(/.*)", line)
-    return (int(found[1]), int(found[2]), found[3]) if found else None
 
 
 def _selinux(reading: probe.Reading) -> Literal["enforcing", "permissive", "disabled"] | None:

@@ -10,21 +10,10 @@ import shlex
 from collections.abc import Sequence
 from typing import TypedDict
 
+from kubenode.facts.runtime import PackageShape
 from kubenode.packages import package_locks
 from kubenode.run import host_script
 from kubenode.wire import probe
-
-
-class PackageShape(TypedDict):
-    """A package that is installed, or was begun to be."""
-
-    name: str
-    """Such as ``containerd`` (distributions) or ``containerd.io`` (Docker)."""
-    version: str
-    held: bool
-    """Whether upgrades leave it alone (apt-mark hold, dnf versionlock, zypper addlock)."""
-    configured: bool
-    """False: dpkg was stopped between unpacking it and configuring it, so it may not work."""
 
 
 class PackagesShape(TypedDict):

@@ -28,7 +28,7 @@ from kubenode import settings
 from kubenode.audit import aim, ask, check_page, output_file
 from kubenode.audit.ask import Answer
 from kubenode.audit.baseline import Saved
-from kubenode.audit.checks.catalogue import CHECKS, by_id
+from kubenode.audit.checks.catalogue import CHECKS, RENAMED, by_id
 from kubenode.audit.checks.check import Check
 from kubenode.audit.findings import FleetReport, exit_code
 from kubenode.audit.fleet_report import compared, fleet_report
@@ -213,6 +213,8 @@ def _list(listed: Sequence[Check]) -> None:
 
 
 def _no_such_check(name: str) -> str:
+    if name in RENAMED:
+        return f"{name} is now {RENAMED[name]}"
     ids = [known.id for known in CHECKS]
     # whoever writes swap.bot means swap.boot; what is like nothing at all gets no guess
     near = difflib.get_close_matches(name, ids, n=3, cutoff=0.7)

@@ -12,17 +12,16 @@ from pyinfra.api import FunctionCommand, OperationValueError, StringCommand, ope
 from pyinfra.operations import apt, dnf, zypper
 
 from kubenode.facts.containerd import (
-    CniShape,
     Containerd,
     ContainerdFiles,
     ContainerdFilesShape,
     ContainerdPackage,
     ContainerdShape,
-    SourceShape,
     UnprovenShape,
 )
 from kubenode.facts.crictl import Crictl, CrictlFileShape
 from kubenode.facts.platform import Platform
+from kubenode.facts.runtime import CniShape, SourceShape
 from kubenode.files import host_lock, whole_file
 from kubenode.linux.cgroups import Driver
 from kubenode.operations import crictl

@@ -78,11 +78,15 @@ def _no_such_checks(host: Host) -> Iterator[str]:
     if not waived or not isinstance(waived, dict):
         return
     # the catalogue takes long to import, and most hosts have no waivers
-    from kubenode.audit.checks.catalogue import CHECKS
+    from kubenode.audit.checks.catalogue import CHECKS, RENAMED
 
     ids = [check.id for check in CHECKS]
     for check_id in waived:
         if isinstance(check_id, str) and check_id not in ids:
+            if check_id in RENAMED:
+                now = RENAMED[check_id]
+                yield f"{key} ({settings.source(host, key)}): {check_id!r} is now {now}"
+                continue
             near = difflib.get_close_matches(check_id, ids, n=1)
             hint = f"did you mean {near[0]}?" if near else "`kubenode checks` lists them"
             yield f"{key} ({settings.source(host, key)}): {check_id!r} is no check; {hint}"

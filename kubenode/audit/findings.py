@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Literal
 
-from kubenode.audit.checks.check import Aim, Check, Evidence, Severity, State, Subject, judge
+from kubenode.audit.checks.check import Aim, Check, Evidence, Severity, State, Subject, verdict_of
 
 if TYPE_CHECKING:
     from kubenode.facts.node import NodeShape
@@ -154,7 +154,7 @@ def judge_host(
 
 
 def _finding(check: Check, subject: Subject, waiver: Waiver | None) -> Finding:
-    verdict = judge(check, subject)
+    verdict = verdict_of(check, subject)
     severity = verdict.severity or check.severity
     state: State
     match verdict.outcome:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from kubenode.audit.checks import cgroups, platform
-from kubenode.audit.checks.check import Aim, Subject, Verdict, judge, unknown, violated
+from kubenode.audit.checks.check import Aim, Subject, Verdict, unknown, verdict_of, violated
 from kubenode.facts.platform import PlatformShape
 from kubenode.linux.cgroups import Driver
 from kubenode.runtimes import other_runtimes
@@ -44,7 +44,7 @@ def preflight(
     subject = Subject(cast("NodeShape", parts), aim)
     verdicts = []
     for check in _CHECKS:
-        verdict = judge(check, subject)
+        verdict = verdict_of(check, subject)
         if verdict.outcome in ("violated", "unknown"):
             severity = verdict.severity or "fail"
             remedy = verdict.remedy or check.remedy

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import worst_inputs
 from kubenode.audit.checks.catalogue import CHECKS
-from kubenode.audit.checks.check import Aim, Evidence, Subject, Verdict, judge, violated
+from kubenode.audit.checks.check import Aim, Evidence, Subject, Verdict, verdict_of, violated
 from kubenode.facts.node import Node, NodeShape
 from kubenode.files import toml_text
 from kubenode.linux.sysctl_d import MOST_LINES, Tree, without_conflicts
@@ -136,7 +136,7 @@ def test_a_finding_is_cut_and_says_how_much() -> None:
         return violated("x" * 5000, *(Evidence(str(number)) for number in range(100_000)))
 
     check = replace(CHECKS[0], profiles=frozenset(), judge=verdict)
-    said = judge(check, Subject(a_node(), Aim()))
+    said = verdict_of(check, Subject(a_node(), Aim()))
     assert said.found.endswith("and 3000 characters more")
     assert len(said.evidence) == 51
     assert said.evidence[-1].text == "and 99950 more"

@@ -11,6 +11,7 @@ from packaging.version import Version
 
 from kubenode.facts import runtimes
 from kubenode.files import go_keys, whole_file
+from kubenode.linux.unit import PROPERTIES, UnitShape, parse_unit
 from kubenode.packages import package_locks
 from kubenode.runtimes import cni
 from kubenode.runtimes.cgroup_drivers import Driver
@@ -120,21 +121,6 @@ class ImportShape(TypedDict):
     path: str
     version: int | None
     error: str | None
-
-
-class UnitShape(TypedDict):
-    """containerd.service as systemd has it."""
-
-    load: str
-    """``loaded``, ``masked``, ...; ``unknown`` when systemd did not answer."""
-    active: str
-    enabled: str
-    fragment: str | None
-    drop_ins: list[str]
-    limit_nofile: str | None
-    needs_daemon_reload: bool
-    wanted_by: list[str]
-    """Units that start it, such as ``multi-user.target``."""
 
 
 class PodsShape(TypedDict):
@@ -255,10 +241,7 @@ fi
 
 UNIT = "containerd.service"
 
-_PROPERTIES = (
-    "ExecStart", "MainPID", "ActiveState", "UnitFileState", "FragmentPath", "DropInPaths",
-    "LimitNOFILE", "NeedDaemonReload", "WantedBy", "RequiredBy",
-)  # fmt: skip
+_PROPERTIES = ("ExecStart", "MainPID", *PROPERTIES)
 
 
 def script_package() -> probe.Script:
@@ -627,27 +610,6 @@ def _is_locked(reading: probe.Reading, name: str) -> bool:
     )
 
 
-def _unit(properties: dict[str, str] | None) -> UnitShape | None:
-    if properties is None:
-        return None
-    load = properties.get("LoadState", "unknown")
-    if load == "not-found":
-        return None
-    return {
-        "load": load,
-        "active": properties.get("ActiveState", ""),
-        "enabled": properties.get("UnitFileState", ""),
-        "fragment": properties.get("FragmentPath") or None,
-        "drop_ins": properties.get("DropInPaths", "").split(),
-        "limit_nofile": properties.get("LimitNOFILE") or None,
-        "needs_daemon_reload": properties.get("NeedDaemonReload") == "yes",
-        "wanted_by": [
-            *properties.get("WantedBy", "").split(),
-            *properties.get("RequiredBy", "").split(),
-        ],
-    }
-
-
 def _pods(reading: probe.Reading) -> PodsShape | None:
     if "pods" not in reading.texts:
         return None
@@ -719,7 +681,7 @@ def parse_daemon(package: probe.Reading, daemon: probe.Reading) -> Daemon:
         error = f"{path}: {daemon.why_unreadable(path) or 'cannot be read'}"
     elif not error and not dump:
         error = " ".join(daemon.text("dump_error")) or dump_error
-    unit = _unit({} if daemon.is_unreadable(f"unit:{UNIT}") else daemon.unit(UNIT))
+    unit = parse_unit({} if daemon.is_unreadable(f"unit:{UNIT}") else daemon.unit(UNIT))
     active = unit is not None and unit["active"] == "active"
     shape: ContainerdShape = {
         "installed": installed,

@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 
 from kubenode.facts import cgroup, kubelet_start
 from kubenode.kubelet import command_line
+from kubenode.linux.unit import STARTED_BY, started_by
 from kubenode.runtimes.cgroup_drivers import CannotTell
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
@@ -24,6 +25,8 @@ class KubeletShape(TypedDict):
     """Whether a kubelet process runs; None when that is unknown."""
     enabled: str | None
     """``UnitFileState`` of kubelet.service, None when there is no such unit."""
+    wanted_by: list[str]
+    """Units that start it, such as ``multi-user.target``."""
     config: str | None
     """Path of its configuration file, when it is told one and that is there."""
     fail_swap_on: bool | None
@@ -43,7 +46,7 @@ def script() -> probe.Script:
     return probe.Script(
         'value binary "$(command -v kubelet)"',
         units=("kubelet.service",),
-        properties=("UnitFileState",),
+        properties=("UnitFileState", *STARTED_BY),
         answers=("binary",),
     )
 
@@ -76,6 +79,7 @@ def parse(kubelet: probe.Reading, drivers: probe.Reading) -> KubeletShape:
         "enabled": (unit.get("UnitFileState") or None)
         if unit.get("LoadState") not in (None, "not-found")
         else None,
+        "wanted_by": started_by(unit),
         "config": start.config if start.config in drivers.texts else None,
         "fail_swap_on": None
         if error

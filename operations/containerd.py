@@ -28,6 +28,7 @@ from kubenode.facts.containerd import (
 )
 from kubenode.facts.platform import Platform
 from kubenode.files import host_lock, whole_file
+from kubenode.linux.unit import can_be_enabled, starts_at_boot, why_not_at_boot
 from kubenode.packages import package_locks
 from kubenode.run import asked
 from kubenode.run.pyinfra_internals import is_executing, nested
@@ -638,12 +639,14 @@ def running(change_driver_under_pods: bool = False) -> Commands:
     if unit["needs_daemon_reload"]:
         explain(host, "containerd.service changed on disk: reload systemd")
         steps.append("systemctl daemon-reload")
-    if unit["enabled"] in ("static", "") and not unit["wanted_by"]:
+    starts = starts_at_boot(unit["enabled"], unit["wanted_by"])
+    if not starts and not can_be_enabled(unit["enabled"]):
+        why = why_not_at_boot("containerd.service", unit["enabled"], unit["wanted_by"])
         yield refuse(
-            host, "containerd.service has no [Install] section, and nothing else starts it at boot"
+            host, f"{why}: `systemctl add-wants multi-user.target containerd.service` makes it"
         )
         return
-    if unit["enabled"] in ("disabled", "enabled-runtime", "linked", "linked-runtime"):
+    if not starts:
         explain(
             host,
             f"containerd.service: {unit['enabled']} -> enabled (links in /etc/systemd/system)",

@@ -25,6 +25,7 @@ from kubenode.audit.checks.runtime import (
     other_runtime,
 )
 from kubenode.facts.containerd import ContainerdShape
+from kubenode.linux.unit import starts_at_boot, why_not_at_boot
 from kubenode.runtimes import cni
 from kubenode.runtimes.containerd import releases
 from kubenode.runtimes.containerd.config import unrecognised
@@ -205,7 +206,10 @@ def _enabled(subject: Subject, containerd: ContainerdShape) -> Verdict:
         return violated("there is no containerd.service")
     if unit["load"] == "unknown":
         return unknown("systemd does not say")
-    if unit["enabled"] in ("enabled", "static", "alias") or unit["wanted_by"]:
+    starts = starts_at_boot(unit["enabled"], unit["wanted_by"])
+    if starts is None:
+        return unknown(why_not_at_boot("containerd.service", unit["enabled"], unit["wanted_by"]))
+    if starts:
         return met(f"containerd.service is {unit['enabled'] or 'wanted'}")
     return violated(f"containerd.service is {unit['enabled'] or unit['load']}")
 

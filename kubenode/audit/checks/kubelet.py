@@ -12,6 +12,7 @@ from kubenode.audit.checks.check import (
     violated,
 )
 from kubenode.audit.checks.runtime import other_runtime
+from kubenode.linux.unit import starts_at_boot, why_not_at_boot
 
 _NOT_THERE = "kubelet is not installed"
 
@@ -22,7 +23,10 @@ def _enabled(subject: Subject) -> Verdict:
         return not_applicable(_NOT_THERE)
     if kubelet["enabled"] is None:
         return violated("there is no kubelet.service")
-    if kubelet["enabled"] in ("enabled", "static", "alias"):
+    starts = starts_at_boot(kubelet["enabled"], kubelet["wanted_by"])
+    if starts is None:
+        return unknown(why_not_at_boot("kubelet.service", kubelet["enabled"], kubelet["wanted_by"]))
+    if starts:
         return met(f"kubelet.service is {kubelet['enabled']}")
     return violated(f"kubelet.service is {kubelet['enabled']}")
 

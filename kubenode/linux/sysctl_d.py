@@ -44,6 +44,7 @@ from typing import Literal
 from kubenode.linux.drop_ins import in_force, lasting, masked_by
 from kubenode.linux.kernel_command_line import PATH as COMMAND_LINE
 from kubenode.linux.kernel_command_line import parameters
+from kubenode.linux.place import Place
 from kubenode.linux.sysctl_value import SPACE, is_number, is_value, kernel_value, words
 
 DIRECTORIES = (
@@ -122,18 +123,14 @@ def path_of(key: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Line(Place):
     """One assignment (or, with no value, one exclusion) in a file."""
 
-    file: str
     line: int
     key: str
     """As it is written there, without the leading ``-``."""
     value: str | None
     path: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
 
     @property
     def text(self) -> str:

@@ -113,24 +113,13 @@ class SysctlShape(TypedDict):
     """How many more lines there are of both; only where some were left out."""
 
 
-class SourcesShape(TypedDict):
-    """Everything the next boot's sysctls follow from, for :class:`kubenode.linux.sysctl_d.Tree`."""
-
-    files: dict[str, str | None]
-    """Text by path, None when it could not be read; not UTF-8: lone surrogates."""
-    links: dict[str, str]
-    unreadable: list[str]
-    """Directories that could not be read."""
-    command_line: str | None
-
-
 class SysctlsShape(TypedDict):
     """What :class:`Sysctls` returns."""
 
     keys: dict[str, SysctlShape]
     """By key, in the caller's spelling."""
     persist_file: NotRequired[PersistFileShape]
-    sources: NotRequired[SourcesShape]
+    sources: NotRequired[sysctl_d.TreeShape]
     """Only with ``persist_file``."""
 
 
@@ -415,38 +404,34 @@ def parse_sysctls(
     reading: probe.Reading, keys: list[str], persist_file: str | None = None
 ) -> SysctlsShape:
     """The shape from what the host sent."""
-    tree = _tree(reading)
+    sources = _sources(reading)
+    tree = sysctl_d.Tree(**sources)
     shape: SysctlsShape = {"keys": {key: _sysctl(reading, tree, key) for key in keys}}
     if persist_file is not None:
         shape["persist_file"] = _persist_file(reading, persist_file, sysctl_d.DIRECTORIES)
-        shape["sources"] = {
-            "files": dict(tree.files),
-            "links": dict(tree.links),
-            "unreadable": sorted(tree.unreadable),
-            "command_line": tree.command_line,
-        }
+        shape["sources"] = sources
     return shape
 
 
-def _tree(reading: probe.Reading) -> sysctl_d.Tree:
+def _sources(reading: probe.Reading) -> sysctl_d.TreeShape:
     paths = _conf_paths(reading, sysctl_d.DIRECTORIES)
     sent = (reading.exact, reading.texts, reading.unreadable)
     if any(sysctl_d.PROCPS_FILE in items for items in sent):
         paths.append(sysctl_d.PROCPS_FILE)
-    return sysctl_d.Tree(
-        files={path: _decoded(reading, path) for path in sorted(paths)},
-        links={
+    return {
+        "files": {path: _decoded(reading, path) for path in sorted(paths)},
+        "links": {
             path: reading.text(f"real:{path}")[0]
             for path in sorted(paths)
             if reading.text(f"real:{path}")
         },
-        unreadable=frozenset(
+        "unreadable": sorted(
             directory
             for directory in drop_ins.lasting(sysctl_d.DIRECTORIES)
             if directory in reading.unreadable
         ),
-        command_line=_command_line(reading),
-    )
+        "command_line": _command_line(reading),
+    }
 
 
 def _sysctl(reading: probe.Reading, tree: sysctl_d.Tree, key: str) -> SysctlShape:

@@ -15,10 +15,10 @@ from kubenode.facts.runtime import (
     InstalledShape,
     RuntimeShape,
     SourceShape,
-    UnitShape,
 )
 from kubenode.files import go_keys, whole_file
 from kubenode.linux.cgroups import Driver, placed_by
+from kubenode.linux.unit import PROPERTIES, parse_unit
 from kubenode.run import host_script
 from kubenode.runtimes import cni
 from kubenode.runtimes.config_swap import UNPROVEN_SUFFIX, read_note
@@ -122,10 +122,7 @@ _DAEMON_SCRIPT = host_script.read(__file__, "containerd_daemon.sh", UNPROVEN_SUF
 (UNIT,) = CONTAINERD.units
 _PACKAGES = tuple(name for names in CONTAINERD.packages.values() for name in names)
 
-_PROPERTIES = (
-    "ExecStart", "MainPID", "ActiveState", "UnitFileState", "FragmentPath", "DropInPaths",
-    "LimitNOFILE", "NeedDaemonReload", "WantedBy", "RequiredBy",
-)  # fmt: skip
+_PROPERTIES = ("ExecStart", "MainPID", *PROPERTIES)
 
 
 def script_package() -> probe.Script:
@@ -174,27 +171,6 @@ def parse_package(reading: probe.Reading) -> InstalledShape:
         "package": found["installed"][0] if found["installed"] else None,
         "dpkg_interrupted": found["dpkg_interrupted"],
         "dpkg_at_work": found["dpkg_at_work"],
-    }
-
-
-def _unit(properties: dict[str, str] | None) -> UnitShape | None:
-    if properties is None:
-        return None
-    load = properties.get("LoadState", "unknown")
-    if load == "not-found":
-        return None
-    return {
-        "load": load,
-        "active": properties.get("ActiveState", ""),
-        "enabled": properties.get("UnitFileState", ""),
-        "fragment": properties.get("FragmentPath") or None,
-        "drop_ins": properties.get("DropInPaths", "").split(),
-        "limit_nofile": properties.get("LimitNOFILE") or None,
-        "needs_daemon_reload": properties.get("NeedDaemonReload") == "yes",
-        "wanted_by": [
-            *properties.get("WantedBy", "").split(),
-            *properties.get("RequiredBy", "").split(),
-        ],
     }
 
 
@@ -250,7 +226,7 @@ def parse_daemon(package: probe.Reading, daemon: probe.Reading) -> Daemon:
         error = _cannot_read(daemon, path)
     elif not error and not dump:
         error = " ".join(daemon.text("dump_error")) or dump_error
-    unit = _unit({} if daemon.is_unreadable(f"unit:{UNIT}") else daemon.unit(UNIT))
+    unit = parse_unit({} if daemon.is_unreadable(f"unit:{UNIT}") else daemon.unit(UNIT))
     active = unit is not None and unit["active"] == "active"
     shape: ContainerdShape = {
         "installed": installed,

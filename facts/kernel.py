@@ -9,6 +9,8 @@ from typing import Literal, NotRequired, TypedDict
 
 from kubenode.facts import kernel_config
 from kubenode.linux import drop_ins, kernel_command_line, kernel_modules, sysctl_d
+from kubenode.linux.kernel_config import stated
+from kubenode.linux.place import PlaceShape
 from kubenode.linux.sysctl_value import words
 from kubenode.run import host_script
 from kubenode.wire import probe
@@ -24,13 +26,6 @@ _MOST_CHARACTERS = 1000
 
 # words on the kernel's command line that decide what is judged here
 _TELLING = re.compile(r"sysctl|modules.load|blacklist")
-
-
-class PlaceShape(TypedDict):
-    """A line that asks for a module at boot."""
-
-    file: str
-    line: int
 
 
 class BlacklistShape(PlaceShape):
@@ -85,11 +80,9 @@ class KernelModulesShape(TypedDict):
     """Only when asked for."""
 
 
-class LineShape(TypedDict):
+class LineShape(PlaceShape):
     """A line that assigns a sysctl."""
 
-    file: str
-    line: int
     key: str
     value: str
 
@@ -121,24 +114,13 @@ class SysctlShape(TypedDict):
     """How many more lines there are of both; only where some were left out."""
 
 
-class SourcesShape(TypedDict):
-    """Everything the next boot's sysctls follow from, for :class:`kubenode.linux.sysctl_d.Tree`."""
-
-    files: dict[str, str | None]
-    """Text by path, None when it could not be read; not UTF-8: lone surrogates."""
-    links: dict[str, str]
-    unreadable: list[str]
-    """Directories that could not be read."""
-    command_line: str | None
-
-
 class SysctlsShape(TypedDict):
     """What :class:`Sysctls` returns."""
 
     keys: dict[str, SysctlShape]
     """By key, in the caller's spelling."""
     persist_file: NotRequired[PersistFileShape]
-    sources: NotRequired[SourcesShape]
+    sources: NotRequired[sysctl_d.TreeShape]
     """Only with ``persist_file``."""
 
 
@@ -257,61 +239,25 @@ def parse_modules(
     reading: probe.Reading, modules: list[str], persist_file: str | None = None
 ) -> KernelModulesShape:
     """The shape from what the host sent."""
-    evidence = _evidence(reading)
-    command_line = _command_line(reading)
-    load_files = {
-        path: _decoded(reading, path) or ""
-        for path in _conf_paths(reading, kernel_modules.LOAD_DIRECTORIES)
-    }
-    modprobe_files = {
-        path: reading.text(path)
-        for path in _conf_paths(reading, kernel_modules.MODPROBE_DIRECTORIES)
-    }
-    requests = kernel_modules.requests(load_files, command_line or "")
-    forbidding_now = kernel_modules.forbidding(modprobe_files, command_line or "")
-    forbidding_at_boot = kernel_modules.forbidding(
-        {path: text for path, text in modprobe_files.items() if not path.startswith("/run/")},
-        command_line or "",
+    kernel = _running_kernel(reading)
+    configured = kernel_modules.configuration(
+        {
+            path: _decoded(reading, path) or ""
+            for path in _conf_paths(reading, kernel_modules.LOAD_DIRECTORIES)
+        },
+        {
+            path: reading.text(path)
+            for path in _conf_paths(reading, kernel_modules.MODPROBE_DIRECTORIES)
+        },
+        _command_line(reading),
+        reading.unreadable,
     )
-    cannot_read_requests = command_line is None or _is_blind(
-        reading, load_files, kernel_modules.LOAD_DIRECTORIES
-    )
-    cannot_read_blacklists = command_line is None or _is_blind(
-        reading, modprobe_files, kernel_modules.MODPROBE_DIRECTORIES
-    )
-
-    shapes: dict[str, ModuleShape] = {}
-    for name in modules:
-        state, reason = kernel_modules.judge(name, evidence)
-        asked = requests.get(kernel_modules.underscored(name), [])
-        needed = evidence.dependencies.get(kernel_modules.underscored(name), ())
-        forbidden_now = forbidding_now.lines(name, needed)
-        forbidden_at_boot = forbidding_at_boot.lines(name, needed)
-        if state == "builtin":
-            forbidden_now = forbidden_at_boot = []
-        if state == "loadable" and forbidden_now:
-            state = "blacklisted"
-            reason = f"{forbidden_now[0].directive} in {forbidden_now[0]}"
-        shapes[name] = {
-            "state": state,
-            "reason": reason,
-            "boot": (
-                None
-                if _may_be_builtin(name, state, evidence)
-                else _at_boot(
-                    state, asked, forbidden_at_boot, cannot_read_requests, cannot_read_blacklists
-                )
-            ),
-            "requested_by": [{"file": place.file, "line": place.line} for place in asked],
-            "blacklisted_by": [
-                {"file": place.file, "line": place.line, "directive": place.directive}
-                for place in dict.fromkeys([*forbidden_now, *forbidden_at_boot])
-            ],
-        }
     shape: KernelModulesShape = {
-        "kernel": evidence.kernel,
-        "kernels_on_disk": evidence.kernels_on_disk,
-        "modules": shapes,
+        "kernel": kernel.release,
+        "kernels_on_disk": kernel.kernels_on_disk,
+        "modules": {
+            name: _module(kernel_modules.module_of(name, kernel, configured)) for name in modules
+        },
     }
     if persist_file is not None:
         shape["persist_file"] = _persist_file(
@@ -320,12 +266,20 @@ def parse_modules(
     return shape
 
 
-def _evidence(reading: probe.Reading) -> kernel_modules.Evidence:
-    config = {}
-    for line in reading.text("config"):
-        match = re.fullmatch(r"(CONFIG_\w+)=([ym])|# (CONFIG_\w+) is not set", line)
-        if match:
-            config[match[1] or match[3]] = match[2] or "n"
+def _module(module: kernel_modules.Module) -> ModuleShape:
+    return {
+        "state": module.state,
+        "reason": module.reason,
+        "boot": module.boot,
+        "requested_by": [place.shape for place in module.requested_by],
+        "blacklisted_by": [
+            {**place.shape, "directive": place.directive} for place in module.blacklisted_by
+        ],
+    }
+
+
+def _running_kernel(reading: probe.Reading) -> kernel_modules.RunningKernel:
+    config = stated(reading.text("config"))
     can_load = {"y": True, "n": False}.get(config.get("CONFIG_MODULES", ""))
     no_proc_modules = _MODULES not in reading.texts and _MODULES not in reading.unreadable
     kernel = reading.value("kernel") or None
@@ -338,8 +292,8 @@ def _evidence(reading: probe.Reading) -> kernel_modules.Evidence:
         running = (reading.value("running") or "").rpartition("/")[2]
         if running and running not in on_disk:
             on_disk = sorted([*on_disk, running])
-    return kernel_modules.Evidence(
-        kernel=kernel,
+    return kernel_modules.RunningKernel(
+        release=kernel,
         kernels_on_disk=on_disk,
         can_load=can_load,
         loaded=_first_words(reading, _MODULES, " "),
@@ -374,40 +328,6 @@ def _dependencies(reading: probe.Reading, key: str) -> dict[str, tuple[str, ...]
 
     lines = (line.partition(":") for line in reading.text(key))
     return {name(path): tuple(map(name, needed.split())) for path, _, needed in lines}
-
-
-def _is_blind(reading: probe.Reading, files: Iterable[str], directories: tuple[str, ...]) -> bool:
-    directories = drop_ins.lasting(directories)
-    return any(directory in reading.unreadable for directory in directories) or any(
-        path in reading.unreadable for path in drop_ins.in_force(list(files), directories)
-    )
-
-
-def _may_be_builtin(
-    name: str, state: kernel_modules.State, evidence: kernel_modules.Evidence
-) -> bool:
-    in_sys = evidence.in_sys.get(kernel_modules.underscored(name))
-    return state == "unknown" or (state == "loaded" and evidence.loaded is None and not in_sys)
-
-
-def _at_boot(
-    state: kernel_modules.State,
-    asked: list[kernel_modules.Place],
-    forbidden: list[kernel_modules.Place],
-    cannot_read_requests: bool,
-    cannot_read_blacklists: bool,
-) -> bool | None:
-    if state == "builtin":
-        return True
-    if forbidden:
-        return False
-    # another kernel may boot next
-    if state == "absent" and asked:
-        return None
-    # rd.modules_load= is the initrd's, which may not have the module
-    if any(place.directive != "rd.modules_load" for place in asked):
-        return None if cannot_read_blacklists else True
-    return None if asked or cannot_read_requests else False
 
 
 class KernelModules(ProbeFact[KernelModulesShape]):
@@ -480,38 +400,34 @@ def parse_sysctls(
     reading: probe.Reading, keys: list[str], persist_file: str | None = None
 ) -> SysctlsShape:
     """The shape from what the host sent."""
-    tree = _tree(reading)
+    sources = _sources(reading)
+    tree = sysctl_d.Tree(**sources)
     shape: SysctlsShape = {"keys": {key: _sysctl(reading, tree, key) for key in keys}}
     if persist_file is not None:
         shape["persist_file"] = _persist_file(reading, persist_file, sysctl_d.DIRECTORIES)
-        shape["sources"] = {
-            "files": dict(tree.files),
-            "links": dict(tree.links),
-            "unreadable": sorted(tree.unreadable),
-            "command_line": tree.command_line,
-        }
+        shape["sources"] = sources
     return shape
 
 
-def _tree(reading: probe.Reading) -> sysctl_d.Tree:
+def _sources(reading: probe.Reading) -> sysctl_d.TreeShape:
     paths = _conf_paths(reading, sysctl_d.DIRECTORIES)
     sent = (reading.exact, reading.texts, reading.unreadable)
     if any(sysctl_d.PROCPS_FILE in items for items in sent):
         paths.append(sysctl_d.PROCPS_FILE)
-    return sysctl_d.Tree(
-        files={path: _decoded(reading, path) for path in sorted(paths)},
-        links={
+    return {
+        "files": {path: _decoded(reading, path) for path in sorted(paths)},
+        "links": {
             path: reading.text(f"real:{path}")[0]
             for path in sorted(paths)
             if reading.text(f"real:{path}")
         },
-        unreadable=frozenset(
+        "unreadable": sorted(
             directory
             for directory in drop_ins.lasting(sysctl_d.DIRECTORIES)
             if directory in reading.unreadable
         ),
-        command_line=_command_line(reading),
-    )
+        "command_line": _command_line(reading),
+    }
 
 
 def _sysctl(reading: probe.Reading, tree: sysctl_d.Tree, key: str) -> SysctlShape:
@@ -541,8 +457,7 @@ def _sysctl(reading: probe.Reading, tree: sysctl_d.Tree, key: str) -> SysctlShap
 
 def _line(line: sysctl_d.Line) -> LineShape:
     return {
-        "file": line.file,
-        "line": line.line,
+        **line.shape,
         "key": line.key[:_MOST_CHARACTERS],
         "value": (line.value or "")[:_MOST_CHARACTERS],
     }

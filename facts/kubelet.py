@@ -14,6 +14,7 @@ from kubenode.kubelet.config import (
     runtime_endpoint,
     swap_behavior,
 )
+from kubenode.linux.unit import STARTED_BY, started_by
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
 
@@ -30,6 +31,8 @@ class KubeletShape(TypedDict):
     """Whether a kubelet process runs; None when that is unknown."""
     enabled: str | None
     """``UnitFileState`` of kubelet.service, None when there is no such unit."""
+    wanted_by: list[str]
+    """Units that start it, such as ``multi-user.target``."""
     config: str | None
     """Path of its configuration file, when it is told one and that is there."""
     fail_swap_on: bool | None
@@ -50,7 +53,7 @@ def script() -> probe.Script:
         f'value binary "$(command -v kubelet)"\n{kubelet_start.SCRIPT}',
         files=(kubelet_start.CONFIG, *kubelet_start.ENVIRONMENT_FILES),
         units=(kubelet_start.UNIT,),
-        properties=("UnitFileState", *kubelet_start.PROPERTIES),
+        properties=("UnitFileState", *STARTED_BY, *kubelet_start.PROPERTIES),
         at_times=("sed",),
         answers=("binary",),
     )
@@ -96,6 +99,7 @@ def parse(reading: probe.Reading) -> KubeletShape:
         "enabled": (unit.get("UnitFileState") or None)
         if unit.get("LoadState") not in (None, "not-found")
         else None,
+        "wanted_by": started_by(unit),
         "config": start.config if start.config in reading.texts else None,
         "fail_swap_on": None if error else fail_swap_on(start.flags, stated),
         "swap_behavior": swap_behavior(stated),
@@ -117,6 +121,7 @@ class Kubelet(ProbeFact[KubeletShape]):
             "binary": "/usr/bin/kubelet",
             "active": True,
             "enabled": "enabled",
+            "wanted_by": ["multi-user.target"],
             "config": "/var/lib/kubelet/config.yaml",
             "fail_swap_on": False,
             "swap_behavior": "LimitedSwap",

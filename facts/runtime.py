@@ -9,6 +9,7 @@ from typing import Literal, TypedDict
 
 from kubenode.facts.file_systems import FileSystemShape
 from kubenode.linux.cgroups import Driver
+from kubenode.linux.unit import UnitShape
 
 
 class PackageShape(TypedDict):
@@ -75,21 +76,6 @@ class ConfigShape(TypedDict):
     """The highest this release takes."""
     error: str | None
     """Why it cannot be used: ``FILE:LINE:COLUMN: reason``, or what the runtime says of it."""
-
-
-class UnitShape(TypedDict):
-    """A runtime's service as systemd has it."""
-
-    load: str
-    """``loaded``, ``masked``, ...; ``unknown`` when systemd did not answer."""
-    active: str
-    enabled: str
-    fragment: str | None
-    drop_ins: list[str]
-    limit_nofile: str | None
-    needs_daemon_reload: bool
-    wanted_by: list[str]
-    """Units that start it, such as ``multi-user.target``."""
 
 
 class CniShape(TypedDict):

@@ -11,6 +11,7 @@ import re
 from kubenode.facts import kubelet_start
 from kubenode.files.cannot_tell import CannotTell
 from kubenode.kubelet.config import kubelet_settings, runtime_endpoint
+from kubenode.linux.unit import STARTED_BY, started_by, starts_at_boot
 from kubenode.run import host_script
 from kubenode.runtimes import crictl, other_runtimes
 from kubenode.runtimes.crictl import CRICTL_CONFIG
@@ -42,8 +43,7 @@ def script() -> probe.Script:
         files=(CRICTL_CONFIG, kubelet_start.CONFIG, *kubelet_start.ENVIRONMENT_FILES),
         units=(*other_runtimes.UNITS, kubelet_start.UNIT),
         properties=(
-            "ActiveState", "UnitFileState", "WantedBy", "RequiredBy", "Listen", "ExecStart",
-            "MainPID",
+            "ActiveState", "UnitFileState", *STARTED_BY, "Listen", "ExecStart", "MainPID",
         ),
         answers=("programs", "sockets"),
     )  # fmt: skip
@@ -70,26 +70,7 @@ def not_known(why: str) -> RuntimesShape:
 
 def parse_reading(reading: probe.Reading) -> RuntimesShape:
     """The shape from this module's probe."""
-    units: dict[str, UnitOfRuntime] = {}
-    unknown = []
-    for name in other_runtimes.UNITS:
-        try:
-            properties = reading.unit(name)
-        except probe.ProbeError as error:
-            unknown.append(str(error))
-            continue
-        # a masked one is not started
-        if properties and properties.get("LoadState") not in ("not-found", "masked"):
-            listens = [
-                line.removeprefix("Listen=").rpartition(" (")[0]
-                for line in reading.text(f"unit:{name}")
-                if line.startswith("Listen=/")
-            ]
-            units[name] = {
-                "active": properties.get("ActiveState", ""),
-                "enabled": _is_enabled(properties),
-                "listens": listens,
-            }
+    units, unknown = _units(reading)
     unknown += [f"cannot look for {path}" for path in _SOCKETS if path in reading.unreadable]
     users_unknown: list[str] = []
     sockets = dict.fromkeys(
@@ -107,13 +88,43 @@ def parse_reading(reading: probe.Reading) -> RuntimesShape:
     }
 
 
-def _is_enabled(properties: dict[str, str]) -> bool:
-    # A target may want a unit that has no [Install] section. That a service of the same runtime
-    # requires its socket starts neither.
-    wanted = f"{properties.get('WantedBy', '')} {properties.get('RequiredBy', '')}".split()
-    return properties.get("UnitFileState") in ("enabled", "enabled-runtime") or any(
-        name.endswith(".target") for name in wanted
-    )
+def _units(reading: probe.Reading) -> tuple[dict[str, UnitOfRuntime], list[str]]:
+    """The units that there are, and why others are not known."""
+    said: dict[str, dict[str, str]] = {}
+    unknown = []
+    for name in (*other_runtimes.UNITS, kubelet_start.UNIT):
+        try:
+            said[name] = reading.unit(name) or {}
+        except probe.ProbeError as error:
+            if name in other_runtimes.UNITS:
+                unknown.append(str(error))
+    # that a service requires its socket starts neither, unless something starts the service
+    others: dict[str, bool | None] = {}
+    for _ in range(2):
+        others = {name: _starts(properties, others) for name, properties in said.items()}
+    units: dict[str, UnitOfRuntime] = {}
+    for name in other_runtimes.UNITS:
+        properties = said.get(name, {})
+        load = properties.get("LoadState", "not-found")
+        # a mask in /run is gone after the next boot
+        is_masked = load == "masked" and properties.get("UnitFileState") != "masked-runtime"
+        if load != "not-found" and not is_masked:
+            units[name] = {
+                "active": properties.get("ActiveState", ""),
+                "enabled": others[name] is not False,
+                "listens": [
+                    line.removeprefix("Listen=").rpartition(" (")[0]
+                    for line in reading.text(f"unit:{name}")
+                    if line.startswith("Listen=/")
+                ],
+            }
+    return units, unknown
+
+
+def _starts(properties: dict[str, str], others: dict[str, bool | None]) -> bool | None:
+    if properties.get("LoadState", "not-found") == "not-found":
+        return False
+    return starts_at_boot(properties.get("UnitFileState", ""), started_by(properties), others)
 
 
 def _of_kubelet(reading: probe.Reading, unknown: list[str]) -> str | None:

@@ -329,7 +329,7 @@ def _state(daemon: ContainerdShape) -> State:
             unit["active"],
             unit["enabled"],
             unit["needs_daemon_reload"],
-            bool(unit["wanted_by"]),
+            tuple(unit["wanted_by"]),
         ),
         cri=daemon["cri"],
         has_ctr=daemon["ctr"],

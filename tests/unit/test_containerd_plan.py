@@ -19,7 +19,9 @@ MAIN = "/etc/containerd/config.toml"
 VERSION = Version("1.7.24")
 WANTED = ContainerdWanted("systemd")
 RUNC = HandlerInForce("io.containerd.runc.v2", "systemd", True, f"{MAIN}:6")
-UNIT = Unit("loaded", "active", "enabled", needs_daemon_reload=False, is_wanted=True)
+UNIT = Unit(
+    "loaded", "active", "enabled", needs_daemon_reload=False, wanted_by=("multi-user.target",)
+)
 STATE = State(
     main=MAIN,
     socket="/run/containerd/containerd.sock",
@@ -179,7 +181,7 @@ def test_upkeep_does_what_is_missing(state: dict[str, Any], steps: list[str]) ->
             "containerd waits for a restart, and 1 containers of pods",
         ),
         (
-            {"unit": replace(UNIT, enabled="static", is_wanted=False, needs_daemon_reload=True)},
+            {"unit": replace(UNIT, enabled="static", wanted_by=(), needs_daemon_reload=True)},
             "has no [Install] section",
         ),
     ],

@@ -23,7 +23,12 @@ def _unit(subject: Subject) -> unit.Unit | Verdict:
         return not_applicable(_NOT_THERE)
     if kubelet["enabled"] is None:
         return unit.missing("kubelet.service")
-    return unit.Unit("kubelet.service", load="loaded", enabled=kubelet["enabled"])
+    return unit.Unit(
+        "kubelet.service",
+        load="loaded",
+        enabled=kubelet["enabled"],
+        wanted_by=kubelet["wanted_by"],
+    )
 
 
 def _readable(subject: Subject) -> Verdict:

@@ -17,7 +17,7 @@ from kubenode.audit.checks.check import (
     unknown,
     violated,
 )
-from kubenode.facts.runtime import UnitShape
+from kubenode.linux.unit import UnitShape, starts_at_boot, why_not_at_boot
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,6 @@ def of_shape(name: str, shape: UnitShape) -> Unit:
         shape["needs_daemon_reload"],
         tuple(path for path in [shape["fragment"], *shape["drop_ins"]] if path),
     )
-
-
-def _starts_at_boot(unit: Unit) -> bool:
-    return unit.enabled in ("enabled", "static", "alias") or bool(unit.wanted_by)
 
 
 def missing(name: str) -> Verdict:
@@ -80,7 +76,10 @@ def at_boot(topic: str, title: str, severity: Severity, unit: Find, **rest: Any)
             return found
         if found.load == "unknown":
             return unknown("systemd does not say")
-        if _starts_at_boot(found):
+        starts = starts_at_boot(found.enabled, found.wanted_by)
+        if starts is None:
+            return unknown(why_not_at_boot(found.name, found.enabled, found.wanted_by))
+        if starts:
             return met(f"{found.name} is {found.enabled or 'wanted'}")
         return violated(f"{found.name} is {found.enabled or found.load}")
 

@@ -34,8 +34,8 @@ class Unit:
     active: str
     enabled: str
     needs_daemon_reload: bool
-    is_wanted: bool
-    """Whether another unit starts it."""
+    wanted_by: tuple[str, ...]
+    """Units that start it."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
+from kubenode.linux.unit import can_be_enabled, starts_at_boot, why_not_at_boot
 from kubenode.runtimes.containerd.state import State, Unit
 
 
@@ -77,11 +78,13 @@ def _enabled(unit: Unit) -> list[_Step]:
                 "containerd.service changed on disk: reload systemd", ("systemctl daemon-reload",)
             )
         )
-    if unit.enabled in ("static", "") and not unit.is_wanted:
+    starts = starts_at_boot(unit.enabled, unit.wanted_by)
+    if not starts and not can_be_enabled(unit.enabled):
+        why = why_not_at_boot("containerd.service", unit.enabled, unit.wanted_by)
         raise _Blocked(
-            "containerd.service has no [Install] section, and nothing else starts it at boot"
+            f"{why}: `systemctl add-wants multi-user.target containerd.service` makes it"
         )
-    if unit.enabled in ("disabled", "enabled-runtime", "linked", "linked-runtime"):
+    if not starts:
         steps.append(
             _Step(
                 f"containerd.service: {unit.enabled} -> enabled (links in /etc/systemd/system)",

@@ -48,11 +48,13 @@ soak: venv ## kill loop, race, power loss and mutated answers at full length; fi
 	  $(BIN)/python -m tests.soak; \
 	  exit $$passed'
 
-lint: venv ## ruff, mypy and the order of rooms
+lint: venv ## ruff, mypy, the order of rooms and shellcheck
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
+	$(BIN)/shellcheck $$(git ls-files '*.sh' ':!tests')
+	$(BIN)/shellcheck --norc scripts/* .ci/run $$(git ls-files 'tests/*.sh')
 
 bench: venv $(ANSIBLE)/ready ## measure beside plain pyinfra and Ansible, on HOSTS=20 systemd hosts
 	scripts/with-docker $(BIN)/python -m benchmarks systemd --hosts $(HOSTS) \

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, Literal, TypedDict
+from typing import Literal, TypedDict
 
 from packaging.version import InvalidVersion, Version
 
-from kubenode.facts import containerd, kubelet_start, mounts
-from kubenode.runtimes import cgroup_drivers, other_runtimes
-from kubenode.runtimes.cgroup_drivers import CannotTell, Driver, Statement
-from kubenode.runtimes.containerd import config
+from kubenode.facts import containerd, kubelet, kubelet_start, mounts, sent_files
+from kubenode.facts.runtime import HandlerShape, SourceShape
+from kubenode.files.cannot_tell import CannotTell
+from kubenode.kubelet.config import kubelet_driver, runtime_endpoint
+from kubenode.linux.cgroups import Driver, Statement
+from kubenode.run import host_script
+from kubenode.runtimes import other_runtimes
+from kubenode.runtimes.containerd.handlers import unrecognised
+from kubenode.runtimes.crio.config import crio_driver
+from kubenode.runtimes.docker.config import docker_driver
+from kubenode.runtimes.runtime import path_of
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
 
@@ -60,18 +67,7 @@ def script_cgroups() -> probe.Script:
     """The script of the cgroups probe."""
     # systemd writes /run/systemd/container, and takes it from the same variable
     return probe.Script(
-        r"""
-if [ -d /run/systemd/system ]; then
-  value systemd_running yes
-  need systemctl
-elif need sed; then
-  said environ "$(tr '\0' '\n' </proc/1/environ | sed -n 's/^container=//p')"
-fi
-captured limited 10 systemctl --version; value systemd "${output%%"$nl"*}"
-[ -e /.dockerenv ] && value marker docker
-[ -e /run/.containerenv ] && value marker podman
-true
-""",
+        host_script.read(__file__, "cgroups.sh"),
         files=("/run/systemd/container",),
         kernel_files=(_CONTROLLERS, _ENABLED, _INIT),
         shared=(mounts.READ,),
@@ -136,6 +132,17 @@ class Cgroups(ProbeFact[CgroupsShape]):
     """
     Returns the host's cgroup version, controllers and init (:class:`CgroupsShape`).
 
+    .. code:: python
+
+        {
+            "mode": "v2",
+            "controllers": ["cpuset", "cpu", "io", "memory", "hugetlb", "pids"],
+            "enabled": ["cpuset", "cpu", "io", "memory", "pids"],
+            "init": "systemd",
+            "systemd": {"running": True, "version": 257},
+            "container": None,
+        }
+
     A host that is itself a container shows its own view: what is mounted at ``/sys/fs/cgroup``
     there, not what the machine around it uses.
 
@@ -182,84 +189,43 @@ class CgroupDriversShape(TypedDict):
     some cannot be told, and of nothing."""
 
 
+_DRIVERS_SCRIPT = host_script.read(__file__, "cgroup_drivers.sh", CRIO_DROP_INS=CRIO_DROP_INS)
+
+
 def script_drivers() -> probe.Script:
-    """The script of the drivers probe, containerd apart."""
+    """The script of the drivers probe, for Docker and CRI-O."""
     return probe.Script(
-        rf"""
-command -v dockerd >/dev/null && value dockerd yes
-command -v crio >/dev/null && value crio yes
-set --
-for path in {CRIO_DROP_INS}/*; do [ ! -f "$path" ] || set -- "$@" "$path"; done
-if [ ! -r {CRIO_DROP_INS} ] || [ ! -x {CRIO_DROP_INS} ]; then
-  is_absent {CRIO_DROP_INS} || unreadable {CRIO_DROP_INS}
-fi
-learn "$@"
-set -f; IFS=$nl
-for path in $learned; do exact "$path"; done
-set +f; unset IFS
-# sends its version: `crio version 1.31.0`, `cri-dockerd 0.3.17 (483e3b6)`
-for name in crio cri-dockerd; do
-  command -v "$name" >/dev/null || continue
-  captured_part limited 10 "$name" --version; value "version:$name" "${{output%%"$nl"*}}"
-done
-{kubelet_start.SCRIPT}""",
-        files=(
-            DOCKER_CONFIG,
-            CRIO_CONFIG,
-            kubelet_start.CONFIG,
-            *kubelet_start.ENVIRONMENT_FILES,
-        ),
-        units=("docker.service", kubelet_start.UNIT),
-        properties=kubelet_start.PROPERTIES,
-        at_times=("sed",),
+        _DRIVERS_SCRIPT,
+        files=(DOCKER_CONFIG, CRIO_CONFIG),
+        units=("docker.service",),
+        properties=("ExecStart",),
     )
 
 
 def parse_drivers(
-    drivers: probe.Reading, cgroups: CgroupsShape, runtime: containerd.ContainerdShape
+    drivers: probe.Reading,
+    kubelets: probe.Reading,
+    runtime: containerd.ContainerdShape,
+    cgroups: CgroupsShape,
 ) -> CgroupDriversShape:
-    """The shape from what the host sent and the facts it builds on."""
-    components: dict[str, ComponentShape] = {}
-    if runtime["installed"]["binary"] and not runtime["effective"]:
-        why = runtime["config"]["error"] or "containerd does not say what it makes of its files"
-        components["containerd"] = _unknown(why)
-    elif runtime["installed"]["binary"]:
-        for name, handler in runtime["handlers"].items():
-            if handler["cgroup_driver"] is not None:
-                components[f"containerd/{name}"] = _of_handler(handler)
-            elif not handler["recognised"]:
-                why = config.unrecognised(handler["runtime_type"])
-                components[f"containerd/{name}"] = _unknown(why, handler["defined"])
+    """The shape from what the host sent and the facts it builds on.
 
-    if drivers.value("dockerd") or DOCKER_CONFIG in drivers.texts:
-        default: Driver = "systemd" if _systemd_on_v2(cgroups) else "cgroupfs"
-        components["docker"] = _component(
-            lambda: cgroup_drivers.docker(
-                _text(drivers, DOCKER_CONFIG),
-                DOCKER_CONFIG,
-                _docker_arguments(drivers),
-            ),
-            default,
-            f"Docker's default on cgroup {cgroups['mode']}",
-            unreadable(drivers, DOCKER_CONFIG),
-        )
-    if drivers.value("crio") or CRIO_CONFIG in drivers.texts:
-        components["crio"] = _component(
-            lambda: cgroup_drivers.crio(files(drivers, [CRIO_CONFIG], CRIO_DROP_INS)),
-            "systemd",
-            "CRI-O's default",
-            unreadable(drivers, CRIO_CONFIG, CRIO_DROP_INS),
-        )
-    start = kubelet_start.parse(drivers)
-    is_configured = start.config in drivers.texts or start.active is not False
-    if not is_configured and start.error is None and "kubelet_version" not in drivers.values:
+    + drivers: this module's probe
+    + kubelets: the probe :data:`kubenode.facts.kubelet.PROBE`
+    + runtime: what containerd is
+    + cgroups: what :class:`Cgroups` returns
+    """
+    components = _of_runtimes(drivers, runtime, cgroups)
+    start = kubelet_start.parse(kubelets)
+    is_configured = start.config in kubelets.texts or start.active is not False
+    if not is_configured and start.error is None and "kubelet_version" not in kubelets.values:
         return _agreement(components, list(components))
-    own = _of_kubelet(drivers, start)
+    own = _of_kubelet(kubelets, start)
     try:
         # a flag counts whatever the files say
-        endpoint = kubelet_endpoint(start, {})
+        endpoint = runtime_endpoint(start.flags, {})
         if endpoint is None:
-            endpoint = kubelet_endpoint(start, kubelet_settings(drivers, start))
+            endpoint = runtime_endpoint(start.flags, kubelet.settings(kubelets, start))
     except CannotTell:
         components["kubelet"] = own
         return _agreement(components, list(components))
@@ -271,10 +237,48 @@ def parse_drivers(
     else:
         components["kubelet"] = own
         return _agreement(components, list(components))
-    driver = _answered(own, asked, components, drivers, runtime)
+    release = _version(kubelets.value("kubelet_version"))
+    driver = _answered(own, release, asked, components, drivers, runtime)
     used = [name for name in components if name.partition("/")[0] == asked]
     components["kubelet"] = driver
     return _agreement(components, [*used, "kubelet"], is_known=bool(used) or endpoint is None)
+
+
+def _of_runtimes(
+    drivers: probe.Reading, runtime: containerd.ContainerdShape, cgroups: CgroupsShape
+) -> dict[str, ComponentShape]:
+    """Those of containerd, Docker and CRI-O that the host has."""
+    components: dict[str, ComponentShape] = {}
+    if runtime["installed"]["binary"] and not runtime["effective"]:
+        why = runtime["config"]["error"] or "containerd does not say what it makes of its files"
+        components["containerd"] = _unknown(why)
+    elif runtime["installed"]["binary"]:
+        for name, handler in runtime["handlers"].items():
+            if handler["cgroup_driver"] is not None:
+                components[f"containerd/{name}"] = _of_handler(handler)
+            elif not handler["recognised"]:
+                why = unrecognised(handler["runtime_type"])
+                components[f"containerd/{name}"] = _unknown(why, handler["defined"])
+    if drivers.value("dockerd") or DOCKER_CONFIG in drivers.texts:
+        default: Driver = "systemd" if _systemd_on_v2(cgroups) else "cgroupfs"
+        components["docker"] = _component(
+            lambda: docker_driver(
+                sent_files.text(drivers, DOCKER_CONFIG),
+                DOCKER_CONFIG,
+                _docker_arguments(drivers),
+            ),
+            default,
+            f"Docker's default on cgroup {cgroups['mode']}",
+            sent_files.unreadable(drivers, DOCKER_CONFIG),
+        )
+    if drivers.value("crio") or CRIO_CONFIG in drivers.texts:
+        components["crio"] = _component(
+            lambda: crio_driver(sent_files.texts(drivers, [CRIO_CONFIG], CRIO_DROP_INS)),
+            "systemd",
+            "CRI-O's default",
+            sent_files.unreadable(drivers, CRIO_CONFIG, CRIO_DROP_INS),
+        )
+    return components
 
 
 def _agreement(
@@ -290,7 +294,7 @@ def _agreement(
 
 
 def _of_handler(
-    handler: containerd.HandlerShape,
+    handler: HandlerShape,
 ) -> ComponentShape:
     stated = handler["stated"]
     return {
@@ -302,52 +306,26 @@ def _of_handler(
     }
 
 
-def _of_kubelet(drivers: probe.Reading, start: kubelet_start.Start) -> ComponentShape:
+def _of_kubelet(reading: probe.Reading, start: kubelet_start.Start) -> ComponentShape:
     """What kubelet's flags and files say, whatever a runtime may answer."""
     if start.error is not None:
         return _unknown(start.error)
     flag = start.flags.get("cgroup-driver")
     return _component(
-        lambda: cgroup_drivers.kubelet(
-            kubelet_files(drivers, start),
+        lambda: kubelet_driver(
+            kubelet.files(reading, start),
             None if flag is None else flag.value,
-            ("", None) if flag is None else (flag.source, _text(drivers, flag.source)),
+            ("", None) if flag is None else (flag.source, sent_files.text(reading, flag.source)),
         ),
         "cgroupfs",
         "kubelet's default",
-        kubelet_unreadable(drivers, start),
+        kubelet.unreadable(reading, start),
     )
-
-
-def kubelet_files(drivers: probe.Reading, start: kubelet_start.Start) -> list[tuple[str, str]]:
-    """Path and text of kubelet's configuration file and then of its drop-ins."""
-    return files(drivers, [start.config] if start.config else [], start.drop_ins)
-
-
-def kubelet_unreadable(drivers: probe.Reading, start: kubelet_start.Start) -> str | None:
-    """The first of kubelet's configuration files that could not be read, and why."""
-    return unreadable(drivers, *filter(None, (start.config, start.drop_ins)))
-
-
-def kubelet_settings(drivers: probe.Reading, start: kubelet_start.Start) -> dict[str, Any]:
-    """kubelet's settings of its files, flags apart; CannotTell when they cannot be told."""
-    if start.error is not None:
-        raise CannotTell(start.error)
-    if path := kubelet_unreadable(drivers, start):
-        raise CannotTell(f"cannot read {path}")
-    return cgroup_drivers.kubelet_settings(kubelet_files(drivers, start))
-
-
-def kubelet_endpoint(start: kubelet_start.Start, settings: dict[str, Any]) -> str | None:
-    """The runtime's endpoint that kubelet is told; None when it is told none."""
-    flag = start.flags.get("container-runtime-endpoint")
-    endpoint = settings.get("containerRuntimeEndpoint") if flag is None else flag.value
-    return endpoint if isinstance(endpoint, str) and endpoint else None
 
 
 def _runtime_at(endpoint: str, containerd_socket: str) -> str | None:
     """Which runtime's components are behind a socket; None for one that is not known here."""
-    if other_runtimes.path_of(endpoint) == other_runtimes.path_of(containerd_socket):
+    if path_of(endpoint) == path_of(containerd_socket):
         return "containerd"
     name = other_runtimes.behind(endpoint)
     return {"CRI-O": "crio", "cri-dockerd": "docker"}[name] if name else None
@@ -364,6 +342,7 @@ def _runtime_by_default(
 
 def _answered(
     own: ComponentShape,
+    version: Version | None,
     asked: str | None,
     components: dict[str, ComponentShape],
     drivers: probe.Reading,
@@ -375,7 +354,6 @@ def _answered(
     containerd (from 2.0) answers with its default handler's driver, CRI-O from 1.28 on, cri-dockerd
     from 0.3.17 on with Docker's.
     """
-    version = _version(drivers.value("kubelet_version"))
     if version is None or version < Version("1.34") or asked is None:
         return own
     if asked == "containerd":
@@ -433,7 +411,7 @@ def _component(
     }
 
 
-def _unknown(reason: str, place: containerd.SourceShape | None = None) -> ComponentShape:
+def _unknown(reason: str, place: SourceShape | None = None) -> ComponentShape:
     return {
         "driver": None,
         "stated": False,
@@ -453,33 +431,33 @@ def _systemd_on_v2(cgroups: CgroupsShape) -> bool:
     return cgroups["mode"] == "v2" and cgroups["systemd"]["running"]
 
 
-def _text(reading: probe.Reading, path: str) -> str | None:
-    return "\n".join(reading.text(path)) if path in reading.texts else None
-
-
-def files(
-    reading: probe.Reading, paths: list[str] | tuple[str, ...], drop_ins: str | None = None
-) -> list[tuple[str, str]]:
-    """Path and text of the *paths* that were sent, then of the files in the folder *drop_ins*."""
-    found = [path for path in paths if path in reading.texts]
-    if drop_ins:
-        found += sorted(path for path in reading.texts if path.rpartition("/")[0] == drop_ins)
-    return [(path, "\n".join(reading.text(path))) for path in found]
-
-
-def unreadable(reading: probe.Reading, *paths: str) -> str | None:
-    """The first of *paths*, or of what is in them, that could not be read, and why if known."""
-    for path in sorted(reading.unreadable):
-        if any(path == wanted or path.startswith(f"{wanted}/") for wanted in paths):
-            why = reading.why_unreadable(path)
-            return f"{path}: {why}" if why else path
-    return None
-
-
 class CgroupDrivers(ProbeFact[CgroupDriversShape]):
     """
     Returns which cgroup driver containerd, Docker, CRI-O and kubelet use, where each is stated, and
     whether they agree (:class:`CgroupDriversShape`).
+
+    .. code:: python
+
+        {
+            "components": {
+                "containerd/runc": {
+                    "driver": "systemd",
+                    "stated": True,
+                    "file": "/etc/containerd/config.toml",
+                    "line": 15,
+                    "reason": "SystemdCgroup of the runtime handler",
+                },
+                "kubelet": {
+                    "driver": "cgroupfs",
+                    "stated": False,
+                    "file": None,
+                    "line": None,
+                    "reason": "kubelet's default",
+                },
+            },
+            "counted": ["containerd/runc", "kubelet"],
+            "agree": False,
+        }
 
     One manager only: with systemd as PID 1 every component should use ``systemd``. A kubelet and a
     runtime that differ log no error; pods run, and their limits are applied to an empty slice.
@@ -496,6 +474,7 @@ class CgroupDrivers(ProbeFact[CgroupDriversShape]):
             {
                 CGROUPS_PROBE: script_cgroups(),
                 DRIVERS_PROBE: script_drivers(),
+                kubelet.PROBE: kubelet.script(),
                 containerd.PACKAGE_PROBE: containerd.script_package(),
                 containerd.DAEMON_PROBE: containerd.script_daemon(),
             }
@@ -504,8 +483,9 @@ class CgroupDrivers(ProbeFact[CgroupDriversShape]):
     def parse(self, readings: probe.Readings) -> CgroupDriversShape:
         return parse_drivers(
             readings[DRIVERS_PROBE],
-            parse_cgroups(readings[CGROUPS_PROBE]),
+            readings[kubelet.PROBE],
             containerd.parse_daemon(
                 readings[containerd.PACKAGE_PROBE], readings[containerd.DAEMON_PROBE]
             ).shape,
+            parse_cgroups(readings[CGROUPS_PROBE]),
         )

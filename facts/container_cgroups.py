@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import TypedDict
 
+from kubenode.facts import pods
+from kubenode.linux import cgroups
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
 
-PROBE = "container-cgroups"
-
 _MOST_SHOWN = 20
-_MOST_BYTES = 2 * 1024 * 1024
 
 
 class ContainerCgroupsShape(TypedDict):
@@ -31,90 +29,33 @@ class ContainerCgroupsShape(TypedDict):
     """Those a cgroupfs driver placed: ``/kubepods/.../ID``."""
 
 
-def script() -> probe.Script:
-    """The probe's script."""
-    return probe.Script(
-        f"""
-paths=$(
-  cat /proc/[0-9]*/cgroup | grep -E 'kubepods|cri-containerd|crio-' | sort -u |
-    head -c {_MOST_BYTES}
-)
-if [ "${{#paths}}" -lt {_MOST_BYTES - 1} ]; then said paths "$paths"; else unreadable paths; fi
-""",
-        programs=("sort",),
-        answers=("paths",),
-    )
-
-
 def parse(reading: probe.Reading) -> ContainerCgroupsShape:
     """The shape from what the host sent."""
-    lines = reading.known("paths").text("paths")
-    # v1 has a line for each hierarchy: the same path, or not
-    paths = sorted({line.split(":", 2)[2] for line in lines if line.count(":") >= 2})
-    containers: dict[str, str] = {}
-    for path in paths:
-        if (found := _container(path)) is not None:
-            container, own = found
-            containers.setdefault(container, own)
-    misplaced, systemd, cgroupfs = [], 0, 0
-    for path in containers.values():
-        if _is_misplaced(path):
-            misplaced.append(path)
-        elif path.startswith("/kubepods/"):
-            cgroupfs += 1
-        else:
-            systemd += 1
+    containers = [each for each in pods.containers(reading) if each.is_kubelets]
+    misplaced = sorted(each.cgroup for each in containers if cgroups.is_misplaced(each.cgroup))
+    placed = [each.driver for each in containers if not cgroups.is_misplaced(each.cgroup)]
     return {
         "containers": len(containers),
         "misplaced": misplaced[:_MOST_SHOWN],
         "misplaced_count": len(misplaced),
-        "systemd": systemd,
-        "cgroupfs": cgroupfs,
+        "systemd": placed.count("systemd"),
+        "cgroupfs": placed.count("cgroupfs"),
     }
-
-
-_RUNTIMES = (
-    r"(?:containerd|crio|docker|cri-docker|kubelet|k3s|k3s-agent|rke2-server|rke2-agent|k0s[a-z]*)"
-)
-_CONTAINER = re.compile(
-    # systemd hands down subtrees of services and scopes only (Delegate=), and a user's or a
-    # container's processes are in one: what names there say is theirs. Slices are root's, and so is
-    # what is beside them; runc's cgroupfs driver on v1 works below its runtime's own service.
-    rf"((?:/[^/]+\.slice)*(?:/system\.slice/{_RUNTIMES}\.service|/kubepods(?:/[^/.]+)*?)?"
-    r"/(?:[^/]*kubepods[^/]*\.slice:[^/:]*:|cri-containerd[-:]|crio-|docker-)?"
-    r"([0-9a-f]{32,64})(?:\.scope)?)(?:/.*)?"
-)
-
-
-def _container(path: str) -> tuple[str, str] | None:
-    """The id of the container a cgroup is of, and that container's own cgroup; None when it is of
-    something else, or of what a user or a container may have named so."""
-    # a path is at most 4096 characters long, and a name 255: more makes the pattern slow only
-    if len(path) > 4096 or any(len(name) > 255 for name in path.split("/")):
-        return None
-    found = _CONTAINER.fullmatch(path)
-    if not found or "kubepods" not in found[1]:
-        return None
-    return found[2], found[1]
-
-
-def _is_misplaced(path: str) -> bool:
-    # runc's cgroupfs driver takes "SLICE:PREFIX:ID", which is meant for systemd, for a path
-    if any(_is_slice_and_id(folder) for folder in path.split("/")):
-        return True
-    # ... and its systemd driver makes a scope where a path of the cgroupfs driver was asked for
-    return path.startswith("/system.slice/") and "kubepods" in path
-
-
-def _is_slice_and_id(folder: str) -> bool:
-    """Whether a folder's name is ``kubepods...slice:PREFIX:ID``."""
-    before, _, rest = folder.rpartition(".slice:")
-    return "kubepods" in before and ":" in rest
 
 
 class ContainerCgroups(ProbeFact[ContainerCgroupsShape]):
     """
     Returns where running containers are in the cgroup tree (:class:`ContainerCgroupsShape`).
+
+    .. code:: python
+
+        {
+            "containers": 3,
+            "misplaced": ["/system.slice/kubepods-pod1.slice:cri-containerd:fe3f6881603f..."],
+            "misplaced_count": 1,
+            "systemd": 2,
+            "cgroupfs": 0,
+        }
 
     A kubelet with the systemd driver over a runtime with cgroupfs logs no error: its pods run, in a
     cgroup beside the slice that has their limits.
@@ -127,7 +68,7 @@ class ContainerCgroups(ProbeFact[ContainerCgroupsShape]):
     """
 
     def command(self) -> str:
-        return self.asking({PROBE: script()})
+        return self.asking({pods.PROBE: pods.script()})
 
     def parse(self, readings: probe.Readings) -> ContainerCgroupsShape:
-        return parse(readings[PROBE])
+        return parse(readings[pods.PROBE])

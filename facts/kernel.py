@@ -9,7 +9,10 @@ from typing import Literal, NotRequired, TypedDict
 
 from kubenode.facts import kernel_config
 from kubenode.linux import drop_ins, kernel_command_line, kernel_modules, sysctl_d
+from kubenode.linux.kernel_config import stated
+from kubenode.linux.place import PlaceShape
 from kubenode.linux.sysctl_value import words
+from kubenode.run import host_script
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
 
@@ -23,13 +26,6 @@ _MOST_CHARACTERS = 1000
 
 # words on the kernel's command line that decide what is judged here
 _TELLING = re.compile(r"sysctl|modules.load|blacklist")
-
-
-class PlaceShape(TypedDict):
-    """A line that asks for a module at boot."""
-
-    file: str
-    line: int
 
 
 class BlacklistShape(PlaceShape):
@@ -84,11 +80,9 @@ class KernelModulesShape(TypedDict):
     """Only when asked for."""
 
 
-class LineShape(TypedDict):
+class LineShape(PlaceShape):
     """A line that assigns a sysctl."""
 
-    file: str
-    line: int
     key: str
     value: str
 
@@ -120,24 +114,13 @@ class SysctlShape(TypedDict):
     """How many more lines there are of both; only where some were left out."""
 
 
-class SourcesShape(TypedDict):
-    """Everything the next boot's sysctls follow from, for :class:`kubenode.linux.sysctl_d.Tree`."""
-
-    files: dict[str, str | None]
-    """Text by path, None when it could not be read; not UTF-8: lone surrogates."""
-    links: dict[str, str]
-    unreadable: list[str]
-    """Directories that could not be read."""
-    command_line: str | None
-
-
 class SysctlsShape(TypedDict):
     """What :class:`Sysctls` returns."""
 
     keys: dict[str, SysctlShape]
     """By key, in the caller's spelling."""
     persist_file: NotRequired[PersistFileShape]
-    sources: NotRequired[SourcesShape]
+    sources: NotRequired[sysctl_d.TreeShape]
     """Only with ``persist_file``."""
 
 
@@ -232,36 +215,17 @@ def script_modules(modules: list[str], persist_file: str | None = None) -> probe
         f"^{name} |[[:space:]]{name}$|(^|/){any_spelling}[.]ko$"
         f"|^([^:]*/)?{any_spelling}[.]ko([.][a-z]+)?:"
     )
+    looks = host_script.read(
+        __file__,
+        "kernel_modules.sh",
+        ASKED_FOR=shlex.quote(asked_for),
+        FILE_SYSTEMS=_FILE_SYSTEMS,
+        MODULES=_MODULES,
+        NAMES=" ".join(names),
+    )
     shell, files = _script_persist_file(persist_file, kernel_modules.LOAD_DIRECTORIES)
     return probe.Script(
-        rf"""
-value kernel "$release"
-if [ -e /proc/version ]; then value proc yes; fi
-for name in {" ".join(names)}; do
-  if [ -e "/sys/module/$name/initstate" ]; then value "sys:$name" loaded
-  elif [ -d "/sys/module/$name" ]; then value "sys:$name" builtin; fi
-done
-if [ -d /proc/sys/net/bridge ]; then value bridge yes; fi
-set -- {_MODULES} {_FILE_SYSTEMS}
-for tree in /lib/modules /usr/lib/modules; do
-  [ -d "$tree" ] || continue
-  value trees "$tree"
-  if [ ! -r "$tree" ] || [ ! -x "$tree" ]; then unreadable kernels; break; fi
-  kernels=
-  for dep in "$tree"/*/modules.dep; do
-    if [ -e "$dep" ]; then dep=${{dep%/modules.dep}}; kernels=$kernels${{dep##*/}}$nl; fi
-  done
-  said kernels "$kernels"
-  if [ -d "$tree/$release" ]; then value running "$tree/$release"; fi
-  set -- "$@" "$tree/$release/modules.builtin" "$tree/$release/modules.dep"
-  break
-done
-for file; do
-  shift
-  if [ -e "$file" ]; then set -- "$@" "$file"; fi
-done
-[ $# = 0 ] || matching {shlex.quote(asked_for)} "$@"
-{shell}""",
+        f"{looks}\n{shell}",
         files=files,
         directories=(*kernel_modules.LOAD_DIRECTORIES, *kernel_modules.MODPROBE_DIRECTORIES),
         kernel_files=(kernel_command_line.PATH,),
@@ -275,61 +239,25 @@ def parse_modules(
     reading: probe.Reading, modules: list[str], persist_file: str | None = None
 ) -> KernelModulesShape:
     """The shape from what the host sent."""
-    evidence = _evidence(reading)
-    command_line = _command_line(reading)
-    load_files = {
-        path: _decoded(reading, path) or ""
-        for path in _conf_paths(reading, kernel_modules.LOAD_DIRECTORIES)
-    }
-    modprobe_files = {
-        path: reading.text(path)
-        for path in _conf_paths(reading, kernel_modules.MODPROBE_DIRECTORIES)
-    }
-    requests = kernel_modules.requests(load_files, command_line or "")
-    forbidding_now = kernel_modules.forbidding(modprobe_files, command_line or "")
-    forbidding_at_boot = kernel_modules.forbidding(
-        {path: text for path, text in modprobe_files.items() if not path.startswith("/run/")},
-        command_line or "",
+    kernel = _running_kernel(reading)
+    configured = kernel_modules.configuration(
+        {
+            path: _decoded(reading, path) or ""
+            for path in _conf_paths(reading, kernel_modules.LOAD_DIRECTORIES)
+        },
+        {
+            path: reading.text(path)
+            for path in _conf_paths(reading, kernel_modules.MODPROBE_DIRECTORIES)
+        },
+        _command_line(reading),
+        reading.unreadable,
     )
-    cannot_read_requests = command_line is None or _is_blind(
-        reading, load_files, kernel_modules.LOAD_DIRECTORIES
-    )
-    cannot_read_blacklists = command_line is None or _is_blind(
-        reading, modprobe_files, kernel_modules.MODPROBE_DIRECTORIES
-    )
-
-    shapes: dict[str, ModuleShape] = {}
-    for name in modules:
-        state, reason = kernel_modules.judge(name, evidence)
-        asked = requests.get(kernel_modules.underscored(name), [])
-        needed = evidence.dependencies.get(kernel_modules.underscored(name), ())
-        forbidden_now = forbidding_now.lines(name, needed)
-        forbidden_at_boot = forbidding_at_boot.lines(name, needed)
-        if state == "builtin":
-            forbidden_now = forbidden_at_boot = []
-        if state == "loadable" and forbidden_now:
-            state = "blacklisted"
-            reason = f"{forbidden_now[0].directive} in {forbidden_now[0]}"
-        shapes[name] = {
-            "state": state,
-            "reason": reason,
-            "boot": (
-                None
-                if _may_be_builtin(name, state, evidence)
-                else _at_boot(
-                    state, asked, forbidden_at_boot, cannot_read_requests, cannot_read_blacklists
-                )
-            ),
-            "requested_by": [{"file": place.file, "line": place.line} for place in asked],
-            "blacklisted_by": [
-                {"file": place.file, "line": place.line, "directive": place.directive}
-                for place in dict.fromkeys([*forbidden_now, *forbidden_at_boot])
-            ],
-        }
     shape: KernelModulesShape = {
-        "kernel": evidence.kernel,
-        "kernels_on_disk": evidence.kernels_on_disk,
-        "modules": shapes,
+        "kernel": kernel.release,
+        "kernels_on_disk": kernel.kernels_on_disk,
+        "modules": {
+            name: _module(kernel_modules.module_of(name, kernel, configured)) for name in modules
+        },
     }
     if persist_file is not None:
         shape["persist_file"] = _persist_file(
@@ -338,12 +266,20 @@ def parse_modules(
     return shape
 
 
-def _evidence(reading: probe.Reading) -> kernel_modules.Evidence:
-    config = {}
-    for line in reading.text("config"):
-        match = re.fullmatch(r"(CONFIG_\w+)=([ym])|# (CONFIG_\w+) is not set", line)
-        if match:
-            config[match[1] or match[3]] = match[2] or "n"
+def _module(module: kernel_modules.Module) -> ModuleShape:
+    return {
+        "state": module.state,
+        "reason": module.reason,
+        "boot": module.boot,
+        "requested_by": [place.shape for place in module.requested_by],
+        "blacklisted_by": [
+            {**place.shape, "directive": place.directive} for place in module.blacklisted_by
+        ],
+    }
+
+
+def _running_kernel(reading: probe.Reading) -> kernel_modules.RunningKernel:
+    config = stated(reading.text("config"))
     can_load = {"y": True, "n": False}.get(config.get("CONFIG_MODULES", ""))
     no_proc_modules = _MODULES not in reading.texts and _MODULES not in reading.unreadable
     kernel = reading.value("kernel") or None
@@ -356,8 +292,8 @@ def _evidence(reading: probe.Reading) -> kernel_modules.Evidence:
         running = (reading.value("running") or "").rpartition("/")[2]
         if running and running not in on_disk:
             on_disk = sorted([*on_disk, running])
-    return kernel_modules.Evidence(
-        kernel=kernel,
+    return kernel_modules.RunningKernel(
+        release=kernel,
         kernels_on_disk=on_disk,
         can_load=can_load,
         loaded=_first_words(reading, _MODULES, " "),
@@ -394,40 +330,6 @@ def _dependencies(reading: probe.Reading, key: str) -> dict[str, tuple[str, ...]
     return {name(path): tuple(map(name, needed.split())) for path, _, needed in lines}
 
 
-def _is_blind(reading: probe.Reading, files: Iterable[str], directories: tuple[str, ...]) -> bool:
-    directories = drop_ins.lasting(directories)
-    return any(directory in reading.unreadable for directory in directories) or any(
-        path in reading.unreadable for path in drop_ins.in_force(list(files), directories)
-    )
-
-
-def _may_be_builtin(
-    name: str, state: kernel_modules.State, evidence: kernel_modules.Evidence
-) -> bool:
-    in_sys = evidence.in_sys.get(kernel_modules.underscored(name))
-    return state == "unknown" or (state == "loaded" and evidence.loaded is None and not in_sys)
-
-
-def _at_boot(
-    state: kernel_modules.State,
-    asked: list[kernel_modules.Place],
-    forbidden: list[kernel_modules.Place],
-    cannot_read_requests: bool,
-    cannot_read_blacklists: bool,
-) -> bool | None:
-    if state == "builtin":
-        return True
-    if forbidden:
-        return False
-    # another kernel may boot next
-    if state == "absent" and asked:
-        return None
-    # rd.modules_load= is the initrd's, which may not have the module
-    if any(place.directive != "rd.modules_load" for place in asked):
-        return None if cannot_read_blacklists else True
-    return None if asked or cannot_read_requests else False
-
-
 class KernelModules(ProbeFact[KernelModulesShape]):
     """
     Returns what modules are to the running kernel and to the next boot
@@ -435,6 +337,22 @@ class KernelModules(ProbeFact[KernelModulesShape]):
 
     + modules: names, a list or one string with commas; ``-`` and ``_`` are the same
     + persist_file: also return this modules-load.d file's exact content
+
+    .. code:: python
+
+        {
+            "kernel": "6.12.90+deb13-amd64",
+            "kernels_on_disk": ["6.12.90+deb13-amd64"],
+            "modules": {
+                "br_netfilter": {
+                    "state": "loadable",
+                    "reason": "in modules.dep of kernel 6.12.90+deb13-amd64",
+                    "boot": True,
+                    "requested_by": [{"file": "/etc/modules-load.d/k8s.conf", "line": 2}],
+                    "blacklisted_by": [],
+                },
+            },
+        }
 
     A module is ``loaded``, ``builtin``, ``loadable``, ``blacklisted``, ``absent`` or ``unknown``.
     Built-in modules are found without module metadata too (``/sys/module``, ``/proc/filesystems``,
@@ -464,12 +382,10 @@ class KernelModules(ProbeFact[KernelModulesShape]):
 def script_sysctls(keys: list[str], persist_file: str | None = None) -> probe.Script:
     """The script of the sysctls probe."""
     procps = sysctl_d.PROCPS_FILE
+    looks = host_script.read(__file__, "sysctls.sh", LIVE=_LIVE, PROCPS=procps)
     shell, files = _script_persist_file(persist_file, sysctl_d.DIRECTORIES, procps)
     return probe.Script(
-        rf"""
-[ -d /proc/sys/kernel ] || unreadable {_LIVE}
-linked {procps}
-{shell}""",
+        f"{looks}\n{shell}",
         files=(procps, *files),
         directories=sysctl_d.DIRECTORIES,
         kernel_files=(kernel_command_line.PATH, *(_live_path(key) for key in keys)),
@@ -484,38 +400,34 @@ def parse_sysctls(
     reading: probe.Reading, keys: list[str], persist_file: str | None = None
 ) -> SysctlsShape:
     """The shape from what the host sent."""
-    tree = _tree(reading)
+    sources = _sources(reading)
+    tree = sysctl_d.Tree(**sources)
     shape: SysctlsShape = {"keys": {key: _sysctl(reading, tree, key) for key in keys}}
     if persist_file is not None:
         shape["persist_file"] = _persist_file(reading, persist_file, sysctl_d.DIRECTORIES)
-        shape["sources"] = {
-            "files": dict(tree.files),
-            "links": dict(tree.links),
-            "unreadable": sorted(tree.unreadable),
-            "command_line": tree.command_line,
-        }
+        shape["sources"] = sources
     return shape
 
 
-def _tree(reading: probe.Reading) -> sysctl_d.Tree:
+def _sources(reading: probe.Reading) -> sysctl_d.TreeShape:
     paths = _conf_paths(reading, sysctl_d.DIRECTORIES)
     sent = (reading.exact, reading.texts, reading.unreadable)
     if any(sysctl_d.PROCPS_FILE in items for items in sent):
         paths.append(sysctl_d.PROCPS_FILE)
-    return sysctl_d.Tree(
-        files={path: _decoded(reading, path) for path in sorted(paths)},
-        links={
+    return {
+        "files": {path: _decoded(reading, path) for path in sorted(paths)},
+        "links": {
             path: reading.text(f"real:{path}")[0]
             for path in sorted(paths)
             if reading.text(f"real:{path}")
         },
-        unreadable=frozenset(
+        "unreadable": sorted(
             directory
             for directory in drop_ins.lasting(sysctl_d.DIRECTORIES)
             if directory in reading.unreadable
         ),
-        command_line=_command_line(reading),
-    )
+        "command_line": _command_line(reading),
+    }
 
 
 def _sysctl(reading: probe.Reading, tree: sysctl_d.Tree, key: str) -> SysctlShape:
@@ -545,8 +457,7 @@ def _sysctl(reading: probe.Reading, tree: sysctl_d.Tree, key: str) -> SysctlShap
 
 def _line(line: sysctl_d.Line) -> LineShape:
     return {
-        "file": line.file,
-        "line": line.line,
+        **line.shape,
         "key": line.key[:_MOST_CHARACTERS],
         "value": (line.value or "")[:_MOST_CHARACTERS],
     }
@@ -559,6 +470,27 @@ class Sysctls(ProbeFact[SysctlsShape]):
 
     + keys: such as ``net.ipv4.ip_forward``, a list or one string with commas
     + persist_file: also return this sysctl.d file's exact content, and all the files that count
+
+    .. code:: python
+
+        {
+            "keys": {
+                "net.ipv4.ip_forward": {
+                    "live": "1",
+                    "live_state": "set",
+                    "boot": "1",
+                    "boot_state": "set",
+                    "winner": {
+                        "file": "/etc/sysctl.d/k8s.conf",
+                        "line": 3,
+                        "key": "net.ipv4.ip_forward",
+                        "value": "1",
+                    },
+                    "beaten": [],
+                    "ignored": [],
+                },
+            },
+        }
 
     The next boot is judged by sysctl.d(5), the rules of systemd-sysctl, see
     :mod:`kubenode.linux.sysctl_d`. ``sysctl --system`` (procps) differs: it reads

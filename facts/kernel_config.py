@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from typing import Literal, TypedDict
+from typing import TypedDict
 
 from kubenode.linux import kernel_modules
+from kubenode.linux.kernel_config import ALIASES, FILES, OPTIONAL, REQUIRED, Built, proven, stated
+from kubenode.run import host_script
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
 
@@ -17,80 +18,23 @@ class KernelConfigShape(TypedDict):
 
     file: str | None
     """Where it was read from; None when the host has no kernel configuration that can be read."""
-    options: dict[str, Literal["y", "m", "n"]]
-    """By name with ``CONFIG_``, of ``REQUIRED`` and ``OPTIONAL``. Without a file only those that
-    something else proves to be there (``/proc/self/ns``, ``/proc/cgroups``, ``/proc/filesystems``,
-    the v2 controllers): an option that is not listed is unknown."""
-
-
-REQUIRED = (
-    "CONFIG_NAMESPACES", "CONFIG_NET_NS", "CONFIG_PID_NS", "CONFIG_IPC_NS", "CONFIG_UTS_NS",
-    "CONFIG_CGROUPS", "CONFIG_CGROUP_BPF", "CONFIG_CGROUP_PIDS", "CONFIG_CGROUP_SCHED",
-    "CONFIG_CPUSETS", "CONFIG_MEMCG", "CONFIG_INET", "CONFIG_EXT4_FS", "CONFIG_PROC_FS",
-    "CONFIG_NETFILTER_XT_TARGET_REDIRECT", "CONFIG_NETFILTER_XT_MATCH_COMMENT",
-    "CONFIG_FAIR_GROUP_SCHED",
-)  # fmt: skip
-"""Those kubeadm's SystemVerification calls required."""
-
-OPTIONAL = (
-    "CONFIG_OVERLAY_FS",
-    "CONFIG_CFS_BANDWIDTH",
-    "CONFIG_SECCOMP",
-    "CONFIG_SECCOMP_FILTER",
-    "CONFIG_CGROUP_HUGETLB",
-)
-"""Those it calls optional, without AUFS and device mapper, which no CRI runtime uses any more."""
-
-
-ALIASES = {"CONFIG_IP_NF_TARGET_REDIRECT": "CONFIG_NETFILTER_XT_TARGET_REDIRECT"}
-"""Older names of required options."""
-
-FILES = (
-    "/proc/config.gz",
-    "/boot/config-$release",
-    "/usr/src/linux-$release/.config",
-    "/usr/src/linux/.config",
-    "/usr/lib/modules/$release/config",
-    "/usr/lib/ostree-boot/config-$release",
-    "/usr/lib/kernel/config-$release",
-    "/usr/src/linux-headers-$release/.config",
-    "/lib/modules/$release/build/.config",
-)
-"""Where kubeadm looks (k8s.io/system-validators, ``kernel_validator.go``), in its order."""
-
-_NAMESPACES = {"net": "NET_NS", "pid": "PID_NS", "ipc": "IPC_NS", "uts": "UTS_NS"}
-_CONTROLLERS = {
-    "pids": "CGROUP_PIDS",
-    "cpuset": "CPUSETS",
-    "memory": "MEMCG",
-    "cpu": "CGROUP_SCHED",
-    "hugetlb": "CGROUP_HUGETLB",
-}
-_FILE_SYSTEMS = {"ext4": "EXT4_FS", "proc": "PROC_FS", "overlay": "OVERLAY_FS"}
+    options: dict[str, Built]
+    """By name with ``CONFIG_``, of ``REQUIRED`` and ``OPTIONAL`` in
+    :mod:`kubenode.linux.kernel_config`. Without a file only those that something else proves to be
+    there (``/proc/self/ns``, ``/proc/cgroups``, ``/proc/filesystems``, the v2 controllers): an
+    option that is not listed is unknown."""
 
 
 _NAMES = sorted(
     {*REQUIRED, *OPTIONAL, *ALIASES, "CONFIG_MODULES", *kernel_modules.CONFIG_OPTIONS.values()}
 )
 
-READ = rf"""
-read -r release </proc/sys/kernel/osrelease || {{ need uname && release=$(uname -r); }}
-options='^(# )?({"|".join(_NAMES)})[= ]'; config=
-for file in {" ".join(f'"{path}"' for path in FILES)} "/lib/modules/$release/config"; do
-  [ -f "$file" ] && [ -r "$file" ] || continue
-  case $file in
-    *.gz)
-      # an option that is not in it is off: half of it is worse than nothing
-      if command -v gzip >/dev/null; then unpack='gzip -dc'; else unpack=zcat; fi
-      config=$({{ $unpack <"$file" && echo '# whole'; }} | grep -E "$options|^# whole")
-      case $config in *'# whole') config=${{config%'# whole'}};; *) config=; need gzip;; esac;;
-    *) config=$(grep -E "$options" "$file") || config=;;
-  esac
-  [ -n "$config" ] || continue
-  value config_file "$file"; said config "$config"
-  break
-done
-"""
+READ = host_script.read(
+    __file__,
+    "kernel_config.sh",
+    NAMES="|".join(_NAMES),
+    FILES=" ".join(f'"{path}"' for path in FILES),
+)
 """For :attr:`kubenode.wire.probe.Script.shared`: the options that facts ask for, in
 ``config_file`` and ``config``, and the variables ``$release`` (of the running kernel) and
 ``$config``."""
@@ -103,14 +47,7 @@ AT_TIMES = ("gzip", "uname")
 def script() -> probe.Script:
     """The probe's script."""
     return probe.Script(
-        r"""
-if [ -z "$config" ]; then
-  said namespaces "$(for name in /proc/self/ns/*; do printf '%s\n' "${name##*/}"; done)"
-  exact /proc/cgroups
-  exact /proc/filesystems
-  if [ -e /proc/net/tcp ]; then value tcp yes; fi
-fi
-""",
+        host_script.read(__file__, "kernel_features.sh"),
         kernel_files=("/sys/fs/cgroup/cgroup.controllers",),
         shared=(READ,),
         at_times=AT_TIMES,
@@ -120,7 +57,7 @@ fi
 def parse(reading: probe.Reading) -> KernelConfigShape:
     """The shape from what the host sent."""
     file = reading.value("config_file")
-    options = _stated(reading.text("config")) if file else _proven(reading)
+    options = stated(reading.text("config")) if file else _proven(reading)
     known = {name: options[name] for name in (*REQUIRED, *OPTIONAL) if name in options}
     if file:
         # a complete file leaves out what depends on something that is off
@@ -128,42 +65,29 @@ def parse(reading: probe.Reading) -> KernelConfigShape:
     return {"file": file, "options": known}
 
 
-def _stated(lines: list[str]) -> dict[str, Literal["y", "m", "n"]]:
-    options: dict[str, Literal["y", "m", "n"]] = {}
-    for line in lines:
-        found = re.fullmatch(r"(CONFIG_\w+)=([ym])|# (CONFIG_\w+) is not set", line)
-        if not found:
-            continue
-        name = found[1] or found[3]
-        value: Literal["y", "m", "n"] = "n"
-        if found[2]:
-            value = "y" if found[2] == "y" else "m"
-        name = ALIASES.get(name, name)
-        if options.get(name, "n") == "n":
-            options[name] = value
-    return options
-
-
-def _proven(reading: probe.Reading) -> dict[str, Literal["y", "m", "n"]]:
-    namespaces = set(reading.text("namespaces"))
-    proven = [option for name, option in _NAMESPACES.items() if name in namespaces]
-    if proven:
-        proven.append("NAMESPACES")
+def _proven(reading: probe.Reading) -> dict[str, Built]:
     controllers = set(" ".join(reading.text("/sys/fs/cgroup/cgroup.controllers")).split())
     controllers |= {line.split()[0] for line in reading.text("/proc/cgroups") if line.split()}
-    proven += [option for name, option in _CONTROLLERS.items() if name in controllers]
-    if controllers:
-        proven.append("CGROUPS")
-    file_systems = {line.split()[-1] for line in reading.text("/proc/filesystems") if line.split()}
-    proven += [option for name, option in _FILE_SYSTEMS.items() if name in file_systems]
-    if reading.value("tcp"):
-        proven.append("INET")
-    return {f"CONFIG_{name}": "y" for name in proven}
+    return proven(
+        namespaces=reading.text("namespaces"),
+        controllers=controllers,
+        file_systems={
+            line.split()[-1] for line in reading.text("/proc/filesystems") if line.split()
+        },
+        has_tcp=bool(reading.value("tcp")),
+    )
 
 
 class KernelConfig(ProbeFact[KernelConfigShape]):
     """
     Returns the kernel's options that kubeadm asks for (:class:`KernelConfigShape`).
+
+    .. code:: python
+
+        {
+            "file": "/boot/config-6.12.90+deb13-amd64",
+            "options": {"CONFIG_NAMESPACES": "y", "CONFIG_OVERLAY_FS": "m", "CONFIG_EXT4_FS": "n"},
+        }
 
     Source: k8s.io/system-validators, ``types_unix.go`` and ``kernel_validator.go``.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypedDict
 
+from kubenode.run import host_script
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
 
@@ -36,28 +37,7 @@ class KubeadmShape(TypedDict):
 def script() -> probe.Script:
     """The probe's script: no process is started."""
     return probe.Script(
-        rf"""
-for file in {" ".join(_FILES)}; do
-  if [ -e "$file" ]; then value "$file" there; continue; fi
-  directory=$file
-  while directory=${{directory%/*}}; [ -n "$directory" ]; do
-    if [ -d "$directory" ]; then
-      [ -x "$directory" ] || unreadable "$file"
-      break
-    fi
-  done
-done
-if [ -d {ETCD_DATA} ]; then
-  if [ ! -r {ETCD_DATA} ] || [ ! -x {ETCD_DATA} ]; then unreadable {ETCD_DATA}
-  else
-    etcd=empty
-    for entry in {ETCD_DATA}/* {ETCD_DATA}/.[!.]* {ETCD_DATA}/..?*; do
-      if [ -e "$entry" ] || [ -L "$entry" ]; then etcd=used; break; fi
-    done
-    value {ETCD_DATA} "$etcd"
-  fi
-elif [ -e {ETCD_DATA} ]; then value {ETCD_DATA} used; fi
-"""
+        host_script.read(__file__, "kubeadm.sh", FILES=" ".join(_FILES), ETCD_DATA=ETCD_DATA)
     )
 
 
@@ -80,6 +60,13 @@ def parse(reading: probe.Reading) -> KubeadmShape:
 class Kubeadm(ProbeFact[KubeadmShape]):
     """
     Returns what is there of the files that kubeadm makes (:class:`KubeadmShape`).
+
+    .. code:: python
+
+        {
+            "files": {"/etc/kubernetes/kubelet.conf": True, "/etc/kubernetes/pki/ca.crt": None},
+            "etcd_data": "missing",
+        }
 
     Their content is not read: kubeconfig files and keys are secrets.
 

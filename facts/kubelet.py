@@ -5,9 +5,16 @@ from __future__ import annotations
 import re
 from typing import Any, TypedDict
 
-from kubenode.facts import cgroup, kubelet_start
-from kubenode.kubelet import command_line
-from kubenode.runtimes.cgroup_drivers import CannotTell
+from kubenode.facts import kubelet_start, sent_files
+from kubenode.files.cannot_tell import CannotTell
+from kubenode.kubelet.config import (
+    boolean,
+    fail_swap_on,
+    kubelet_settings,
+    runtime_endpoint,
+    swap_behavior,
+)
+from kubenode.linux.unit import STARTED_BY, started_by
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
 
@@ -24,6 +31,8 @@ class KubeletShape(TypedDict):
     """Whether a kubelet process runs; None when that is unknown."""
     enabled: str | None
     """``UnitFileState`` of kubelet.service, None when there is no such unit."""
+    wanted_by: list[str]
+    """Units that start it, such as ``multi-user.target``."""
     config: str | None
     """Path of its configuration file, when it is told one and that is there."""
     fail_swap_on: bool | None
@@ -39,65 +48,87 @@ class KubeletShape(TypedDict):
 
 
 def script() -> probe.Script:
-    """The probe's script; the settings come with the cgroup drivers' probe."""
+    """The probe's script."""
     return probe.Script(
-        'value binary "$(command -v kubelet)"',
-        units=("kubelet.service",),
-        properties=("UnitFileState",),
+        f'value binary "$(command -v kubelet)"\n{kubelet_start.SCRIPT}',
+        files=(kubelet_start.CONFIG, *kubelet_start.ENVIRONMENT_FILES),
+        units=(kubelet_start.UNIT,),
+        properties=("UnitFileState", *STARTED_BY, *kubelet_start.PROPERTIES),
+        at_times=("sed",),
         answers=("binary",),
     )
 
 
-def parse(kubelet: probe.Reading, drivers: probe.Reading) -> KubeletShape:
-    """The shape from what the host sent.
+def files(reading: probe.Reading, start: kubelet_start.Start) -> list[tuple[str, str]]:
+    """Path and text of kubelet's configuration file and then of its drop-ins."""
+    return sent_files.texts(reading, [start.config] if start.config else [], start.drop_ins)
 
-    + kubelet: this module's probe
-    + drivers: the reading of :data:`kubenode.facts.cgroup.DRIVERS_PROBE`
-    """
-    start = kubelet_start.parse(drivers)
+
+def unreadable(reading: probe.Reading, start: kubelet_start.Start) -> str | None:
+    """The first of kubelet's configuration files that could not be read, and why."""
+    return sent_files.unreadable(reading, *filter(None, (start.config, start.drop_ins)))
+
+
+def settings(reading: probe.Reading, start: kubelet_start.Start) -> dict[str, Any]:
+    """kubelet's settings of its files, flags apart; CannotTell when they cannot be told."""
+    if start.error is not None:
+        raise CannotTell(start.error)
+    if path := unreadable(reading, start):
+        raise CannotTell(f"cannot read {path}")
+    return kubelet_settings(files(reading, start))
+
+
+def parse(reading: probe.Reading) -> KubeletShape:
+    """The shape from what the host sent."""
+    start = kubelet_start.parse(reading)
     version = re.fullmatch(
         r"Kubernetes v(\d{1,4}\.\d{1,4}\.\d{1,4}[0-9A-Za-z.+-]*)",
-        drivers.value("kubelet_version") or "",
+        reading.value("kubelet_version") or "",
     )
-    unit = kubelet.unit(kubelet_start.UNIT) or {}
-    settings: dict[str, Any] = {}
+    unit = reading.unit(kubelet_start.UNIT) or {}
+    stated: dict[str, Any] = {}
     error = None
     try:
-        settings = cgroup.kubelet_settings(drivers, start)
+        stated = settings(reading, start)
     except CannotTell as trouble:
         error = str(trouble)
-    fail_swap_on = start.flags.get("fail-swap-on")
-    memory_swap = settings.get("memorySwap")
-    behavior = memory_swap.get("swapBehavior") if isinstance(memory_swap, dict) else None
     return {
         "version": version[1] if version else None,
-        "binary": kubelet.value("binary") or None,
+        "binary": reading.value("binary") or None,
         "active": start.active,
         "enabled": (unit.get("UnitFileState") or None)
         if unit.get("LoadState") not in (None, "not-found")
         else None,
-        "config": start.config if start.config in drivers.texts else None,
-        "fail_swap_on": None
-        if error
-        else _boolean(settings.get("failSwapOn", True))
-        if fail_swap_on is None
-        else command_line.truth(fail_swap_on),
-        "swap_behavior": behavior if isinstance(behavior, str) else None,
-        "runtime_endpoint": cgroup.kubelet_endpoint(start, settings),
-        "fail_cgroup_v1": _boolean(settings.get("failCgroupV1")),
+        "wanted_by": started_by(unit),
+        "config": start.config if start.config in reading.texts else None,
+        "fail_swap_on": None if error else fail_swap_on(start.flags, stated),
+        "swap_behavior": swap_behavior(stated),
+        "runtime_endpoint": runtime_endpoint(start.flags, stated),
+        "fail_cgroup_v1": boolean(stated.get("failCgroupV1")),
         "error": error,
     }
-
-
-def _boolean(value: object) -> bool | None:
-    # kubelet does not start with "false" in quotes
-    return value if isinstance(value, bool) else None
 
 
 class Kubelet(ProbeFact[KubeletShape]):
     """
     Returns kubelet's release, service, and the settings that a node is judged by
     (:class:`KubeletShape`).
+
+    .. code:: python
+
+        {
+            "version": "1.36.2",
+            "binary": "/usr/bin/kubelet",
+            "active": True,
+            "enabled": "enabled",
+            "wanted_by": ["multi-user.target"],
+            "config": "/var/lib/kubelet/config.yaml",
+            "fail_swap_on": False,
+            "swap_behavior": "LimitedSwap",
+            "runtime_endpoint": "unix:///run/containerd/containerd.sock",
+            "fail_cgroup_v1": None,
+            "error": None,
+        }
 
     Flags win over drop-ins, drop-ins over the file, as the Kubernetes page "Set Kubelet parameters
     via a configuration file" says. A kubelet that does not run has the flags that its unit would
@@ -111,7 +142,7 @@ class Kubelet(ProbeFact[KubeletShape]):
     """
 
     def command(self) -> str:
-        return self.asking({PROBE: script(), cgroup.DRIVERS_PROBE: cgroup.script_drivers()})
+        return self.asking({PROBE: script()})
 
     def parse(self, readings: probe.Readings) -> KubeletShape:
-        return parse(readings[PROBE], readings[cgroup.DRIVERS_PROBE])
+        return parse(readings[PROBE])

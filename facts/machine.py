@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from typing import Literal, TypedDict
 
-from kubenode.facts import mounts
+from kubenode.facts import file_systems, mounts
+from kubenode.facts.file_systems import FileSystemShape
+from kubenode.run import host_script
+from kubenode.runtimes.runtime import CONTAINERD
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
 
@@ -17,7 +20,7 @@ _ENFORCE = "/sys/fs/selinux/enforce"
 _APPARMOR = "/sys/module/apparmor/parameters/enabled"
 _LSMS = "/sys/kernel/security/lsm"
 
-DIRECTORIES = ("/", "/var/lib/kubelet", "/var/lib/containerd", "/var/log")
+DIRECTORIES = ("/", "/var/lib/kubelet", CONTAINERD.data_root, "/var/log")
 TIME_SERVICES = (
     "chrony",
     "chronyd",
@@ -27,20 +30,6 @@ TIME_SERVICES = (
     "openntpd",
     "systemd-timesyncd",
 )
-
-
-class FileSystemShape(TypedDict):
-    """Where a directory lives."""
-
-    kind: str | None
-    """File system type, such as ``ext4``."""
-    mount: str
-    size_kib: int
-    free_kib: int
-    free_inodes_percent: int | None
-    """None where the file system has no fixed number of inodes."""
-    options: list[str]
-    """Mount options without a value, such as ``noexec``."""
 
 
 class MachineShape(TypedDict):
@@ -87,27 +76,14 @@ PROGRAMS = (
 def script() -> probe.Script:
     """The probe's script."""
     return probe.Script(
-        rf"""
-read -r name memory _ </proc/meminfo && [ "$name" = MemTotal: ] && value memory "$memory"
-value uname "$(uname -rm)"
-set --
-for place in {" ".join(DIRECTORIES)}; do
-  while [ ! -e "$place" ]; do place=${{place%/*}}; place=${{place:-/}}; done
-  set -- "$@" "$place"
-done
-for what in df:-k inodes:-i; do
-  captured limited 10 df -P "${{what#*:}}" "$@"
-  if [ "$status" = 0 ]; then said "${{what%:*}}" "$output"; else unreadable "${{what%:*}}"; fi
-done
-said programs "$(for name in {" ".join(PROGRAMS)}; do command -v "$name"; done)"
-[ -e /run/systemd/timesync/synchronized ] && value clock synchronized
-if [ -e /run/reboot-required ] || [ -e /var/run/reboot-required ]; then value reboot required; fi
-""",
+        host_script.read(
+            __file__, "machine.sh", DIRECTORIES=" ".join(DIRECTORIES), PROGRAMS=" ".join(PROGRAMS)
+        ),
         files=("/etc/machine-id",),
         kernel_files=(_ONLINE, _PRODUCT_UUID, _ENFORCE, _APPARMOR, _LSMS),
         units=tuple(f"{name}.service" for name in TIME_SERVICES),
         properties=("ActiveState",),
-        shared=(mounts.READ,),
+        shared=(mounts.READ, file_systems.ASK),
         programs=("df", "uname"),
         answers=("uname", "df", "inodes", "programs", "mounts"),
     )
@@ -124,7 +100,7 @@ def parse(reading: probe.Reading) -> MachineShape:
         "kernel": release or None,
         "machine_id": _first(reading, "/etc/machine-id"),
         "product_uuid": _first(reading, _PRODUCT_UUID),
-        "file_systems": _file_systems(reading),
+        "file_systems": file_systems.parse(reading, DIRECTORIES, mounts.mounted(reading) or {}),
         "programs": _programs(reading.text("programs")),
         "clock_synchronized": True if reading.value("clock") else None,
         "time_services": [
@@ -168,38 +144,6 @@ def _programs(lines: list[str]) -> dict[str, str | None]:
     return found
 
 
-def _file_systems(reading: probe.Reading) -> dict[str, FileSystemShape]:
-    inodes = [_df(line) for line in reading.text("inodes")[1:]]
-    mounted = mounts.mounted(reading) or {}
-    shapes: dict[str, FileSystemShape] = {}
-    for index, line in enumerate(reading.text("df")[1:]):
-        row = _df(line)
-        if row is None or index >= len(DIRECTORIES):
-            break
-        size, free, mount = row
-        row_of_inodes = inodes[index] if index < len(inodes) else None
-        percent = None
-        if row_of_inodes and row_of_inodes[0] > 0:
-            percent = row_of_inodes[1] * 100 // row_of_inodes[0]
-        kind, options = mounted.get(mount, (None, []))
-        shapes[DIRECTORIES[index]] = {
-            "kind": kind,
-            "mount": mount,
-            "size_kib": size,
-            "free_kib": free,
-            "free_inodes_percent": percent,
-            "options": [option for option in options if "=" not in option],
-        }
-    return shapes
-
-
-def _df(line: str) -> tuple[int, int, str] | None:
-    """Size, free and mount point of a line of ``df -P``; the device's name may have blanks."""
-    # possessive: a line may be a megabyte of blanks
-    found = re.search(r" (\d{1,18}+) ++\d++ ++(\d{1,18}+) ++(?:\d++%|-) ++(/.*)", line)
-    return (int(found[1]), int(found[2]), found[3]) if found else None
-
-
 def _selinux(reading: probe.Reading) -> Literal["enforcing", "permissive", "disabled"] | None:
     if reading.is_unreadable(_ENFORCE):
         return None
@@ -217,6 +161,34 @@ class Machine(ProbeFact[MachineShape]):
     """
     Returns the machine's size, identity, programs, clock and security modules
     (:class:`MachineShape`).
+
+    .. code:: python
+
+        {
+            "cpus": 2,
+            "memory_kib": 4028416,
+            "architecture": "x86_64",
+            "kernel": "6.12.90+deb13-amd64",
+            "machine_id": "5aae169936cf464092a50d87683ee43b",
+            "product_uuid": "03aa02fc-0414-0516-7306-820700080009",
+            "file_systems": {
+                "/var/lib/kubelet": {
+                    "kind": "ext4",
+                    "mount": "/",
+                    "size_kib": 41152736,
+                    "free_kib": 30112884,
+                    "free_inodes_percent": 97,
+                    "options": ["rw", "relatime"],
+                },
+            },
+            "programs": {"conntrack": None, "ip": "/usr/sbin/ip"},
+            "clock_synchronized": True,
+            "time_services": ["systemd-timesyncd"],
+            "selinux": "disabled",
+            "apparmor": True,
+            "lsms": ["capability", "apparmor", "bpf"],
+            "reboot_required": False,
+        }
 
     ``timedatectl`` and ``chronyc`` are not asked: the first starts a service, the second makes a
     socket. So a clock that chrony keeps is known by its service only.

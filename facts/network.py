@@ -6,6 +6,7 @@ import ipaddress
 import re
 from typing import TypedDict
 
+from kubenode.run import host_script
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
 
@@ -66,41 +67,18 @@ def script() -> probe.Script:
     # of all sockets and routes those that listen on these ports, and the default ones
     listening = rf"^ *[0-9]+: [0-9A-F]+:({ports}) [0-9A-F]+:0000 0A "
     default = "^[^[:space:]]+[[:space:]]00000000[[:space:]]|^0{32} 00 "
-    # the whole line is looked at on the host, and only the setting's name is sent
-    names = (
-        r"""/^[ \t]*[#;]/ { next } """
-        r"""{ line = toupper($0); if (match(line, /(HTTPS?|ALL)_PROXY=/)) """
-        r"""print FILENAME ":" FNR ":" substr(line, RSTART, RLENGTH - 1) }"""
-    )
     return probe.Script(
-        rf"""
-resolved() {{
-  captured limited 3 getent ahosts "$2"
-  case $status in
-    0|2) said "$1" "$output";;
-    *) unreadable "$1";;
-  esac
-}}
-if read -r name <{_HOSTNAME}; then resolved host "$name"; else unreadable host; fi
-resolved localhost localhost
-for interface in /sys/class/net/*; do
-  [ -e "$interface/device" ] && read -r mac <"$interface/address" &&
-    value "mac:${{interface##*/}}" "$mac"
-done
-set --
-for file in {_TCP} {_TCP6} {_ROUTES} {_ROUTES6}; do
-  [ -r "$file" ] && set -- "$@" "$file"
-done
-[ $# = 0 ] || matching '{listening}|{default}' "$@"
-set --
-for file in /etc/environment /etc/systemd/system/containerd.service.d/*.conf \
-  /etc/systemd/system/kubelet.service.d/*.conf /etc/systemd/system.conf.d/*.conf; do
-  [ -f "$file" ] && set -- "$@" "$file"
-done
-status=0; output=
-[ $# = 0 ] || captured awk '{names}' "$@"
-if [ "$status" = 0 ]; then said proxies "$output"; else unreadable proxies; fi
-""",
+        host_script.read(
+            __file__,
+            "network.sh",
+            HOSTNAME=_HOSTNAME,
+            TCP=_TCP,
+            TCP6=_TCP6,
+            ROUTES=_ROUTES,
+            ROUTES6=_ROUTES6,
+            LISTENING=listening,
+            DEFAULT=default,
+        ),
         files=("/etc/hostname", _UFW_CONFIG),
         kernel_files=(_HOSTNAME,),
         units=("firewalld.service",),
@@ -207,6 +185,20 @@ def _setting(line: str) -> SettingShape | None:
 class Network(ProbeFact[NetworkShape]):
     """
     Returns names, addresses, ports, firewalls and proxies (:class:`NetworkShape`).
+
+    .. code:: python
+
+        {
+            "hostname": "node-1",
+            "hostname_file": "node-1",
+            "hostname_addresses": ["192.0.2.11"],
+            "localhost_addresses": ["127.0.0.1", "::1"],
+            "macs": {"eth0": "52:54:00:12:34:56"},
+            "listeners": [{"port": 10250, "address": "::", "uid": 0}],
+            "firewalls": ["ufw"],
+            "default_route": True,
+            "proxies": [{"file": "/etc/environment", "line": 2, "name": "HTTPS_PROXY"}],
+        }
 
     The host name is looked up as the host itself does (getent), at most 3 s.
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from typing import TypedDict, TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypedDict, cast
 
 from kubenode import profiles
 from kubenode.facts import (
     cgroup,
     container_cgroups,
     containerd,
+    crictl,
     kernel,
     kernel_config,
     kubeadm,
@@ -18,12 +20,14 @@ from kubenode.facts import (
     machine,
     network,
     platform,
+    pods,
     runtimes,
     swap,
 )
 from kubenode.facts.cgroup import CgroupDriversShape, CgroupsShape
 from kubenode.facts.container_cgroups import ContainerCgroupsShape
 from kubenode.facts.containerd import ContainerdShape
+from kubenode.facts.crictl import CrictlShape
 from kubenode.facts.kernel import KernelModulesShape, SysctlsShape
 from kubenode.facts.kernel_config import KernelConfigShape
 from kubenode.facts.kubeadm import KubeadmShape
@@ -33,11 +37,8 @@ from kubenode.facts.network import NetworkShape
 from kubenode.facts.platform import PlatformShape
 from kubenode.facts.swap import SwapShape
 from kubenode.linux import kernel_modules, sysctl_d
-from kubenode.runtimes import crictl
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
-
-T = TypeVar("T")
 
 MODULES = (
     "overlay",
@@ -56,17 +57,6 @@ SYSCTLS = (
     "fs.inotify.max_user_instances",
     "fs.inotify.max_user_watches",
 )
-
-
-class CrictlShape(TypedDict):
-    """``/etc/crictl.yaml``."""
-
-    exists: bool | None
-    """None: it could not be read."""
-    runtime_endpoint: str | None
-    image_endpoint: str | None
-    error: str | None
-    """Why crictl could not read it."""
 
 
 class NodeShape(TypedDict):
@@ -94,6 +84,133 @@ class NodeShape(TypedDict):
     """Why each part that is None is missing, by its name."""
 
 
+def _containerd(daemon: containerd.Daemon) -> ContainerdShape:
+    return daemon.shape
+
+
+def _unproven(daemon: containerd.Daemon) -> list[str]:
+    if daemon.unproven is None:
+        # that there is a note says enough
+        return [daemon.shape["config"]["path"]]
+    return [file["path"] for file in daemon.unproven]
+
+
+def _digests(daemon: containerd.Daemon) -> dict[str, str]:
+    return {path: hashlib.sha256(content).hexdigest() for path, content in daemon.files.items()}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of what is known of a node."""
+
+    name: str
+    """Its key in :class:`NodeShape`; one that is no key there is for other parts' *needs* only."""
+    probes: Mapping[str, Callable[..., probe.Script]]
+    """The script of each probe that it is made of. Several parts may have one probe."""
+    parse: Callable[..., object]
+    """Gets the reading of each probe, then each part of *needs*, then the *argument*."""
+    needs: tuple[str, ...] = ()
+    """Parts above it in the table. Where one is missing it is missing too, for the same reason."""
+    argument: str | None = None
+    """The argument of :class:`Node` that its scripts and *parse* take."""
+    otherwise: Callable[[str], object] | None = None
+    """What it is where its probe is missing, from the reason why; None: it is missing then."""
+
+    def scripts(self, arguments: Mapping[str, object]) -> dict[str, probe.Script]:
+        """What the host is asked for, by probe.
+
+        + arguments: those of :class:`Node`, by name
+        """
+        own = () if self.argument is None else (arguments[self.argument],)
+        return {name: script(*own) for name, script in self.probes.items()}
+
+    def of(
+        self,
+        readings: probe.Readings,
+        found: Mapping[str, object],
+        missing: Mapping[str, str],
+        arguments: Mapping[str, object],
+    ) -> object:
+        """The part, from what the host sent; ProbeError when it is missing.
+
+        + readings: by probe
+        + found: the parts above it, by name
+        + missing: why each of them that is not in *found* is missing
+        + arguments: those of :class:`Node`, by name
+        """
+        for name in self.needs:
+            if name in missing:
+                raise probe.ProbeError(missing[name])
+        own = () if self.argument is None else (arguments[self.argument],)
+        try:
+            sent = [readings[name] for name in self.probes]
+            return self.parse(*sent, *(found[name] for name in self.needs), *own)
+        except probe.ProbeError as error:
+            if self.otherwise is None:
+                raise
+            return self.otherwise(str(error))
+
+
+PARTS = (
+    Part(
+        "runtimes",
+        {runtimes.PROBE: runtimes.script},
+        runtimes.parse_reading,
+        otherwise=runtimes.not_known,
+    ),
+    Part(
+        "platform",
+        {platform.PROBE: platform.script, cgroup.CGROUPS_PROBE: cgroup.script_cgroups},
+        platform.parse,
+        needs=("runtimes",),
+    ),
+    Part("cgroups", {cgroup.CGROUPS_PROBE: cgroup.script_cgroups}, cgroup.parse_cgroups),
+    Part(
+        "modules",
+        {kernel.MODULES_PROBE: kernel.script_modules},
+        kernel.parse_modules,
+        argument="modules",
+    ),
+    Part(
+        "sysctls",
+        {kernel.SYSCTLS_PROBE: kernel.script_sysctls},
+        kernel.parse_sysctls,
+        argument="sysctls",
+    ),
+    Part("kernel_config", {kernel_config.PROBE: kernel_config.script}, kernel_config.parse),
+    Part("swap", {swap.PROBE: swap.script}, swap.parse),
+    Part("machine", {machine.PROBE: machine.script}, machine.parse),
+    Part("network", {network.PROBE: network.script}, network.parse),
+    Part("kubelet", {kubelet.PROBE: kubelet.script}, kubelet.parse),
+    Part("kubeadm", {kubeadm.PROBE: kubeadm.script}, kubeadm.parse),
+    Part(
+        "container_cgroups",
+        {pods.PROBE: pods.script},
+        container_cgroups.parse,
+    ),
+    Part(
+        "daemon",
+        {
+            containerd.PACKAGE_PROBE: containerd.script_package,
+            containerd.DAEMON_PROBE: containerd.script_daemon,
+        },
+        containerd.parse_daemon,
+    ),
+    Part("containerd", {}, _containerd, needs=("daemon",)),
+    Part("containerd_files", {}, _digests, needs=("daemon",)),
+    Part("containerd_unproven", {}, _unproven, needs=("daemon",)),
+    Part("crictl", {crictl.PROBE: crictl.script}, crictl.parse),
+    Part(
+        "cgroup_drivers",
+        {cgroup.DRIVERS_PROBE: cgroup.script_drivers, kubelet.PROBE: kubelet.script},
+        cgroup.parse_drivers,
+        needs=("containerd", "cgroups"),
+    ),
+)
+"""All of them, each below those that it needs. What is new in a host's answer is a row here and a
+key of :class:`NodeShape`."""
+
+
 def _names(stated: object, own: tuple[str, ...], check: Callable[[object], str]) -> list[str]:
     extra = [] if stated is None else kernel.listed(stated, check, "names")
     return list(dict.fromkeys([*own, *extra]))
@@ -106,6 +223,33 @@ class Node(ProbeFact[NodeShape]):
     + modules: kernel modules to look at besides overlay and those of all profiles; a list, or one
       string with commas
     + sysctls: sysctls to look at besides those of all profiles and those kubelet sets itself
+
+    .. code:: python
+
+        {
+            "platform": {"kernel": "Linux", "uid": 0, ...},
+            "cgroups": {"mode": "v2", ...},
+            "cgroup_drivers": {"agree": True, ...},
+            "container_cgroups": {"containers": 12, ...},
+            "containerd": {"cri": "serving", ...},
+            "containerd_files": {"/etc/containerd/config.toml": "9f86d081884c7d65..."},
+            "containerd_unproven": [],
+            "crictl": {
+                "exists": True,
+                "runtime_endpoint": "unix:///run/containerd/containerd.sock",
+                "image_endpoint": "unix:///run/containerd/containerd.sock",
+                "error": None,
+            },
+            "kubelet": {"version": "1.36.2", ...},
+            "kubeadm": {"etcd_data": "missing", ...},
+            "modules": {"kernel": "6.12.90+deb13-amd64", ...},
+            "sysctls": {"keys": {"net.ipv4.ip_forward": {...}}},
+            "kernel_config": {"file": "/boot/config-6.12.90+deb13-amd64", ...},
+            "swap": {"live": [], ...},
+            "machine": None,
+            "network": {"hostname": "node-1", ...},
+            "missing": {"machine": "the host's answer to machine is cut off or out of form"},
+        }
 
     The facts it is made of can be had alone. A part whose answer is cut off or out of form is None,
     and ``missing`` says why; it does not spoil the others.
@@ -127,129 +271,26 @@ class Node(ProbeFact[NodeShape]):
             self.sysctls = _names(sysctls, SYSCTLS, sysctl_d.check_key)
         except ValueError as error:
             return self.refused(str(error))
-        scripts = {
-            platform.PROBE: platform.script(),
-            runtimes.PROBE: runtimes.script(),
-            cgroup.CGROUPS_PROBE: cgroup.script_cgroups(),
-            kernel.MODULES_PROBE: kernel.script_modules(self.modules),
-            kernel.SYSCTLS_PROBE: kernel.script_sysctls(self.sysctls),
-            kernel_config.PROBE: kernel_config.script(),
-            swap.PROBE: swap.script(),
-            machine.PROBE: machine.script(),
-            network.PROBE: network.script(),
-            cgroup.DRIVERS_PROBE: cgroup.script_drivers(),
-            kubelet.PROBE: kubelet.script(),
-            kubeadm.PROBE: kubeadm.script(),
-            container_cgroups.PROBE: container_cgroups.script(),
-            containerd.PACKAGE_PROBE: containerd.script_package(),
-            containerd.DAEMON_PROBE: containerd.script_daemon(),
-        }
+        arguments = {"modules": self.modules, "sysctls": self.sysctls}
+        scripts: dict[str, probe.Script] = {}
+        for part in PARTS:
+            scripts |= part.scripts(arguments)
         return self.asking(scripts)
 
     def parse(self, readings: probe.Readings) -> NodeShape:
-        missing: dict[str, str] = {}
-
-        def part(name: str, parse: Callable[[], T]) -> T | None:
-            try:
-                return parse()
-            except probe.ProbeError as error:
-                missing[name] = str(error)
-            # What a host sends must not end the run for the fleet, nor hide its other parts.
-            except Exception as error:
-                missing[name] = f"the host's answer is out of form: {type(error).__name__}"
-            return None
-
-        drivers = part("drivers", lambda: readings[cgroup.DRIVERS_PROBE])
-        missing.pop("drivers", None)
-        cgroups = part("cgroups", lambda: cgroup.parse_cgroups(readings[cgroup.CGROUPS_PROBE]))
-        daemon = part(
-            "containerd",
-            lambda: containerd.parse_daemon(
-                readings[containerd.PACKAGE_PROBE], readings[containerd.DAEMON_PROBE]
-            ),
-        )
-        if daemon is None:
-            for name in ("containerd_files", "containerd_unproven", "crictl"):
-                missing[name] = missing["containerd"]
-
-        def parse_drivers() -> CgroupDriversShape:
-            if cgroups is None or daemon is None:
-                raise probe.ProbeError(missing["containerd" if daemon is None else "cgroups"])
-            return cgroup.parse_drivers(readings[cgroup.DRIVERS_PROBE], cgroups, daemon.shape)
-
-        shape: NodeShape = {
-            "platform": part(
-                "platform",
-                lambda: platform.parse(
-                    readings[platform.PROBE],
-                    readings[cgroup.CGROUPS_PROBE],
-                    runtimes.parse(readings),
-                ),
-            ),
-            "cgroups": cgroups,
-            "cgroup_drivers": part("cgroup_drivers", parse_drivers),
-            "container_cgroups": part(
-                "container_cgroups",
-                lambda: container_cgroups.parse(readings[container_cgroups.PROBE]),
-            ),
-            "containerd": daemon.shape if daemon else None,
-            "containerd_files": _digests(daemon) if daemon else None,
-            "containerd_unproven": _unproven(daemon) if daemon else None,
-            "crictl": _crictl(daemon) if daemon else None,
-            "kubelet": part(
-                "kubelet",
-                lambda: kubelet.parse(
-                    readings[kubelet.PROBE], drivers or readings[cgroup.DRIVERS_PROBE]
-                ),
-            ),
-            "kubeadm": part("kubeadm", lambda: kubeadm.parse(readings[kubeadm.PROBE])),
-            "modules": part(
-                "modules",
-                lambda: kernel.parse_modules(readings[kernel.MODULES_PROBE], self.modules),
-            ),
-            "sysctls": part(
-                "sysctls",
-                lambda: kernel.parse_sysctls(readings[kernel.SYSCTLS_PROBE], self.sysctls),
-            ),
-            "kernel_config": part(
-                "kernel_config", lambda: kernel_config.parse(readings[kernel_config.PROBE])
-            ),
-            "swap": part("swap", lambda: swap.parse(readings[swap.PROBE])),
-            "machine": part("machine", lambda: machine.parse(readings[machine.PROBE])),
-            "network": part("network", lambda: network.parse(readings[network.PROBE])),
-            "missing": missing,
-        }
         if not readings:
             raise probe.ProbeError(readings.why_not(platform.PROBE))
-        return shape
-
-
-def _unproven(daemon: containerd.Daemon) -> list[str]:
-    if daemon.unproven is None:
-        # that there is a note says enough
-        return [daemon.shape["config"]["path"]]
-    return [file["path"] for file in daemon.unproven]
-
-
-def _digests(daemon: containerd.Daemon) -> dict[str, str]:
-    return {path: hashlib.sha256(content).hexdigest() for path, content in daemon.files.items()}
-
-
-def _crictl(daemon: containerd.Daemon) -> CrictlShape:
-    shape: CrictlShape = {
-        "exists": daemon.crictl is not None,
-        "runtime_endpoint": None,
-        "image_endpoint": None,
-        "error": None,
-    }
-    if containerd.CRICTL_CONFIG in daemon.unreadable:
-        shape["exists"] = None
-    elif daemon.crictl is not None:
-        try:
-            settings = crictl.settings(daemon.crictl)
-        except crictl.CrictlConfigError as error:
-            shape["error"] = str(error)
-        else:
-            shape["runtime_endpoint"] = settings.get("runtime-endpoint")
-            shape["image_endpoint"] = settings.get("image-endpoint")
-    return shape
+        arguments = {"modules": self.modules, "sysctls": self.sysctls}
+        found: dict[str, object] = {}
+        missing: dict[str, str] = {}
+        for part in PARTS:
+            try:
+                found[part.name] = part.of(readings, found, missing, arguments)
+            except probe.ProbeError as error:
+                missing[part.name] = str(error)
+            # What a host sends must not end the run for the fleet, nor hide its other parts.
+            except Exception as error:
+                missing[part.name] = f"the host's answer is out of form: {type(error).__name__}"
+        shape = {name: found.get(name) for name in NodeShape.__annotations__}
+        shape["missing"] = {name: why for name, why in missing.items() if name in shape}
+        return cast(NodeShape, shape)

@@ -6,6 +6,7 @@ import shlex
 from typing import TypedDict
 
 from kubenode.facts import cgroup, runtimes
+from kubenode.run import host_script
 from kubenode.runtimes.other_runtimes import RuntimesShape
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
@@ -40,20 +41,7 @@ class PlatformShape(TypedDict):
 def script() -> probe.Script:
     """The probe's script."""
     return probe.Script(
-        f"""
-read -r kernel </proc/sys/kernel/ostype || kernel=$(uname -s)
-value kernel "$kernel"
-uid=
-while read -r name _ effective _; do
-  if [ "$name" = Uid: ]; then uid=$effective; break; fi
-done </proc/self/status
-uid=${{uid:-$(id -u)}}; value uid "$uid"
-if [ "$uid" != 0 ]; then captured limited 10 sudo -n id -u; value sudo "$output"; fi
-[ -e /etc/os-release ] || exact /usr/lib/os-release
-for manager in {" ".join(PACKAGE_MANAGERS)}; do
-  if command -v "$manager" >/dev/null; then value package_manager "$manager"; break; fi
-done
-""",
+        host_script.read(__file__, "platform.sh", PACKAGE_MANAGERS=" ".join(PACKAGE_MANAGERS)),
         files=("/etc/os-release",),
         answers=("kernel", "uid"),
     )
@@ -97,6 +85,28 @@ def _os_release(lines: list[str]) -> dict[str, str]:
 class Platform(ProbeFact[PlatformShape]):
     """
     Returns what decides whether kubenode can prepare a host at all (:class:`PlatformShape`).
+
+    .. code:: python
+
+        {
+            "kernel": "Linux",
+            "uid": 0,
+            "sudo": False,
+            "os_id": "debian",
+            "os_version": "13",
+            "os_name": "Debian GNU/Linux 13 (trixie)",
+            "package_manager": "apt-get",
+            "cgroups": {"mode": "v2", ...},
+            "runtimes": {
+                "units": {"crio.service": {"active": "active", "enabled": True, "listens": []}},
+                "sockets": ["/run/crio/crio.sock"],
+                "programs": ["crio"],
+                "kubelet_endpoint": "unix:///run/crio/crio.sock",
+                "crictl_endpoint": None,
+                "unknown": [],
+                "users_unknown": [],
+            },
+        }
 
     **Example:**
 

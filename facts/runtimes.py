@@ -9,14 +9,17 @@ from __future__ import annotations
 import re
 
 from kubenode.facts import kubelet_start
-from kubenode.runtimes import cgroup_drivers, crictl, other_runtimes
-from kubenode.runtimes.cgroup_drivers import CannotTell
+from kubenode.files.cannot_tell import CannotTell
+from kubenode.kubelet.config import kubelet_settings, runtime_endpoint
+from kubenode.linux.unit import STARTED_BY, started_by, starts_at_boot
+from kubenode.run import host_script
+from kubenode.runtimes import crictl, other_runtimes
+from kubenode.runtimes.crictl import CRICTL_CONFIG
 from kubenode.runtimes.other_runtimes import RuntimesShape, UnitOfRuntime
+from kubenode.runtimes.runtime import path_of
 from kubenode.wire import probe
 
 PROBE = "runtimes"
-
-CRICTL_CONFIG = "/etc/crictl.yaml"
 
 _SOCKETS = tuple(
     path
@@ -30,31 +33,17 @@ _FLAG = re.compile(r"--container[-_]runtime[-_]endpoint(?:=|\s+)[\"']?([^\s\"']+
 def script() -> probe.Script:
     """The probe's script."""
     return probe.Script(
-        rf"""
-programs=
-for program in {" ".join(other_runtimes.PROGRAMS)} containerd; do
-  if command -v "$program" >/dev/null; then programs="$programs $program"; fi
-done
-value programs "$programs"
-sockets=
-for socket in {" ".join(_SOCKETS)}; do
-  if [ -S "$socket" ]; then sockets="$sockets $socket"
-  elif [ -d "${{socket%/*}}" ] && [ ! -x "${{socket%/*}}" ]; then unreadable "$socket"; fi
-done
-value sockets "$sockets"
-unit {kubelet_start.UNIT}
-main=0
-case $nl$paragraph in *"$nl"MainPID=*) main=${{paragraph#*MainPID=}}; main=${{main%%"$nl"*}};; esac
-case $main in
-  0 | '' | *[!0-9]*) ;;
-  *) said runtimes_kubelet "$(tr '\n\0' '? ' <"/proc/$main/cmdline")";;
-esac
-""",
+        host_script.read(
+            __file__,
+            "runtimes.sh",
+            KUBELET_UNIT=kubelet_start.UNIT,
+            PROGRAMS=" ".join(other_runtimes.PROGRAMS),
+            SOCKETS=" ".join(_SOCKETS),
+        ),
         files=(CRICTL_CONFIG, kubelet_start.CONFIG, *kubelet_start.ENVIRONMENT_FILES),
         units=(*other_runtimes.UNITS, kubelet_start.UNIT),
         properties=(
-            "ActiveState", "UnitFileState", "WantedBy", "RequiredBy", "Listen", "ExecStart",
-            "MainPID",
+            "ActiveState", "UnitFileState", *STARTED_BY, "Listen", "ExecStart", "MainPID",
         ),
         answers=("programs", "sockets"),
     )  # fmt: skip
@@ -66,38 +55,26 @@ def parse(readings: probe.Readings) -> RuntimesShape:
     + readings: with this module's probe
     """
     try:
-        return _parse(readings[PROBE])
+        return parse_reading(readings[PROBE])
     except probe.ProbeError as error:
-        return {**other_runtimes.NONE, "unknown": [str(error)]}
+        return not_known(str(error))
 
 
-def _parse(reading: probe.Reading) -> RuntimesShape:
-    units: dict[str, UnitOfRuntime] = {}
-    unknown = []
-    for name in other_runtimes.UNITS:
-        try:
-            properties = reading.unit(name)
-        except probe.ProbeError as error:
-            unknown.append(str(error))
-            continue
-        # a masked one is not started
-        if properties and properties.get("LoadState") not in ("not-found", "masked"):
-            listens = [
-                line.removeprefix("Listen=").rpartition(" (")[0]
-                for line in reading.text(f"unit:{name}")
-                if line.startswith("Listen=/")
-            ]
-            units[name] = {
-                "active": properties.get("ActiveState", ""),
-                "enabled": _is_enabled(properties),
-                "listens": listens,
-            }
+def not_known(why: str) -> RuntimesShape:
+    """The shape where nothing is known.
+
+    + why: the reason
+    """
+    return {**other_runtimes.NONE, "unknown": [why]}
+
+
+def parse_reading(reading: probe.Reading) -> RuntimesShape:
+    """The shape from this module's probe."""
+    units, unknown = _units(reading)
     unknown += [f"cannot look for {path}" for path in _SOCKETS if path in reading.unreadable]
     users_unknown: list[str] = []
     sockets = dict.fromkeys(
-        other_runtimes.path_of(path)
-        for path in (reading.value("sockets") or "").split()
-        if path in _SOCKETS
+        path_of(path) for path in (reading.value("sockets") or "").split() if path in _SOCKETS
     )
     known = {*other_runtimes.PROGRAMS, "containerd"}
     return {
@@ -111,13 +88,43 @@ def _parse(reading: probe.Reading) -> RuntimesShape:
     }
 
 
-def _is_enabled(properties: dict[str, str]) -> bool:
-    # A target may want a unit that has no [Install] section. That a service of the same runtime
-    # requires its socket starts neither.
-    wanted = f"{properties.get('WantedBy', '')} {properties.get('RequiredBy', '')}".split()
-    return properties.get("UnitFileState") in ("enabled", "enabled-runtime") or any(
-        name.endswith(".target") for name in wanted
-    )
+def _units(reading: probe.Reading) -> tuple[dict[str, UnitOfRuntime], list[str]]:
+    """The units that there are, and why others are not known."""
+    said: dict[str, dict[str, str]] = {}
+    unknown = []
+    for name in (*other_runtimes.UNITS, kubelet_start.UNIT):
+        try:
+            said[name] = reading.unit(name) or {}
+        except probe.ProbeError as error:
+            if name in other_runtimes.UNITS:
+                unknown.append(str(error))
+    # that a service requires its socket starts neither, unless something starts the service
+    others: dict[str, bool | None] = {}
+    for _ in range(2):
+        others = {name: _starts(properties, others) for name, properties in said.items()}
+    units: dict[str, UnitOfRuntime] = {}
+    for name in other_runtimes.UNITS:
+        properties = said.get(name, {})
+        load = properties.get("LoadState", "not-found")
+        # a mask in /run is gone after the next boot
+        is_masked = load == "masked" and properties.get("UnitFileState") != "masked-runtime"
+        if load != "not-found" and not is_masked:
+            units[name] = {
+                "active": properties.get("ActiveState", ""),
+                "enabled": others[name] is not False,
+                "listens": [
+                    line.removeprefix("Listen=").rpartition(" (")[0]
+                    for line in reading.text(f"unit:{name}")
+                    if line.startswith("Listen=/")
+                ],
+            }
+    return units, unknown
+
+
+def _starts(properties: dict[str, str], others: dict[str, bool | None]) -> bool | None:
+    if properties.get("LoadState", "not-found") == "not-found":
+        return False
+    return starts_at_boot(properties.get("UnitFileState", ""), started_by(properties), others)
 
 
 def _of_kubelet(reading: probe.Reading, unknown: list[str]) -> str | None:
@@ -140,12 +147,11 @@ def _of_kubelet(reading: probe.Reading, unknown: list[str]) -> str | None:
     if path not in reading.texts:
         return None
     try:
-        settings = cgroup_drivers.kubelet_settings([(path, "\n".join(reading.text(path)))])
+        settings = kubelet_settings([(path, "\n".join(reading.text(path)))])
     except CannotTell as error:
         unknown.append(str(error))
         return None
-    endpoint = settings.get("containerRuntimeEndpoint")
-    return endpoint if isinstance(endpoint, str) and endpoint else None
+    return runtime_endpoint({}, settings)
 
 
 def _of_crictl(reading: probe.Reading, unknown: list[str]) -> str | None:

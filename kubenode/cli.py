@@ -1,7 +1,7 @@
 """The ``kubenode`` command: audit hosts, and explain checks.
 
-rich is imported where it prints: to load it takes as long as to judge twenty hosts, and a pipeline
-that asks for JSON needs none of it.
+rich is imported only where it prints. Loading it takes as long as judging twenty hosts, and a
+pipeline that asks for JSON does not need it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import difflib
 import os
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from importlib.metadata import version
@@ -25,29 +25,30 @@ from pyinfra.api.state import StateStage
 from pyinfra.context import ctx_config, ctx_inventory, ctx_state
 
 from kubenode import settings
-from kubenode.audit import check_page, drift, output_file
-from kubenode.audit.baseline import Saved, changes
-from kubenode.audit.checks.catalogue import CHECKS, by_id
+from kubenode.audit import aim, ask, check_page, output_file
+from kubenode.audit.ask import Answer
+from kubenode.audit.baseline import Saved
+from kubenode.audit.checks.catalogue import CHECKS, RENAMED, by_id
 from kubenode.audit.checks.check import Check
-from kubenode.audit.findings import FleetReport, HostReport, exit_code, judge_host
-from kubenode.audit.gather import Answer, gather
+from kubenode.audit.findings import FleetReport, exit_code
+from kubenode.audit.fleet_report import compared, fleet_report
 from kubenode.audit.reports import FORMATS, format_of
 from kubenode.profiles import ProfileName
 from kubenode.run import pyinfra_internals
 
 MISTAKE = 64
-"""Exit code for the caller's own mistake (EX_USAGE of sysexits.h): 0 to 2 speak of the hosts."""
+"""Exit code for a mistake of the caller (EX_USAGE of sysexits.h); 0 to 2 are about the hosts."""
 
 
 class Mistake(click.ClickException):
-    """Something the caller has to correct; nothing was asked of any host."""
+    """The caller has to correct something; no host was asked."""
 
     exit_code = MISTAKE
 
 
 def main() -> NoReturn:
     """Run the command; ends the process with its exit code."""
-    # a reader such as `head` that has seen enough
+    # a reader such as `head` may close the pipe early
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.signal(signal.SIGINT, _interrupted)
     try:
@@ -59,12 +60,12 @@ def main() -> NoReturn:
         code = MISTAKE
     sys.stdout.flush()
     sys.stderr.flush()
-    # connections of hosts that never answered would be waited for
+    # Python would wait for connections to hosts that never answered
     os._exit(code or 0)
 
 
 def _interrupted(signum: int, frame: object) -> NoReturn:
-    # an exception would come up in whichever greenlet happens to run
+    # an exception would be raised in whichever greenlet runs at the moment
     if sys.stderr.isatty():
         from rich.console import Console
 
@@ -144,43 +145,27 @@ def audit(
 
     INVENTORY is what pyinfra takes: a file, hosts with commas, @docker/NAME, @vagrant.
 
-    Exit codes: 0 all is right (warnings too, unless --fail-on warn), 1 findings, 2 some host could
-    not be told: not reached, or a check that may hide a fail is unknown there. 64: a mistake of the
-    caller's. Waived findings, drift and changes to a baseline do not count.
+    Exit codes: 0 all is right (also with warnings, unless --fail-on warn), 1 findings, 2 the state
+    of a host is not known: it was not reached, or a check that may hide a fail is unknown. 64: the
+    command or a setting is wrong. Waived findings, drift and changes since a baseline do not count.
     """
     files = _files(outputs, form)
     saved = None if baseline is None else _load(baseline)
-    data = _data(connection["data"])
-    if release is not None:
-        try:
-            settings.minor_release(release)
-        except ValueError as error:
-            raise Mistake(f"--for {release}: {error}") from None
-        data["kubenode_kubernetes_version"] = release
-    if profiles:
-        data["kubenode_profiles"] = list(profiles)
+    data = _data(connection["data"], release, profiles)
     state, hosts = _prepare(inventory, data, connection)
     with _progress(len(hosts)) as answered:
-        answers = gather(state, hosts, _names, seconds=timeout, answered=answered)
-    report = _report(answers, release, profiles, baseline, saved)
-
-    for path, name in files.items():
-        try:
-            output_file.write(path, FORMATS[name].render(report))
-        except OSError as error:
-            raise Mistake(f"--output {path}: {error.strerror}") from None
-    on_stdout = form or "terminal"
-    if files and "-" not in outputs and on_stdout in files.values():
-        # --format was for a file
-        on_stdout = "terminal"
-    if on_stdout == "terminal":
-        from rich.console import Console
-
-        from kubenode.audit.reports import terminal
-
-        terminal.print_report(report, Console(highlight=False, soft_wrap=False))
-    else:
-        sys.stdout.write(FORMATS[on_stdout].render(report))
+        answers = ask.hosts(state, hosts, _names, seconds=timeout, answered=answered)
+    report = fleet_report(
+        [(answer, settings.for_host(answer.host)) for answer in answers],
+        created=datetime.now(UTC).replace(microsecond=0),
+        kubenode_version=version("pyinfra-kubenode"),
+    )
+    if baseline is not None and saved is not None:
+        report = compared(report, Path(baseline).name, saved)
+    _write(report, files)
+    # --format may have been for a file
+    is_for_files = files and "-" not in outputs and form in files.values()
+    _print("terminal" if form is None or is_for_files else form, report)
     raise click.exceptions.Exit(exit_code(report, fail_on))
 
 
@@ -228,6 +213,8 @@ def _list(listed: Sequence[Check]) -> None:
 
 
 def _no_such_check(name: str) -> str:
+    if name in RENAMED:
+        return f"{name} is now {RENAMED[name]}"
     ids = [known.id for known in CHECKS]
     # whoever writes swap.bot means swap.boot; what is like nothing at all gets no guess
     near = difflib.get_close_matches(name, ids, n=3, cutoff=0.7)
@@ -264,7 +251,10 @@ def _load(path: str) -> Saved:
         raise Mistake(f"--baseline {path}: {error}") from None
 
 
-def _data(pairs: Iterable[str]) -> dict[str, Any]:
+def _data(
+    pairs: Iterable[str], release: str | None, profiles: Sequence[ProfileName]
+) -> dict[str, Any]:
+    """What the options say of every host: ``--data``, over it ``--for`` and ``--profile``."""
     data: dict[str, Any] = {}
     for pair in pairs:
         try:
@@ -272,11 +262,38 @@ def _data(pairs: Iterable[str]) -> dict[str, Any]:
         except ValueError as error:
             raise Mistake(f"--data {pair}: {error}") from None
         data[key] = value
+    if release is not None:
+        try:
+            settings.minor_release(release)
+        except ValueError as error:
+            raise Mistake(f"--for {release}: {error}") from None
+        data[f"{settings.PREFIX}kubernetes_version"] = release
+    if profiles:
+        data[f"{settings.PREFIX}profiles"] = list(profiles)
     return data
 
 
+def _write(report: FleetReport, files: Mapping[str, str]) -> None:
+    for path, form in files.items():
+        try:
+            output_file.write(path, FORMATS[form].render(report))
+        except OSError as error:
+            raise Mistake(f"--output {path}: {error.strerror}") from None
+
+
+def _print(form: str, report: FleetReport) -> None:
+    if form != "terminal":
+        sys.stdout.write(FORMATS[form].render(report))
+        return
+    from rich.console import Console
+
+    from kubenode.audit.reports import terminal
+
+    terminal.print_report(report, Console(highlight=False, soft_wrap=False))
+
+
 def _check_inventory(inventory: str) -> None:
-    """Refuse the path of a file that is not there, which pyinfra would take for a host or for none.
+    """Refuse the path of a file that does not exist: pyinfra would read it as a host, or as none.
 
     + inventory: a path, or hosts with commas; ``@docker/NAME`` is a host
     """
@@ -289,7 +306,7 @@ def _check_inventory(inventory: str) -> None:
 
 
 _INVENTORY_SUFFIXES = (".py", ".ini", ".yml", ".yaml", ".json", ".toml", ".txt", ".cfg")
-"""pyinfra reads the first; the others are what inventories of other tools end in."""
+"""pyinfra reads ``.py``; inventories of other tools have the other suffixes."""
 
 
 def _prepare(
@@ -304,23 +321,43 @@ def _prepare(
     for name in ("ssh_user", "ssh_port", "ssh_key"):
         if connection[name] is not None:
             data[name] = connection[name]
-    # a host that answers but not as asked is this module's to report, not pyinfra's
-    config = Config(FAIL_PERCENT=100)
-    if connection["sudo"] or connection["sudo_user"]:
-        config.SUDO = True
-        config.SUDO_USER = connection["sudo_user"]
-    if connection["parallel"]:
-        config.PARALLEL = connection["parallel"]
+    config = _config(connection)
     pyinfra_internals.switch_off_progress()
     state = State()
     state.cwd = os.getcwd()
     sys.path.append(state.cwd)
     ctx_state.set(state)
     ctx_config.set(config)
+    found = _read_inventory(inventory, state.cwd, data, connection["group_data"])
+    ctx_inventory.set(found)
+    hosts = _chosen(inventory, found, connection["limit"], connection["exclude"])
     try:
-        found = pyinfra_internals.read_inventory(
-            inventory, state.cwd, data, connection["group_data"]
-        )
+        state.init(found, config, initial_limit=hosts)
+        state.set_stage(StateStage.Prepare)
+        for host in hosts:
+            aim.check(host)
+    except PyinfraError as error:
+        raise Mistake(str(error)) from None
+    return state, hosts
+
+
+def _config(connection: Mapping[str, Any]) -> Config:
+    # this module reports a host that does not answer as asked; pyinfra would end the run
+    config = Config(FAIL_PERCENT=100)
+    if connection["sudo"] or connection["sudo_user"]:
+        config.SUDO = True
+        config.SUDO_USER = connection["sudo_user"]
+    if connection["parallel"]:
+        config.PARALLEL = connection["parallel"]
+    return config
+
+
+def _read_inventory(
+    inventory: str, folder: str, data: dict[str, Any], group_data: Sequence[str]
+) -> Inventory:
+    try:
+        found: Inventory = pyinfra_internals.read_inventory(inventory, folder, data, group_data)
+        return found
     except pyinfra_internals.NotAsKnown as error:
         raise Mistake(f"inventory {inventory}: {error}") from None
     # an inventory file is a program of the caller's
@@ -328,32 +365,27 @@ def _prepare(
         cause, is_pyinfras = pyinfra_internals.said_by_pyinfra(error)
         kind = "" if is_pyinfras else f"{type(cause).__name__}: "
         raise Mistake(f"inventory {inventory}: {kind}{cause}") from None
-    ctx_inventory.set(found)
+
+
+def _chosen(
+    inventory: str, found: Inventory, limit: Sequence[str], exclude: Sequence[str]
+) -> list[Host]:
+    """The hosts that ``--limit`` names, or all, without those that ``--exclude`` names."""
     hosts = list(found)
     if not hosts:
         raise Mistake(f"inventory {inventory}: there are no hosts in it")
-    if connection["limit"]:
-        chosen = [[host for host in hosts if _matches(found, host, p)] for p in connection["limit"]]
-        for pattern, matching in zip(connection["limit"], chosen, strict=True):
-            if not matching:
-                raise Mistake(f"--limit {pattern}: no host and no group of {inventory} is that")
-        hosts = [host for host in hosts if any(host in matching for matching in chosen)]
-    hosts = [
-        host for host in hosts if not any(_matches(found, host, p) for p in connection["exclude"])
-    ]
+    for pattern in limit:
+        if not any(_matches(host, pattern) for host in hosts):
+            raise Mistake(f"--limit {pattern}: no host and no group of {inventory} is that")
+    if limit:
+        hosts = [host for host in hosts if any(_matches(host, pattern) for pattern in limit)]
+    hosts = [host for host in hosts if not any(_matches(host, pattern) for pattern in exclude)]
     if not hosts:
         raise Mistake(f"inventory {inventory}: --exclude leaves no host")
-    try:
-        state.init(found, config, initial_limit=hosts)
-        state.set_stage(StateStage.Prepare)
-        for host in hosts:
-            settings.for_host(host)
-    except PyinfraError as error:
-        raise Mistake(str(error)) from None
-    return state, hosts
+    return hosts
 
 
-def _matches(inventory: Inventory, host: Host, pattern: str) -> bool:
+def _matches(host: Host, pattern: str) -> bool:
     return fnmatchcase(host.name, pattern) or pattern in host.groups
 
 
@@ -364,7 +396,7 @@ def _names(host: Host) -> tuple[list[str], list[str]]:
 
 @contextlib.contextmanager
 def _progress(total: int) -> Iterator[Any]:
-    """How many hosts answered: a bar on a terminal, nothing in a pipeline's log but the end."""
+    """Show how many hosts answered: a bar on a terminal, nothing in a pipeline's log."""
     if not sys.stderr.isatty():
         yield lambda answer: None
         return
@@ -385,47 +417,3 @@ def _progress(total: int) -> Iterator[Any]:
             progress.update(task, advance=1, last=answer.host.name)
 
         yield answered
-
-
-def _report(
-    answers: list[Answer],
-    release: str | None,
-    profiles: tuple[ProfileName, ...],
-    baseline: str | None,
-    saved: Saved | None,
-) -> FleetReport:
-    hosts = tuple(_host_report(answer) for answer in answers)
-    facts = {host.host: drift.values(host.facts) for host in hosts if host.facts}
-    shared = drift.duplicates({host.host: host.facts for host in hosts if host.facts})
-    nodes = [settings.for_host(answer.host) for answer in answers]
-    report = FleetReport(
-        hosts=hosts,
-        created=datetime.now(UTC).replace(microsecond=0),
-        kubenode_version=version("pyinfra-kubenode"),
-        kubernetes=_common(node.kubernetes_version for node in nodes),
-        profiles=tuple(sorted({name for node in nodes for name in node.profiles})),
-        drift=(*shared, *drift.drift(facts)),
-        checks=CHECKS,
-    )
-    if saved is None or baseline is None:
-        return report
-    return _with_changes(report, f"{Path(baseline).name} of {saved.created}", saved, facts)
-
-
-def _with_changes(report: FleetReport, name: str, saved: Saved, facts: Any) -> FleetReport:
-    fields = {**vars(report), "baseline": name, "changes": changes(saved, report, facts)}
-    return FleetReport(**fields)
-
-
-def _common(releases: Iterable[str | None]) -> str | None:
-    found = set(releases)
-    return found.pop() if len(found) == 1 else None
-
-
-def _host_report(answer: Answer) -> HostReport:
-    if answer.facts is None:
-        return HostReport(answer.host.name, error=answer.error)
-    node = settings.for_host(answer.host)
-    return judge_host(
-        answer.host.name, answer.facts, settings.aim(node), CHECKS, settings.waivers(node)
-    )

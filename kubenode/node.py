@@ -2,15 +2,68 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
 from pyinfra import host
-from pyinfra.api import deploy
+from pyinfra.api import OperationValueError, deploy
 
 from kubenode import settings
+from kubenode.audit import aim
 from kubenode.facts.containerd import Containerd, ContainerdFiles, ContainerdPackage
+from kubenode.facts.crictl import Crictl
 from kubenode.facts.kernel import KernelModules, Sysctls
 from kubenode.facts.platform import Platform
 from kubenode.operations import containerd, kernel, platform
+from kubenode.runtimes.runtime import CONTAINERD
 from kubenode.wire import joint_reading
+from kubenode.wire.probe_fact import ProbeFact
+
+
+class _SetUp(NamedTuple):
+    """How a runtime is set up."""
+
+    facts: tuple[type[ProbeFact[Any]], ...]
+    """What its operations read first, in their order."""
+    operations: Callable[[settings.NodeSettings], None]
+
+
+def _containerd(node: settings.NodeSettings) -> None:
+    containerd.installed(
+        name="containerd is installed",
+        version=node.containerd_version,
+        hold=node.containerd_hold,
+    )
+    containerd.configured(
+        name="containerd is configured",
+        cgroup_driver=node.cgroup_driver,
+        pause_image=node.pause_image,
+        snapshotter=node.snapshotter,
+        registry_config_path=node.registry_config_path,
+        cni_bin_dirs=node.cni_bin_dirs,
+        change_driver_under_pods=node.change_driver_under_pods,
+    )
+    containerd.running(
+        name="containerd serves CRI",
+        change_driver_under_pods=node.change_driver_under_pods,
+    )
+
+
+_SET_UP = {
+    CONTAINERD.name: _SetUp(
+        (ContainerdPackage, ContainerdFiles, Crictl, Containerd),
+        _containerd,
+    ),
+}
+"""By the runtime's name in its row, see :mod:`kubenode.runtimes.runtime`."""
+
+
+def _set_up_by(name: str) -> _SetUp:
+    if name not in _SET_UP:
+        raise OperationValueError(
+            f"kubenode_runtime {name!r}: kubenode sets up {', '.join(_SET_UP)} so far"
+        )
+    return _SET_UP[name]
 
 
 @deploy("Node")
@@ -31,15 +84,15 @@ def prepare() -> None:
 
         prepare()
     """
+    aim.check(host)
     node = settings.for_host(host)
+    runtime = _set_up_by(node.runtime)
     with joint_reading.announced(
         [
             (Platform, {}),
             (KernelModules, {"modules": node.modules, "persist_file": node.modules_file}),
             (Sysctls, {"keys": list(node.sysctls), "persist_file": node.sysctls_file}),
-            (ContainerdPackage, {}),
-            (ContainerdFiles, {}),
-            (Containerd, {}),
+            *((fact, {}) for fact in runtime.facts),
         ]
     ):
         platform.supported(
@@ -58,24 +111,7 @@ def prepare() -> None:
             persist_file=node.sysctls_file,
             override=node.sysctls_override,
         )
-        containerd.installed(
-            name="containerd is installed",
-            version=node.containerd_version,
-            hold=node.containerd_hold,
-        )
-        containerd.configured(
-            name="containerd is configured",
-            cgroup_driver=node.cgroup_driver,
-            pause_image=node.pause_image,
-            snapshotter=node.snapshotter,
-            registry_config_path=node.registry_config_path,
-            cni_bin_dirs=node.cni_bin_dirs,
-            change_driver_under_pods=node.change_driver_under_pods,
-        )
-        containerd.running(
-            name="containerd serves CRI",
-            change_driver_under_pods=node.change_driver_under_pods,
-        )
+        runtime.operations(node)
 
 
 @deploy("Node")

@@ -38,6 +38,4 @@ PROFILES: dict[ProfileName, Profile] = {
     "control-plane": Profile("the node runs the control plane: etcd, API server, controllers"),
 }
 
-DEFAULT: tuple[ProfileName, ...] = ("bridge-cni",)
-
 assert set(PROFILES) == set(get_args(ProfileName))

@@ -1,17 +1,18 @@
 """The settings of a node: host data with the prefix ``kubenode_``, checked before any change.
 
-Every default is here and nowhere else. They are those of the tutorial this project grew out of:
-the modules ``overlay`` and ``br_netfilter``, three sysctls, containerd, the systemd driver.
+Every default is here and nowhere else; other modules take theirs from :data:`DEFAULTS`. They are
+those of the tutorial this project grew out of: the modules ``overlay`` and ``br_netfilter``, three
+sysctls, containerd, the systemd driver.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-from weakref import WeakSet
+from typing import Annotated, Any, Literal, get_args
+from weakref import WeakKeyDictionary, WeakSet
 
 from pydantic import (
     BaseModel,
@@ -24,19 +25,17 @@ from pydantic import (
 )
 from pyinfra.api import Host, OperationValueError, State
 
-from kubenode import profiles
-from kubenode.audit.checks.check import Aim
 from kubenode.linux import drop_ins, kernel_modules, sysctl_d
+from kubenode.linux.cgroups import Driver
 from kubenode.profiles import ProfileName
 from kubenode.runtimes import cni
-from kubenode.runtimes.cgroup_drivers import Driver
 from kubenode.runtimes.containerd import releases
-from kubenode.runtimes.containerd.config import Wanted
-
-if TYPE_CHECKING:
-    from kubenode.audit.findings import Waiver
+from kubenode.runtimes.containerd.wanted import ContainerdWanted
 
 PREFIX = "kubenode_"
+
+Runtime = Literal["containerd"]
+"""The runtimes that :func:`kubenode.node.prepare` can install and configure."""
 
 
 def _comma_separated(value: object) -> object:
@@ -72,6 +71,14 @@ def _package(value: object) -> object:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         raise ValueError(f"text, and {value} is a number: quote it, with --data as '\"{value}\"'")
     return value
+
+
+def _runtime(value: object) -> object:
+    runtimes = get_args(Runtime)
+    if value in runtimes:
+        return value
+    expected = " or ".join(map(repr, runtimes))
+    raise ValueError(f"{expected}, this release of kubenode prepares no other runtime")
 
 
 class WaiverSettings(BaseModel):
@@ -112,8 +119,9 @@ class NodeSettings(BaseModel):
         default=False,
         description="disable a line elsewhere that would win at boot, instead of failing the host",
     )
-    runtime: Literal["containerd"] = Field(
-        default="containerd", description="container runtime to install and configure"
+    runtime: Annotated[Runtime, BeforeValidator(_runtime)] = Field(
+        default="containerd",
+        description="container runtime to install and configure; there is no other one yet",
     )
     cgroup_driver: Driver = Field(
         default="systemd", description="cgroup driver of every runc-type runtime handler"
@@ -151,7 +159,7 @@ class NodeSettings(BaseModel):
     )
 
     profiles: Annotated[list[ProfileName], BeforeValidator(_comma_separated)] = Field(
-        default=list(profiles.DEFAULT),
+        default=["bridge-cni"],
         description="what the audit expects besides: bridge-cni, ipv6, ipvs, nftables, "
         "control-plane",
     )
@@ -159,23 +167,6 @@ class NodeSettings(BaseModel):
         default={},
         description='findings to live with: check id to {"reason": text, "until": "2027-01-31"}',
     )
-
-    @field_validator("waivers")
-    @classmethod
-    def _check_ids(cls, waivers: dict[str, WaiverSettings]) -> dict[str, WaiverSettings]:
-        if not waivers:
-            return waivers
-        # it takes long to import, and most hosts have no waivers
-        from kubenode.audit.checks import catalogue
-
-        for check_id in waivers:
-            try:
-                catalogue.by_id(check_id)
-            except KeyError:
-                near = difflib.get_close_matches(check_id, [c.id for c in catalogue.CHECKS], n=1)
-                hint = f"did you mean {near[0]}?" if near else "`kubenode checks` lists them"
-                raise ValueError(f"{check_id!r} is no check; {hint}") from None
-        return waivers
 
     @field_validator("kubernetes_version")
     @classmethod
@@ -223,33 +214,12 @@ class NodeSettings(BaseModel):
     @classmethod
     def _containerd_word(cls, word: str | None, info: ValidationInfo) -> str | None:
         wanted: dict[str, Any] = {str(info.field_name): word}
-        Wanted("systemd", **wanted)
+        ContainerdWanted("systemd", **wanted)
         return word
 
 
-def aim(node: NodeSettings) -> Aim:
-    """What the audit judges a host for."""
-    return Aim(
-        kubernetes=None
-        if node.kubernetes_version is None
-        else minor_release(node.kubernetes_version),
-        profiles=frozenset(node.profiles),
-        cgroup_driver=node.cgroup_driver,
-        modules=tuple(node.modules),
-        sysctls={key: str(value) for key, value in node.sysctls.items()},
-        pause_image=node.pause_image,
-    )
-
-
-def waivers(node: NodeSettings) -> dict[str, Waiver]:
-    """The node's waivers by check."""
-    # only an audit asks for them, and preparing a host needs nothing of its findings
-    from kubenode.audit.findings import Waiver
-
-    return {
-        check_id: Waiver(check_id, waiver.reason, waiver.until)
-        for check_id, waiver in node.waivers.items()
-    }
+DEFAULTS = NodeSettings()
+"""The settings of a host whose data states none."""
 
 
 def minor_release(version: str) -> tuple[int, int]:
@@ -261,7 +231,7 @@ def minor_release(version: str) -> tuple[int, int]:
 
 
 def from_option(pair: str) -> tuple[str, Any]:
-    """The key and the value of ``--data KEY=VALUE``, as pyinfra reads them; ValueError without one.
+    """The key and the value of ``--data KEY=VALUE``, as pyinfra reads them; else ValueError.
 
     + pair: the option's text, such as ``kubenode_sysctls={"vm.max_map_count": 262144}``
 
@@ -274,7 +244,7 @@ def from_option(pair: str) -> tuple[str, Any]:
 
         from_option("kubenode_kubernetes_version=1.30")  # ("kubenode_kubernetes_version", "1.30")
     """
-    # pyinfra's command line is slow to import, and a deploy needs nothing of it
+    # pyinfra's command line is slow to import, and a deploy does not need it
     from pyinfra_cli.util import parse_cli_arg
 
     key, equals, text = pair.partition("=")
@@ -296,12 +266,17 @@ _TEXTS = {
 
 
 _checked: WeakSet[State] = WeakSet()
+# by the host's name: a host would keep its run, which is the key, from being forgotten
+_kept: WeakKeyDictionary[State, dict[str, tuple[str, NodeSettings]]] = WeakKeyDictionary()
+"""Each host's data, as text, and the settings it makes."""
 
 
 def for_host(host: Host) -> NodeSettings:
     """The settings of *host*; at the first call of a run those of every host are checked.
 
     + host: the host that is prepared
+
+    The data of a host is validated once a run, and again only after a deploy has changed it.
 
     Raises OperationValueError, which ends pyinfra before anything is changed anywhere, with one
     line for each mistake: the key, where it was set, what is wrong and what was expected.
@@ -314,18 +289,30 @@ def for_host(host: Host) -> NodeSettings:
         kernel.modules(modules=settings.modules)
     """
     if host.state not in _checked:
-        mistakes = [
-            mistake
-            for other in host.state.inventory
-            if host.state.is_host_in_limit(other)
-            for mistake in _mistakes(other)
-        ]
-        if mistakes:
-            # A mistake in group data is met once for every host of the group; say it once.
-            lines = "\n".join(f"    {mistake}" for mistake in dict.fromkeys(mistakes))
-            raise OperationValueError(f"settings are wrong, nothing was changed:\n{lines}")
-        _checked.add(host.state)
-    return NodeSettings.model_validate(_data(host))
+        check(host.state)
+    # a deploy may set data of the host that it is at
+    raise_for(_mistakes(host))
+    return _valid(host)
+
+
+def check(state: State, further: Callable[[Host], Iterable[str]] = lambda host: ()) -> None:
+    """Refuse the run where the settings of a host are wrong: every mistake of every host at once.
+
+    + state: the run; hosts outside its ``--limit`` are not looked at
+    + further: a host's mistakes that this module cannot know of, each a line
+
+    Raises OperationValueError as :func:`for_host` does.
+    """
+    hosts = [host for host in state.inventory if state.is_host_in_limit(host)]
+    raise_for(mistake for host in hosts for mistake in (*_mistakes(host), *further(host)))
+    _checked.add(state)
+
+
+def raise_for(mistakes: Iterable[str]) -> None:
+    """OperationValueError with the mistakes, a line each; nothing where there are none."""
+    # every host of a group has the mistakes of its group data: say each once
+    if lines := "\n".join(f"    {mistake}" for mistake in dict.fromkeys(mistakes)):
+        raise OperationValueError(f"settings are wrong, nothing was changed:\n{lines}")
 
 
 def _data(host: Host) -> dict[str, Any]:
@@ -336,11 +323,22 @@ def _data(host: Host) -> dict[str, Any]:
     }
 
 
+def _valid(host: Host) -> NodeSettings:
+    """The host's settings, validated where its data is new; ValidationError when it is wrong."""
+    data = _data(host)
+    # equal values can differ in type: True is 1, and no number for a sysctl
+    text = repr(data)
+    kept = _kept.setdefault(host.state, {})
+    if host.name not in kept or kept[host.name][0] != text:
+        kept[host.name] = (text, NodeSettings.model_validate(data))
+    return kept[host.name][1]
+
+
 def _mistakes(host: Host) -> Iterator[str]:
     try:
-        NodeSettings.model_validate(_data(host))
+        _valid(host)
     except ValidationError as error:
-        # One value can be wrong in several ways: a sysctl is neither a number nor a text.
+        # one value can be wrong in several ways: a sysctl that is no number and no text
         wrong: dict[str, list[str]] = {}
         values: dict[str, object] = {}
         for detail in error.errors(include_url=False):

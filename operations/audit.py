@@ -8,6 +8,7 @@ from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, operation
 
 from kubenode import settings
+from kubenode.audit import aim
 from kubenode.audit.checks.catalogue import CHECKS
 from kubenode.audit.findings import Finding, judge_host
 from kubenode.facts.node import Node
@@ -23,9 +24,10 @@ def node() -> Generator[FunctionCommand, None, None]:
     """
     Judge the host by every check, and change nothing on it.
 
-    A host with a ``fail``, or with an ``unknown`` that may hide one, fails, and pyinfra's exit code
-    says so; warnings are logged. What it is judged for, and waivers, are its ``kubenode_`` data.
-    ``kubenode audit`` shows more: the whole fleet, drift, and other formats.
+    A host fails when it has a ``fail``, or an ``unknown`` that may hide one, and pyinfra's exit
+    code says so. Warnings are logged. The host's ``kubenode_`` data says what it is judged for,
+    and which findings are waived (:class:`kubenode.settings.NodeSettings`). ``kubenode audit``
+    shows more: the whole fleet, drift, and other formats.
 
     **Example:**
 
@@ -35,6 +37,7 @@ def node() -> Generator[FunctionCommand, None, None]:
 
         audit.node(name="Audit")
     """
+    aim.check(host)
     wanted = settings.for_host(host)
     arguments = {"modules": wanted.modules, "sysctls": list(wanted.sysctls)}
     # this operation says what is wrong: pyinfra would end the run where no other host is left
@@ -45,11 +48,10 @@ def node() -> Generator[FunctionCommand, None, None]:
     if facts is None:
         yield refuse(host, "the host did not answer, see the lines above")
         return
-    report = judge_host(host.name, facts, settings.aim(wanted), CHECKS, settings.waivers(wanted))
-    counting = [finding for finding in report.findings if finding.counts]
-    serious = [finding for finding in counting if finding.severity == "fail"]
-    for finding in counting:
-        if finding not in serious:
+    report = judge_host(host.name, facts, aim.aim(wanted), CHECKS, aim.waivers(wanted))
+    serious = [finding for finding in report.findings if finding.is_serious()]
+    for finding in report.findings:
+        if finding.counts and not finding.is_serious():
             logger.warning(f"{print_prefix(host)}{_line(finding)}")
     if serious:
         yield refuse(host, "; ".join(_line(finding) for finding in serious))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import shlex
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import asdict, replace
-from typing import Any, Literal, NamedTuple, TypedDict
+from dataclasses import asdict
+from typing import Any, Literal, NamedTuple
 
 from packaging.version import Version
 from pyinfra import host, logger
@@ -14,30 +12,34 @@ from pyinfra.api import FunctionCommand, OperationValueError, StringCommand, ope
 from pyinfra.operations import apt, dnf, zypper
 
 from kubenode.facts.containerd import (
-    CRICTL_CONFIG,
-    UNCLEAR_CONFIG,
-    CniShape,
     Containerd,
     ContainerdFiles,
     ContainerdFilesShape,
     ContainerdPackage,
     ContainerdShape,
-    InstalledShape,
-    PackageShape,
     UnprovenShape,
 )
+from kubenode.facts.crictl import Crictl, CrictlFileShape
 from kubenode.facts.platform import Platform
+from kubenode.facts.runtime import CniShape, SourceShape
 from kubenode.files import host_lock, whole_file
-from kubenode.packages import package_locks
+from kubenode.linux.cgroups import Driver
+from kubenode.operations import crictl
+from kubenode.packages import manager, package_locks
+from kubenode.packages.installation import Installed, Program, installation
 from kubenode.run import asked
 from kubenode.run.pyinfra_internals import is_executing, nested
 from kubenode.run.telling import explain, explain_file, later, refuse
 from kubenode.runtimes import cni, other_runtimes
-from kubenode.runtimes.cgroup_drivers import Driver
-from kubenode.runtimes.config_swap import start, swap, undo
-from kubenode.runtimes.containerd import plan, releases
-from kubenode.runtimes.containerd.config import ConfigError, Edit, Wanted, unrecognised
-from kubenode.runtimes.crictl import CrictlConfigError, pointed_at
+from kubenode.runtimes.config_swap import Daemon, start, swap, undo
+from kubenode.runtimes.containerd import proof, releases
+from kubenode.runtimes.containerd.handlers import unrecognised
+from kubenode.runtimes.containerd.plan import CniInForce, Plan, plan
+from kubenode.runtimes.containerd.state import HandlerInForce, State, Unit
+from kubenode.runtimes.containerd.upkeep import upkeep
+from kubenode.runtimes.containerd.wanted import ContainerdWanted
+from kubenode.runtimes.crictl import CRICTL_CONFIG, CrictlPlan
+from kubenode.settings import DEFAULTS
 from kubenode.wire import joint_reading
 from kubenode.wire.bounded import INSTALL_SECONDS, RESTART_SECONDS, bounded
 
@@ -45,34 +47,8 @@ Commands = Generator[StringCommand | FunctionCommand, Any, None]
 
 
 _PACKAGE = "containerd"
-
-_HOLD = {
-    "apt-get": "apt-mark hold {}",
-    "dnf": "dnf versionlock add {}",
-    "zypper": "zypper --non-interactive addlock {}",
-}
-
-# where pyinfra's own operations cannot be had
-_INSTALL = {
-    "apt-get": (
-        "DEBIAN_FRONTEND=noninteractive apt-get -y -o Dpkg::Options::=--force-confdef "
-        "-o Dpkg::Options::=--force-confold install --no-install-recommends --allow-downgrades "
-        "{options} {package}",
-    ),
-    "dnf": ("dnf install -y {package}",),
-    "zypper": ("zypper --non-interactive install -y {package}",),
-}
-
-# files that the administrator has changed stay, as in apt.packages
-_FINISH_DPKG = "DEBIAN_FRONTEND=noninteractive dpkg --force-confdef --force-confold --configure -a"
-
-# A package that dpkg was stopped at while it unpacked (H, or R: reinstallation required) is not
-# installed, and "apt-get install" calls it the newest version and does nothing.
-_UNPACK_AGAIN = """
-left=$(dpkg-query -W -f '${db:Status-Abbrev} ${Package}\\n' | sed -n 's/^\\(.H.\\|..R\\) //p') &&
-{ [ -z "$left" ] || DEBIAN_FRONTEND=noninteractive apt-get -y -o Dpkg::Options::=--force-confdef \\
-  -o Dpkg::Options::=--force-confold --allow-change-held-packages --reinstall install $left; }
-""".strip()
+_CANNOT_TELL = "cannot tell how containerd is configured, see the lines above"
+_COMES_FIRST = "containerd is not installed: containerd.installed comes first"
 
 
 def _other_runtime(shape: other_runtimes.RuntimesShape) -> str | None:
@@ -85,7 +61,7 @@ def _other_runtime(shape: other_runtimes.RuntimesShape) -> str | None:
 @bounded(INSTALL_SECONDS)
 def installed(
     version: str | None = None,
-    hold: bool = True,
+    hold: bool = DEFAULTS.containerd_hold,
     source: Literal["distribution"] = "distribution",
 ) -> Commands:
     """
@@ -122,7 +98,10 @@ def installed(
         releases.check_package_version(version)
     except ValueError as error:
         raise OperationValueError(f"version {error}") from error
+    yield from _installed(version, hold)
 
+
+def _installed(version: str | None, hold: bool) -> Commands:
     now = joint_reading.get_fact(ContainerdPackage)
     if now is None:
         yield refuse(host, "cannot tell whether containerd is installed, see the lines above")
@@ -130,81 +109,43 @@ def installed(
     if problem := _other_runtime(now["runtimes"]):
         yield refuse(host, problem)
         return
-
-    package = now["package"]
-    if version is not None and now["binary"] and (package is None or package["name"] != _PACKAGE):
-        yield refuse(
-            host,
-            f"containerd {now['version']} at {now['binary']} is not from the package {_PACKAGE}, "
-            f"so it cannot become {version}: remove it first, or do not ask for a version",
-        )
-        return
-    install = (
-        not now["binary"]
-        or (package is not None and not package["configured"])
-        or (version is not None and not _is_version(package, version))
+    package = Installed(**now["package"]) if now["package"] else None
+    program = Program(
+        now["binary"], now["version"], package, now["dpkg_interrupted"], now["dpkg_at_work"]
     )
-    is_held = package is not None and package["held"]
-    want_hold = hold and not is_held
-    if not install and (not want_hold or package is None):
-        host.noop(f"containerd is installed: {_describe(now)}")
+    to_do = installation(program, _PACKAGE, version, hold)
+    if to_do.blocked:
+        yield refuse(host, to_do.blocked)
         return
-
+    if to_do.is_empty:
+        host.noop(f"containerd is installed: {program}")
+        return
     platform = joint_reading.get_fact_now(Platform)
-    manager = platform["package_manager"] if platform else None
-    if manager is None:
+    by = platform["package_manager"] if platform else None
+    if by is None:
         yield refuse(
             host, "no known package manager (apt-get, dnf, zypper): install containerd yourself"
         )
         return
-    at_work = now["dpkg_at_work"] if install else None
-    finish = bool(install and (at_work or now["dpkg_interrupted"]))
-    # a package that is installed again loses its hold
-    want_hold = want_hold or (is_held and finish)
-    held_name = package["name"] if package and not install else _PACKAGE
     # pyinfra, while it prepares, goes no further than the first command
-    if at_work:
-        explain(host, f"wait for process {at_work}, which changes packages")
-    if finish and now["dpkg_interrupted"]:
-        explain(
-            host,
-            "dpkg was interrupted: it finishes what it began (dpkg --configure -a), and what it "
-            "has unpacked in part is installed again",
-        )
-    if install:
-        if manager == "apt-get":
-            explain(host, "fetch the lists of packages (apt-get update)")
-        explain(
-            host,
-            f"install {_PACKAGE} {version or ''}".rstrip()
-            + f" with {manager} (was: {_describe(now)})",
-        )
-    if want_hold:
-        explain(host, f"hold {held_name}: upgrades leave it alone")
-
-    if finish:
-        yield package_locks.patiently(manager, _FINISH_DPKG)
-    if install:
-        yield from _install(manager, version, unpack_again=finish)
-    if want_hold:
-        yield package_locks.patiently(manager, _HOLD[manager].format(shlex.quote(held_name)))
+    for sentence in to_do.explained(by):
+        explain(host, sentence)
+    if to_do.finishes_dpkg:
+        yield package_locks.patiently(by, manager.FINISH_DPKG)
+    if to_do.installs:
+        yield from _install(by, version, unpack_again=to_do.finishes_dpkg)
+    if to_do.holds:
+        yield package_locks.patiently(by, manager.hold(by, to_do.holds))
 
 
-def _install(manager: str, version: str | None, unpack_again: bool = False) -> Commands:
-    separator = "-" if manager == "dnf" else "="
-    wanted = f"{_PACKAGE}{separator}{version}" if version else _PACKAGE
-    # a held one may change
-    options = f"-o DPkg::Lock::Timeout={package_locks.WAIT_SECONDS}" + (
-        " --allow-change-held-packages" if version else ""
-    )
+def _install(by: str, version: str | None, unpack_again: bool = False) -> Commands:
+    wanted = manager.pinned(by, _PACKAGE, version)
+    options = manager.apt_options(version is not None, package_locks.WAIT_SECONDS)
     commands: Iterable[Any] | None
-    if manager == "apt-get":
-        may_change = " --allow-downgrades --allow-change-held-packages" if version else ""
-        yield package_locks.with_lists_fetched(
-            f"apt-get -s install --no-install-recommends{may_change} {shlex.quote(wanted)}"
-        )
+    if by == "apt-get":
+        yield package_locks.with_lists_fetched(manager.simulated(wanted, version is not None))
         if unpack_again:
-            yield package_locks.patiently(manager, _UNPACK_AGAIN)
+            yield package_locks.patiently(by, manager.UNPACK_AGAIN)
         commands = nested(
             apt.packages,
             packages=[wanted],
@@ -213,46 +154,22 @@ def _install(manager: str, version: str | None, unpack_again: bool = False) -> C
             extra_install_args=options,
         )
     else:
-        commands = nested(dnf.packages if manager == "dnf" else zypper.packages, packages=[wanted])
+        commands = nested(dnf.packages if by == "dnf" else zypper.packages, packages=[wanted])
     if commands is None:
-        commands = [
-            command.format(options=options, package=shlex.quote(wanted))
-            for command in _INSTALL[manager]
-        ]
+        commands = [manager.install(by, wanted, options)]
     for command in commands:
-        yield package_locks.patiently(manager, str(command))
-
-
-def _is_version(package: PackageShape | None, version: str) -> bool:
-    # an RPM may be asked for by its version alone, without the release
-    return package is not None and (
-        package["version"] == version or package["version"].startswith(f"{version}-")
-    )
-
-
-def _describe(now: InstalledShape) -> str:
-    if not now["binary"]:
-        return "not installed"
-    package = now["package"]
-    origin = (
-        f"package {package['name']} {package['version']}"
-        + (", held" if package["held"] else "")
-        + ("" if package["configured"] else ", not configured")
-        if package
-        else "from no package"
-    )
-    return f"{now['version'] or 'unknown version'} at {now['binary']}, {origin}"
+        yield package_locks.patiently(by, str(command))
 
 
 @operation()
 @bounded(RESTART_SECONDS)
 def configured(
-    cgroup_driver: Driver = "systemd",
+    cgroup_driver: Driver = DEFAULTS.cgroup_driver,
     pause_image: str | None = None,
     snapshotter: str | None = None,
     registry_config_path: str | None = None,
     cni_bin_dirs: Sequence[str] | None = None,
-    change_driver_under_pods: bool = False,
+    change_driver_under_pods: bool = DEFAULTS.change_driver_under_pods,
 ) -> Commands:
     """
     Configure containerd for Kubernetes: the cgroup driver of every runc-type handler, CRI switched
@@ -292,7 +209,7 @@ def configured(
         )
     """
     try:
-        wanted = Wanted(
+        wanted = ContainerdWanted(
             cgroup_driver,
             pause_image,
             snapshotter,
@@ -305,67 +222,7 @@ def configured(
         if problem := _contradiction(other, asdict(wanted)):
             yield refuse(host, asked.contradiction(host, problem))
             return
-    now = joint_reading.get_fact(ContainerdFiles)
-    if now is None:
-        yield refuse(host, "cannot tell how containerd is configured, see the lines above")
-        return
-    if problem := _other_runtime(now["runtimes"]):
-        yield refuse(host, problem)
-        return
-    daemon = now["containerd"]
-    if not daemon["installed"]["binary"]:
-        if is_executing(host):
-            yield refuse(host, "containerd is not installed: containerd.installed comes first")
-        else:
-            yield later(host, "containerd will be configured once it is installed")
-        return
-
-    unit = daemon["unit"]
-    needs_reload = unit is not None and unit["needs_daemon_reload"]
-    is_interrupted = now["unproven"] != []
-    explained: _Plan | str | None = None
-    if needs_reload or is_interrupted:
-        explained = _explained_beforehand(now, wanted, change_driver_under_pods)
-        if needs_reload:
-            yield host_lock.under_lock("systemctl daemon-reload")
-        if is_interrupted:
-            yield undo(main=daemon["config"]["path"], **_daemon_of(daemon))
-        settled = joint_reading.get_fact_now(ContainerdFiles)
-        if settled is None:
-            yield refuse(host, "cannot tell how containerd is configured, see the lines above")
-            return
-        now, daemon = settled, settled["containerd"]
-
-    plan = _planned(now, wanted, change_driver_under_pods)
-    if isinstance(plan, str):
-        yield refuse(host, plan)
-        return
-    _warn_of_unrecognised(daemon)
-    if not plan.edits and plan.crictl == plan.crictl_now:
-        host.noop(_configured_already(daemon, cgroup_driver))
-        return
-    if plan != explained:
-        _explain_plan(plan)
-    if plan.edits:
-        yield swap(
-            {path: (plan.files.get(path), edit.text.encode()) for path, edit in plan.edits.items()},
-            main=daemon["config"]["path"],
-            restart=plan.restart,
-            **_daemon_of(daemon),
-        )
-    if plan.crictl != plan.crictl_now:
-        yield whole_file.change([whole_file.Change(CRICTL_CONFIG, plan.crictl_now, plan.crictl)])
-    if not plan.edits:
-        return
-
-    # What was read before the change says nothing about what came of it.
-    after = joint_reading.get_fact_now(Containerd)
-    if after is None:
-        yield refuse(host, "containerd was configured, and now its state cannot be read")
-        return
-    wrong = _wrong_handlers(after, cgroup_driver)
-    if not after["effective"] or wrong:
-        yield refuse(host, _still_wrong(after, wrong, cgroup_driver))
+    yield from _configured(wanted, change_driver_under_pods)
 
 
 def _contradiction(other: dict[str, Any], mine: dict[str, Any]) -> str | None:
@@ -380,88 +237,154 @@ def _contradiction(other: dict[str, Any], mine: dict[str, Any]) -> str | None:
     return None
 
 
-def _cni_bin_dirs(
-    now: CniShape, wanted: tuple[str, ...], version: Version
-) -> tuple[str, ...] | None:
-    """The directories to configure, None when it is so already."""
-    current = tuple(now["bin_dirs"] or ())
-    chosen = cni.chosen(wanted, current, now["plugins"], now["found"], version)
-    return None if chosen == current else chosen
+class _ToDo(NamedTuple):
+    """What has to be done, to containerd's files and to crictl's."""
+
+    containerd: Plan
+    crictl: CrictlPlan
+
+    @property
+    def blocked(self) -> str | None:
+        return self.containerd.blocked or self.crictl.blocked
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.containerd.edits and self.crictl.new == self.crictl.old
 
 
-class _Plan(NamedTuple):
-    """What has to be done, once it is known that it may be."""
-
-    files: dict[str, bytes]
-    edits: dict[str, Edit]
-    crictl_now: bytes | None
-    crictl: bytes
-    restart: bool
-    socket: str
-
-
-def _planned(
-    now: ContainerdFilesShape, wanted: Wanted, change_driver_under_pods: bool
-) -> _Plan | str:
-    """What has to be done, or why nothing may be."""
-    daemon = now["containerd"]
-    driver = wanted.cgroup_driver
-    if problem := _cannot_configure(now):
-        return f"{problem}: nothing was changed"
-    files = {path: base64.b64decode(content) for path, content in now["files"].items()}
-    crictl_now = None if now["crictl"] is None else base64.b64decode(now["crictl"])
-    version = Version(str(daemon["installed"]["version"]))
-    if wanted.cni_bin_dirs is not None:
-        wanted = replace(
-            wanted, cni_bin_dirs=_cni_bin_dirs(daemon["cni"], wanted.cni_bin_dirs, version)
-        )
-    try:
-        edits = plan.plan(daemon["config"]["path"], files, version, wanted)
-        crictl = pointed_at(crictl_now, daemon["socket"])
-    except ConfigError as error:
-        return f"{error}: nothing was changed"
-    except CrictlConfigError as error:
-        return f"{CRICTL_CONFIG}: {error}: nothing was changed"
-    if not edits and not daemon["effective"]:
-        return f"containerd does not read its files: {daemon['config']['error']}"
-    if problem := _unrecognised_default(daemon):
-        return f"{problem}: nothing was changed"
-    if not edits and (wrong := _wrong_handlers(daemon, driver)):
-        return _still_wrong(daemon, wrong, driver)
-    pods = _pods_of_other_driver(daemon, driver) if edits or crictl != crictl_now else None
-    # a restart also puts in force what was edited before us
-    restarts_into_other = bool(edits) and daemon["restart_pending"] != []
-    if (
-        pods
-        and not change_driver_under_pods
-        and (_changes_driver(daemon, driver) or restarts_into_other)
-    ):
-        return pods
-    unit = daemon["unit"]
-    runs = unit is not None and unit["active"] in ("active", "activating", "reloading")
-    return _Plan(files, edits, crictl_now, crictl, bool(edits) and runs, daemon["socket"])
+def _configured(wanted: ContainerdWanted, change_driver_under_pods: bool) -> Commands:
+    both = joint_reading.get_both(ContainerdFiles, Crictl)
+    now, now_crictl = both
+    if now is None or now_crictl is None:
+        yield refuse(host, _CANNOT_TELL)
+        return
+    if problem := _other_runtime(now["runtimes"]):
+        yield refuse(host, problem)
+        return
+    if not now["containerd"]["installed"]["binary"]:
+        if is_executing(host):
+            yield refuse(host, _COMES_FIRST)
+        else:
+            yield later(host, "containerd will be configured once it is installed")
+        return
+    to_do = _to_do(now, now_crictl, wanted, change_driver_under_pods)
+    explained = None
+    if _is_unsettled(now):
+        explained = _explain_beforehand(now, to_do)
+        yield from _settle(now)
+        settled = joint_reading.get_fact_now(ContainerdFiles)
+        if settled is None:
+            yield refuse(host, _CANNOT_TELL)
+            return
+        now = settled
+        to_do = _to_do(now, now_crictl, wanted, change_driver_under_pods)
+    if to_do.blocked:
+        yield refuse(host, to_do.blocked)
+        return
+    _warn_of_unrecognised(now["containerd"])
+    if to_do.is_empty:
+        host.noop(_configured_already(now["containerd"], wanted.cgroup_driver))
+        return
+    if to_do != explained:
+        _explain(now, to_do)
+    yield from _follow(now, to_do, wanted.cgroup_driver)
 
 
-def _explain_plan(plan: _Plan) -> None:
-    for path, edit in plan.edits.items():
-        for change in edit.changes:
-            explain(host, f"{path}: {change}")
-        old = plan.files[path].decode() if path in plan.files else None
-        explain_file(host, path, old, edit.text)
-    if plan.restart:
-        explain(host, f"restart containerd and wait for CRI on {plan.socket}")
-    if plan.crictl != plan.crictl_now:
-        old = None if plan.crictl_now is None else plan.crictl_now.decode()
-        explain_file(host, CRICTL_CONFIG, old, plan.crictl.decode())
+def _to_do(
+    now: ContainerdFilesShape,
+    now_crictl: CrictlFileShape,
+    wanted: ContainerdWanted,
+    change_driver_under_pods: bool,
+) -> _ToDo:
+    version = now["containerd"]["installed"]["version"]
+    return _ToDo(
+        plan(
+            _contents(now),
+            None if version is None else Version(version),
+            wanted,
+            _state(now["containerd"]),
+            None if wanted.cni_bin_dirs is None else _cni(now["containerd"]["cni"]),
+            now["unreadable"],
+            change_driver_under_pods,
+        ),
+        crictl.planned(now_crictl, now["containerd"]["socket"]),
+    )
 
 
-def _explained_beforehand(
-    now: ContainerdFilesShape, wanted: Wanted, change_driver_under_pods: bool
-) -> _Plan | str | None:
-    """Explain what is finished first, of a package's upgrade or an interrupted run, and what comes
-    then. Returns the plan that was explained; the host is read again before it is followed."""
+def _contents(now: ContainerdFilesShape) -> dict[str, bytes]:
+    files = now["files"].items()
+    return {path: content.encode("utf-8", "surrogateescape") for path, content in files}
+
+
+def _state(daemon: ContainerdShape) -> State:
+    unit, pods = daemon["unit"], daemon["pods"]
+    pending = daemon["restart_pending"]
+    return State(
+        main=daemon["config"]["path"],
+        socket=daemon["socket"],
+        unit=None
+        if unit is None
+        else Unit(
+            unit["load"],
+            unit["active"],
+            unit["enabled"],
+            unit["needs_daemon_reload"],
+            tuple(unit["wanted_by"]),
+        ),
+        cri=daemon["cri"],
+        has_ctr=daemon["ctr"],
+        error=daemon["config"]["error"],
+        is_effective=daemon["effective"],
+        handlers={
+            name: HandlerInForce(
+                handler["runtime_type"],
+                handler["cgroup_driver"],
+                handler["recognised"],
+                _place(handler["stated"]),
+                _place(handler["defined"]),
+            )
+            for name, handler in daemon["handlers"].items()
+        },
+        default_handler=daemon["default_handler"],
+        pods=None if pods is None else {"systemd": pods["systemd"], "cgroupfs": pods["cgroupfs"]},
+        restart_pending=None if pending is None else tuple(pending),
+        clock_set_back=tuple(daemon["clock_set_back"]),
+    )
+
+
+def _cni(now: CniShape) -> CniInForce:
+    return CniInForce(tuple(now["bin_dirs"] or ()), now["plugins"], now["found"])
+
+
+def _place(source: SourceShape | None) -> str | None:
+    return f"{source['file']}:{source['line']}" if source else None
+
+
+def _daemon(daemon: ContainerdShape) -> Daemon:
+    return proof.daemon(str(daemon["installed"]["binary"]), daemon["socket"])
+
+
+def _is_unsettled(now: ContainerdFilesShape) -> bool:
+    """Whether a package's upgrade or an interrupted run has left something to finish first."""
+    return _needs_reload(now) or now["unproven"] != []
+
+
+def _needs_reload(now: ContainerdFilesShape) -> bool:
     unit = now["containerd"]["unit"]
-    if unit is not None and unit["needs_daemon_reload"]:
+    return unit is not None and unit["needs_daemon_reload"]
+
+
+def _settle(now: ContainerdFilesShape) -> Commands:
+    if _needs_reload(now):
+        yield host_lock.under_lock("systemctl daemon-reload")
+    if now["unproven"] != []:
+        yield undo(now["containerd"]["config"]["path"])
+
+
+def _explain_beforehand(now: ContainerdFilesShape, to_do: _ToDo) -> _ToDo | None:
+    """Explain what is finished first, and what comes then: the host is read again before it is
+    done. Returns what was explained of it."""
+    if _needs_reload(now):
         explain(host, "containerd.service changed on disk: reload systemd")
     if now["unproven"] != []:
         explain(host, _interrupted(now["unproven"]))
@@ -471,12 +394,42 @@ def _explained_beforehand(
             "read again, and changed where they are not as wanted",
         )
         return None
-    plan = _planned(now, wanted, change_driver_under_pods)
-    if isinstance(plan, str):
-        explain(host, f"then the files are read again; as they are now: {plan}")
+    if to_do.blocked:
+        explain(host, f"then the files are read again; as they are now: {to_do.blocked}")
     else:
-        _explain_plan(plan)
-    return plan
+        _explain(now, to_do)
+    return to_do
+
+
+def _explain(now: ContainerdFilesShape, to_do: _ToDo) -> None:
+    files = _contents(now)
+    for path, edit in to_do.containerd.edits.items():
+        for change in edit.changes:
+            explain(host, f"{path}: {change}")
+        explain_file(host, path, files[path].decode() if path in files else None, edit.text)
+    if to_do.containerd.restarts:
+        explain(host, f"restart containerd and wait for CRI on {now['containerd']['socket']}")
+    crictl.explained(to_do.crictl)
+
+
+def _follow(now: ContainerdFilesShape, to_do: _ToDo, cgroup_driver: Driver) -> Commands:
+    edits, files = to_do.containerd.edits, _contents(now)
+    if edits:
+        yield swap(
+            {path: (files.get(path), edit.text.encode()) for path, edit in edits.items()},
+            now["containerd"]["config"]["path"],
+            _daemon(now["containerd"]),
+            restart=to_do.containerd.restarts,
+        )
+    yield from crictl.changed(to_do.crictl)
+    if not edits:
+        return
+    # What was read before the change says nothing about what came of it.
+    after = joint_reading.get_fact_now(Containerd)
+    if after is None:
+        yield refuse(host, "containerd was configured, and now its state cannot be read")
+    elif problem := _state(after).still_wrong(cgroup_driver):
+        yield refuse(host, problem)
 
 
 def _warn_of_unrecognised(daemon: ContainerdShape) -> None:
@@ -499,44 +452,6 @@ def _interrupted(unproven: list[UnprovenShape] | None) -> str:
     return f"a change was interrupted: {paths} as before it"
 
 
-class _Daemon(TypedDict):
-    program: str
-    socket: str
-
-
-def _daemon_of(daemon: ContainerdShape) -> _Daemon:
-    return {"program": str(daemon["installed"]["binary"]), "socket": daemon["socket"]}
-
-
-def _cannot_configure(now: ContainerdFilesShape) -> str | None:
-    """Why nothing certain can be said of the files, None when it can."""
-    daemon = now["containerd"]
-    if daemon["config"]["error"] == UNCLEAR_CONFIG:
-        return UNCLEAR_CONFIG
-    if now["unreadable"]:
-        return f"cannot read {', '.join(now['unreadable'])}"
-    if daemon["installed"]["version"] is None:
-        return "cannot tell containerd's version, and so not what it takes"
-    if daemon["unit"] is not None and daemon["unit"]["load"] == "unknown":
-        return "systemd does not answer, so it cannot be told whether containerd runs"
-    if not daemon["ctr"]:
-        return (
-            "ctr is missing, which comes with containerd, and so the way to ask whether CRI serves"
-        )
-    return None
-
-
-def _unrecognised_default(daemon: ContainerdShape) -> str | None:
-    """Why nobody can say which driver most pods would get, None when it can be said."""
-    name = daemon["default_handler"] or ""
-    handler = daemon["handlers"].get(name)
-    if handler is None or handler["recognised"]:
-        return None
-    defined = handler["defined"]
-    place = f"{defined['file']}:{defined['line']}: " if defined else ""
-    return f"{place}the default handler {name}: {unrecognised(handler['runtime_type'])}"
-
-
 def _configured_already(daemon: ContainerdShape, cgroup_driver: str) -> str:
     handlers = [name for name, handler in daemon["handlers"].items() if handler["cgroup_driver"]]
     return (
@@ -545,51 +460,9 @@ def _configured_already(daemon: ContainerdShape, cgroup_driver: str) -> str:
     )
 
 
-def _changes_driver(daemon: ContainerdShape, cgroup_driver: str) -> bool:
-    # a daemon whose CRI is disabled shows no handlers, and pods may run from before that
-    return not daemon["handlers"] or bool(_wrong_handlers(daemon, cgroup_driver))
-
-
-def _wrong_handlers(daemon: ContainerdShape, cgroup_driver: str) -> list[str]:
-    return [
-        name
-        for name, handler in daemon["handlers"].items()
-        if handler["cgroup_driver"] not in (None, cgroup_driver)
-    ]
-
-
-def _pods_of_other_driver(daemon: ContainerdShape, cgroup_driver: str) -> str | None:
-    """Why the driver must not change now, None when it may."""
-    if daemon["pods"] is None:
-        return "cannot tell whether pods run, and the cgroup driver would change under them"
-    other: Driver = "cgroupfs" if cgroup_driver == "systemd" else "systemd"
-    count = daemon["pods"][other]
-    if not count:
-        return None
-    return (
-        f"{count} containers of pods run with the {other} cgroup driver: drain the node first "
-        f"(kubectl drain), or set change_driver_under_pods (kubenode_change_driver_under_pods)"
-    )
-
-
-def _still_wrong(after: ContainerdShape, wrong: list[str], cgroup_driver: str) -> str:
-    if not after["effective"]:
-        return f"containerd does not read its configuration any more: {after['config']['error']}"
-    where = "; ".join(
-        f"handler {name} has {after['handlers'][name]['cgroup_driver']}"
-        + (
-            f" from {stated['file']}:{stated['line']}"
-            if (stated := after["handlers"][name]["stated"])
-            else ""
-        )
-        for name in wrong
-    )
-    return f"containerd is configured, but not with {cgroup_driver} everywhere: {where}"
-
-
 @operation()
 @bounded(RESTART_SECONDS)
-def running(change_driver_under_pods: bool = False) -> Commands:
+def running(change_driver_under_pods: bool = DEFAULTS.change_driver_under_pods) -> Commands:
     """
     Keep containerd enabled, running and serving CRI, with the configuration that is on disk.
 
@@ -618,75 +491,21 @@ def running(change_driver_under_pods: bool = False) -> Commands:
         return
     if not now["installed"]["binary"]:
         if is_executing(host):
-            yield refuse(host, "containerd is not installed: containerd.installed comes first")
+            yield refuse(host, _COMES_FIRST)
         else:
             yield later(host, "containerd will be enabled and started once it is installed")
         return
-    unit = now["unit"]
-    if unit is None or unit["load"] != "loaded":
-        state = f"its unit is {unit['load']}" if unit else "systemd does not know it"
-        yield refuse(host, f"containerd.service cannot be kept running: {state}")
+    to_do = upkeep(_state(now), change_driver_under_pods)
+    if to_do.blocked:
+        yield refuse(host, to_do.blocked)
         return
-    if now["config"]["error"]:
-        yield refuse(host, now["config"]["error"])
-        return
-
-    if not now["ctr"]:
-        yield refuse(host, "ctr is missing, which comes with containerd: cannot ask CRI")
-        return
-    steps = []
-    if unit["needs_daemon_reload"]:
-        explain(host, "containerd.service changed on disk: reload systemd")
-        steps.append("systemctl daemon-reload")
-    if unit["enabled"] in ("static", "") and not unit["wanted_by"]:
-        yield refuse(
-            host, "containerd.service has no [Install] section, and nothing else starts it at boot"
-        )
-        return
-    if unit["enabled"] in ("disabled", "enabled-runtime", "linked", "linked-runtime"):
-        explain(
-            host,
-            f"containerd.service: {unit['enabled']} -> enabled (links in /etc/systemd/system)",
-        )
-        steps.append("systemctl enable containerd.service")
-    if unit["active"] != "active":
-        explain(host, f"containerd.service: {unit['active']} -> active")
-        steps += ["systemctl reset-failed containerd.service", "systemctl start containerd.service"]
-    elif now["restart_pending"] or now["clock_set_back"]:
-        drivers = {handler["cgroup_driver"] for handler in now["handlers"].values()} - {None}
-        pods = next(
-            filter(None, (_pods_of_other_driver(now, str(driver)) for driver in drivers)), None
-        )
-        if pods and not change_driver_under_pods:
-            yield refuse(host, f"containerd waits for a restart, and {pods}")
-            return
-        if changed := now["clock_set_back"]:
-            explain(
-                host,
-                f"the clock was set back: whether containerd has read {', '.join(changed)} cannot "
-                "be told; their time becomes now, and containerd is restarted",
-            )
-            # of a file, not of the socket: that is made when containerd starts
-            quoted = [shlex.quote(path) for path in changed if path != now["socket"]]
-            steps += [f"touch -c -- {' '.join(quoted)}"] if quoted else []
-        else:
-            changed = now["restart_pending"] or []
-            explain(host, f"restart containerd: {', '.join(changed)} changed after it started")
-        steps.append("systemctl restart containerd.service")
-    elif now["cri"] == "disabled":
-        yield refuse(
-            host,
-            "containerd runs without CRI: its plugin is disabled or failed, containerd.configured "
-            "switches it on; otherwise see `journalctl -u containerd` on the host",
-        )
-        return
-    elif now["cri"] != "serving":
-        explain(host, f"containerd.service is active and CRI is {now['cri']}: wait for it")
-        steps.append(":")
-    if not steps:
+    if not to_do.steps:
+        enabled = now["unit"]["enabled"] if now["unit"] else ""
         host.noop(
-            f"containerd {now['installed']['version']} is {unit['enabled']}, active and serves CRI "
+            f"containerd {now['installed']['version']} is {enabled}, active and serves CRI "
             f"on {now['socket']}"
         )
         return
-    yield start(steps=steps, **_daemon_of(now))
+    for sentence in to_do.explained:
+        explain(host, sentence)
+    yield start(_daemon(now), to_do.steps)

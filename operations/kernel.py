@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Generator, Mapping
+from dataclasses import dataclass
 
 from pyinfra import host
 from pyinfra.api import FunctionCommand, OperationValueError, StringCommand, operation
@@ -12,16 +13,16 @@ from kubenode.facts.kernel import (
     KernelModules,
     KernelModulesShape,
     PersistFileShape,
-    SourcesShape,
     Sysctls,
     SysctlsShape,
 )
 from kubenode.files import whole_file
 from kubenode.linux import drop_ins, kernel_modules, sysctl_d, sysctl_file
 from kubenode.linux.sysctl_value import is_value
-from kubenode.run import asked
+from kubenode.run import asked, host_script
 from kubenode.run.pyinfra_internals import is_executing
 from kubenode.run.telling import explain, explain_file, refuse
+from kubenode.settings import DEFAULTS
 from kubenode.wire import joint_reading
 from kubenode.wire.bounded import CHANGE_SECONDS, bounded
 
@@ -36,7 +37,7 @@ _MOST_SHOWN = 20
 def modules(
     modules: str | list[str],
     present: bool = True,
-    persist_file: str = "/etc/modules-load.d/k8s.conf",
+    persist_file: str = DEFAULTS.modules_file,
 ) -> Commands:
     """
     Load kernel modules, now and at every boot.
@@ -86,7 +87,11 @@ def modules(
         yield refuse(host, problem)
         return
 
-    old = fact["persist_file"]["text"]
+    yield from _with_modules(fact, names, present)
+
+
+def _with_modules(fact: KernelModulesShape, names: list[str], present: bool) -> Commands:
+    persist_file, old = fact["persist_file"]["path"], fact["persist_file"]["text"]
     states = {name: module["state"] for name, module in fact["modules"].items()}
     if present:
         to_change = [name for name in names if states[name] == "loadable"]
@@ -213,8 +218,8 @@ _NEEDED_MODULE = (
 @bounded(CHANGE_SECONDS)
 def sysctls(
     values: dict[str, str | int],
-    persist_file: str = "/etc/sysctl.d/k8s.conf",
-    override: bool = False,
+    persist_file: str = DEFAULTS.sysctls_file,
+    override: bool = DEFAULTS.sysctls_override,
     exclusive: bool = False,
 ) -> Commands:
     """
@@ -254,6 +259,40 @@ def sysctls(
             persist_file="/etc/sysctl.d/kubelet.conf",
         )
     """
+    wanted = _checked_sysctls(values, persist_file, override, exclusive)
+    if not wanted:
+        host.noop("no sysctls asked for")
+        return
+    if problem := _set_otherwise_by_others(wanted, persist_file, exclusive):
+        yield refuse(host, asked.contradiction(host, problem))
+        return
+
+    fact = joint_reading.get_fact(Sysctls, keys=list(wanted), persist_file=persist_file)
+    if fact is None:
+        yield refuse(host, "cannot tell the sysctls' values: the host did not answer")
+        return
+    plan = _planned(fact, wanted, exclusive)
+    problem = (
+        _cannot_write(fact["persist_file"]) or _cannot_set(fact) or _cannot_win(plan, override)
+    )
+    if problem:
+        yield refuse(host, problem)
+        return
+    _explain_lines(plan)
+    changes = [
+        _explained(path, plan.before.files.get(path), plan.after.files[path])
+        for path in plan.written
+    ]
+    if plan.differs or changes:
+        yield whole_file.change(changes, set_live(wanted) if plan.differs else "")
+    else:
+        listed = ", ".join(f"{key} is {value}" for key, value in wanted.items())
+        host.noop(f"{listed}: now, and at boot by {persist_file}")
+
+
+def _checked_sysctls(
+    values: object, persist_file: object, override: object, exclusive: object
+) -> dict[str, str]:
     try:
         wanted = sysctl_d.check_values(values)
     except ValueError as error:
@@ -263,74 +302,86 @@ def sysctls(
     if not isinstance(exclusive, bool):
         raise OperationValueError(f"exclusive is True or False, not {exclusive!r}")
     _check_persist_file(persist_file, sysctl_d.DIRECTORIES)
-    if not wanted:
-        host.noop("no sysctls asked for")
-        return
+    return wanted
+
+
+def _set_otherwise_by_others(
+    wanted: dict[str, str], persist_file: str, exclusive: bool
+) -> str | None:
+    """Which other call of this run writes the same file, None when none does."""
     mine = (dict(wanted), exclusive)
     for others in asked.by_others(host, f"kernel.sysctls {persist_file}", mine):
         if others == mine:
             continue  # the same call again, as in a deploy that is included twice
-        twice = (
+        return (
             f"kernel.sysctls is called twice for {persist_file} in this run, for "
             f"{', '.join(others[0])} and for {', '.join(wanted)}: set all in one call "
             "(kubenode_sysctls, where that is kubenode.node.prepare), or give one of them another "
             "persist_file"
         )
-        yield refuse(host, asked.contradiction(host, twice))
-        return
+    return None
 
-    fact = joint_reading.get_fact(Sysctls, keys=list(wanted), persist_file=persist_file)
-    if fact is None:
-        yield refuse(host, "cannot tell the sysctls' values: the host did not answer")
-        return
-    before = _tree(fact["sources"])
-    old = fact["persist_file"]["text"]
+
+@dataclass(frozen=True)
+class _Plan:
+    """What becomes of a host's sysctls.
+
+    + wanted: value by key
+    + persist_file: the file that sets them
+    + live: their values now
+    + before, after: the files that count at boot
+    + written: those that change, ours last
+    + conflicts: lines that are disabled, each with the key it would decide
+    + removed: lines of other keys that go
+    """
+
+    wanted: Mapping[str, str]
+    persist_file: str
+    live: Mapping[str, str | None]
+    before: sysctl_d.Tree
+    after: sysctl_d.Tree
+    written: list[str]
+    conflicts: list[tuple[str, sysctl_d.Line]]
+    removed: tuple[str, ...]
+
+    @property
+    def differs(self) -> list[str]:
+        """The keys that have another value now."""
+        return [key for key, value in self.wanted.items() if self.live[key] != value]
+
+
+def _planned(fact: SysctlsShape, wanted: dict[str, str], exclusive: bool) -> _Plan:
+    path, old = fact["persist_file"]["path"], fact["persist_file"]["text"]
     text, removed = sysctl_file.with_values(old, wanted, exclusive)
-    after, edits, conflicts = sysctl_d.without_conflicts(before, persist_file, text, wanted)
-    problem = (
-        _cannot_write(fact["persist_file"])
-        or _cannot_set(fact)
-        or _cannot_win(after, persist_file, wanted, conflicts, override)
-    )
-    if problem:
-        yield refuse(host, problem)
-        return
-
-    differs = [key for key, value in wanted.items() if fact["keys"][key]["live"] != value]
-    for key in differs:
-        now = fact["keys"][key]["live"]
-        explain(host, f"{key}: {'not there yet' if now is None else now} -> {wanted[key]} (live)")
-    for key, line in conflicts[:_MOST_SHOWN]:
-        explain(host, f"{key}: {line} ({line.text}) would win at boot and is disabled")
-    if len(conflicts) > _MOST_SHOWN:
-        explain(host, f"and {len(conflicts) - _MOST_SHOWN} more such lines")
-    for gone in removed[:_MOST_SHOWN]:
-        explain(host, f"{persist_file}: {gone.strip()} is removed, since exclusive=True")
-    if len(removed) > _MOST_SHOWN:
-        explain(host, f"and {len(removed) - _MOST_SHOWN} more such lines")
-    changes = [
-        _explained(path, before.files.get(path), after.files[path])
-        for path in edits
-        if path != persist_file
-    ]
+    before = sysctl_d.Tree(**fact["sources"])
+    after, edits, conflicts = sysctl_d.without_conflicts(before, path, text, wanted)
+    written = [edited for edited in edits if edited != path]
     # a line of another key in it may be among those that are disabled
-    text = after.files[persist_file] or text
-    if old != text:
-        changes.append(_explained(persist_file, old, text))
-    if differs or changes:
-        yield whole_file.change(changes, set_live(wanted) if differs else "")
-    else:
-        listed = ", ".join(f"{key} is {value}" for key, value in wanted.items())
-        host.noop(f"{listed}: now, and at boot by {persist_file}")
+    if old != (after.files[path] or text):
+        written.append(path)
+    live = {key: fact["keys"][key]["live"] for key in wanted}
+    return _Plan(wanted, path, live, before, after, written, conflicts, removed)
 
 
-def _tree(sources: SourcesShape) -> sysctl_d.Tree:
-    return sysctl_d.Tree(
-        files=sources["files"],
-        links=sources["links"],
-        unreadable=sources["unreadable"],
-        command_line=sources["command_line"],
-    )
+def _explain_lines(plan: _Plan) -> None:
+    """Say what changes live, and which lines of others go; the files say the rest."""
+    for key in plan.differs:
+        now = plan.live[key]
+        there = "not there yet" if now is None else now
+        explain(host, f"{key}: {there} -> {plan.wanted[key]} (live)")
+    lines = [
+        f"{key}: {line} ({line.text}) would win at boot and is disabled"
+        for key, line in plan.conflicts
+    ]
+    gone = [
+        f"{plan.persist_file}: {each.strip()} is removed, since exclusive=True"
+        for each in plan.removed
+    ]
+    for said in (lines, gone):
+        for each in said[:_MOST_SHOWN]:
+            explain(host, each)
+        if len(said) > _MOST_SHOWN:
+            explain(host, f"and {len(said) - _MOST_SHOWN} more such lines")
 
 
 def _cannot_set(fact: SysctlsShape) -> str | None:
@@ -349,30 +400,25 @@ def _cannot_set(fact: SysctlsShape) -> str | None:
     return "; ".join(problems) or None
 
 
-def _cannot_win(
-    after: sysctl_d.Tree,
-    persist_file: str,
-    wanted: Mapping[str, str],
-    conflicts: list[tuple[str, sysctl_d.Line]],
-    override: bool,
-) -> str | None:
+def _cannot_win(plan: _Plan, override: bool) -> str | None:
     """Why the next boot would not set what is wanted, None when it would."""
     problems = []
-    for key, value in wanted.items():
-        boot = after.boot(key)
+    for key, value in plan.wanted.items():
+        boot = plan.after.boot(key)
         if boot.value is None or not is_value(sysctl_d.path_of(key), boot.value, value):
             reason = boot.reason or f"{boot.winner or boot.excluded_by} decides"
             problems.append(f"cannot tell that {key} will be {value} at boot: {reason}")
-    for key, line in conflicts[:_MOST_SHOWN]:
+    for key, line in plan.conflicts[:_MOST_SHOWN]:
         if not override:
             problems.append(
-                f"{line} ({line.text}) would win at the next boot over {key}={wanted[key]} in "
-                f"{persist_file}: remove that line, or set override (kubenode_sysctls_override)"
+                f"{line} ({line.text}) would win at the next boot over {key}={plan.wanted[key]} in "
+                f"{plan.persist_file}: remove that line, or set override "
+                "(kubenode_sysctls_override)"
             )
-        elif not _is_text(after.files[line.file] or ""):
+        elif not _is_text(plan.after.files[line.file] or ""):
             problems.append(f"{line.file} is not text (UTF-8): remove line {line.line} yourself")
-    if len(conflicts) > _MOST_SHOWN and problems:
-        problems.append(f"and {len(conflicts) - _MOST_SHOWN} more such lines")
+    if len(plan.conflicts) > _MOST_SHOWN and problems:
+        problems.append(f"and {len(plan.conflicts) - _MOST_SHOWN} more such lines")
     return "; ".join(problems) or None
 
 
@@ -386,21 +432,4 @@ def set_live(wanted: Mapping[str, str]) -> str:
         f"{shlex.quote(value)}"
         for key, value in wanted.items()
     )
-    return f"""
-needs cat tee
-set -f; failed=0
-# value_of PATH: a value with every run of white space as one blank
-value_of() {{ set -- $(cat "$1"); printf %s "$*"; }}
-apply() {{
-  if [ "$(value_of "$2")" = "$3" ]; then return; fi
-  if ! error=$(printf '%s\\n' "$3" | LC_ALL=C tee "$2" 2>&1 >/dev/null); then
-    say "cannot set $1 to $3: ${{error##*: }}"; failed=1; return
-  fi
-  if [ "$(value_of "$2")" != "$3" ]; then
-    say "set $1 to $3, and the kernel made $(value_of "$2") of it"; failed=1
-  fi
-}}
-{apply}
-set +f
-[ "$failed" = 0 ] || exit 1
-""".strip()
+    return host_script.read(__file__, "set_live.sh", APPLY=apply).strip()

@@ -2,38 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Generator
-from typing import TYPE_CHECKING, cast
 
 from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, OperationValueError, operation
 
-from kubenode.audit.checks import cgroups as cgroup_checks
-from kubenode.audit.checks import platform as platform_checks
-from kubenode.audit.checks.check import Aim, Subject, Verdict, judge, unknown, violated
-from kubenode.facts.platform import Platform, PlatformShape
+from kubenode.audit.preflight import preflight
+from kubenode.facts.platform import Platform
+from kubenode.linux.cgroups import Driver
 from kubenode.run.pyinfra_internals import print_prefix
 from kubenode.run.telling import refuse
-from kubenode.runtimes import other_runtimes
-from kubenode.runtimes.cgroup_drivers import Driver
-from kubenode.settings import minor_release
+from kubenode.settings import DEFAULTS, minor_release
 from kubenode.wire import bounded, joint_reading
-
-if TYPE_CHECKING:
-    from kubenode.facts.node import NodeShape
-
-_CHECKS = (
-    *platform_checks.CHECKS,
-    *(check for check in cgroup_checks.CHECKS if check.id == "cgroup.version"),
-)
 
 
 @operation()
 @bounded.bounded(bounded.CHANGE_SECONDS)
 def supported(
-    cgroup_driver: Driver = "systemd",
-    kubernetes_version: str | None = None,
+    cgroup_driver: Driver = DEFAULTS.cgroup_driver,
+    kubernetes_version: str | None = DEFAULTS.kubernetes_version,
 ) -> Generator[FunctionCommand, None, None]:
     """
     Fail a host that cannot become a node, before anything is changed on it.
@@ -42,12 +29,12 @@ def supported(
     + kubernetes_version: release the node is for, such as ``1.36``; None checks what all releases
       need
 
-    Changes nothing, ever. A host passes when it runs Linux, when commands run as root, when its
+    It changes nothing. A host passes when it runs Linux, when commands run as root, when its
     package manager is apt, dnf or zypper, and when its cgroups suit: kubelet refuses cgroup v1 from
-    Kubernetes 1.35 (``failCgroupV1``), before that v1 is a warning. Another runtime than
-    containerd (CRI-O, cri-dockerd) that runs, starts at boot, or is what kubelet or
-    ``/etc/crictl.yaml`` points at keeps a host from passing; one that only is installed is a
-    warning, see :mod:`kubenode.runtimes.other_runtimes`.
+    Kubernetes 1.35 (``failCgroupV1``), before that v1 is a warning. A host fails when another
+    runtime than containerd (CRI-O, cri-dockerd) runs, starts at boot, or is the one that kubelet or
+    ``/etc/crictl.yaml`` points at. One that is only installed is a warning, see
+    :mod:`kubenode.runtimes.other_runtimes`.
 
     **Example:**
 
@@ -87,40 +74,3 @@ def supported(
         f"{platform['os_name']}, {platform['package_manager']}, cgroup {mode}, "
         f"{platform['cgroups']['init']} is PID 1: can be a node"
     )
-
-
-def preflight(
-    platform: PlatformShape, cgroup_driver: Driver, kubernetes_version: tuple[int, int] | None
-) -> list[Verdict]:
-    """What keeps a host from being a node (severity ``fail``), or may later (``warn``).
-
-    + platform: the host's :class:`~kubenode.facts.platform.Platform` fact
-    + cgroup_driver: ``systemd`` or ``cgroupfs``
-    + kubernetes_version: major and minor number, or None
-
-    They are the audit's own checks, of which the first three only warn there: an audit can do
-    without root and a package manager. Returns the verdicts that are not right, each with its
-    severity and remedy.
-    """
-    aim = Aim(kubernetes=kubernetes_version, cgroup_driver=cgroup_driver)
-    parts = {"platform": platform, "cgroups": platform["cgroups"], "missing": {}}
-    subject = Subject(cast("NodeShape", parts), aim)
-    verdicts = []
-    for check in _CHECKS:
-        verdict = judge(check, subject)
-        if verdict.outcome in ("violated", "unknown"):
-            severity = verdict.severity or "fail"
-            remedy = verdict.remedy or check.remedy
-            verdicts.append(dataclasses.replace(verdict, severity=severity, remedy=remedy))
-    return verdicts + _other_runtimes(platform["runtimes"])
-
-
-def _other_runtimes(shape: other_runtimes.RuntimesShape) -> list[Verdict]:
-    if problem := other_runtimes.refusal(shape):
-        found, remedy = problem
-        make = unknown if found.startswith("cannot tell") else violated
-        return [make(found, severity="fail", remedy=remedy)]
-    return [
-        violated(found, severity="warn", remedy=remedy)
-        for found, remedy in other_runtimes.warnings(shape)
-    ]

@@ -21,6 +21,7 @@ from pyinfra_testing.operations import make_operation_tests  # type: ignore[impo
 from kubenode.files import host_lock, whole_file
 from kubenode.packages import package_locks
 from kubenode.runtimes import config_swap
+from kubenode.runtimes.containerd import proof
 from kubenode.wire import shell_command
 from tests.operation_case import whole
 
@@ -50,6 +51,7 @@ def _stage(cases: Any, data: dict[str, Any]) -> Iterator[None]:
             CRI_FUNCTIONS="# config_swap.CRI_FUNCTIONS",
             SWAP_FUNCTIONS="# config_swap.SWAP_FUNCTIONS",
         ),
+        patch.object(proof, "FUNCTIONS", "# proof.FUNCTIONS"),
         patch.multiple(
             package_locks,
             HOLDER="# package_locks.HOLDER",

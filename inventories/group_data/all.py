@@ -23,6 +23,7 @@ anything is changed.
 # line. True: that line is commented out, with a mark and a backup.
 # kubenode_sysctls_override = False
 
+# The runtime to install and configure; there is no other one yet.
 # kubenode_runtime = "containerd"
 
 # "systemd" or "cgroupfs"; kubelet must use the same.

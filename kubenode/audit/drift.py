@@ -42,7 +42,7 @@ def values(facts: NodeShape) -> dict[str, str | None]:
 
     + facts: the host's Node fact
 
-    None is a value that is not known. A value that this host has no word for is not in it.
+    None is a value that is not known. A value that this host does not have is left out.
     """
     found: dict[str, str | None] = {}
     platform, machine, containerd = facts["platform"], facts["machine"], facts["containerd"]
@@ -104,7 +104,7 @@ _MOST_CHARACTERS = 500
 def _cut(value: str | None) -> str | None:
     if value is None or len(value) <= _MOST_CHARACTERS:
         return value
-    # what differs further on is a difference too
+    # the part that is left out can differ too
     return f"{value[:_MOST_CHARACTERS]}... ({_digest(value)})"
 
 
@@ -119,13 +119,13 @@ def _digest(data: object) -> str:
 
 
 def drift(hosts: Mapping[str, Mapping[str, str | None]]) -> tuple[Drift, ...]:
-    """What differs between hosts, worst understood first: in the order of :func:`values`.
+    """What differs between hosts, in the order of :func:`values`.
 
     + hosts: :func:`values` by host
 
-    The usual value is the one that more than half of the hosts have of which it is known; without
-    such a majority there is none, and every value is odd. Hosts that have no such value (no Docker)
-    are left out; so is what one host alone has.
+    The usual value is the one that more than half of the hosts with a known value have. Without
+    such a majority there is none, and every value is odd. Hosts without such a value (no Docker)
+    are left out. A fact that only one host has is no drift.
     """
     facts: dict[str, dict[str, list[str]]] = {}
     unknown: dict[str, list[str]] = {}
@@ -162,7 +162,7 @@ def drift(hosts: Mapping[str, Mapping[str, str | None]]) -> tuple[Drift, ...]:
 
 
 def duplicates(hosts: Mapping[str, NodeShape]) -> tuple[Drift, ...]:
-    """Identities that hosts share: clones of one image, which the cluster takes for one node.
+    """Identities that hosts share: they are clones of one image, and the cluster sees one node.
 
     + hosts: Node facts by host
 
@@ -187,7 +187,7 @@ def _identities(facts: NodeShape) -> set[tuple[str, str]]:
     found: set[tuple[str, str]] = set()
     machine, network = facts["machine"], facts["network"]
     if machine:
-        # a placeholder of an image that was never started, and firmware without a number
+        # not a placeholder of an image that was never started, nor of firmware without a number
         if machine["machine_id"] and machine["machine_id"] != "uninitialized":
             found.add(("machine-id", machine["machine_id"]))
         uuid = machine["product_uuid"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Literal
 
-from kubenode.audit.checks.check import Aim, Check, Evidence, Severity, State, Subject, judge
+from kubenode.audit.checks.check import Aim, Check, Evidence, Severity, State, Subject, verdict_of
 
 if TYPE_CHECKING:
     from kubenode.facts.node import NodeShape
@@ -41,14 +41,21 @@ class Finding:
     remedy: str | None = None
     """None for a finding that needs none."""
     waiver: Waiver | None = None
-    """Why a warn, fail or unknown does not count. An expired waiver is not one: it is said in
-    ``waiver_note``."""
+    """Why a warn, fail or unknown does not count. None when the waiver has ended: ``waiver_note``
+    says so."""
     waiver_note: str | None = None
 
     @property
     def counts(self) -> bool:
-        """Whether somebody has to look: neither right, nor without meaning here, nor waived."""
+        """Whether somebody has to look at it: it is not right, and nobody waived it."""
         return self.state in ("warn", "fail", "unknown") and self.waiver is None
+
+    def is_serious(self, fail_on: Severity = "fail") -> bool:
+        """Whether it decides the exit code: it counts, and is, or may hide, what *fail_on* names.
+
+        + fail_on: ``fail``, or ``warn`` for warnings too
+        """
+        return self.counts and (self.severity == "fail" or fail_on == "warn")
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,7 @@ class HostReport:
 
 @dataclass(frozen=True)
 class Drift:
-    """A fact that should be the same on every host and is not, or be different and is not."""
+    """A fact that differs between hosts and should not, or that hosts share and should not."""
 
     id: str
     """Stable, such as ``drift.kernel`` or ``drift.duplicate-machine-id``."""
@@ -90,8 +97,8 @@ class Drift:
 
 
 @dataclass(frozen=True)
-class Change:
-    """A difference to the baseline."""
+class Difference:
+    """What is not as in the baseline."""
 
     kind: Literal["new", "fixed", "changed", "host-added", "host-gone", "fact"]
     host: str
@@ -114,7 +121,7 @@ class FleetReport:
     drift: tuple[Drift, ...] = ()
     baseline: str | None = None
     """The baseline's name and date."""
-    changes: tuple[Change, ...] = ()
+    changes: tuple[Difference, ...] = ()
     checks: tuple[Check, ...] = field(default=(), repr=False)
     """The checks that were judged, in the catalogue's order."""
 
@@ -147,7 +154,7 @@ def judge_host(
 
 
 def _finding(check: Check, subject: Subject, waiver: Waiver | None) -> Finding:
-    verdict = judge(check, subject)
+    verdict = verdict_of(check, subject)
     severity = verdict.severity or check.severity
     state: State
     match verdict.outcome:
@@ -177,19 +184,19 @@ def _finding(check: Check, subject: Subject, waiver: Waiver | None) -> Finding:
 
 
 def exit_code(report: FleetReport, fail_on: Severity = "fail") -> int:
-    """0 all is right, 1 findings, 2 it could not be told of some host.
+    """0 all is right, 1 findings, 2 the state of a host is not known.
 
     + report: the audit
     + fail_on: ``fail`` leaves warnings at 0, ``warn`` does not
 
     2 is for a host without an answer, and for an unknown that may hide a fail (with ``warn``: any
-    unknown). Waived findings do not count. 2 wins over 1: a pipeline that treats 1 as "known" must
-    not miss a host that was not seen.
+    unknown). Waived findings do not count. 2 wins over 1: a pipeline that accepts 1 must not miss a
+    host that did not answer.
     """
-    counting = [finding for host in report.hosts for finding in host.findings if finding.counts]
-    serious = ("warn", "fail") if fail_on == "warn" else ("fail",)
-    if any(host.error is not None for host in report.hosts) or any(
-        finding.state == "unknown" and finding.severity in serious for finding in counting
-    ):
+    serious = [
+        finding for host in report.hosts for finding in host.findings if finding.is_serious(fail_on)
+    ]
+    unanswered = any(host.error is not None for host in report.hosts)
+    if unanswered or any(finding.state == "unknown" for finding in serious):
         return 2
-    return int(any(finding.state in serious for finding in counting))
+    return int(bool(serious))

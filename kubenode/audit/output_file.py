@@ -1,4 +1,4 @@
-"""Write a report where the caller wants it: whole to a file, and through anything that is none."""
+"""Write a report where the caller wants it: a file in one step, anything else in place."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import stat
 import sys
 
 _DESCRIPTORS = re.compile(r"/proc/(?:(\d+)(?:/task/\d+)?)/fd")
-# what a file cannot be replaced for, and can be written in spite of
+# a file with these errors cannot be replaced, but can be written in place
 _WRITE_IN_PLACE = (errno.EACCES, errno.EPERM, errno.EBUSY, errno.EXDEV)
 
 
@@ -22,11 +22,13 @@ def write(path: str, text: str) -> None:
       (``/dev/stdout``, ``/proc/self/fd/3``)
     + text: written in UTF-8
 
-    A file gets its new content in one step, on disk before this returns: nobody ever reads half of
-    it. A link stays and its target is replaced; mode, owner and extended attributes stay. A new
-    file has the mode that the umask leaves of 0666. What is no file is written through. So is, and
-    then not in one step, a file with several names (hard links), one in a folder that we may not
-    write to, one whose owner we could not keep, and one that is a mount point.
+    A file gets its new content in one step, and has it on disk before this returns: nobody reads
+    half of it. A link stays and its target is replaced. Mode, owner and extended attributes stay. A
+    new file has the mode that the umask leaves of 0666.
+
+    Some are written in place, which is not one step: what is no regular file, a file with several
+    names (hard links), one in a folder that we may not write to, one whose owner we could not keep,
+    and one that is a mount point.
 
     OSError when it cannot be written.
 
@@ -39,7 +41,7 @@ def write(path: str, text: str) -> None:
     content = text.encode()
     descriptor = _own_descriptor(path)
     if descriptor is not None:
-        # what was printed before comes before
+        # what was printed before this stays before it
         sys.stdout.flush()
         _write_all(descriptor, content)
         return
@@ -52,7 +54,7 @@ def write(path: str, text: str) -> None:
     if not stat.S_ISREG(found.st_mode):
         _through(path, os.O_WRONLY, content)
         return
-    # a folder of ours would let us replace a file that is closed to us
+    # in a folder of ours we could replace a file that we may not write to
     if not os.access(target, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
     if found.st_nlink == 1:
@@ -81,7 +83,7 @@ def _own_descriptor(path: str) -> int | None:
 
 
 def _through(path: str, flags: int, content: bytes) -> None:
-    # a terminal must not become ours, nor a file be made where something has gone meanwhile
+    # do not become a terminal's owner, nor make a file where something has gone in the meantime
     descriptor = os.open(path, flags | os.O_NOCTTY | os.O_CLOEXEC)
     try:
         _write_all(descriptor, content)

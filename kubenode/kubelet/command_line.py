@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from kubenode.runtimes.cgroup_drivers import CannotTell
+from kubenode.files.cannot_tell import CannotTell
 
 UNIT = "kubelet.service"
 PROCESS = "kubelet's command line"

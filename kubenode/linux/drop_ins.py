@@ -25,6 +25,19 @@ def in_force(files: Collection[str], directories: tuple[str, ...]) -> list[str]:
     return [by_name[name] for name in sorted(by_name, key=str.encode)]
 
 
+def are_known(
+    files: Collection[str], unreadable: Collection[str], directories: tuple[str, ...]
+) -> bool:
+    """Whether all that counts at boot could be read.
+
+    + files: paths of all files found, those that could not be read too
+    + unreadable: files and directories that could not be read
+    + directories: earlier ones mask later ones; those in ``/run`` do not count at boot
+    """
+    read_at_boot = lasting(directories)
+    return not any(path in unreadable for path in (*read_at_boot, *in_force(files, read_at_boot)))
+
+
 def masked_by(path: str, files: Collection[str], directories: tuple[str, ...]) -> str | None:
     """The file of an earlier directory that keeps *path* from being read, None when none does."""
     parent, _, name = path.rpartition("/")

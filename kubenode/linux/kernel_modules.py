@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from kubenode.linux.drop_ins import in_force, lasting
+from kubenode.linux.drop_ins import are_known, in_force, lasting
 from kubenode.linux.kernel_command_line import PATH as COMMAND_LINE
 from kubenode.linux.kernel_command_line import parameters
+from kubenode.linux.place import Place
 
 LOAD_DIRECTORIES = (
     "/etc/modules-load.d",
@@ -85,23 +86,20 @@ def underscored(name: str) -> str:
     return name.replace("-", "_")
 
 
-@dataclass(frozen=True)
-class Place:
-    """A line of a file."""
+@dataclass(frozen=True, slots=True)
+class Directive(Place):
+    """A line that asks for a module or forbids one, and what it says."""
 
-    file: str
-    line: int
     directive: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
+    """The line itself, or the kernel command line's parameter; empty for a line of modules-load.d,
+    which is the module's name."""
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What a host's running kernel shows of its modules, names with underscores.
+class RunningKernel:
+    """What a host's kernel shows of its modules, names with underscores.
 
-    + kernel: its release
+    + release: such as ``6.12.90+deb13-amd64``
     + kernels_on_disk: releases with a directory of modules, None when there is no ``/lib/modules``
     + can_load: False for a kernel built without loadable modules, None when that is unknown
     + loaded: ``/proc/modules``, None when it could not be read
@@ -115,7 +113,7 @@ class Evidence:
     + config_file: where that was read, None when nowhere
     """
 
-    kernel: str | None = None
+    release: str | None = None
     kernels_on_disk: list[str] | None = None
     can_load: bool | None = None
     loaded: frozenset[str] | None = None
@@ -129,79 +127,79 @@ class Evidence:
     config_file: str | None = None
 
 
-def judge(name: str, evidence: Evidence) -> tuple[State, str]:
+def state_of(name: str, kernel: RunningKernel) -> tuple[State, str]:
     """A module's state, and why it is said to be that; blacklists are not looked at.
 
     + name: the module, in either spelling
-    + evidence: what the host showed
+    + kernel: what the host showed
     """
     name = underscored(name)
     option = CONFIG_OPTIONS.get(name, "")
-    configured = evidence.config.get(option)
-    if evidence.loaded is not None and name in evidence.loaded:
+    configured = kernel.config.get(option)
+    if kernel.loaded is not None and name in kernel.loaded:
         return "loaded", "in /proc/modules"
-    if evidence.in_sys.get(name):
+    if kernel.in_sys.get(name):
         return "loaded", f"/sys/module/{name}"
-    if name in evidence.in_sys:
+    if name in kernel.in_sys:
         return "builtin", f"/sys/module/{name}, and not in /proc/modules"
-    if evidence.builtin is not None and name in evidence.builtin:
-        return "builtin", f"in modules.builtin of kernel {evidence.kernel}"
+    if kernel.builtin is not None and name in kernel.builtin:
+        return "builtin", f"in modules.builtin of kernel {kernel.release}"
     for works, seen in (
-        (name in evidence.filesystems, "/proc/filesystems"),
-        (name == "br_netfilter" and evidence.bridge, "/proc/sys/net/bridge"),
+        (name in kernel.filesystems, "/proc/filesystems"),
+        (name == "br_netfilter" and kernel.bridge, "/proc/sys/net/bridge"),
     ):
-        if works and (evidence.loaded is not None or evidence.can_load is False):
+        if works and (kernel.loaded is not None or kernel.can_load is False):
             return "builtin", f"seen in {seen}, and not in /proc/modules"
         if works:
             return "loaded", f"seen in {seen}; loaded or built in, /proc/modules is not readable"
     if configured == "y":
-        return "builtin", f"{option}=y in {evidence.config_file}"
+        return "builtin", f"{option}=y in {kernel.config_file}"
     if configured == "n":
-        return "absent", f"kernel {evidence.kernel} is built without it ({option} is not set)"
-    if evidence.loadable is not None and name in evidence.loadable:
-        return "loadable", f"in modules.dep of kernel {evidence.kernel}"
-    return _not_found(option, configured, evidence)
+        return "absent", f"kernel {kernel.release} is built without it ({option} is not set)"
+    if kernel.loadable is not None and name in kernel.loadable:
+        return "loadable", f"in modules.dep of kernel {kernel.release}"
+    return _not_found(option, configured, kernel)
 
 
-def _not_found(option: str, configured: str | None, evidence: Evidence) -> tuple[State, str]:
-    kernel, on_disk = evidence.kernel, evidence.kernels_on_disk
-    if evidence.can_load is False:
+def _not_found(option: str, configured: str | None, kernel: RunningKernel) -> tuple[State, str]:
+    release, on_disk = kernel.release, kernel.kernels_on_disk
+    if kernel.can_load is False:
         return "unknown", (
-            f"kernel {kernel} cannot load modules, and nothing says whether it has this built in"
+            f"kernel {release} cannot load modules, and nothing says whether it has this built in"
         )
-    if kernel and on_disk and kernel not in on_disk:
+    if release and on_disk and release not in on_disk:
         return (
             "absent",
-            f"kernel {kernel} is gone from disk (on disk: {', '.join(on_disk)}): reboot",
+            f"kernel {release} is gone from disk (on disk: {', '.join(on_disk)}): reboot",
         )
-    if evidence.builtin is not None and evidence.loadable is not None:
+    if kernel.builtin is not None and kernel.loadable is not None:
         return "absent", (
-            f"kernel {kernel} does not have it (neither in modules.dep nor in modules.builtin): "
+            f"kernel {release} does not have it (neither in modules.dep nor in modules.builtin): "
             "install the package with the kernel's further modules, or another kernel"
         )
     if configured == "m":
         return "unknown", (
-            f"{option}=m in {evidence.config_file}, but modules.dep of kernel {kernel} "
+            f"{option}=m in {kernel.config_file}, but modules.dep of kernel {release} "
             "could not be read"
         )
-    return "unknown", f"modules.dep and modules.builtin of kernel {kernel} could not be read"
+    return "unknown", f"modules.dep and modules.builtin of kernel {release} could not be read"
 
 
-def requests(files: Mapping[str, str], command_line: str) -> dict[str, list[Place]]:
+def requests(files: Mapping[str, str], command_line: str) -> dict[str, list[Directive]]:
     """Who asks for a module at boot, by its name with underscores.
 
     + files: text of modules-load.d files by path, masked ones included; those in ``/run`` are gone
       by then
     + command_line: the kernel's; ``rd.modules_load=`` is read in the initrd only
     """
-    asked: dict[str, list[Place]] = {}
+    asked: dict[str, list[Directive]] = {}
     for path in in_force(files, lasting(LOAD_DIRECTORIES)):
         for number, name in requested_lines(files[path]):
-            asked.setdefault(name, []).append(Place(path, number))
+            asked.setdefault(name, []).append(Directive(path, number))
     for parameter, value in parameters(command_line):
         if underscored(parameter) in ("modules_load", "rd.modules_load"):
             for name in (value or "").split(","):
-                place = Place(COMMAND_LINE, 1, underscored(parameter))
+                place = Directive(COMMAND_LINE, 1, underscored(parameter))
                 asked.setdefault(underscored(name), []).append(place)
     return asked
 
@@ -236,13 +234,13 @@ def without_requests(text: str, names: Iterable[str]) -> str:
 class Forbidding:
     """What keeps modules from being loaded: modprobe.d(5) and the kernel command line, in order."""
 
-    blacklisted: tuple[tuple[str, Place], ...]
-    aliases: tuple[tuple[str, str, Place], ...]
+    blacklisted: tuple[tuple[str, Directive], ...]
+    aliases: tuple[tuple[str, str, Directive], ...]
     """Pattern, and the module that is loaded in place of what matches."""
-    installs: tuple[tuple[str, str, Place], ...]
+    installs: tuple[tuple[str, str, Directive], ...]
     """Pattern, and the command that is run in place of loading what matches."""
 
-    def lines(self, name: str, dependencies: Iterable[str] = ()) -> list[Place]:
+    def lines(self, name: str, dependencies: Iterable[str] = ()) -> list[Directive]:
         """Every line that forbids *name*, none when nothing does.
 
         + name: the module, in either spelling
@@ -275,12 +273,12 @@ def forbidding(files: Mapping[str, list[str]], command_line: str) -> Forbidding:
     the first; an ``alias`` wins over a module of the same name. ``remove``, ``softdep`` and
     ``options`` forbid nothing.
     """
-    blacklisted: list[tuple[str, Place]] = []
-    aliases: list[tuple[str, str, Place]] = []
-    installs: list[tuple[str, str, Place]] = []
+    blacklisted: list[tuple[str, Directive]] = []
+    aliases: list[tuple[str, str, Directive]] = []
+    installs: list[tuple[str, str, Directive]] = []
     for path in in_force(files, MODPROBE_DIRECTORIES):
         for number, line in _wrapped(files[path]):
-            place = Place(path, number, " ".join(line.split()))
+            place = Directive(path, number, " ".join(line.split()))
             verb, pattern, rest = _directive(line)
             if pattern is None:
                 continue
@@ -293,9 +291,124 @@ def forbidding(files: Mapping[str, list[str]], command_line: str) -> Forbidding:
                 installs.append((pattern, rest, place))
     for name, value in parameters(command_line):
         if name in ("module_blacklist", "modprobe.blacklist"):
-            place = Place(COMMAND_LINE, 1, f"{name}={value}")
+            place = Directive(COMMAND_LINE, 1, f"{name}={value}")
             blacklisted += [(underscored(each), place) for each in (value or "").split(",")]
     return Forbidding(tuple(blacklisted), tuple(aliases), tuple(installs))
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What a host's files and its kernel's command line say of modules.
+
+    + requests: who asks for a module at boot, see :func:`requests`
+    + forbidding_now, forbidding_at_boot: what keeps modules from being loaded
+    + knows_requests, knows_forbidding: whether all of that could be read
+    """
+
+    requests: Mapping[str, list[Directive]]
+    forbidding_now: Forbidding
+    forbidding_at_boot: Forbidding
+    knows_requests: bool = True
+    knows_forbidding: bool = True
+
+
+def configuration(
+    load_files: Mapping[str, str],
+    modprobe_files: Mapping[str, list[str]],
+    command_line: str | None,
+    unreadable: Collection[str] = (),
+) -> Configuration:
+    """What files and command line say.
+
+    + load_files: text of modules-load.d files by path; of one that could not be read it is empty
+    + modprobe_files: lines of modprobe.d files by path, likewise
+    + command_line: the kernel's, None when it could not be read
+    + unreadable: files and directories that could not be read
+    """
+    # /run is empty when a boot begins
+    lasting_files = {
+        path: lines for path, lines in modprobe_files.items() if not path.startswith("/run/")
+    }
+    return Configuration(
+        requests=requests(load_files, command_line or ""),
+        forbidding_now=forbidding(modprobe_files, command_line or ""),
+        forbidding_at_boot=forbidding(lasting_files, command_line or ""),
+        knows_requests=command_line is not None
+        and are_known(load_files, unreadable, LOAD_DIRECTORIES),
+        knows_forbidding=command_line is not None
+        and are_known(modprobe_files, unreadable, MODPROBE_DIRECTORIES),
+    )
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module on a host, now and after the next boot."""
+
+    state: State
+    reason: str
+    """How that is known; for ``absent`` and ``unknown`` also what to do."""
+    boot: bool | None
+    """Whether systemd-modules-load brings it in at the next boot, or it is built in; None when
+    that is unknown."""
+    requested_by: tuple[Directive, ...]
+    blacklisted_by: tuple[Directive, ...]
+    """What forbids it now, and what will at boot."""
+
+
+def module_of(name: str, kernel: RunningKernel, configured: Configuration) -> Module:
+    """What a module is on a host.
+
+    + name: the module, in either spelling
+    + kernel: what the host's kernel shows
+    + configured: what its files say
+    """
+    state, reason = state_of(name, kernel)
+    asked = configured.requests.get(underscored(name), [])
+    needed = kernel.dependencies.get(underscored(name), ())
+    now, at_boot = (
+        # nothing has to load what is built in
+        [] if state == "builtin" else forbidding.lines(name, needed)
+        for forbidding in (configured.forbidding_now, configured.forbidding_at_boot)
+    )
+    if state == "loadable" and now:
+        state, reason = "blacklisted", f"{now[0].directive} in {now[0]}"
+    return Module(
+        state,
+        reason,
+        boot=None
+        if _may_be_builtin(name, state, kernel)
+        else _is_there_at_boot(state, asked, at_boot, configured),
+        requested_by=tuple(asked),
+        blacklisted_by=tuple(dict.fromkeys([*now, *at_boot])),
+    )
+
+
+def _may_be_builtin(name: str, state: State, kernel: RunningKernel) -> bool:
+    in_sys = kernel.in_sys.get(underscored(name))
+    return state == "unknown" or (state == "loaded" and kernel.loaded is None and not in_sys)
+
+
+def _is_there_at_boot(
+    state: State,
+    asked: Collection[Directive],
+    forbidden: Collection[Directive],
+    configured: Configuration,
+) -> bool | None:
+    """Whether the next boot has a module, of which it is known whether it is built in.
+
+    systemd-modules-load obeys all that forbids a module, so that decides over who asks for it.
+    """
+    if state == "builtin":
+        return True
+    if forbidden:
+        return False
+    # another kernel may boot next
+    if state == "absent" and asked:
+        return None
+    # rd.modules_load= is the initrd's, which may not have the module
+    if any(place.directive != "rd.modules_load" for place in asked):
+        return True if configured.knows_forbidding else None
+    return False if configured.knows_requests and not asked else None
 
 
 def _wrapped(lines: list[str]) -> Iterator[tuple[int, str]]:

@@ -39,11 +39,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from itertools import chain, islice
-from typing import Literal
+from typing import Literal, TypedDict
 
 from kubenode.linux.drop_ins import in_force, lasting, masked_by
 from kubenode.linux.kernel_command_line import PATH as COMMAND_LINE
 from kubenode.linux.kernel_command_line import parameters
+from kubenode.linux.place import Place
 from kubenode.linux.sysctl_value import SPACE, is_number, is_value, kernel_value, words
 
 DIRECTORIES = (
@@ -122,18 +123,14 @@ def path_of(key: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Line(Place):
     """One assignment (or, with no value, one exclusion) in a file."""
 
-    file: str
     line: int
     key: str
     """As it is written there, without the leading ``-``."""
     value: str | None
     path: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
 
     @property
     def text(self) -> str:
@@ -163,6 +160,17 @@ class Boot:
     """The ``-key`` line that keeps an assignment from being applied."""
     reason: str = ""
     """Why the state is unknown."""
+
+
+class TreeShape(TypedDict):
+    """Everything the next boot's sysctls follow from, as facts have it: ``Tree(**shape)``."""
+
+    files: dict[str, str | None]
+    """Text by path, None when it could not be read; not UTF-8: lone surrogates."""
+    links: dict[str, str]
+    unreadable: list[str]
+    """Directories that could not be read."""
+    command_line: str | None
 
 
 @dataclass(frozen=True)
@@ -231,7 +239,7 @@ class Tree:
         """This tree, or another host's that decides the same."""
         if sum(len(text or "") for text in self.files.values()) > _MOST_KEPT:
             return self
-        return _tree(
+        return _kept(
             tuple(self.files.items()),
             tuple(self.links.items()),
             frozenset(self.unreadable),
@@ -314,7 +322,7 @@ _MOST_KEPT = 128 * 1024
 
 
 @lru_cache(maxsize=16)
-def _tree(
+def _kept(
     files: tuple[tuple[str, str | None], ...],
     links: tuple[tuple[str, str], ...],
     unreadable: frozenset[str],

@@ -1,4 +1,7 @@
-"""The scripts that put a containerd configuration in place: checked first, undone if it fails.
+"""The scripts that put a runtime's configuration in place: checked first, undone if it fails.
+
+What its own programs say of a file, and whether CRI answers, is a runtime's own sh: see
+:class:`Daemon`.
 
 All of it runs on the host in one command, under the host's lock. When the connection breaks, the
 host still ends with a daemon that serves CRI, on the new configuration or on the old one. After a
@@ -13,19 +16,22 @@ as it is, with all the others, and so do all when a backup is gone.
 
 from __future__ import annotations
 
-import posixpath
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pyinfra.api import StringCommand
 
 from kubenode.files import host_lock, whole_file
 from kubenode.files.whole_file import BACKUP_SUFFIX
+from kubenode.run import host_script
 
 CRI_WAIT_SECONDS = 60
 """How long the daemon may take until CRI answers: a restart with many containers is slow."""
+
+PROGRAM_SECONDS = 20
+"""How long a runtime's program may take to say something."""
 
 UNPROVEN_SUFFIX = ".kubenode-unproven"
 
@@ -36,98 +42,20 @@ _NOTE_LINE = (
     rf"{re.escape(BACKUP_SUFFIX)}[.][1-9][0-9]*) (/.*)"
 )
 
-CRI_FUNCTIONS = r"""
-limited() { if command -v timeout >/dev/null; then timeout 20 "$@"; else "$@"; fi; }
-# The CRI plugin has this id in every release, and ctr asks through the same socket as kubelet.
-cri_serves() {
-  limited ctr --address "$socket" --connect-timeout 2s plugins ls 2>/dev/null |
-    grep -Eq '^io\.containerd\.grpc\.v1 +cri .* ok *$'
-}
-wait_for_cri() {
-  waited=0
-  until cri_serves; do
-    [ "$waited" -lt "$1" ] || return 1
-    sleep 1
-    waited=$((waited + 1))
-  done
-}
-last_words() { journalctl -u containerd.service -n 5 --no-pager -o cat 2>/dev/null | cut -c1-300; }
-"""
+CRI_FUNCTIONS = host_script.read(__file__, "cri_functions.sh", PROGRAM_SECONDS=PROGRAM_SECONDS)
 
-SWAP_FUNCTIONS = rf"""
-dump() {{ limited containerd --config="$1" config dump 2>&1 >/dev/null; }}
-# target_of FILE: where a link leads. What is there and is no file is not for us to replace.
-target_of() {{
-  make_directory "${{1%/*}}" && target=$(readlink -f "$1") && [ -n "$target" ] || return 1
-  if [ -e "$target" ] && [ ! -f "$target" ]; then return 1; fi
-}}
-# judge NEW OLD SUFFIX FILE: what has become of a file since the note was written
-judge() {{
-  target_of "$4" && now=$(sum_of "$target") || {{ trouble="$4 cannot be read"; return; }}
-  case $now in
-    "$2") return;;
-    "$1") ;;
-    *) edited="$edited $4"; return;;
-  esac
-  [ "$2" != - ] || return 0
-  [ "$(sum_of "$target$3")" = "$2" ] || lost="$lost $target$3"
-}}
-# restore NEW OLD SUFFIX FILE: put back what was there
-restore() {{
-  target_of "$4" || return 1
-  if [ "$(sum_of "$target")" = "$2" ]; then return 0; fi
-  if [ "$2" = - ]; then remove "$target" "$1"
-  else
-    stage_copy "$target$3" "$target" "$2" && commit "$target" "$1" && return
-    rm -f "$temp"
-    return 1
-  fi
-}}
-# is_back NEW OLD SUFFIX FILE
-is_back() {{ target_of "$4" && [ "$(sum_of "$target")" = "$2" ]; }}
-# each_noted ACTION: call it for each file of the note; the first failure's file is $failed
-each_noted() {{
-  failed=
-  while read -r new old suffix path <&8; do
-    case $new in {_NOTE_BEGINS.split()[0]} | {_NOTE_ENDS}) continue;; esac
-    "$1" "$new" "$old" "$suffix" "$path" || {{ failed=$path; return 1; }}
-  done 8<"$note"
-}}
-is_whole() {{
-  [ "$(head -n 1 "$note")" = '{_NOTE_BEGINS}' ] && [ "$(tail -n 1 "$note")" = {_NOTE_ENDS} ] &&
-    ! grep -Evq '^({_NOTE_BEGINS}|{_NOTE_ENDS}|{_NOTE_LINE})$' "$note"
-}}
-forget() {{ rm -f "$note" && sync_directory "${{note%/*}}"; }}
-# revert: what the note's swap put there gives way to what was there before; $outcome is what is
-# now, not what was meant
-revert() {{
-  edited=; lost=; trouble=
-  if ! is_whole; then
-    outcome="$note is no note of kubenode's that could be followed: all files stay as they are"
-    forget; return 1
-  fi
-  each_noted judge
-  if [ "$trouble" ]; then
-    outcome="the old configuration is NOT back: $trouble; $note has what was to be done"
-    return 1
-  elif [ "$edited" ]; then
-    outcome="edited since, so nothing is undone and all files stay as they are:$edited"
-    forget; return 1
-  elif [ "$lost" ]; then
-    outcome="the old configuration is NOT back, all files stay as they are: no whole backup in$lost"
-    forget; return 1
-  fi
-  error=$({{ each_noted restore || say "in $failed"; }} 2>&1)
-  if each_noted is_back; then
-    outcome='the old configuration is back'
-    forget
-  else
-    outcome="the old configuration is NOT back: $failed could not be replaced ($error),"
-    outcome="$outcome what was in it is beside it ({BACKUP_SUFFIX}): correct that and run again"
-    return 1
-  fi
-}}
-"""
+SWAP_FUNCTIONS = host_script.read(
+    __file__,
+    "swap_functions.sh",
+    NOTE_WORD=_NOTE_BEGINS.split()[0],
+    NOTE_ENDS=_NOTE_ENDS,
+    NOTE_BEGINS=_NOTE_BEGINS,
+    NOTE_LINE=_NOTE_LINE,
+    BACKUP_SUFFIX=BACKUP_SUFFIX,
+)
+_SWAP = host_script.read(__file__, "swap.sh")
+_BRING_UP = host_script.read(__file__, "bring_up.sh")
+_UNDO = host_script.read(__file__, "undo.sh")
 
 
 @dataclass(frozen=True)
@@ -158,105 +86,140 @@ def read_note(content: bytes) -> list[Unproven] | None:
     return [Unproven(match[4], match[1], match[2]) for match in matches if match]
 
 
-def _head(program: str, socket: str) -> str:
-    return f"""PATH={shlex.quote(posixpath.dirname(program))}:$PATH
-socket={shlex.quote(socket)}
-{CRI_FUNCTIONS.strip()}"""
+@dataclass(frozen=True)
+class Daemon:
+    """What the scripts have to know of a runtime.
+
+    + name: as messages call it
+    + unit: what is restarted, and has its log
+    + functions: sh that defines two functions, and the variables they need. ``check FILE`` fails
+      when the daemon would not take the file as its main configuration, and prints why.
+      ``cri_serves`` succeeds when CRI answers. Both may call ``limited COMMAND...``, which ends a
+      program after :data:`PROGRAM_SECONDS`
+    + programs: what they call besides the daemon itself
+    """
+
+    name: str
+    unit: str
+    functions: str
+    programs: tuple[str, ...] = ()
+
+    @property
+    def head(self) -> str:
+        """The sh that all scripts of this daemon begin with."""
+        return f"""unit={shlex.quote(self.unit)}
+{CRI_FUNCTIONS.strip()}
+{self.functions.strip()}"""
 
 
 def swap(
     files: Mapping[str, tuple[bytes | None, bytes]],
     main: str,
-    program: str,
-    socket: str,
+    daemon: Daemon,
     restart: bool,
 ) -> StringCommand:
-    """A command that replaces configuration files of containerd, all or none.
+    """A command that replaces configuration files of a runtime, all or none.
 
     + files: content now (None: there is no such file) and new content, by path
     + main: path of the main configuration file
-    + program: path of containerd; ``ctr`` is looked for beside it first
-    + socket: path of the daemon's socket
+    + daemon: the runtime's
     + restart: restart the daemon and wait until CRI answers (at most CRI_WAIT_SECONDS)
 
-    The new main file is shown to ``containerd config dump`` before anything is replaced, and the
-    whole afterwards. When containerd refuses either, or does not come up, the old files return (and
-    the daemon with them) and the command fails with containerd's own words, and says whether they
-    did return. Each file's predecessor stays beside it, see :mod:`kubenode.files.whole_file`;
-    owner and mode are kept, a symbolic link is followed. Nothing is changed when a file is not
-    what it was, or when another run was interrupted meanwhile.
+    The new main file is checked before anything is replaced, and the whole afterwards. When the
+    daemon refuses either, or does not come up, the old files return (and the daemon with them) and
+    the command fails with the daemon's own words, and says whether they did return. Each file's
+    predecessor stays beside it, see :mod:`kubenode.files.whole_file`; owner and mode are kept, a
+    symbolic link is followed. Nothing is changed when a file is not what it was, or when another
+    run was interrupted meanwhile.
     """
-    stage, keep, put = [], [], []
-    for number, (path, (old, new)) in enumerate(files.items(), 1):
-        quoted, before, after = shlex.quote(path), whole_file.sum_of(old), whole_file.sum_of(new)
-        cannot_write = shlex.quote(f"cannot write beside {path}: nothing was changed")
-        stage.append(
-            f"target_of {quoted} || fail {cannot_write}\n"
-            f'expect "$target" {before}\n'
-            f'stage "$target" {after} "$content_{number}" || fail {cannot_write}'
-        )
-        if path == main:
-            stage.append(
-                'why=$(dump "$temp") ||\n'
-                '  fail "containerd refuses the new configuration, nothing was changed: $why"'
+    items = [
+        _Item(number, path, whole_file.sum_of(old), whole_file.sum_of(new))
+        for number, (path, (old, new)) in enumerate(files.items(), 1)
+    ]
+    stage = [each.staged() + (_checked(daemon) if each.path == main else "") for each in items]
+    parts = [
+        whole_file.FUNCTIONS.strip(),
+        daemon.head,
+        SWAP_FUNCTIONS.strip(),
+        host_script.filled(
+            _SWAP,
+            NOTE=shlex.quote(f"{main}{UNPROVEN_SUFFIX}"),
+            NOTE_BEGINS=_NOTE_BEGINS,
+            NOTE_ENDS=_NOTE_ENDS,
+            PROGRAMS=" ".join([*daemon.programs, "grep", "head", "readlink", "tail"]),
+            DAEMON=daemon.name,
+            MAIN=shlex.quote(main),
+            STAGE=_lines(stage),
+            KEEP=_lines(each.kept() for each in items),
+            PUT=_lines(each.put() for each in items),
+        ),
+    ]
+    if restart:
+        parts.append(
+            host_script.filled(
+                _BRING_UP,
+                UNIT=shlex.quote(daemon.unit),
+                DAEMON=daemon.name,
+                CRI_WAIT_SECONDS=CRI_WAIT_SECONDS,
             )
-        keep.append(
-            f'target_of {quoted} && keep "$target" || '
-            f"fail {shlex.quote(f'cannot keep a backup of {path}: nothing was changed')}\n"
+        )
+    parts.append(
+        'forget || fail "the new configuration is in place and works, and $note cannot be removed"'
+    )
+    return host_lock.under_lock(_lines(parts), [new for _, new in files.values()])
+
+
+def _lines(scripts: Iterable[str]) -> str:
+    return "\n".join(scripts)
+
+
+@dataclass(frozen=True)
+class _Item:
+    """A file of a swap: its number, its path, and the sums of what it is and will be."""
+
+    number: int
+    path: str
+    before: str
+    after: str
+
+    def staged(self) -> str:
+        quoted = shlex.quote(self.path)
+        cannot_write = shlex.quote(f"cannot write beside {self.path}: nothing was changed")
+        return (
+            f"target_of {quoted} || fail {cannot_write}\n"
+            f'expect "$target" {self.before}\n'
+            f'stage "$target" {self.after} "$content_{self.number}" || fail {cannot_write}'
+        )
+
+    def kept(self) -> str:
+        quoted = shlex.quote(self.path)
+        cannot_keep = shlex.quote(f"cannot keep a backup of {self.path}: nothing was changed")
+        return (
+            f'target_of {quoted} && keep "$target" || fail {cannot_keep}\n'
             f'suffix=${{backup#"$target"}}\n'
-            f'lines="${{lines}}{after} {before} ${{suffix:--}} "{quoted}"$nl"'
+            f'lines="${{lines}}{self.after} {self.before} ${{suffix:--}} "{quoted}"$nl"'
         )
-        put.append(
-            f'why=$({{ target_of {quoted} && commit "$target" {before}; }} 2>&1) || {{\n'
+
+    def put(self) -> str:
+        return (
+            f"why=$({{ target_of {shlex.quote(self.path)} && "
+            f'commit "$target" {self.before}; }} 2>&1) || {{\n'
             f"  revert\n"
-            f'  fail {shlex.quote(f"cannot replace {path}")} "($why): $outcome"\n}}'
+            f'  fail {shlex.quote(f"cannot replace {self.path}")} "($why): $outcome"\n}}'
         )
-    bring_up = (
-        f"""
-systemctl reset-failed containerd.service 2>/dev/null
-systemctl restart containerd.service && wait_for_cri {CRI_WAIT_SECONDS} || {{
-  words=$(last_words)
-  revert
-  systemctl reset-failed containerd.service 2>/dev/null
-  systemctl restart containerd.service && wait_for_cri {CRI_WAIT_SECONDS} ||
-    fail "containerd did not come up with the new configuration, and does not now either;" \\
-      "$outcome: $words"
-  fail "containerd did not come up with the new configuration, and serves CRI again;" \\
-    "$outcome: $words"
-}}"""
-        if restart
-        else ""
-    )
-    joined = {name: "\n".join(lines) for name, lines in (("s", stage), ("k", keep), ("p", put))}
-    return host_lock.under_lock(
-        f"""{whole_file.FUNCTIONS.strip()}
-{_head(program, socket)}
-{SWAP_FUNCTIONS.strip()}
-note={shlex.quote(f"{main}{UNPROVEN_SUFFIX}")}
-needs ctr grep head readlink tail
-[ ! -e "$note" ] || fail "another run's change was interrupted ($note): run again"
-{joined["s"]}
-lines='{_NOTE_BEGINS}'$nl
-{joined["k"]}
-staging "$note" && printf '%s%s\\n' "$lines" {_NOTE_ENDS} >"$temp" && place "$note" &&
-  is_whole || {{ forget; fail "cannot write $note: nothing was changed"; }}
-{joined["p"]}
-why=$(dump {shlex.quote(main)}) || {{
-  revert
-  fail "containerd refuses the new configuration; $outcome: $why"
-}}{bring_up}
-forget || fail "the new configuration is in place and works, and $note cannot be removed"
-""",
-        [new for _, new in files.values()],
+
+
+def _checked(daemon: Daemon) -> str:
+    return (
+        '\nwhy=$(check "$temp") ||\n'
+        f'  fail "{daemon.name} refuses the new configuration, nothing was changed: $why"'
     )
 
 
-def undo(main: str, program: str, socket: str) -> StringCommand:
+def undo(main: str) -> StringCommand:
     """A command that brings back what was there before a swap that was interrupted.
 
     + main: path of the main configuration file
-    + program: path of containerd
-    + socket: path of the daemon's socket
 
     Only what is still exactly what that swap put there gives way; otherwise all files stay as they
     are, the note is dropped, and standard error says why: what follows works on the files there
@@ -264,27 +227,25 @@ def undo(main: str, program: str, socket: str) -> StringCommand:
     restarted: what it runs with is proven by the swap that follows.
     """
     return host_lock.under_lock(
-        f"""{whole_file.FUNCTIONS.strip()}
-{_head(program, socket)}
-{SWAP_FUNCTIONS.strip()}
-note={shlex.quote(f"{main}{UNPROVEN_SUFFIX}")}
-needs grep head readlink tail
-[ -f "$note" ] || exit 0
-revert || [ ! -e "$note" ] || fail "$outcome"
-say "$outcome" """.strip()
+        _lines(
+            [
+                whole_file.FUNCTIONS.strip(),
+                SWAP_FUNCTIONS.strip(),
+                host_script.filled(_UNDO, NOTE=shlex.quote(f"{main}{UNPROVEN_SUFFIX}")),
+            ]
+        )
     )
 
 
-def start(program: str, socket: str, steps: Sequence[str]) -> StringCommand:
+def start(daemon: Daemon, steps: Sequence[str]) -> StringCommand:
     """A command that runs *steps* and then waits until CRI answers.
 
-    + program: path of containerd; ``ctr`` is looked for beside it first
-    + socket: path of the daemon's socket
+    + daemon: the runtime's
     + steps: commands, such as ``systemctl start containerd.service``
     """
     return host_lock.under_lock(
-        f"""{_head(program, socket)}
+        f"""{daemon.head}
 {{ {" && ".join(steps)}; }} || {{ last_words >&2; exit 1; }}
 wait_for_cri {CRI_WAIT_SECONDS} ||
-  fail "containerd runs, and CRI does not answer within {CRI_WAIT_SECONDS} s: $(last_words)\""""
+  fail "{daemon.name} runs, and CRI does not answer within {CRI_WAIT_SECONDS} s: $(last_words)\""""
     )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from functools import lru_cache
 
 from kubenode.files import go_yaml
+
+CRICTL_CONFIG = "/etc/crictl.yaml"
 
 TIMEOUT_SECONDS = 10
 """crictl's own 2 s are too short for a node under load."""
@@ -89,3 +93,46 @@ def pointed_at(content: bytes | None, socket: str) -> bytes:
     if after != expected:
         raise CrictlConfigError("write one setting a line, without { } and ---")
     return new.encode()
+
+
+@dataclass(frozen=True)
+class CrictlPlan:
+    """What has to become of the file.
+
+    + old: its content now, None when there is none
+    + new: its content afterwards, the same when nothing has to change
+    + blocked: why nothing may be changed
+    """
+
+    old: bytes | None
+    new: bytes
+    blocked: str | None = None
+
+
+def plan(old: bytes | None, socket: str, is_readable: bool = True) -> CrictlPlan:
+    """The file as :func:`pointed_at` makes it, or why it stays as it is.
+
+    + old: its content now, None when there is none
+    + socket: path of the runtime's socket
+    + is_readable: whether that is known
+    """
+    if not is_readable:
+        return CrictlPlan(old, b"", f"cannot read {CRICTL_CONFIG}: nothing was changed")
+    try:
+        return CrictlPlan(old, pointed_at(old, socket))
+    except CrictlConfigError as error:
+        return CrictlPlan(old, b"", f"{CRICTL_CONFIG}: {error}: nothing was changed")
+
+
+def check_socket(socket: object) -> str:
+    """*socket* itself when a runtime can answer there, ValueError if not.
+
+    + socket: absolute path, without ``unix://``; blanks and what YAML reads as something else than
+      text is not taken
+    """
+    if not isinstance(socket, str) or not re.fullmatch(r"/[\w./@+-]{1,106}", socket, re.ASCII):
+        raise ValueError(
+            f"socket is the absolute path of a runtime's socket such as "
+            f"/run/containerd/containerd.sock, not {socket!r}"
+        )
+    return socket

@@ -10,26 +10,20 @@ talk to it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypedDict
 
-Name = Literal["CRI-O", "cri-dockerd"]
+from kubenode.runtimes.runtime import CONTAINERD, RUNTIMES, of_endpoint, path_of
+
 State = Literal["runs", "seems to run", "starts at boot", "is used", "is installed"]
 
-UNITS: Mapping[str, Name] = {
-    "crio.service": "CRI-O",
-    "cri-docker.service": "cri-dockerd",
-    "cri-docker.socket": "cri-dockerd",
-    "cri-dockerd.service": "cri-dockerd",
-    "cri-dockerd.socket": "cri-dockerd",
-}
-PROGRAMS: Mapping[str, Name] = {"crio": "CRI-O", "cri-dockerd": "cri-dockerd"}
-SOCKETS: Mapping[str, Name] = {
-    "/run/crio/crio.sock": "CRI-O",
-    "/run/cri-dockerd.sock": "cri-dockerd",
-}
+_OTHERS = tuple(row for row in RUNTIMES if row is not CONTAINERD)
+
+UNITS: Mapping[str, str] = {unit: row.cri for row in _OTHERS for unit in row.units}
+PROGRAMS: Mapping[str, str] = {program: row.cri for row in _OTHERS for program in row.programs}
+SOCKETS: Mapping[str, str] = {row.socket: row.cri for row in _OTHERS}
+_NAMES = tuple(dict.fromkeys(row.cri for row in _OTHERS))
 
 REMEDY = "kubenode does not manage it yet; remove it first, or leave this host out"
 
@@ -79,7 +73,7 @@ NONE: RuntimesShape = {
 class OtherRuntime:
     """A runtime beside containerd."""
 
-    name: Name
+    name: str
     signs: tuple[str, ...]
     """What of it there is: ``crio.service is active``, ``/run/crio/crio.sock exists``."""
     users: tuple[str, ...]
@@ -95,22 +89,13 @@ class OtherRuntime:
         return f"{self.name} {self.state} here ({'; '.join(self.signs)})"
 
 
-def path_of(endpoint: str) -> str:
-    """An endpoint's path, the same however it is written: ``unix:///var/run/x`` is ``/run/x``."""
-    path = re.sub("/+", "/", endpoint.strip().removeprefix("unix://"))
-    return re.sub("^/var/run/", "/run/", path)
-
-
-def behind(endpoint: str | None) -> Name | None:
+def behind(endpoint: str | None) -> str | None:
     """The other runtime that an endpoint leads to; None for containerd's, and one not known here.
 
     + endpoint: such as ``unix:///var/run/crio/crio.sock``
     """
-    path = path_of(endpoint or "")
-    name = path.rpartition("/")[2]
-    if name == "crio.sock" or "/crio/" in path:
-        return "CRI-O"
-    return "cri-dockerd" if re.fullmatch(r"cri-dockerd?\.sock", name) else None
+    row = of_endpoint(endpoint)
+    return row.cri if row in _OTHERS else None
 
 
 def found(shape: RuntimesShape) -> list[OtherRuntime]:
@@ -118,10 +103,10 @@ def found(shape: RuntimesShape) -> list[OtherRuntime]:
 
     + shape: what the host has
     """
-    return [runtime for name in ("CRI-O", "cri-dockerd") if (runtime := _runtime(name, shape))]
+    return [runtime for name in _NAMES if (runtime := _runtime(name, shape))]
 
 
-def _runtime(name: Name, shape: RuntimesShape) -> OtherRuntime | None:
+def _runtime(name: str, shape: RuntimesShape) -> OtherRuntime | None:
     units = {unit: state for unit, state in shape["units"].items() if UNITS.get(unit) == name}
     active = [unit for unit, state in units.items() if state["active"] not in _AT_REST]
     enabled = [unit for unit, state in units.items() if state["enabled"]]
@@ -158,7 +143,7 @@ def _runtime(name: Name, shape: RuntimesShape) -> OtherRuntime | None:
 _AT_REST = ("", "inactive", "failed")
 
 
-def _programs(name: Name, shape: RuntimesShape) -> list[str]:
+def _programs(name: str, shape: RuntimesShape) -> list[str]:
     return [program for program in shape["programs"] if PROGRAMS.get(program) == name]
 
 
@@ -206,7 +191,7 @@ def refusal(shape: RuntimesShape) -> tuple[str, str] | None:
 
 
 def _is_foreign(endpoint: str) -> bool:
-    return path_of(endpoint).rpartition("/")[2] != "containerd.sock"
+    return of_endpoint(endpoint) is not CONTAINERD
 
 
 def warnings(shape: RuntimesShape) -> list[tuple[str, str]]:

@@ -37,6 +37,7 @@ from kubenode.wire import bounded, probe
 from kubenode.wire.probe_fact import ProbeFact
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 MOST_SECONDS = 60
 """How old an answer may be."""
@@ -108,7 +109,7 @@ class _Group:
     def _begin(self, host: Host) -> None:
         self._stage = pyinfra_internals.stage(host)
         self._pending = list(self._announced)
-        self._served: set[str | None] = set()
+        self._served: set[tuple[str | None, frozenset[str]]] = set()
         self._answer: _Answer | None = None
 
     def close(self, host: Host) -> None:
@@ -129,15 +130,15 @@ class _Group:
         own = {name for name in arguments if name.startswith("_")}
         fact = cls()
         fact.command(**{name: arguments[name] for name in arguments if name not in own})
-        op_hash = pyinfra_internals.current_op(host)
-        if fact.scripts not in self._pending or op_hash in self._served:
+        served = (pyinfra_internals.current_op(host), frozenset(fact.scripts))
+        if fact.scripts not in self._pending or served in self._served:
             raise _MustAskItself
         joint = Scripts()
         for scripts in self._pending:
             for name, script in scripts.items():
                 joint.setdefault(name, script)
         self._pending.remove(fact.scripts)
-        self._served.add(op_hash)
+        self._served.add(served)
         if own:
             raise _MustAskItself
         if self._answer is None or not self._answer.counts(host, fact.scripts):
@@ -211,6 +212,42 @@ def get_fact(cls: type[ProbeFact[T]], **arguments: Any) -> T | None:
         except (pyinfra_internals.NotAsKnown, AttributeError, KeyError, TypeError):
             break
     return _asked(host, cls, arguments)
+
+
+def get_both(first: type[ProbeFact[T]], second: type[ProbeFact[U]]) -> tuple[T | None, U | None]:
+    """Two facts in one remote command, and in none where a joint answer still counts for both.
+
+    + first, second: facts without arguments
+
+    For an operation that reads two facts before it yields a command; of a deploy that announces
+    both, they are part of the joint reading as with :func:`get_fact`.
+    """
+    host: Host = ctx_host.get()
+    scripts = Scripts()
+    for fact in (first(), second()):
+        fact.command()
+        scripts.update(fact.scripts)
+    # whatever pyinfra's parts have become: the host is asked, and what it says is true
+    try:
+        if any(group.has(host) for group in _groups.get(host, ())):
+            return get_fact(first), get_fact(second)
+        readings = _asked(host, JointReading, {"scripts": scripts})
+    except (pyinfra_internals.NotAsKnown, AttributeError, KeyError, TypeError):
+        return _asked(host, first, {}), _asked(host, second, {})
+    if readings is None:
+        # the command failed, which pyinfra has said, and so would the next one
+        return None, None
+    return _taken(host, first, readings), _taken(host, second, readings)
+
+
+def _taken(host: Host, cls: type[ProbeFact[T]], readings: probe.Readings) -> T | None:
+    fact = cls()
+    fact.command()
+    try:
+        return fact.parse(probe.Readings({name: readings[name] for name in fact.scripts}))
+    # asked alone, the fact says what is wrong with the host's answer
+    except Exception:
+        return _asked(host, cls, {})
 
 
 def get_fact_now(cls: type[ProbeFact[T]], **arguments: Any) -> T | None:

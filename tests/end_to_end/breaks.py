@@ -214,33 +214,33 @@ CONTAINERD = (
     Break(
         "containerd stopped",
         "systemctl stop containerd",
-        "containerd.cri-serving",
+        "runtime.cri-serving",
         "containerd",
     ),
     Break(
         "containerd not enabled",
         "systemctl disable -q containerd",
-        "containerd.enabled",
+        "runtime.enabled",
         "containerd",
     ),
     Break(
         "the package is not held",
         "apt-mark -qq unhold containerd",
-        "containerd.held",
+        "runtime.held",
         "held",
         state="warn",
     ),
     Break(
         "edited but not restarted",
         f"{_LATER}; echo '# an edit' >>{CONFIG}",
-        "containerd.config-applied",
+        "runtime.config-applied",
         CONFIG,
         undo=f"sed -i '/^# an edit/d' {CONFIG}; {_RESTART}",
     ),
     Break(
         "broken TOML",
         f"cp -p {CONFIG} {CONFIG}.saved; echo 'oops = = 1' >>{CONFIG}",
-        "containerd.config-readable",
+        "runtime.config-readable",
         CONFIG,
         mend=f"{_UNSAVE}; rm {CONFIG}.saved",
     ),
@@ -263,7 +263,7 @@ CONTAINERD = (
     Break(
         "a drop-in of a version that the release does not take",
         f"cp -p {CONFIG} {CONFIG}.saved; {_import(3)}",
-        "containerd.config-readable",
+        "runtime.config-readable",
         f'"file": "{_DROP_IN}"',
         mend=f"sed -i 's/version = 3/version = 2/' {_DROP_IN}; {_RESTART}",
         undo=f"rm -r /etc/containerd/conf.d; {_UNSAVE}; rm {CONFIG}.saved",
@@ -281,7 +281,7 @@ CONTAINERD = (
         f"cp -p {CONFIG} {CONFIG}.saved; "
         f"sed -i 's|^ *\\[{_CRI}\\] *$|&\\nsandbox_image = \"k8s.gcr.io/pause:3.6\"|' {CONFIG}; "
         f"grep -q k8s.gcr.io {CONFIG} && {_RESTART}",
-        "containerd.pause-image",
+        "runtime.pause-image",
         "k8s.gcr.io",
         state="warn",
         data={"kubenode_pause_image": "registry.k8s.io/pause:3.8"},
@@ -292,7 +292,7 @@ CONTAINERD = (
         f"{_LATER}; mkdir -p /etc/systemd/system/containerd.service.d; sleep 1; "
         "printf '[Service]\\nEnvironment=A=b\\n' "
         ">/etc/systemd/system/containerd.service.d/50-site.conf",
-        "containerd.daemon-reload",
+        "runtime.daemon-reload",
         "daemon-reload",
         state="warn",
         undo="rm -r /etc/systemd/system/containerd.service.d; systemctl daemon-reload",
@@ -302,7 +302,7 @@ CONTAINERD = (
         "mkdir -p /etc/systemd/system/containerd.service.d; "
         "printf '[Service]\\nLimitNOFILE=1024\\n' "
         ">/etc/systemd/system/containerd.service.d/50-nofile.conf; systemctl daemon-reload",
-        "containerd.nofile",
+        "runtime.nofile",
         "1024",
         state="warn",
         mend="rm -r /etc/systemd/system/containerd.service.d; systemctl daemon-reload",
@@ -327,7 +327,7 @@ CONTAINERD = (
         printf '#!/bin/sh\\n' >{_PLUGINS}/$name; chmod 755 {_PLUGINS}/$name; done
         echo '{{"plugins": [{{"type": "calico"}}]}}' >/etc/cni/net.d/10-calico.conflist
         sed -i 's#/opt/cni/bin#/usr/lib/cni#' {CONFIG}; {_RESTART}""",
-        "containerd.cni-plugins",
+        "runtime.cni-plugins",
         "has calico, loopback",
         undo="rm -r /opt/cni /etc/cni",
     ),
@@ -344,14 +344,14 @@ CONTAINERD = (
         "dpkg was interrupted",
         "sed -i '/^Package: containerd$/,/^$/s/^Status: .*/Status: hold ok unpacked/' "
         "/var/lib/dpkg/status",
-        "containerd.installed",
+        "runtime.installed",
         "dpkg was interrupted",
     ),
     Break(
         "containerd removed",
         "apt-get purge -qq -y --allow-change-held-packages containerd >/dev/null; "
         "rm -rf /etc/containerd",
-        "containerd.installed",
+        "runtime.installed",
         "not installed",
     ),
 )
@@ -580,6 +580,18 @@ SIZES = (
         state="warn",
         mend="rm /var/lib/kubelet/full",
         undo="umount /var/lib/kubelet; rmdir /var/lib/kubelet",
+    ),
+    Break(
+        "images on another disk, which is nearly full",
+        f"cp -p {CONFIG} {CONFIG}.saved; "
+        f"sed -i '/^root = /d; 1i root = \"/srv/containerd\"' {CONFIG}; "
+        "mkdir /srv/containerd; mount -t tmpfs -o size=4m tmpfs /srv/containerd; "
+        f"{_RESTART}; head -c 3500k /dev/zero >/srv/containerd/full || :",
+        "machine.disk",
+        "/srv/containerd",
+        state="warn",
+        mend="rm /srv/containerd/full",
+        undo=f"{_UNSAVE}; rm {CONFIG}.saved; umount /srv/containerd; rmdir /srv/containerd",
     ),
     Break(
         "no inodes left",
@@ -887,7 +899,7 @@ NOT_BROKEN = {
     "kubernetes.release-known": "about kubenode, not the host; tests/unit/checks",
     "kubernetes.kernel": "--for 1.35 finds containerd too old as well; tests/unit/checks",
     "kernel.nftables": "an old kernel is kernel.version's finding too; tests/unit/checks",
-    "containerd.supported": "its remedy is another distribution; tests/unit/checks",
+    "runtime.supported": "its remedy is another distribution; tests/unit/checks",
     "machine.programs.optional": "test_audit: the packages are installed",
     "machine.clock": "a container's clock is the machine's; tests/unit/checks",
 }

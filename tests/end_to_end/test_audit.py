@@ -22,7 +22,7 @@ pytestmark = pytest.mark.targets
 # containerd is older than what upstream still mends.
 EXPECTED_WARNINGS = {
     "cgroup.controllers",
-    "containerd.supported",
+    "runtime.supported",
     "machine.programs.optional",
 }
 DROP_IN = "/etc/containerd/conf.d/site.toml"
@@ -60,7 +60,7 @@ def test_a_fresh_host_fails_and_a_prepared_one_does_not(
     assert node.fresh.result.returncode == 1
     findings = node.fresh.findings()
     failed = {name for name, finding in findings.items() if finding["state"] == "fail"}
-    assert failed == {"sysctl.ip-forward.boot", "containerd.installed"}
+    assert failed == {"sysctl.ip-forward.boot", "runtime.installed"}
 
     target = node.target
     hosts = inventory(target.host())
@@ -78,7 +78,7 @@ def test_a_fresh_host_fails_and_a_prepared_one_does_not(
     target.sh(f"apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -yqq {packages}")
     assert set(kubenode_cli.audit(hosts).findings()) == {
         "cgroup.controllers",
-        "containerd.supported",
+        "runtime.supported",
     }
 
 
@@ -93,7 +93,7 @@ def test_pyinfra_audit_py_is_one_command_a_host(
         commands = re.findall(rf"\[@docker/{host.name}\] +>>> ", result.output)
         assert len(commands) == 1
     assert (
-        "fail containerd.installed: containerd is not installed -> kubenode.node.prepare"
+        "fail runtime.installed: containerd is not installed -> kubenode.node.prepare"
         in result.output
     )
     assert re.search(rf"\[@docker/{target.name}\] +noop: \d+ checks pass", result.output)

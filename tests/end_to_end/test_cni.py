@@ -56,13 +56,13 @@ def test_a_pod_gets_its_network_from_debians_plugins_and_from_opt_cni_bin(
     assert "/opt/cni/bin" not in target.sh("containerd config dump | grep bin_dir")
     with target.cri().pod(network="POD"):
         assert "veth" in target.sh("ip -o link show master test0")
-    assert "containerd.cni-plugins" not in kubenode_cli.audit(hosts).findings()
+    assert "runtime.cni-plugins" not in kubenode_cli.audit(hosts).findings()
 
     # as upstream's plugins, Calico and Flannel: Ready, and no pod starts
     target.sh("mkdir -p /opt/cni; mv /usr/lib/cni /opt/cni/bin")
     with pytest.raises(CriError, match="failed to find plugin"):
         target.cri().run_pod(network="POD")
-    found = kubenode_cli.audit(hosts).findings()["containerd.cni-plugins"]
+    found = kubenode_cli.audit(hosts).findings()["runtime.cni-plugins"]
     assert (found["state"], "bridge, host-local, loopback" in found["found"]) == ("fail", True)
     assert "/opt/cni/bin" in json.dumps(found["evidence"])
 

@@ -7,16 +7,13 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
-from kubenode.runtimes.containerd.config import (
-    Config,
-    Wanted,
-    edit,
-    in_force,
-    load_order,
-    parse,
-    upgrade_version_1,
-)
+from kubenode.runtimes.containerd.config import Config, parse
+from kubenode.runtimes.containerd.editing import edit
+from kubenode.runtimes.containerd.imports import in_force, load_order
 from kubenode.runtimes.containerd.releases import highest_config_version, parse_version, release_of
+from kubenode.runtimes.containerd.tables import CRI_PLUGINS
+from kubenode.runtimes.containerd.version_1 import upgrade_version_1
+from kubenode.runtimes.containerd.wanted import ContainerdWanted
 from tests.targets.container import Target
 
 pytestmark = pytest.mark.targets
@@ -81,8 +78,8 @@ def test_containerd_reads_edited_files_as_they_are_meant(shared_target: Target) 
     target = shared_target
     version = installed(target)
     for old in main_files(target, version):
-        accepts(target, old, Wanted("systemd", pause_image="example/pause:1"))
-    accepts(target, (CONFIGS / "gpu-version-2.toml").read_text(), Wanted("cgroupfs"))
+        accepts(target, old, ContainerdWanted("systemd", pause_image="example/pause:1"))
+    accepts(target, (CONFIGS / "gpu-version-2.toml").read_text(), ContainerdWanted("cgroupfs"))
     for drop_ins in DROP_INS:
         merges(target, version, drop_ins)
 
@@ -125,7 +122,7 @@ def main_files(target: Target, version: Version) -> list[str]:
     return files
 
 
-def accepts(target: Target, old: str, wanted: Wanted) -> None:
+def accepts(target: Target, old: str, wanted: ContainerdWanted) -> None:
     new = edit(parse(old, MAIN), wanted, is_root=True).text
     target.write(MAIN, new)
     said = effective(target)
@@ -134,10 +131,9 @@ def accepts(target: Target, old: str, wanted: Wanted) -> None:
     assert set(handlers.values()) == {wanted.cgroup_driver == "systemd"}
     assert drivers(said) == handlers, new
     assert all(handler.runtime_type for handler in said.settings.handlers.values()), new
-    assert not said.settings.cri_disabled_by, new
+    assert not CRI_PLUGINS.intersection(said.settings.disabled_plugins), new
     if wanted.pause_image:
-        assert said.settings.pause_image
-        assert said.settings.pause_image.value == wanted.pause_image, new
+        assert said.settings.pause_image == wanted.pause_image, new
 
 
 def merges(target: Target, version: Version, drop_ins: dict[str, str]) -> None:
@@ -154,11 +150,11 @@ def merges(target: Target, version: Version, drop_ins: dict[str, str]) -> None:
 
     counting = in_force(load_order(files, version), release_of(version))
     for file in files:
-        new = edit(file, Wanted("systemd"), is_root=file is counting[0])
+        new = edit(file, ContainerdWanted("systemd"), is_root=file is counting[0])
         target.write(file.path, new.text)
 
     said = effective(target)
     names = {name for file in counting for name in file.settings.handlers}
     assert drivers(said) == dict.fromkeys({"runc", *names}, True)
     assert said.settings.pause_image
-    assert (said.settings.pause_image.value == "main:1") == (files[0] in counting)
+    assert (said.settings.pause_image == "main:1") == (files[0] in counting)

@@ -9,7 +9,7 @@ from docker import DockerClient
 
 from kubenode.facts.containerd import Containerd
 from tests.conftest import ROOT, RunPyinfra, WriteInventory
-from tests.end_to_end.test_prepare import assert_in_kubepods_slice, changes
+from tests.end_to_end.test_prepare import assert_in_kubepods_slice, changes, remote_commands
 from tests.targets import image, pyinfra_cli
 from tests.targets.container import Target
 from tests.targets.fleet import Fleet
@@ -20,6 +20,7 @@ pytestmark = pytest.mark.targets
 DEPLOY = ROOT / "deploy.py"
 CONFIG = "/etc/containerd/config.toml"
 BACKUP = f"{CONFIG}.kubenode-backup"
+CRICTL = "/etc/crictl.yaml"
 
 FOREIGN = """\
 # managed by the storage team, ask before you change it
@@ -366,3 +367,44 @@ def test_a_default_handler_that_is_not_recognised_is_refused(
     assert result.returncode != 0
     assert f"{CONFIG}:3: the default handler runc: runtime_type {path} is a path" in result.output
     assert node.read(CONFIG) == text
+
+
+@one_release
+def test_crictl_is_pointed_by_its_own_operation_and_by_containerds(
+    node: Target, run_pyinfra: RunPyinfra, inventory: WriteInventory
+) -> None:
+    hosts = inventory(node.host())
+    operation = "kubenode.operations.crictl.configured"
+    node.write(CRICTL, "# ours\ntimeout: 7 # seconds\n")
+    by_hand = "runtime-endpoint: unix:///run/x.sock\nimage-endpoint: unix:///run/x.sock\n"
+
+    result = run_pyinfra("-y", hosts, operation, "socket=/run/x.sock")
+    assert result.returncode == 0, result.output
+    assert node.read(CRICTL) == f"# ours\ntimeout: 7 # seconds\n{by_hand}"
+    assert node.read(f"{CRICTL}.kubenode-backup") == "# ours\ntimeout: 7 # seconds\n"
+    again = run_pyinfra("-y", "-vv", hosts, operation, "socket=/run/x.sock")
+    assert "noop: /etc/crictl.yaml points at /run/x.sock" in again.output
+
+    # containerd's configuration stays as it is where crictl.yaml cannot be used
+    configure(node, FOREIGN)
+    node.write(CRICTL, "- a\n")
+    result = run_pyinfra("-y", hosts, "kubenode.operations.containerd.configured")
+    assert result.returncode == 1
+    assert f"{CRICTL}: not a mapping of settings: nothing was changed" in result.output
+    assert (node.read(CRICTL), node.read(CONFIG)) == ("- a\n", FOREIGN)
+
+    node.write(CRICTL, by_hand)
+    result = run_pyinfra("-y", hosts, "kubenode.operations.containerd.configured")
+    assert result.returncode == 0, result.output
+    assert node.read(CRICTL) == by_hand.replace("/run/x.sock", "/run/containerd/containerd.sock")
+    assert node.cri().systemd_cgroup() == {"runc": True, "nvidia": True}
+
+    # both files are read in one command, as containerd.running reads its one
+    commands = [
+        remote_commands(run_pyinfra("-y", "-vv", hosts, each).output, node.host())
+        for each in (
+            "kubenode.operations.containerd.configured",
+            "kubenode.operations.containerd.running",
+        )
+    ]
+    assert commands[0] == commands[1] > 0

@@ -24,6 +24,7 @@ from pyinfra.api import StringCommand
 from kubenode.files import host_lock, whole_file
 from kubenode.files.whole_file import BACKUP_SUFFIX, Change
 from kubenode.runtimes import config_swap
+from kubenode.runtimes.containerd import proof
 from tests.soak import loops
 
 # as root, with loop devices: where Docker targets run
@@ -171,16 +172,13 @@ def swap(disk: Disk, now: Mapping[str, bytes | None], new: Mapping[str, bytes]) 
     return config_swap.swap(
         {str(disk.root / path): (now[path], content) for path, content in new.items()},
         main=str(disk.root / MAIN),
-        program=str(disk.programs / "containerd"),
-        socket="/nowhere",
+        daemon=proof.daemon(str(disk.programs / "containerd"), "/nowhere"),
         restart=True,
     )
 
 
 def undo(disk: Disk) -> StringCommand:
-    return config_swap.undo(
-        main=str(disk.root / MAIN), program=str(disk.programs / "containerd"), socket="/nowhere"
-    )
+    return config_swap.undo(str(disk.root / MAIN))
 
 
 def lost_by_a_swap(

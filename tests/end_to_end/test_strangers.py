@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from docker import DockerClient
 
+from kubenode.facts import kubelet, kubelet_start
 from kubenode.facts.cgroup import CgroupDrivers
 from kubenode.facts.container_cgroups import ContainerCgroups
 from kubenode.facts.kernel import Sysctls
@@ -190,24 +191,16 @@ def test_a_stopped_kubelets_arguments_are_those_systemd_would_give_it(
     drop_in(host, text)
     for path, content in files.items():
         host.write(path, content)
-    fact = CgroupDrivers()
+    fact = Kubelet()
     _, output, _ = host.try_sh(fact.command())
-    drivers = fact_reading(fact, output)
-    from kubenode.facts import kubelet_start
-
-    predicted = [word.text for word in kubelet_start.words(drivers)]
+    reading = probe.read(output.splitlines(), fact.scripts)[kubelet.PROBE]
+    predicted = [word.text for word in kubelet_start.words(reading)]
     host.sh("rm -f /run/kubelet-arguments; systemctl start kubelet; sleep 0.5; "
             "systemctl stop kubelet")  # fmt: skip
     given = host.sh("tr '\\n\\0' '?\\n' </run/kubelet-arguments").splitlines()
     assert predicted == given
     host.sh("rm -rf /var/lib/kubelet/kubeadm-flags.env /etc/default/kubelet /opt/env")
     drop_in(host, _KUBEADM_DROP_IN)
-
-
-def fact_reading(fact: CgroupDrivers, output: str) -> Any:
-    from kubenode.facts import cgroup
-
-    return probe.read(output.splitlines(), fact.scripts)[cgroup.DRIVERS_PROBE]
 
 
 PATHS = {

@@ -242,7 +242,7 @@ def test_a_dump_that_does_not_end_is_ended(
         else:
             with without:
                 audit = kubenode_cli.audit(hosts)
-    finding = audit.findings()["containerd.config-readable"]
+    finding = audit.findings()["runtime.config-readable"]
     assert "containerd config dump did not end in 10 s" in finding["found"], finding
     states = verdicts(audit.host())
     assert {check for check in known if states[check] != known[check]} <= {
@@ -255,7 +255,7 @@ def test_a_dump_without_end_is_cut(node: Target, inventory: WriteInventory) -> N
     hosts = inventory(node.host_over_ssh("root"))
     script = 'case $* in *dump*) exec yes "[plugins]";; esac; exec /usr/bin/containerd.real "$@"'
     with instead_of(node, "/usr/bin/containerd", script):
-        finding = kubenode_cli.audit(hosts).findings()["containerd.config-readable"]
+        finding = kubenode_cli.audit(hosts).findings()["runtime.config-readable"]
     assert "prints more than 256 KiB" in finding["found"], finding
     assert_nothing_runs(node)
 
@@ -274,7 +274,7 @@ def test_a_systemd_that_does_not_answer_makes_unknown_what_it_knows(
         assert_nothing_runs(node)
     finally:
         os.kill(node.pid, signal.SIGCONT)
-    assert states["containerd.enabled"] == "unknown"
+    assert states["runtime.enabled"] == "unknown"
     assert states["machine.disk"] == "unknown"
     assert {states[check] for check in known if states[check] != known[check]} <= {
         "unknown",
@@ -335,7 +335,7 @@ def test_a_clock_that_was_set_back_restarts_containerd_once(
 ) -> None:
     hosts = inventory(node.host())
     node.sh("touch -d '1 day' /run/containerd/containerd.sock")
-    finding = kubenode_cli.audit(hosts).findings()["containerd.config-applied"]
+    finding = kubenode_cli.audit(hosts).findings()["runtime.config-applied"]
     assert finding["state"] == "unknown"
     assert "clock was set back" in finding["found"]
     result = run_pyinfra("-y", hosts, DEPLOY)

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from kubenode.audit import drift
-from kubenode.audit.baseline import changes
+from kubenode.audit.baseline import differences
 from kubenode.audit.findings import FleetReport, HostReport
 from kubenode.audit.reports import json_report
 from tests.recorded_node import recorded
@@ -20,8 +19,7 @@ def fleet(*hosts: HostReport) -> FleetReport:
 
 def compared(before: FleetReport, after: FleetReport) -> list[tuple[str, str, str]]:
     saved = json_report.load(json_report.render(before))
-    facts = {one.host: drift.values(one.facts) for one in after.hosts if one.facts}
-    return [(change.kind, change.host, change.subject) for change in changes(saved, after, facts)]
+    return [(one.kind, one.host, one.subject) for one in differences(saved, after)]
 
 
 GOOD = host("a")

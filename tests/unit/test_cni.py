@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from packaging.version import Version
 
 from kubenode.runtimes.cni import check_directories, chosen, plugins_of, takes_list
-from kubenode.runtimes.containerd.config import Wanted
-from kubenode.runtimes.containerd.plan import plan
+from kubenode.runtimes.containerd.all_files import edits_of
+from kubenode.runtimes.containerd.wanted import ContainerdWanted
 
 UP, DEB = "/opt/cni/bin", "/usr/lib/cni"
 WANTED = (UP, DEB)
@@ -58,9 +58,9 @@ def test_the_directories_to_configure(
 
 def planned(text: str | bytes, version: str, directories: tuple[str, ...]) -> str:
     content = text.encode() if isinstance(text, str) else text
-    wanted = Wanted("systemd", cni_bin_dirs=directories)
-    new = plan(MAIN, {MAIN: content}, Version(version), wanted)[MAIN].text
-    assert plan(MAIN, {MAIN: new.encode()}, Version(version), wanted) == {}
+    wanted = ContainerdWanted("systemd", cni_bin_dirs=directories)
+    new = edits_of(MAIN, {MAIN: content}, Version(version), wanted)[MAIN].text
+    assert edits_of(MAIN, {MAIN: new.encode()}, Version(version), wanted) == {}
     return new
 
 
@@ -108,9 +108,9 @@ def test_a_file_without_the_table_gets_it() -> None:
 
 
 def test_nothing_is_said_where_nothing_is_wanted() -> None:
-    wanted = Wanted("systemd")
+    wanted = ContainerdWanted("systemd")
     assert b"bin_dir = " in DEBIAN
-    text = plan(MAIN, {MAIN: DEBIAN}, Version("2.1.9"), wanted)[MAIN].text
+    text = edits_of(MAIN, {MAIN: DEBIAN}, Version("2.1.9"), wanted)[MAIN].text
     assert '      bin_dir = "/usr/lib/cni"\n' in text
 
 

@@ -68,6 +68,7 @@ def hosts(tmp_path: Path) -> Path:
         (["audit", "ssh.py"], "ssh_port"),
         (["explain"], "name a check"),
         (["explain", "swap.bot"], "no such check: swap.bot. Did you mean swap.boot?"),
+        (["explain", "containerd.installed"], "containerd.installed is now runtime.installed"),
         (["explain", "nope"], "no such check: nope. `kubenode checks` lists them all."),
         (["explain", "sysctls.ip-forward"], "Did you mean sysctl"),
         (["explain", "x.*"], "no such check: x.*."),

@@ -1,77 +1,228 @@
-"""Which of containerd's files change."""
+"""What is done to containerd on a host, and when nothing may be."""
 
 from __future__ import annotations
 
-import tomllib
+from dataclasses import replace
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from packaging.version import Version
 
-from kubenode.runtimes.containerd.config import ConfigError, Wanted
-from kubenode.runtimes.containerd.plan import plan
+from kubenode.runtimes.containerd.plan import CniInForce, plan
+from kubenode.runtimes.containerd.state import UNCLEAR_CONFIG, HandlerInForce, State, Unit
+from kubenode.runtimes.containerd.upkeep import upkeep
+from kubenode.runtimes.containerd.wanted import ContainerdWanted
 
 MAIN = "/etc/containerd/config.toml"
-DROP_IN = "/etc/containerd/conf.d/nvidia.toml"
-SYSTEMD = Wanted("systemd")
-HANDLER = (
-    '[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.nvidia]\n'
-    'runtime_type = "io.containerd.runc.v2"\n'
+VERSION = Version("1.7.24")
+WANTED = ContainerdWanted("systemd")
+RUNC = HandlerInForce("io.containerd.runc.v2", "systemd", True, f"{MAIN}:6")
+UNIT = Unit(
+    "loaded", "active", "enabled", needs_daemon_reload=False, wanted_by=("multi-user.target",)
+)
+STATE = State(
+    main=MAIN,
+    socket="/run/containerd/containerd.sock",
+    unit=UNIT,
+    cri="serving",
+    has_ctr=True,
+    error=None,
+    is_effective=True,
+    handlers={"runc": RUNC},
+    default_handler="runc",
+    pods={"systemd": 0, "cgroupfs": 0},
+    restart_pending=(),
+    clock_set_back=(),
 )
 
 
-@pytest.mark.parametrize(("version", "config_version"), [("1.6.20", 2), ("2.1.9", 3), ("2.3.0", 4)])
-@pytest.mark.parametrize("content", [{}, {MAIN: b""}, {MAIN: b"# only a comment\n"}])
-def test_a_file_that_says_nothing_gets_the_highest_version(
-    version: str, config_version: int, content: dict[str, bytes]
+def text(driver: bool) -> bytes:
+    table = 'plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc'
+    return (
+        f'version = 2\n[{table}]\nruntime_type = "io.containerd.runc.v2"\n'
+        f"[{table}.options]\nSystemdCgroup = {str(driver).lower()}\n"
+    ).encode()
+
+
+RIGHT, WRONG = {MAIN: text(True)}, {MAIN: text(False)}
+CGROUPFS = {"runc": replace(RUNC, driver="cgroupfs")}
+
+
+def test_what_is_right_stays() -> None:
+    done = plan(RIGHT, VERSION, WANTED, STATE)
+    assert (done.edits, done.blocked) == ({}, None)
+
+
+@pytest.mark.parametrize(
+    ("active", "restarts"),
+    [("active", True), ("activating", True), ("reloading", True), ("inactive", False)],
+)
+def test_what_is_wrong_is_edited_and_a_daemon_that_runs_restarted(
+    active: str, restarts: bool
 ) -> None:
-    edits = plan(MAIN, content, Version(version), SYSTEMD)
-    text = edits[MAIN].text
-    assert tomllib.loads(text)["version"] == config_version
-    assert "SystemdCgroup = true" in text
-    assert content.get(MAIN, b"").decode() in text
-    assert plan(MAIN, {MAIN: text.encode()}, Version(version), SYSTEMD) == {}
+    state = replace(STATE, handlers=CGROUPFS, unit=replace(UNIT, active=active))
+    done = plan(WRONG, VERSION, WANTED, state)
+    assert done.edits[MAIN].text.encode() == RIGHT[MAIN]
+    assert (done.blocked, done.restarts) == (None, restarts)
 
 
-def test_a_version_1_pair_becomes_version_2_together() -> None:
-    files = {
-        MAIN: b'imports = ["/etc/containerd/conf.d/*.toml"]\n',
-        DROP_IN: b"[plugins.cri.containerd.runtimes.runc]\n"
-        b"runtime_type = 'io.containerd.runc.v2'\n",
-    }
-    edits = plan(MAIN, files, Version("1.7.24"), SYSTEMD)
-    assert set(edits) == {MAIN, DROP_IN}
-    assert "version = 2" in edits[MAIN].text
-    assert "io.containerd.grpc.v1.cri" in edits[DROP_IN].text
+@pytest.mark.parametrize(
+    ("arguments", "state", "reason"),
+    [
+        ({"version": None}, {}, "cannot tell containerd's version"),
+        ({"unreadable": [MAIN, "/x"]}, {}, f"cannot read {MAIN}, /x"),
+        ({}, {"error": UNCLEAR_CONFIG}, UNCLEAR_CONFIG),
+        ({}, {"has_ctr": False}, "ctr is missing"),
+        ({}, {"unit": replace(UNIT, load="unknown")}, "systemd does not answer"),
+        ({"files": {MAIN: b"[["}}, {}, f"{MAIN}:1:3: "),
+        (
+            {},
+            {"handlers": {"runc": replace(RUNC, recognised=False, defined="/d:3")}},
+            "/d:3: the default handler runc: nobody can tell",
+        ),
+    ],
+)
+def test_what_is_not_known_blocks_it(
+    arguments: dict[str, Any], state: dict[str, Any], reason: str
+) -> None:
+    given_ = {"files": WRONG, "version": VERSION, "wanted": WANTED, **arguments}
+    done = plan(state=replace(STATE, **state), **given_)
+    assert done.blocked is not None
+    assert done.blocked.startswith(reason)
+    assert done.blocked.endswith(": nothing was changed")
+    assert not done.edits
 
 
-def test_a_drop_in_is_edited_where_it_states_a_handler() -> None:
-    main = b'version = 2\nimports = ["conf.d/*.toml"]\n'
-    files = {MAIN: main, DROP_IN: f"version = 2\n{HANDLER}".encode()}
-    edits = plan(MAIN, files, Version("2.1.9"), SYSTEMD)
-    assert "SystemdCgroup = true" in edits[DROP_IN].text
-    assert "runtimes.runc" in edits[MAIN].text
+def test_right_files_that_are_not_in_force_block_it() -> None:
+    state = replace(STATE, is_effective=False, error="/c:1:1: bad")
+    reason = plan(RIGHT, VERSION, WANTED, state).blocked
+    assert reason == "containerd does not read its files: /c:1:1: bad"
+    reason = plan(RIGHT, VERSION, WANTED, replace(STATE, handlers=CGROUPFS)).blocked
+    assert reason == (
+        "containerd is configured, but not with systemd everywhere: handler runc has cgroupfs from "
+        f"{MAIN}:6"
+    )
 
 
-def test_a_drop_in_of_a_harmful_version_is_named() -> None:
-    files = {MAIN: b"version = 2\n", DROP_IN: b"version = 3\n"}
-    with pytest.raises(ConfigError, match=DROP_IN):
-        plan(MAIN, files, Version("1.7.24"), SYSTEMD)
+@pytest.mark.parametrize(
+    ("state", "is_blocked"),
+    [
+        ({"handlers": CGROUPFS}, True),
+        # CRI is disabled, and pods run from before
+        ({"handlers": {}}, True),
+        # what somebody edited comes in force with the restart
+        ({"restart_pending": ("/x",)}, True),
+        ({"restart_pending": None}, True),
+        ({"handlers": CGROUPFS, "pods": {"systemd": 9, "cgroupfs": 0}}, False),
+        ({"handlers": CGROUPFS, "pods": None}, True),
+        ({}, False),
+    ],
+)
+def test_the_driver_does_not_change_under_pods(state: dict[str, Any], is_blocked: bool) -> None:
+    here = replace(STATE, **{"pods": {"systemd": 0, "cgroupfs": 2}, **state})
+    assert bool(plan(WRONG, VERSION, WANTED, here).blocked) == is_blocked
+    allowed = plan(WRONG, VERSION, WANTED, here, change_driver_under_pods=True)
+    assert allowed.edits
+    assert allowed.blocked is None
 
 
-def test_a_version_1_plugin_nobody_knows_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"config\.toml:1:1: .*'homegrown'.*as version 2"):
-        plan(MAIN, {MAIN: b"[plugins.homegrown]\nx = 1\n"}, Version("1.7.24"), SYSTEMD)
+def test_cni_directories_that_are_in_force_are_not_written() -> None:
+    wanted = replace(WANTED, cni_bin_dirs=("/opt/cni/bin",))
+    there = CniInForce(("/opt/cni/bin",), (), {})
+    assert not plan(RIGHT, VERSION, wanted, STATE, there).edits
+    edited = plan(RIGHT, VERSION, wanted, STATE, CniInForce(("/usr/lib/cni",), (), {})).edits
+    assert 'bin_dir = "/opt/cni/bin"' in edited[MAIN].text
 
 
-def test_an_import_that_would_take_in_backups_is_refused() -> None:
-    main = b'version = 2\nimports = ["conf.d/*"]\n'
-    files = {MAIN: main, DROP_IN: f"version = 2\n{HANDLER}".encode()}
-    with pytest.raises(ConfigError, match=r"takes in backups too: write it as \*\.toml"):
-        plan(MAIN, files, Version("2.1.9"), SYSTEMD)
+def test_upkeep_of_what_runs_is_nothing() -> None:
+    done = upkeep(STATE)
+    assert (done.steps, done.explained, done.blocked) == ((), (), None)
 
 
-@pytest.mark.parametrize(("version", "stated"), [("1.6.20", 3), ("1.7.24", 3), ("2.1.9", 4)])
-def test_a_version_above_the_releases_is_refused(version: str, stated: int) -> None:
-    files = {MAIN: f"# ours\nversion = {stated}\n".encode()}
-    with pytest.raises(ConfigError, match=f"{MAIN}:2:1: configuration version {stated}: "):
-        plan(MAIN, files, Version(version), SYSTEMD)
+@pytest.mark.parametrize(
+    ("state", "steps"),
+    [
+        (
+            {"unit": replace(UNIT, needs_daemon_reload=True, enabled="disabled", active="failed")},
+            [
+                "systemctl daemon-reload",
+                "systemctl enable containerd.service",
+                "systemctl reset-failed containerd.service",
+                "systemctl start containerd.service",
+            ],
+        ),
+        ({"restart_pending": ("/c",)}, ["systemctl restart containerd.service"]),
+        (
+            {"clock_set_back": ("/a b", STATE.socket)},
+            ["touch -c -- '/a b'", "systemctl restart containerd.service"],
+        ),
+        ({"clock_set_back": (STATE.socket,)}, ["systemctl restart containerd.service"]),
+        ({"cri": "down"}, [":"]),
+    ],
+)
+def test_upkeep_does_what_is_missing(state: dict[str, Any], steps: list[str]) -> None:
+    done = upkeep(replace(STATE, **state))
+    assert (list(done.steps), done.blocked) == (steps, None)
+    assert done.explained
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        ({"unit": None}, "systemd does not know it"),
+        ({"unit": replace(UNIT, load="masked")}, "its unit is masked"),
+        ({"error": "/c:1:1: bad"}, "/c:1:1: bad"),
+        ({"has_ctr": False}, "ctr is missing"),
+        ({"cri": "disabled"}, "containerd runs without CRI"),
+        (
+            {"restart_pending": ("/c",), "pods": {"systemd": 0, "cgroupfs": 1}},
+            "containerd waits for a restart, and 1 containers of pods",
+        ),
+        (
+            {"unit": replace(UNIT, enabled="static", wanted_by=(), needs_daemon_reload=True)},
+            "has no [Install] section",
+        ),
+    ],
+)
+def test_upkeep_that_is_blocked_says_nothing_else(state: dict[str, Any], reason: str) -> None:
+    done = upkeep(replace(STATE, **state))
+    assert reason in str(done.blocked)
+    assert (done.steps, done.explained) == ((), ())
+
+
+_UNITS = st.none() | st.builds(
+    Unit,
+    st.sampled_from(["loaded", "masked", "unknown"]),
+    st.sampled_from(["active", "inactive", "failed", "activating"]),
+    st.sampled_from(["enabled", "disabled", "static", "", "linked"]),
+    st.booleans(),
+    st.lists(st.sampled_from(["multi-user.target", "docker.service"])).map(tuple),
+)
+_STATES = st.builds(
+    State,
+    main=st.just(MAIN),
+    socket=st.just(STATE.socket),
+    unit=_UNITS,
+    cri=st.sampled_from(["serving", "disabled", "down", "unknown"]),
+    has_ctr=st.booleans(),
+    error=st.sampled_from([None, "/c:1:1: bad"]),
+    is_effective=st.booleans(),
+    handlers=st.sampled_from([{"runc": RUNC}, CGROUPFS, {}]),
+    default_handler=st.sampled_from(["runc", None]),
+    pods=st.sampled_from([None, {"systemd": 0, "cgroupfs": 0}, {"systemd": 1, "cgroupfs": 2}]),
+    restart_pending=st.sampled_from([None, (), ("/c",)]),
+    clock_set_back=st.sampled_from([(), ("/c",)]),
+)
+
+
+@given(_STATES, st.sampled_from([RIGHT, WRONG, {}]), st.booleans())
+def test_a_blocked_plan_does_nothing(
+    state: State, files: dict[str, bytes], under_pods: bool
+) -> None:
+    done = plan(files, VERSION, WANTED, state, change_driver_under_pods=under_pods)
+    assert done.blocked is None or not (done.edits or done.restarts)
+    kept = upkeep(state, under_pods)
+    assert kept.blocked is None or not (kept.steps or kept.explained)
+    assert bool(kept.steps) == bool(kept.explained)

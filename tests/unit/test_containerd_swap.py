@@ -16,6 +16,7 @@ from kubenode.files import host_lock
 from kubenode.files.whole_file import sum_of
 from kubenode.runtimes import config_swap
 from kubenode.runtimes.config_swap import Unproven, read_note
+from kubenode.runtimes.containerd import proof
 
 OLD, NEW = b"version = 2\n# ours\n", b"version = 2\n# kubenode's\n"
 
@@ -55,15 +56,13 @@ class Host:
             config_swap.swap(
                 {str(self.main): (old, new)},
                 main=str(self.main),
-                program=str(self.programs / "containerd"),
-                socket="/nowhere",
+                daemon=proof.daemon(str(self.programs / "containerd"), "/nowhere"),
                 restart=True,
             )
         )
 
     def undo(self) -> subprocess.CompletedProcess[str]:
-        program = str(self.programs / "containerd")
-        return self.run(config_swap.undo(str(self.main), program, "/nowhere"))
+        return self.run(config_swap.undo(str(self.main)))
 
     def interrupt(self) -> None:
         """Leave what a run leaves that is killed between the swap and CRI's answer."""

@@ -7,7 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubenode.files.go_keys import Decoder, any_case, go_toml_1
-from kubenode.runtimes.containerd.config import Config, ConfigError, Wanted, edit, parse
+from kubenode.runtimes.containerd.config import Config, parse
+from kubenode.runtimes.containerd.editing import edit
+from kubenode.runtimes.containerd.wanted import ContainerdWanted
+from kubenode.runtimes.edit import ConfigError
 
 MAIN = "/etc/containerd/config.toml"
 RUNTIMES = 'plugins."io.containerd.grpc.v1.cri".containerd.runtimes'
@@ -93,7 +96,7 @@ def test_an_edit_leaves_one_answer_in_any_spelling(
     stated: dict[str, bool], folds: Decoder, wanted: str
 ) -> None:
     text = RUNC + OPTIONS + "".join(f"{key} = {str(it).lower()}\n" for key, it in stated.items())
-    result = edit(read(text, folds), Wanted(wanted), is_root=True)  # type: ignore[arg-type]
+    result = edit(read(text, folds), ContainerdWanted(wanted), is_root=True)  # type: ignore[arg-type]
     new = read(result.text, folds)
     assert driver(result.text, folds) is (wanted == "systemd")
     options = new.data["plugins"]["io.containerd.grpc.v1.cri"]["containerd"]["runtimes"]["runc"][
@@ -103,13 +106,13 @@ def test_an_edit_leaves_one_answer_in_any_spelling(
     assert counting == {wanted == "systemd"}
     # what 2.x puts beside it by default sorts after no spelling that is there
     assert max(folds("SystemdCgroup", options)) >= "SystemdCgroup"
-    assert edit(new, Wanted(wanted), is_root=True).changes == ()  # type: ignore[arg-type]
+    assert edit(new, ContainerdWanted(wanted), is_root=True).changes == ()  # type: ignore[arg-type]
 
 
 def test_a_spelling_that_works_is_left_alone() -> None:
     text = f"{RUNC}{OPTIONS}systemdCgroup = true\n"
     for folds in DECODERS:
-        assert edit(read(text, folds), Wanted("systemd"), is_root=True).changes == ()
+        assert edit(read(text, folds), ContainerdWanted("systemd"), is_root=True).changes == ()
 
 
 @pytest.mark.parametrize(

@@ -449,3 +449,99 @@ def test_what_turns_out_to_be_another_in_the_middle_is_read_alone(
     machine.run()
     assert machine.seen == ["old", "old"]
     assert machine.commands() == 2
+
+
+class First(ProbeFact[str]):
+    """What the file *path* holds; no arguments."""
+
+    probe_name = "first"
+    path = ""
+
+    def command(self) -> str:
+        self.content = Content()
+        command = self.content.command(path=type(self).path, probe_name=self.probe_name)
+        self.scripts = self.content.scripts
+        return command
+
+    def parse(self, readings: probe.Readings) -> str:
+        return self.content.parse(readings)
+
+
+class Second(First):
+    probe_name = "second"
+
+
+class Unparsed(Second):
+    """Makes sense of the second answer only."""
+
+    tries = 0
+
+    def parse(self, readings: probe.Readings) -> str:
+        type(self).tries += 1
+        if type(self).tries == 1:
+            raise ValueError
+        return super().parse(readings)
+
+
+@operation()
+def reads_both(
+    seen: Seen, second: Any = Second, then: tuple[str, ...] = ()
+) -> Generator[str, None, None]:
+    seen.append(joint_reading.get_both(First, second))
+    yield from then
+
+
+@pytest.fixture
+def both(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    monkeypatch.setattr(First, "path", machine.path)
+    return machine
+
+
+def test_one_operation_reads_two_facts_in_one_command(both: Machine) -> None:
+    @both.deploy
+    def body() -> None:
+        reads_both(seen=both.seen)
+
+    both.run()
+    assert both.seen == [("old", "old")]
+    assert both.commands() == 1
+
+
+def test_two_facts_of_one_operation_are_part_of_what_is_announced(both: Machine) -> None:
+    @both.deploy
+    def body() -> None:
+        announced = [(Content, {"path": both.path, "probe_name": "a"}), (First, {}), (Second, {})]
+        with joint_reading.announced(announced):
+            both.reads("a")
+            reads_both(seen=both.seen)
+
+    both.run()
+    assert both.seen == ["old", ("old", "old")]
+    assert both.commands() == 1
+
+
+def test_after_a_command_two_facts_are_read_again(both: Machine) -> None:
+    @both.deploy
+    def body() -> None:
+        announced = [(Content, {"path": both.path, "probe_name": "a"}), (First, {}), (Second, {})]
+        with joint_reading.announced(announced):
+            both.reads("a", then=(both.change,))
+            reads_both(seen=both.seen)
+
+    both.run()
+    assert both.seen == ["old", ("changed", "changed")]
+    assert both.commands() == 2
+
+
+def test_of_two_facts_the_one_that_is_out_of_form_asks_alone(
+    both: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Unparsed, "tries", 0)
+
+    @both.deploy
+    def body() -> None:
+        reads_both(seen=both.seen, second=Unparsed)
+
+    both.run()
+    assert both.seen == [("old", "old")]
+    assert both.asked() == ["first", "second", "second"]

@@ -7,21 +7,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubenode.linux.kernel_modules import (
-    Evidence,
-    Place,
+    Directive,
+    RunningKernel,
     check_name,
+    configuration,
     forbidding,
-    judge,
+    module_of,
     requested_lines,
     requests,
+    state_of,
     with_requests,
     without_requests,
 )
 from tests import modprobe_cases
 
 NONE: frozenset[str] = frozenset()
-MODULAR = Evidence(
-    kernel="6.12.90",
+MODULAR = RunningKernel(
+    release="6.12.90",
     kernels_on_disk=["6.12.90"],
     can_load=True,
     loaded=frozenset({"overlay"}),
@@ -29,11 +31,11 @@ MODULAR = Evidence(
     builtin=frozenset({"ext4", "unix"}),
     loadable=frozenset({"br_netfilter", "overlay"}),
 )
-NOT_MODULAR = Evidence(kernel="6.18.0", can_load=False, filesystems=frozenset({"overlay"}))
+NOT_MODULAR = RunningKernel(release="6.18.0", can_load=False, filesystems=frozenset({"overlay"}))
 
 
 @pytest.mark.parametrize(
-    ("name", "evidence", "state"),
+    ("name", "kernel", "state"),
     [
         ("overlay", MODULAR, "loaded"),
         ("ext4", MODULAR, "builtin"),
@@ -42,30 +44,30 @@ NOT_MODULAR = Evidence(kernel="6.18.0", can_load=False, filesystems=frozenset({"
         ("nope", MODULAR, "absent"),
         ("overlay", NOT_MODULAR, "builtin"),
         ("br_netfilter", NOT_MODULAR, "unknown"),
-        ("br_netfilter", Evidence(can_load=False, bridge=True), "builtin"),
-        ("br_netfilter", Evidence(bridge=True), "loaded"),
-        ("br_netfilter", Evidence(bridge=True, loaded=NONE), "builtin"),
-        ("overlay", Evidence(in_sys={"overlay": True}), "loaded"),
-        ("ip_vs", Evidence(config={"CONFIG_IP_VS": "n"}), "absent"),
-        ("ip_vs", Evidence(config={"CONFIG_IP_VS": "y"}), "builtin"),
-        ("ip_vs", Evidence(config={"CONFIG_IP_VS": "m"}), "unknown"),
+        ("br_netfilter", RunningKernel(can_load=False, bridge=True), "builtin"),
+        ("br_netfilter", RunningKernel(bridge=True), "loaded"),
+        ("br_netfilter", RunningKernel(bridge=True, loaded=NONE), "builtin"),
+        ("overlay", RunningKernel(in_sys={"overlay": True}), "loaded"),
+        ("ip_vs", RunningKernel(config={"CONFIG_IP_VS": "n"}), "absent"),
+        ("ip_vs", RunningKernel(config={"CONFIG_IP_VS": "y"}), "builtin"),
+        ("ip_vs", RunningKernel(config={"CONFIG_IP_VS": "m"}), "unknown"),
         # what is seen to work outweighs what is written about it
-        ("overlay", Evidence(can_load=False, filesystems=frozenset({"overlay"}),
+        ("overlay", RunningKernel(can_load=False, filesystems=frozenset({"overlay"}),
                              config={"CONFIG_OVERLAY_FS": "n"}), "builtin"),
-        ("ip_vs", Evidence(kernel="1", kernels_on_disk=["2"], loaded=NONE), "absent"),
-        ("ip_vs", Evidence(kernel="1", kernels_on_disk=["2"], can_load=False), "unknown"),
-        ("ip_vs", Evidence(kernel="1", kernels_on_disk=["1"], builtin=NONE), "unknown"),
-        ("ip_vs", Evidence(kernel="1", kernels_on_disk=[]), "unknown"),
-        ("ip_vs", Evidence(), "unknown"),
+        ("ip_vs", RunningKernel(release="1", kernels_on_disk=["2"], loaded=NONE), "absent"),
+        ("ip_vs", RunningKernel(release="1", kernels_on_disk=["2"], can_load=False), "unknown"),
+        ("ip_vs", RunningKernel(release="1", kernels_on_disk=["1"], builtin=NONE), "unknown"),
+        ("ip_vs", RunningKernel(release="1", kernels_on_disk=[]), "unknown"),
+        ("ip_vs", RunningKernel(), "unknown"),
     ],
 )  # fmt: skip
-def test_states(name: str, evidence: Evidence, state: str) -> None:
-    assert judge(name, evidence)[0] == state
+def test_states(name: str, kernel: RunningKernel, state: str) -> None:
+    assert state_of(name, kernel)[0] == state
 
 
 def test_a_pending_reboot_is_named() -> None:
-    evidence = Evidence(kernel="6.1.0-9", kernels_on_disk=["6.1.0-55", "6.1.0-56"], loaded=NONE)
-    assert judge("overlay", evidence) == (
+    kernel = RunningKernel(release="6.1.0-9", kernels_on_disk=["6.1.0-55", "6.1.0-56"], loaded=NONE)
+    assert state_of("overlay", kernel) == (
         "absent",
         "kernel 6.1.0-9 is gone from disk (on disk: 6.1.0-55, 6.1.0-56): reboot",
     )
@@ -78,8 +80,8 @@ _sets = st.one_of(st.none(), st.frozensets(st.sampled_from(["overlay", "br_netfi
 @given(
     _names,
     st.builds(
-        Evidence,
-        kernel=st.just("1"),
+        RunningKernel,
+        release=st.just("1"),
         kernels_on_disk=st.sampled_from([None, [], ["1"], ["2"]]),
         can_load=st.sampled_from([None, True, False]),
         loaded=_sets,
@@ -89,15 +91,15 @@ _sets = st.one_of(st.none(), st.frozensets(st.sampled_from(["overlay", "br_netfi
         loadable=_sets,
     ),
 )
-def test_absent_only_on_positive_knowledge(name: str, evidence: Evidence) -> None:
-    state, reason = judge(name, evidence)
+def test_absent_only_on_positive_knowledge(name: str, kernel: RunningKernel) -> None:
+    state, reason = state_of(name, kernel)
     assert reason
     if state == "absent":
-        metadata_read = evidence.builtin is not None and evidence.loadable is not None
-        gone = bool(evidence.kernels_on_disk) and "1" not in (evidence.kernels_on_disk or [])
+        metadata_read = kernel.builtin is not None and kernel.loadable is not None
+        gone = bool(kernel.kernels_on_disk) and "1" not in (kernel.kernels_on_disk or [])
         assert metadata_read or gone
-        assert evidence.can_load is not False
-        for known in (evidence.loaded, evidence.builtin, evidence.loadable):
+        assert kernel.can_load is not False
+        for known in (kernel.loaded, kernel.builtin, kernel.loadable):
             assert name.replace("-", "_") not in (known or ())
 
 
@@ -113,14 +115,14 @@ def test_requests_and_masking() -> None:
     asked = requests(files, "modules-load=vxlan,overlay rd.modules_load=dm-mod -- modules_load=x")
     asked = {name: places for name, places in asked.items() if " " not in name}
     assert asked == {
-        "br_netfilter": [Place("/etc/modules-load.d/a.conf", 2)],
+        "br_netfilter": [Directive("/etc/modules-load.d/a.conf", 2)],
         "overlay": [
-            Place("/etc/modules-load.d/a.conf", 3),
-            Place("/usr/lib/modules-load.d/b.conf", 1),
-            Place("/proc/cmdline", 1, "modules_load"),
+            Directive("/etc/modules-load.d/a.conf", 3),
+            Directive("/usr/lib/modules-load.d/b.conf", 1),
+            Directive("/proc/cmdline", 1, "modules_load"),
         ],
-        "vxlan": [Place("/proc/cmdline", 1, "modules_load")],
-        "dm_mod": [Place("/proc/cmdline", 1, "rd.modules_load")],
+        "vxlan": [Directive("/proc/cmdline", 1, "modules_load")],
+        "dm_mod": [Directive("/proc/cmdline", 1, "rd.modules_load")],
     }
 
 
@@ -185,3 +187,89 @@ def test_requests_are_added_once_and_taken_out_again(text: str, names: list[str]
 def test_bad_names(name: object) -> None:
     with pytest.raises(ValueError, match="br_netfilter"):
         check_name(name)
+
+
+LOAD, FORBID = "/etc/modules-load.d/k8s.conf", "/etc/modprobe.d/x.conf"
+NO_BRIDGE = {FORBID: ["blacklist br_netfilter"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "load", "modprobe", "line", "unreadable", "boot"),
+    [
+        ("ext4", "", {}, "", (), True),
+        ("br-netfilter", "", {}, "", (), False),
+        ("br-netfilter", "br_netfilter", {}, "", (), True),
+        ("br_netfilter", "", {}, "modules-load=br_netfilter", (), True),
+        # the initrd may not have it
+        ("br_netfilter", "", {}, "rd.modules_load=br_netfilter", (), None),
+        # what forbids it decides over who asks for it, but not over what is built in
+        ("br_netfilter", "br_netfilter", NO_BRIDGE, "", (), False),
+        ("br_netfilter", "br_netfilter", {}, "module_blacklist=br_netfilter", (), False),
+        ("ext4", "", {FORBID: ["blacklist ext4"]}, "", (), True),
+        # a blacklist in /run is gone by then
+        ("br_netfilter", "br_netfilter", {"/run/modprobe.d/x.conf": ["blacklist br_netfilter"]},
+         "", (), True),
+        # another kernel may boot next
+        ("nope", "nope", {}, "", (), None),
+        ("nope", "", {}, "", (), False),
+        # what cannot be read may say anything
+        ("br_netfilter", "", {}, None, (), None),
+        ("br_netfilter", "", {}, "", (LOAD,), None),
+        ("br_netfilter", "", {}, "", ("/usr/lib/modules-load.d",), None),
+        ("br_netfilter", "", {}, "", ("/run/modules-load.d",), False),
+        ("br_netfilter", "br_netfilter", {}, "", ("/etc/modprobe.d",), None),
+        ("br_netfilter", "br_netfilter", {FORBID: []}, "", (FORBID,), None),
+        ("br_netfilter", "br_netfilter", NO_BRIDGE, "", ("/usr/lib/modprobe.d",), False),
+    ],
+)  # fmt: skip
+def test_what_the_next_boot_has(
+    name: str,
+    load: str,
+    modprobe: dict[str, list[str]],
+    line: str | None,
+    unreadable: tuple[str, ...],
+    boot: bool | None,
+) -> None:
+    configured = configuration({LOAD: load}, modprobe, line, unreadable)
+    assert module_of(name, MODULAR, configured).boot is boot
+
+
+def test_of_what_may_be_built_in_the_boot_is_unknown() -> None:
+    nothing = configuration({}, {}, "")
+    assert module_of("ip_vs", RunningKernel(), nothing).boot is None
+    # seen to work, and nobody knows whether it was loaded
+    assert module_of("br_netfilter", RunningKernel(bridge=True), nothing).boot is None
+    loaded = RunningKernel(loaded=frozenset({"ip_vs"}))
+    assert module_of("ip_vs", loaded, nothing).boot is False
+
+
+def test_a_module_that_could_be_loaded_and_is_forbidden() -> None:
+    module = module_of(
+        "br_netfilter", MODULAR, configuration({LOAD: "br_netfilter"}, NO_BRIDGE, "")
+    )
+    assert module.state == "blacklisted"
+    assert module.reason == f"blacklist br_netfilter in {FORBID}:1"
+    assert [str(place) for place in module.requested_by] == [f"{LOAD}:1"]
+    assert [str(place) for place in module.blacklisted_by] == [f"{FORBID}:1"]
+    # one that is loaded was loaded in spite of it
+    overlay = configuration({}, {FORBID: ["blacklist overlay"]}, "")
+    assert module_of("overlay", MODULAR, overlay).state == "loaded"
+    assert module_of("overlay", MODULAR, overlay).boot is False
+
+
+@given(
+    st.sampled_from(["ext4", "overlay", "br_netfilter", "nope"]),
+    st.booleans(),
+    st.lists(st.sampled_from([LOAD, FORBID, "/usr/lib/modprobe.d", "/usr/lib/modules-load.d"])),
+    st.sampled_from(["", None]),
+)
+def test_what_cannot_be_read_makes_no_boot_certain(
+    name: str, is_asked: bool, unreadable: list[str], line: str | None
+) -> None:
+    files = {LOAD: name if is_asked else ""}, {FORBID: list[str]()}
+    known = module_of(name, MODULAR, configuration(*files, ""))
+    found = module_of(name, MODULAR, configuration(*files, line, unreadable))
+    assert found.boot in (known.boot, None)
+    decisive = FORBID if is_asked else LOAD
+    if name in ("overlay", "br_netfilter") and (line is None or decisive in unreadable):
+        assert found.boot is None

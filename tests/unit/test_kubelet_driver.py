@@ -54,7 +54,7 @@ def drivers(
         values |= {"dockerd": "yes", "version:cri-dockerd": f"cri-dockerd {docker[0]} (483e3b6)"}
         option = f'"native.cgroupdriver={docker[1]}"'
         texts["/etc/docker/daemon.json"] = [f'{{"exec-opts": [{option}]}}']
-    return cgroup.parse_drivers(Reading(values, texts), CGROUPS, runtime)
+    return cgroup.parse_drivers(Reading(values, texts), Reading(values, texts), runtime, CGROUPS)
 
 
 @pytest.mark.parametrize(

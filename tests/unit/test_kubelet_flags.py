@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kubenode.files.cannot_tell import CannotTell
 from kubenode.kubelet import command_line
 from kubenode.kubelet.command_line import UNIT, EnvironmentFile, Flag, Word
-from kubenode.runtimes.cgroup_drivers import CannotTell
 
 # as `systemctl show` of systemd 252, 257 and 262 has it, of kubeadm's 10-kubeadm.conf
 KUBEADM = (

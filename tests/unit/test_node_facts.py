@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from kubenode.facts import container_cgroups, kernel_config, kubelet, machine, network, swap
 from kubenode.facts.node import Node
 from kubenode.linux import kernel_modules
+from kubenode.linux.kernel_config import ALIASES, OPTIONAL, REQUIRED
 from kubenode.wire.probe import ProbeError, Reading
 from tests.sealed import seal
 
@@ -51,7 +52,7 @@ READINGS = st.builds(
         machine.parse,
         network.parse,
         swap.parse,
-        lambda reading: kubelet.parse(reading, reading),
+        kubelet.parse,
     ],
 )
 def test_nothing_else_raises(parse: Callable[[Reading], object], reading: Reading) -> None:
@@ -273,9 +274,9 @@ def test_a_configuration_is_asked_for_all_that_is_judged_by_it() -> None:
     (pattern,) = re.findall("^options='(.*)'; ", kernel_config.READ, re.MULTILINE)
     for name in (
         "CONFIG_MODULES",
-        *kernel_config.REQUIRED,
-        *kernel_config.OPTIONAL,
-        *kernel_config.ALIASES,
+        *REQUIRED,
+        *OPTIONAL,
+        *ALIASES,
         *kernel_modules.CONFIG_OPTIONS.values(),
     ):
         assert re.search(pattern, f"{name}=y"), name

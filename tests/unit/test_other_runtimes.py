@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from kubenode.facts import runtimes
 from kubenode.runtimes import other_runtimes
 from kubenode.runtimes.other_runtimes import NONE, RuntimesShape
+from kubenode.runtimes.runtime import path_of
 from kubenode.wire import probe
 from kubenode.wire.probe import Reading
 
@@ -164,15 +165,35 @@ LOADED = ["LoadState=loaded", "ActiveState=inactive", "UnitFileState=disabled"]
     [
         ([], False),
         (["UnitFileState=enabled"], True),
-        (["UnitFileState=enabled-runtime"], True),
+        # the link is in /run
+        (["UnitFileState=enabled-runtime", "WantedBy=sockets.target"], False),
+        (["UnitFileState=indirect", "WantedBy=sockets.target"], True),
+        (["UnitFileState=static"], False),
         (["UnitFileState=static", "WantedBy=multi-user.target"], True),
         # a service that requires its own socket starts neither of the two
         (["RequiredBy=cri-docker.service"], False),
     ],
 )
 def test_what_starts_at_boot(lines: list[str], enabled: bool) -> None:
-    host = read({"cri-docker.socket": [*LOADED, *lines]})
+    host = read({"cri-docker.socket": [*LOADED, *lines], "cri-docker.service": LOADED})
     assert host["units"]["cri-docker.socket"]["enabled"] is enabled
+
+
+def test_what_may_start_at_boot_counts_as_what_does() -> None:
+    """Another runtime that comes back after a boot is worse than a host that is left out."""
+    by_kubelet = {"crio.service": [*LOADED, "WantedBy=kubelet.service"]}
+    for state, starts in (("enabled", True), ("disabled", False), ("bad", True)):
+        kubelet = {"kubelet.service": [*LOADED, f"UnitFileState={state}"]}
+        assert read({**by_kubelet, **kubelet})["units"]["crio.service"]["enabled"] is starts
+    foreign = {"crio.service": [*LOADED, "WantedBy=somebody.service"]}
+    assert read(foreign)["units"]["crio.service"]["enabled"] is True
+
+
+def test_a_mask_that_is_gone_after_a_boot_hides_nothing() -> None:
+    masked = ["LoadState=masked", "ActiveState=inactive", "UnitFileState=masked-runtime"]
+    wanted = [*masked, "WantedBy=multi-user.target"]
+    assert read({"crio.service": wanted})["units"]["crio.service"]["enabled"] is True
+    assert read({"crio.service": masked})["units"]["crio.service"]["enabled"] is False
 
 
 def test_a_masked_unit_and_one_that_is_not_there_count_for_nothing() -> None:
@@ -245,4 +266,4 @@ def test_what_a_host_does_not_say_is_unknown() -> None:
 @given(st.text(max_size=60))
 def test_any_endpoint_leads_somewhere_or_nowhere(endpoint: str) -> None:
     assert other_runtimes.behind(endpoint) in ("CRI-O", "cri-dockerd", None)
-    assert other_runtimes.path_of(other_runtimes.path_of(endpoint)).count("//") == 0
+    assert path_of(path_of(endpoint)).count("//") == 0

@@ -18,13 +18,14 @@ from tests.wheel import build, checkout, run
 
 
 def _missing(wheel: Path) -> set[str]:
-    """The modules of the checkout that a wheel lacks."""
+    """The modules and scripts of the checkout that a wheel lacks."""
     with zipfile.ZipFile(wheel) as archive:
         held = set(archive.namelist())
     expected = {
         f"kubenode/{path.relative_to(ROOT)}"
         for folder in ("facts", "operations")
-        for path in (ROOT / folder).rglob("*.py")
+        for pattern in ("*.py", "*.sh")
+        for path in (ROOT / folder).rglob(pattern)
     }
     # templates, scripts and the schema too; what is linked in is above
     expected |= {

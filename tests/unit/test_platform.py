@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from kubenode.audit.preflight import preflight
 from kubenode.facts.platform import PlatformShape
-from kubenode.operations.platform import preflight
 from kubenode.runtimes import other_runtimes
 
 GOOD: PlatformShape = {

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ast
+import gc
+import inspect
+import json
+import re
+import weakref
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +16,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from pyinfra.api import Config, Host, Inventory, OperationValueError, State
 from pyinfra_cli.util import parse_cli_arg
 
-from kubenode.settings import NodeSettings, from_option, minor_release
+from kubenode import settings
+from kubenode.audit import aim
+from kubenode.operations import containerd, kernel, platform
+from kubenode.settings import DEFAULTS, NodeSettings, from_option, minor_release
 from tests.conftest import ROOT
+from tests.targets import kubenode_cli
 from tests.targets.pyinfra_cli import Result, run
 
 Dry = Callable[..., Result]
@@ -212,3 +223,199 @@ def test_what_is_no_kubernetes_release(version: str) -> None:
 
 def test_kubernetes_releases() -> None:
     assert minor_release("v1.36.2") == minor_release("1.36") == (1, 36)
+
+
+@pytest.fixture
+def validated(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """What is validated from now on."""
+    seen: list[object] = []
+    validate = NodeSettings.model_validate
+
+    def counted(data: object) -> NodeSettings:
+        seen.append(data)
+        return validate(data)
+
+    monkeypatch.setattr(NodeSettings, "model_validate", counted)
+    return seen
+
+
+def run_of(count: int) -> list[Host]:
+    """The hosts of a run."""
+    hosts = [(f"host-{n}", {"kubenode_modules": ["overlay", f"m{n}"]}) for n in range(count)]
+    inventory = Inventory((hosts, {}))
+    State(inventory, Config())
+    return list(inventory)
+
+
+def test_a_host_is_validated_once_a_run(validated: list[object]) -> None:
+    hosts = run_of(20)
+    for _ in range(5):
+        for n, host in enumerate(hosts):
+            aim.check(host)
+            assert settings.for_host(host).modules == ["overlay", f"m{n}"]
+    assert len(validated) == 20
+    # of another run nothing is known
+    assert settings.for_host(run_of(1)[0]).modules == ["overlay", "m0"]
+    assert len(validated) == 21
+
+
+def test_nothing_is_kept_of_a_run_that_is_over() -> None:
+    host = run_of(1)[0]
+    settings.for_host(host)
+    run_is_there = weakref.ref(host.state)
+    del host
+    gc.collect()
+    assert run_is_there() is None
+
+
+def test_what_a_deploy_sets_counts_from_then_on(validated: list[object]) -> None:
+    first, second = run_of(2)
+    settings.for_host(first)
+    second.data.kubenode_sysctls = {"vm.swappiness": 1}
+    assert settings.for_host(second).sysctls == {"vm.swappiness": 1}
+    # also where Python takes both for the same
+    second.data.kubenode_sysctls = {"vm.swappiness": True}
+    with pytest.raises(OperationValueError, match=r"set for host-1 by the deploy"):
+        settings.for_host(second)
+    assert settings.for_host(first).modules == ["overlay", "m0"]
+    assert len(validated) == 4
+
+
+COUNTING = """
+from pathlib import Path
+from kubenode.settings import NodeSettings
+
+validate = NodeSettings.model_validate
+
+def counted(data):
+    with Path({count!r}).open("a") as file:
+        file.write("x")
+    return validate(data)
+
+NodeSettings.model_validate = counted
+"""
+
+
+def test_an_audit_validates_each_host_once(tmp_path: Path) -> None:
+    count = tmp_path / "count"
+    # nothing listens there
+    hosts = "[('@local', {}), *((f'127.0.0.{n}', {'ssh_port': 1}) for n in range(1, 20))]"
+    (tmp_path / "hosts.py").write_text(f"{COUNTING.format(count=str(count))}\nhosts = {hosts}\n")
+    audit = kubenode_cli.run("audit", "hosts.py", "--format", "json", cwd=tmp_path)
+    assert audit.returncode == 2, audit.output
+    assert len(json.loads(audit.stdout)["hosts"]) == 20
+    assert count.read_text() == 20 * "x"
+
+
+def test_a_deploy_validates_a_host_once(tmp_path: Path) -> None:
+    count = tmp_path / "count"
+    (tmp_path / "hosts.py").write_text(
+        f"{COUNTING.format(count=str(count))}\nhosts = [('@local', {{}})]\n"
+    )
+    (tmp_path / "both.py").write_text(
+        "from kubenode.node import audit, prepare\n\naudit()\nprepare()\naudit()\n"
+    )
+    result = run("--dry", tmp_path / "hosts.py", tmp_path / "both.py", cwd=tmp_path)
+    assert "Can this host be a node?" in result.output, result.output
+    assert count.read_text() == "x"
+
+
+ARGUMENTS: list[tuple[Callable[..., Any], str, str]] = [
+    (kernel.modules, "persist_file", "modules_file"),
+    (kernel.sysctls, "persist_file", "sysctls_file"),
+    (kernel.sysctls, "override", "sysctls_override"),
+    (containerd.installed, "version", "containerd_version"),
+    (containerd.installed, "hold", "containerd_hold"),
+    (containerd.configured, "cgroup_driver", "cgroup_driver"),
+    (containerd.configured, "pause_image", "pause_image"),
+    (containerd.configured, "snapshotter", "snapshotter"),
+    (containerd.configured, "registry_config_path", "registry_config_path"),
+    (containerd.configured, "change_driver_under_pods", "change_driver_under_pods"),
+    (containerd.running, "change_driver_under_pods", "change_driver_under_pods"),
+    (platform.supported, "cgroup_driver", "cgroup_driver"),
+    (platform.supported, "kubernetes_version", "kubernetes_version"),
+]
+"""Arguments of operations that a setting has the default of."""
+
+
+@pytest.mark.parametrize(("operation", "argument", "setting"), ARGUMENTS)
+def test_operations_have_the_defaults_of_the_settings(
+    operation: Callable[..., Any], argument: str, setting: str
+) -> None:
+    assert inspect.signature(operation).parameters[argument].default == getattr(DEFAULTS, setting)
+
+
+def test_a_default_is_written_in_one_place() -> None:
+    """Whoever changes one in settings.py has changed all: no other module has it as a default."""
+    fields = NodeSettings.model_fields.values()
+    # True, False and None are said by too much that is no setting
+    texts = {f.default for f in fields if isinstance(f.default, str)}
+    lists = [f.default for f in fields if isinstance(f.default, (list, dict)) and f.default]
+    found = []
+    for path in sorted({*ROOT.glob("kubenode/**/*.py"), *ROOT.glob("operations/**/*.py")}):
+        if path == ROOT / "kubenode" / "settings.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            for default in _defaults(node):
+                try:
+                    value = ast.literal_eval(default)
+                except ValueError:
+                    continue
+                if isinstance(value, (list, tuple, set, dict)):
+                    is_stated = _same(value, lists)
+                else:
+                    # a constant that says containerd is the name of a unit or a program
+                    is_stated = value in texts and not isinstance(node, ast.Module)
+                if is_stated:
+                    found.append(f"{path.relative_to(ROOT)}:{default.lineno}: {value!r}")
+    assert found == []
+
+
+def _defaults(node: ast.AST) -> Iterator[ast.expr]:
+    """Default values of arguments and of a class's fields, and constants of a module."""
+    if isinstance(node, (ast.FunctionDef, ast.Lambda)):
+        yield from node.args.defaults
+        yield from (default for default in node.args.kw_defaults if default)
+    if isinstance(node, (ast.ClassDef, ast.Module)):
+        for statement in node.body:
+            if isinstance(statement, (ast.AnnAssign, ast.Assign)) and statement.value:
+                yield statement.value
+
+
+def _same(value: Collection[Any], lists: list[Any]) -> bool:
+    kinds = [list(each.items()) if isinstance(each, dict) else list(each) for each in lists]
+    return (list(value.items()) if isinstance(value, dict) else list(value)) in kinds
+
+
+def test_the_page_of_settings_and_the_group_data_have_the_defaults() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text()
+    rows = {line.split("`")[1]: line.split("|")[3] for line in page.splitlines() if "| `" in line}
+    group_data = (ROOT / "inventories" / "group_data" / "all.py").read_text()
+    assignments = re.sub(r"^# (?=kubenode_|    \S.*,$|}$)", "", group_data, flags=re.MULTILINE)
+    stated = {
+        ast.unparse(line.targets[0]): ast.literal_eval(line.value)
+        for line in ast.parse(assignments).body
+        if isinstance(line, ast.Assign)
+    }
+    for name, field in NodeSettings.model_fields.items():
+        row = rows[f"kubenode_{name}"]
+        if isinstance(field.default, list):
+            assert re.findall(r"[\w./-]+", row) == field.default
+        elif isinstance(field.default, dict):
+            assert all(key in row or key.startswith("net.bridge.") for key in field.default)
+        else:
+            assert row.strip() == f"`{field.default}`"
+        if name != "waivers":
+            # there an example stands
+            assert stated[f"kubenode_{name}"] == field.default
+
+
+@pytest.mark.parametrize("runtime", ["crio", "docker", "Containerd", "", 3, None, ["containerd"]])
+def test_a_runtime_that_kubenode_does_not_prepare(dry: Dry, runtime: object) -> None:
+    result = dry(data={"kubenode_runtime": runtime})
+    assert result.returncode == 1
+    assert (
+        "kubenode_runtime (from host @local): 'containerd', this release of kubenode prepares no "
+        f"other runtime, found {runtime!r}"
+    ) in " ".join(result.output.split())
+    assert "Can this host be a node?" not in result.output

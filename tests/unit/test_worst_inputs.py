@@ -11,11 +11,14 @@ import pytest
 
 from benchmarks import worst_inputs
 from kubenode.audit.checks.catalogue import CHECKS
-from kubenode.audit.checks.check import Aim, Evidence, Subject, Verdict, judge, violated
+from kubenode.audit.checks.check import Aim, Evidence, Subject, Verdict, verdict_of, violated
 from kubenode.facts.node import Node, NodeShape
 from kubenode.files import toml_text
 from kubenode.linux.sysctl_d import MOST_LINES, Tree, without_conflicts
-from kubenode.runtimes.containerd.config import ConfigError, Wanted, edit, parse
+from kubenode.runtimes.containerd.config import parse
+from kubenode.runtimes.containerd.editing import edit
+from kubenode.runtimes.containerd.wanted import ContainerdWanted
+from kubenode.runtimes.edit import ConfigError
 from kubenode.wire import probe, size_limits
 from tests.sealed import seal
 
@@ -113,7 +116,7 @@ def test_an_edit_of_too_much_says_so() -> None:
     )
     text += "[x]\n" + "".join(f"a{number} = 1\n" for number in range(4000))
     with pytest.raises(ConfigError, match="too many changes"):
-        edit(parse(text, "/etc/x.toml"), Wanted("systemd"), is_root=True)
+        edit(parse(text, "/etc/x.toml"), ContainerdWanted("systemd"), is_root=True)
 
 
 def test_more_items_than_a_host_has_are_no_answer() -> None:
@@ -133,7 +136,7 @@ def test_a_finding_is_cut_and_says_how_much() -> None:
         return violated("x" * 5000, *(Evidence(str(number)) for number in range(100_000)))
 
     check = replace(CHECKS[0], profiles=frozenset(), judge=verdict)
-    said = judge(check, Subject(a_node(), Aim()))
+    said = verdict_of(check, Subject(a_node(), Aim()))
     assert said.found.endswith("and 3000 characters more")
     assert len(said.evidence) == 51
     assert said.evidence[-1].text == "and 99950 more"

@@ -18,6 +18,7 @@ from kubenode.audit.checks import (
     machine,
     network,
     platform,
+    runtime,
     swap,
     sysctls,
 )
@@ -31,6 +32,7 @@ CHECKS: tuple[Check, ...] = (
     *cgroups.CHECKS,
     *cgroup_drivers.CHECKS,
     *kubernetes.CHECKS,
+    *runtime.CHECKS,
     *containerd.CHECKS,
     *crictl.CHECKS,
     *kubelet.CHECKS,
@@ -40,6 +42,15 @@ CHECKS: tuple[Check, ...] = (
     *network.CHECKS,
 )
 """Every check, topic by topic, in the order reports show them."""
+
+RENAMED = {
+    f"containerd.{name}": f"runtime.{name}"
+    for name in (
+        "installed", "supported", "config-readable", "cri-serving", "config-applied", "enabled",
+        "daemon-reload", "pause-image", "held", "nofile", "cni-plugins",
+    )
+}  # fmt: skip
+"""Checks that had another id before the first release: old id to new."""
 
 _BY_ID = {check.id: check for check in CHECKS}
 

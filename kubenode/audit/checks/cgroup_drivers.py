@@ -13,7 +13,8 @@ from kubenode.audit.checks.check import (
     unknown,
     violated,
 )
-from kubenode.audit.checks.runtime import config_finding
+from kubenode.audit.checks.containerd_files import config_finding
+from kubenode.audit.checks.references import DRIVER_AGREEMENT, KUBELET_CONFIG, Reference
 from kubenode.facts.cgroup import ComponentShape
 
 
@@ -45,7 +46,7 @@ def _components(subject: Subject) -> dict[str, ComponentShape]:
 
 def _follows_from(
     subject: Subject, components: dict[str, ComponentShape], wanted: str | None = None
-) -> str | None:
+) -> Reference | None:
     """The check whose finding explains drivers that differ, or that nobody can tell.
 
     What is wrong with containerd's files explains its own driver, also one that can be told: where
@@ -57,7 +58,7 @@ def _follows_from(
     if own and others_agree and (cause := config_finding(subject.containerd)):
         return cause
     if "kubelet" in components and components["kubelet"]["driver"] is None:
-        return "kubelet.config-readable" if subject.kubelet["error"] else None
+        return KUBELET_CONFIG if subject.kubelet["error"] else None
     return None
 
 
@@ -81,7 +82,7 @@ def _agreement(subject: Subject) -> Verdict:
     if len(drivers) == 1 and None not in drivers:
         return met(found, *evidence)
     if cause := _follows_from(subject, components):
-        return not_applicable(f"{found}: see {cause}")
+        return not_applicable(f"{found}: {cause}")
     if len(drivers - {None}) > 1:
         return violated(found, *evidence)
     return unknown(found, *evidence, severity=_severity(subject, components))
@@ -95,7 +96,7 @@ def _as_wanted(subject: Subject) -> Verdict:
     lost = [name for name, component in components.items() if component["driver"] is None]
     cause = _follows_from(subject, components)
     if len(known) > 1:
-        return not_applicable(f"they differ, see {cause or 'cgroup-driver.agreement'}")
+        return not_applicable(f"they differ, {cause or DRIVER_AGREEMENT}")
     evidence = [_evidence(name, component) for name, component in components.items()]
     driver = next(iter(known), None)
     wanted = subject.aim.cgroup_driver
@@ -103,12 +104,12 @@ def _as_wanted(subject: Subject) -> Verdict:
         return met(f"{driver} ({', '.join(components)})", *evidence)
     found = f"{driver or 'unknown'} ({', '.join(components)})"
     if cause := _follows_from(subject, components, wanted):
-        return not_applicable(f"{found}: see {cause}")
+        return not_applicable(f"{found}: {cause}")
     if driver is None:
         return unknown("no component's driver can be told", *evidence)
     if driver == wanted:
         return not_applicable(
-            f"{driver}, and it cannot be told of {', '.join(lost)}: see cgroup-driver.agreement"
+            f"{driver}, and it cannot be told of {', '.join(lost)}: {DRIVER_AGREEMENT}"
         )
     return violated(found, *evidence, expected=f"the {wanted} driver")
 
@@ -176,7 +177,7 @@ CHECKS = (
         "for it. It is the trace of drivers that differed when the container was made, also after "
         "the files were corrected: such containers must be made again.",
         judge=_placement,
-        remedy="fix cgroup-driver.agreement, then drain the node or delete the pods",
+        remedy=f"fix {DRIVER_AGREEMENT.id}, then drain the node or delete the pods",
         sources=(_DRIVERS,),
     ),
 )

@@ -12,7 +12,8 @@ from kubenode.audit.checks.check import (
     unknown,
     violated,
 )
-from kubenode.audit.checks.release import kubernetes_release as aimed_at
+from kubenode.audit.checks.references import CGROUP_VERSION
+from kubenode.audit.checks.release import aimed_at
 from kubenode.kubelet import releases
 
 NEEDED = ("cpu", "cpuset", "memory", "pids")
@@ -52,7 +53,7 @@ def _allows_v1(subject: Subject) -> bool:
 def _controllers(subject: Subject) -> Verdict:
     cgroups = subject.cgroups
     if cgroups["mode"] in ("none", "unknown"):
-        return not_applicable("needs a cgroup version, see cgroup.version")
+        return not_applicable(f"needs a cgroup version, {CGROUP_VERSION}")
     missing = [name for name in NEEDED if name not in cgroups["controllers"]]
     if not missing:
         return met(", ".join(NEEDED))

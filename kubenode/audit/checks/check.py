@@ -7,22 +7,25 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from kubenode import profiles
+from kubenode.linux.cgroups import Driver
 from kubenode.profiles import ProfileName
-from kubenode.runtimes.cgroup_drivers import Driver
+from kubenode.runtimes import other_runtimes
+from kubenode.settings import DEFAULTS
 
 if TYPE_CHECKING:
     from kubenode.facts.cgroup import CgroupDriversShape, CgroupsShape
     from kubenode.facts.container_cgroups import ContainerCgroupsShape
     from kubenode.facts.containerd import ContainerdShape
+    from kubenode.facts.crictl import CrictlShape
     from kubenode.facts.kernel import KernelModulesShape, SysctlsShape
     from kubenode.facts.kernel_config import KernelConfigShape
     from kubenode.facts.kubeadm import KubeadmShape
     from kubenode.facts.kubelet import KubeletShape
     from kubenode.facts.machine import MachineShape
     from kubenode.facts.network import NetworkShape
-    from kubenode.facts.node import CrictlShape, NodeShape
+    from kubenode.facts.node import NodeShape
     from kubenode.facts.platform import PlatformShape
+    from kubenode.facts.runtime import RuntimeShape
     from kubenode.facts.swap import SwapShape
 
 State = Literal["pass", "warn", "fail", "unknown", "not-applicable"]
@@ -82,17 +85,19 @@ def not_applicable(why: str, *evidence: Evidence) -> Verdict:
 
 @dataclass(frozen=True)
 class Aim:
-    """What a host is judged for."""
+    """What a host is judged for; :func:`kubenode.audit.aim.aim` makes it of a host's settings."""
 
     kubernetes: tuple[int, int] | None = None
     """Release the node is for, such as (1, 36); None: that of its kubelet, when it has one."""
-    profiles: frozenset[ProfileName] = frozenset(profiles.DEFAULT)
-    cgroup_driver: Driver = "systemd"
-    modules: tuple[str, ...] = ("overlay", "br_netfilter")
+    profiles: frozenset[ProfileName] = frozenset(DEFAULTS.profiles)
+    cgroup_driver: Driver = DEFAULTS.cgroup_driver
+    modules: tuple[str, ...] = tuple(DEFAULTS.modules)
     """``kubenode_modules``."""
-    sysctls: Mapping[str, str] = field(default_factory=dict)
+    sysctls: Mapping[str, str] = field(
+        default_factory=lambda: {key: str(value) for key, value in DEFAULTS.sysctls.items()}
+    )
     """``kubenode_sysctls``, values as text."""
-    pause_image: str | None = None
+    pause_image: str | None = DEFAULTS.pause_image
     """``kubenode_pause_image``."""
     today: date = field(default_factory=date.today)
     """For ends of life."""
@@ -106,12 +111,42 @@ class PartMissing(Exception):
 class Subject:
     """One host, as a check sees it: facts and aim.
 
-    A part that the host did not answer raises :class:`PartMissing`, of which :func:`judge` makes an
-    unknown: a check needs no code for that.
+    A part that the host did not answer raises :class:`PartMissing`, and :func:`verdict_of` makes an
+    unknown of that: a check needs no code for it.
     """
 
     facts: NodeShape
     aim: Aim
+
+    @property
+    def other_runtime(self) -> str | None:
+        """The runtime that kubelet uses and that there is no fact of; None: it is containerd.
+
+        Where kubelet is told none, it is containerd if that is installed, else what is in use.
+        """
+        try:
+            endpoint = self.kubelet["runtime_endpoint"]
+        except PartMissing:
+            endpoint = None
+        if endpoint is not None:
+            return other_runtimes.behind(endpoint)
+        if self.containerd["installed"]["binary"] is not None:
+            return None
+        try:
+            others = other_runtimes.in_use(self.platform["runtimes"])
+        except PartMissing:
+            return None
+        return others[0].name if others else None
+
+    @property
+    def runtime(self) -> RuntimeShape:
+        """What all runtimes have in common, of the one that kubelet uses.
+
+        Only containerd has a fact: PartMissing where kubelet uses another one.
+        """
+        if other := self.other_runtime:
+            raise PartMissing(f"the runtime is {other}, which kubenode has no fact of")
+        return self.containerd
 
     def _part(self, name: str) -> Any:
         # the deploy judges by the few parts that it has read
@@ -225,7 +260,7 @@ def _shortened(verdict: Verdict) -> Verdict:
     return replace(verdict, found=_cut(verdict.found), evidence=tuple(evidence))
 
 
-def judge(check: Check, subject: Subject) -> Verdict:
+def verdict_of(check: Check, subject: Subject) -> Verdict:
     """What *check* says of *subject*; an unknown where the host's answer does not suffice."""
     if check.profiles and not check.profiles & subject.aim.profiles:
         return not_applicable(f"for profile {' or '.join(sorted(check.profiles))} only")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from kubenode.audit.checks.check import Check, Evidence, Subject, Verdict, met, unknown, violated
-from kubenode.audit.checks.runtime import of_containerd
-from kubenode.facts.containerd import CRICTL_CONFIG, ContainerdShape
+from kubenode.audit.checks.runtime_in_use import RuntimeInUse, of_runtime
+from kubenode.runtimes.crictl import CRICTL_CONFIG
 
 
-def _config(subject: Subject, containerd: ContainerdShape) -> Verdict:
+def _config(subject: Subject, runtime: RuntimeInUse) -> Verdict:
     crictl = subject.crictl
-    expected = f"{CRICTL_CONFIG} with runtime-endpoint unix://{containerd['socket']}"
+    expected = f"{CRICTL_CONFIG} with runtime-endpoint unix://{runtime.shape['socket']}"
     if crictl["exists"] is None:
         return unknown(f"{CRICTL_CONFIG} cannot be read", expected=expected)
     if not crictl["exists"]:
@@ -20,7 +20,7 @@ def _config(subject: Subject, containerd: ContainerdShape) -> Verdict:
         endpoint = crictl["runtime_endpoint" if name == "runtime_endpoint" else "image_endpoint"]
         if endpoint is None and name == "image_endpoint":
             continue
-        if _path(endpoint or "") != _path(containerd["socket"]):
+        if _path(endpoint or "") != _path(runtime.shape["socket"]):
             key = name.replace("_", "-")
             found = f"{key} is {endpoint}" if endpoint else f"no {key}"
             return violated(found, Evidence(found, CRICTL_CONFIG), expected=expected)
@@ -41,7 +41,7 @@ CHECKS = (
         expected=f"{CRICTL_CONFIG} with the runtime's socket",
         why="Without it crictl tries one socket after the other, complains at each call, and has a "
         "timeout that is too short for a node under load.",
-        judge=of_containerd(_config),
+        judge=of_runtime(_config),
         remedy="kubenode.node.prepare, or containerd.configured()",
         operation="containerd.configured",
         sources=("https://github.com/kubernetes-sigs/cri-tools/blob/master/docs/crictl.md",),

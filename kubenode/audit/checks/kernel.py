@@ -8,7 +8,7 @@ from packaging.version import Version
 
 from kubenode.audit.checks.check import Check, Evidence, Subject, Verdict, met, unknown, violated
 from kubenode.audit.checks.kubernetes import kernel_version
-from kubenode.facts.kernel_config import OPTIONAL, REQUIRED
+from kubenode.linux.kernel_config import OPTIONAL, REQUIRED
 
 _LONG_TERM = ((5, 4), (5, 10), (5, 15))
 

@@ -15,9 +15,11 @@ from kubenode.audit.checks.check import (
     unknown,
     violated,
 )
+from kubenode.audit.checks.references import Reference, modules_live
 from kubenode.facts.kernel import ModuleShape
 from kubenode.linux import kernel_modules
 from kubenode.profiles import ProfileName
+from kubenode.settings import DEFAULTS
 
 _THERE = ("loaded", "builtin")
 _NO_KERNEL = (
@@ -48,7 +50,7 @@ def _live(subject: Subject, names: Iterable[str]) -> Verdict:
     return _verdict(", ".join(found), evidence, bool(states), may_be, remedy)
 
 
-def _boot(subject: Subject, names: Iterable[str]) -> Verdict:
+def _boot(subject: Subject, names: Iterable[str], live: Reference) -> Verdict:
     found, evidence, may_be, bad, absent = [], [], False, False, False
     for name in names:
         module = subject.modules["modules"][name]
@@ -78,7 +80,7 @@ def _boot(subject: Subject, names: Iterable[str]) -> Verdict:
         ]
         evidence += _requests(module)
     if absent and not bad and not may_be:
-        return not_applicable(f"{', '.join(found)}: see the check of what is there now")
+        return not_applicable(f"{', '.join(found)}: {live}")
     return _verdict(", ".join(found), evidence, bad, may_be)
 
 
@@ -139,11 +141,7 @@ def _pair(
         "kubenode.node.prepare, or kernel.modules(modules=["
         + ", ".join(f'"{name}"' for name in names)
         + "])"
-        + (
-            ""
-            if set(names) <= {"overlay", "br_netfilter"}
-            else f"; name {listed} in kubenode_modules"
-        )
+        + ("" if set(names) <= set(DEFAULTS.modules) else f"; name {listed} in kubenode_modules")
     )
     applies = frozenset({only}) if only else frozenset[ProfileName]()
     return (
@@ -166,7 +164,7 @@ def _pair(
             expected=f"{listed} loaded at boot (modules-load.d) or built into the kernel",
             why=f"{why} A module that somebody loaded by hand, or that only a running service "
             "pulled in, is gone after a reboot; so is one that a blacklist line forbids.",
-            judge=lambda node: _boot(node, names),
+            judge=lambda node: _boot(node, names, modules_live(subject)),
             remedy=f"{add}; remove the line that forbids it, where the evidence names one",
             operation="kernel.modules",
             profiles=applies,
@@ -249,7 +247,7 @@ CHECKS = (
         severity="fail",
         expected="every module of kubenode_modules loaded at boot or built in",
         why="Somebody decided that these nodes need them, also after a reboot.",
-        judge=_settings(_boot),
+        judge=_settings(lambda node, names: _boot(node, names, modules_live("settings"))),
         remedy="kubenode.node.prepare, whose kernel.modules loads all of kubenode_modules",
         operation="kernel.modules",
     ),

@@ -14,6 +14,7 @@ from kubenode.audit.checks.check import (
     unknown,
     violated,
 )
+from kubenode.audit.checks.references import ETCD_PORT
 from kubenode.facts import kubeadm
 
 _RESET = "kubeadm reset, where nothing of it is needed any more"
@@ -84,7 +85,7 @@ def _etcd(subject: Subject) -> Verdict:
         case "used":
             listeners = subject.network["listeners"] or []
             if any(listener["port"] == 2379 for listener in listeners):
-                return not_applicable("etcd runs, see network.port-2379")
+                return not_applicable(f"etcd runs, {ETCD_PORT}")
             return violated(
                 f"{kubeadm.ETCD_DATA} is not empty", Evidence("not empty", kubeadm.ETCD_DATA)
             )

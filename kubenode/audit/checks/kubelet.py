@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kubenode.audit.checks import unit
 from kubenode.audit.checks.check import (
     Check,
     Subject,
@@ -11,20 +12,23 @@ from kubenode.audit.checks.check import (
     unknown,
     violated,
 )
-from kubenode.audit.checks.runtime import other_runtime
+from kubenode.audit.checks.runtime_in_use import in_use
 
 _NOT_THERE = "kubelet is not installed"
 
 
-def _enabled(subject: Subject) -> Verdict:
+def _unit(subject: Subject) -> unit.Unit | Verdict:
     kubelet = subject.kubelet
     if kubelet["binary"] is None:
         return not_applicable(_NOT_THERE)
     if kubelet["enabled"] is None:
-        return violated("there is no kubelet.service")
-    if kubelet["enabled"] in ("enabled", "static", "alias"):
-        return met(f"kubelet.service is {kubelet['enabled']}")
-    return violated(f"kubelet.service is {kubelet['enabled']}")
+        return unit.missing("kubelet.service")
+    return unit.Unit(
+        "kubelet.service",
+        load="loaded",
+        enabled=kubelet["enabled"],
+        wanted_by=kubelet["wanted_by"],
+    )
 
 
 def _readable(subject: Subject) -> Verdict:
@@ -42,11 +46,10 @@ def _endpoint(subject: Subject) -> Verdict:
     endpoint = subject.kubelet["runtime_endpoint"]
     if endpoint is None:
         return not_applicable("kubelet's settings state none")
-    if other := other_runtime(subject):
-        return not_applicable(f"the runtime is {other}")
-    if subject.containerd["installed"]["binary"] is None:
-        return not_applicable("containerd is not installed, see containerd.installed")
-    socket = subject.containerd["socket"]
+    runtime = in_use(subject)
+    if isinstance(runtime, Verdict):
+        return runtime
+    socket = runtime.shape["socket"]
     path = endpoint.removeprefix("unix://")
     if path.removeprefix("/var") == socket or path == socket:
         return met(endpoint)
@@ -54,13 +57,13 @@ def _endpoint(subject: Subject) -> Verdict:
 
 
 CHECKS = (
-    Check(
-        id="kubelet.enabled",
-        title="kubelet starts at boot",
-        severity="warn",
+    unit.at_boot(
+        "kubelet",
+        "kubelet",
+        "warn",
+        _unit,
         expected="kubelet.service enabled",
         why="A kubelet that was started by hand is gone after the next boot.",
-        judge=_enabled,
         remedy="systemctl enable kubelet",
         mirrors=("kubeadm: Service-Kubelet (a warning there)",),
     ),

@@ -13,8 +13,9 @@ from kubenode.audit.checks.check import (
     unknown,
     violated,
 )
-from kubenode.audit.checks.release import kubernetes_release as aimed_at
-from kubenode.audit.checks.runtime import containerd_version, of_containerd
+from kubenode.audit.checks.containerd_files import version_of
+from kubenode.audit.checks.release import aimed_at
+from kubenode.audit.checks.runtime_in_use import of_containerd
 from kubenode.facts.containerd import ContainerdShape
 from kubenode.kubelet import releases
 
@@ -41,7 +42,7 @@ def _containerd(subject: Subject, containerd: ContainerdShape) -> Verdict:
     release = releases.release_of(minor)
     if release is None:
         return not_applicable(f"Kubernetes {minor[0]}.{minor[1]} is older than the table")
-    version = containerd_version(containerd)
+    version = version_of(containerd)
     expected = f"containerd {' or '.join(f'{first}+' for first in release.containerd)}"
     asked = f"{minor[0]}.{minor[1]}"
     if version is None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from kubenode.audit.checks.check import (
     Check,
     Evidence,
+    PartMissing,
     Subject,
     Verdict,
     met,
@@ -15,8 +16,10 @@ from kubenode.audit.checks.check import (
     unknown,
     violated,
 )
-from kubenode.audit.checks.release import kubernetes_release
-from kubenode.audit.checks.runtime import other_runtime
+from kubenode.audit.checks.release import aimed_at
+from kubenode.audit.checks.runtime_in_use import in_use
+from kubenode.facts import containerd
+from kubenode.facts.file_systems import FileSystemShape
 from kubenode.kubelet.releases import programs_of
 
 _FEWEST_CPUS = 2
@@ -47,39 +50,95 @@ def _memory(subject: Subject) -> Verdict:
     return met(found) if memory // 1024 >= _LEAST_MEMORY_MIB else violated(found)
 
 
-def _disk(subject: Subject) -> Verdict:
-    systems = subject.machine["file_systems"]
+def _images(subject: Subject) -> tuple[str, FileSystemShape] | Verdict:
+    """Where images and containers are kept, and on which file system; a verdict where that cannot
+    be told."""
+    systems, usual = subject.machine["file_systems"], containerd.DEFAULT_ROOT
+    runtime = in_use(subject)
+    path = usual
+    if not isinstance(runtime, Verdict):
+        root = runtime.shape["data_root"]
+        if root["path"] is None:
+            why = root["error"] or "it is not known where images are kept"
+            return not_applicable(f"{why}, {runtime.finding}") if runtime.finding else unknown(why)
+        if root["file_system"] is not None:
+            return root["path"], root["file_system"]
+        if root["error"] is not None:
+            return unknown(root["error"])
+        path = root["path"]
+    system = systems.get(path)
+    return unknown("df does not answer") if system is None else (path, system)
+
+
+def _in_use(subject: Subject) -> tuple[dict[str, FileSystemShape], Verdict | None]:
+    """The file systems that pods, images and logs are on, by directory, and why there may be one
+    more."""
+    systems = dict(subject.machine["file_systems"])
     if not systems:
-        return unknown("df does not answer")
-    full, all_of_them = [], []
-    for directory, system in systems.items():
-        free = system["free_kib"] * 100 // max(system["size_kib"], 1)
-        text = f"{directory} {free} % free"
-        all_of_them.append(text)
-        if free < _LEAST_FREE_PERCENT:
-            full.append(f"{text} ({system['free_kib'] // 1024} MiB, on {system['mount']})")
-    return violated("; ".join(full)) if full else met("; ".join(all_of_them))
+        return {}, unknown("df does not answer")
+    try:
+        images = _images(subject)
+    except PartMissing as error:
+        images = unknown(str(error))
+    systems.pop(containerd.DEFAULT_ROOT, None)
+    if isinstance(images, Verdict):
+        return systems, images
+    # where the usual directory stands among them
+    logs = systems.pop("/var/log", None)
+    systems[images[0]] = images[1]
+    return systems | ({"/var/log": logs} if logs else {}), None
+
+
+def _space(
+    subject: Subject, judge: Callable[[dict[str, FileSystemShape]], tuple[list[str], str]]
+) -> Verdict:
+    """A verdict on all file systems in use.
+
+    + judge: what is wrong with some, and what to say of them all
+    """
+    systems, not_known = _in_use(subject)
+    bad, found = judge(systems)
+    if bad:
+        return violated("; ".join(bad))
+    if not_known is not None:
+        also = f"{found}; {not_known.found}" if systems else not_known.found
+        return replace(not_known, found=also)
+    return met(found)
+
+
+def _disk(subject: Subject) -> Verdict:
+    def judge(systems: dict[str, FileSystemShape]) -> tuple[list[str], str]:
+        full, all_of_them = [], []
+        for directory, system in systems.items():
+            free = system["free_kib"] * 100 // max(system["size_kib"], 1)
+            text = f"{directory} {free} % free"
+            all_of_them.append(text)
+            if free < _LEAST_FREE_PERCENT:
+                full.append(f"{text} ({system['free_kib'] // 1024} MiB, on {system['mount']})")
+        return full, "; ".join(all_of_them)
+
+    return _space(subject, judge)
 
 
 def _inodes(subject: Subject) -> Verdict:
-    systems = subject.machine["file_systems"]
-    if not systems:
-        return unknown("df does not answer")
-    few = [
-        f"{directory} {percent} % free (on {system['mount']})"
-        for directory, system in systems.items()
-        if (percent := system["free_inodes_percent"]) is not None
-        and percent < _LEAST_FREE_INODES_PERCENT
-    ]
-    return violated("; ".join(few)) if few else met("enough on every file system")
+    def judge(systems: dict[str, FileSystemShape]) -> tuple[list[str], str]:
+        few = [
+            f"{directory} {percent} % free (on {system['mount']})"
+            for directory, system in systems.items()
+            if (percent := system["free_inodes_percent"]) is not None
+            and percent < _LEAST_FREE_INODES_PERCENT
+        ]
+        return few, "enough on every file system"
+
+    return _space(subject, judge)
 
 
 def _mount_options(subject: Subject) -> Verdict:
-    systems = subject.machine["file_systems"]
-    system = systems.get("/var/lib/containerd")
-    if system is None:
-        return unknown("df does not answer")
-    place = f"/var/lib/containerd is on {system['mount']}"
+    images = _images(subject)
+    if isinstance(images, Verdict):
+        return images
+    directory, system = images
+    place = f"{directory} is on {system['mount']}"
     if system["kind"] is None:
         return unknown(f"{place}, of which the mount options are not known")
     if "noexec" in system["options"]:
@@ -96,25 +155,26 @@ def _programs(subject: Subject, names: Iterable[str]) -> Verdict:
 
 
 def _required_programs(subject: Subject) -> Verdict:
-    release = kubernetes_release(subject)
+    release = aimed_at(subject)
     names = _REQUIRED_PROGRAMS
     if release is not None:
         names = tuple(dict.fromkeys(("umount", "mount", *programs_of(release).required)))
-    return dataclasses.replace(_programs(subject, names), expected=", ".join(names))
+    return replace(_programs(subject, names), expected=", ".join(names))
 
 
 def _file_system(subject: Subject) -> Verdict:
-    if other := other_runtime(subject):
+    if other := subject.other_runtime:
         return not_applicable(f"the runtime is {other}")
     snapshotter = subject.containerd["snapshotter"] or "overlayfs"
     if snapshotter != "overlayfs":
         return not_applicable(f"the snapshotter is {snapshotter}")
-    system = subject.machine["file_systems"].get("/var/lib/containerd")
-    if system is None:
-        return unknown("df does not answer")
+    images = _images(subject)
+    if isinstance(images, Verdict):
+        return images
+    directory, system = images
     if system["kind"] is None:
-        return unknown(f"/var/lib/containerd is on {system['mount']}, of an unknown type")
-    found = f"/var/lib/containerd is on {system['mount']} ({system['kind']})"
+        return unknown(f"{directory} is on {system['mount']}, of an unknown type")
+    found = f"{directory} is on {system['mount']} ({system['kind']})"
     return violated(found) if system["kind"] in _NO_UPPER_LAYER else met(found)
 
 
@@ -202,8 +262,8 @@ CHECKS = (
         title="Programs in images may run",
         severity="fail",
         expected="no noexec where /var/lib/containerd is",
-        why="Images are unpacked there; hardening guides mount /var noexec, and then no container "
-        "starts.",
+        why="Images are unpacked there, or in the root that containerd's files name; hardening "
+        "guides mount /var noexec, and then no container starts.",
         judge=_mount_options,
         remedy="remount with exec, and correct /etc/fstab; or give /var/lib/containerd its own "
         "file system",
@@ -213,9 +273,9 @@ CHECKS = (
         title="Images can be unpacked where containerd keeps them",
         severity="fail",
         expected="a file system that overlay can write to, such as ext4 or xfs",
-        why="The overlayfs snapshotter writes to the file system of /var/lib/containerd. On an "
-        "overlay (a container's own root) or a network file system the kernel refuses that mount, "
-        "and no container starts.",
+        why="The overlayfs snapshotter writes to the file system of /var/lib/containerd, or of the "
+        "root that containerd's files name. On an overlay (a container's own root) or a network "
+        "file system the kernel refuses that mount, and no container starts.",
         judge=_file_system,
         remedy="give /var/lib/containerd a file system of its own, or use another snapshotter "
         "(kubenode_snapshotter)",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kubenode.audit.checks.check import PartMissing, Subject
 
 
-def kubernetes_release(subject: Subject) -> tuple[int, int] | None:
+def aimed_at(subject: Subject) -> tuple[int, int] | None:
     """The release asked for, or that of the host's kubelet; None when there is neither."""
     if subject.aim.kubernetes is not None:
         return subject.aim.kubernetes

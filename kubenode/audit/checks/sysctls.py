@@ -16,6 +16,7 @@ from kubenode.audit.checks.check import (
     violated,
 )
 from kubenode.audit.checks.kernel_modules import is_there
+from kubenode.audit.checks.references import BR_NETFILTER_LIVE
 from kubenode.facts.kernel import LineShape, SysctlShape
 from kubenode.linux import sysctl_d
 from kubenode.linux.sysctl_value import is_value, words
@@ -36,7 +37,7 @@ def _live(subject: Subject, wanted: Mapping[str, str]) -> Verdict:
     for key, value in wanted.items():
         sysctl = subject.sysctls["keys"][key]
         if sysctl["live_state"] == "absent" and _waits_for_module(subject, key):
-            found.append(f"{key} needs br_netfilter, see module.br-netfilter.live")
+            found.append(f"{key} needs br_netfilter, {BR_NETFILTER_LIVE}")
         elif sysctl["live_state"] == "unreadable":
             found.append(f"{key} cannot be read")
             may_be = True

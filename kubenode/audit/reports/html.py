@@ -85,7 +85,7 @@ def render(report: FleetReport) -> str:
         waived=list(grouped(report, waived=True)),
         titles={check.id: check.title for check in report.checks},
         whys={check.id: check.why for check in report.checks},
-        change=verdict.change,
+        difference=verdict.difference,
         letters=_LETTERS,
         policy=f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'",
         style=style,

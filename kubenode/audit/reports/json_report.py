@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kubenode.audit import drift
 from kubenode.audit.baseline import Saved, SavedHost
+from kubenode.audit.checks.catalogue import RENAMED
 from kubenode.audit.checks.check import Severity, State
 from kubenode.audit.findings import FleetReport, HostReport
 
@@ -206,7 +207,8 @@ def load(text: str) -> Saved:
             host.host: SavedHost(
                 error=host.error,
                 findings={
-                    finding.check: (finding.state, finding.found) for finding in host.findings
+                    RENAMED.get(finding.check, finding.check): (finding.state, finding.found)
+                    for finding in host.findings
                 },
                 facts=host.facts,
             )

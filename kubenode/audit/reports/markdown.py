@@ -40,7 +40,7 @@ def render(report: FleetReport) -> str:
         lines.append(f"| {text(item.title)} | {text(item.usual or '')} | {text(odd)} |")
     if report.baseline:
         lines += ["", f"## Changes since {text(report.baseline)}", ""]
-        lines += [f"- {text(verdict.change(change))}" for change in report.changes] or ["none"]
+        lines += [f"- {text(verdict.difference(change))}" for change in report.changes] or ["none"]
     return "\n".join(lines) + "\n"
 
 

@@ -191,7 +191,7 @@ def _print_changes(report: FleetReport, console: Console) -> None:
     console.print()
     console.print(_text(f"Changes since {report.baseline}", "bold"))
     for change in report.changes[:_MOST_LINES]:
-        console.print(Padding(_text(verdict.change(change)), (0, 0, 0, 2), expand=False))
+        console.print(Padding(_text(verdict.difference(change)), (0, 0, 0, 2), expand=False))
     if len(report.changes) > _MOST_LINES:
         console.print(f"  and {len(report.changes) - _MOST_LINES} more")
     if not report.changes:

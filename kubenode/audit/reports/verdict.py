@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kubenode.audit.findings import SEVERITY_ORDER, Change, FleetReport
+from kubenode.audit.findings import SEVERITY_ORDER, Difference, FleetReport
 
 
 def sentence(report: FleetReport) -> str:
@@ -33,15 +33,15 @@ def circumstances(report: FleetReport) -> list[str]:
     ]
 
 
-def change(change: Change) -> str:
+def difference(found: Difference) -> str:
     """One difference to the baseline in one line."""
-    match change.kind:
+    match found.kind:
         case "host-added":
-            return f"{change.host}: not in the baseline, now {change.after}"
+            return f"{found.host}: not in the baseline, now {found.after}"
         case "host-gone":
-            return f"{change.host}: in the baseline, not audited now"
+            return f"{found.host}: in the baseline, not audited now"
         case "fact":
-            return f"{change.host}: {change.subject}: {change.before} -> {change.after}"
+            return f"{found.host}: {found.subject}: {found.before} -> {found.after}"
         case kind:
-            subject = f" {change.subject}" if change.subject else ""
-            return f"{change.host}: {kind}{subject}: {change.before} -> {change.after}"
+            subject = f" {found.subject}" if found.subject else ""
+            return f"{found.host}: {kind}{subject}: {found.before} -> {found.after}"

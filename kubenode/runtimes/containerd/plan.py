@@ -1,117 +1,123 @@
-"""Which of containerd's files have to change, and to what."""
+"""What has to be done to containerd's configuration, once it is known that it may be."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from packaging.version import Version
 
-from kubenode.files.whole_file import BACKUP_SUFFIX
-from kubenode.runtimes.cni import takes_list
-from kubenode.runtimes.containerd.config import (
-    Change,
-    Config,
-    ConfigError,
-    Edit,
-    Wanted,
-    edit,
-    import_patterns,
-    in_force,
-    is_imported,
-    load_order,
-    parse,
-    registry_conflict,
-    upgrade_version_1,
-)
-from kubenode.runtimes.containerd.releases import drop_in_trouble, release_of
+from kubenode.runtimes import cni
+from kubenode.runtimes.containerd.all_files import edits_of
+from kubenode.runtimes.containerd.state import UNCLEAR_CONFIG, State
+from kubenode.runtimes.containerd.wanted import ContainerdWanted
+from kubenode.runtimes.edit import ConfigError, Edit
+
+
+@dataclass(frozen=True)
+class CniInForce:
+    """Where containerd looks for CNI plugins, and what the network needs.
+
+    + bin_dirs: the directories it looks in
+    + plugins: what the network's configuration names
+    + found: executables by directory
+    """
+
+    bin_dirs: tuple[str, ...]
+    plugins: Sequence[str]
+    found: Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to change, or why not to.
+
+    + edits: the files to change, by path; none when all is as wanted
+    + blocked: why nothing may be changed
+    + restarts: whether the daemon has to be restarted with the new files
+    """
+
+    edits: Mapping[str, Edit] = field(default_factory=dict)
+    blocked: str | None = None
+    restarts: bool = False
 
 
 def plan(
-    main: str, files: Mapping[str, bytes], version: Version, wanted: Wanted
-) -> dict[str, Edit]:
-    """The files to change, each with its new text; empty when all is as wanted.
+    files: Mapping[str, bytes],
+    version: Version | None,
+    wanted: ContainerdWanted,
+    state: State,
+    cni_now: CniInForce | None = None,
+    unreadable: Sequence[str] = (),
+    change_driver_under_pods: bool = False,
+) -> Plan:
+    """
+    The files to change and whether that takes a restart, or why nothing may be changed.
 
-    + main: path of the main configuration file, whether it exists or not
     + files: content of the main file and of what it may import, by path
-    + version: containerd's
+    + version: containerd's; None when it is not known
     + wanted: the settings
-
-    A main file that does not exist, or says nothing, is begun with the highest configuration
-    version the release takes. Version 1 files become version 2. Raises ConfigError for a file that
-    cannot be used, for a version above the release's, when an import's version does harm, and for
-    registry settings with which CRI does not start.
+    + state: what else the host says of its containerd
+    + cni_now: what it says of CNI, where directories are wanted; None is nothing
+    + unreadable: files of these that exist and could not be read
+    + change_driver_under_pods: change the driver although pods of the other driver run
 
     **Example:**
 
     .. code:: python
 
-        plan("/etc/containerd/config.toml", {}, Version("2.1.9"), Wanted("systemd"))
+        plan(files, Version("2.1.9"), ContainerdWanted("systemd"), state).edits
     """
-    release = release_of(version)
-    begun: dict[str, tuple[Change, ...]] = {}
-    root = parse(files.get(main, b""), main, folds=release.folds)
-    if root.is_empty:
-        statement = f"version = {release.config_version}\n"
-        begun[main] = (Change("version", None, str(release.config_version)),)
-        root = parse(statement + root.text, main, folds=release.folds)
-    if root.version > release.config_version:
-        # early releases start with such a file, and ignore CRI's settings without a word
-        raise ConfigError(
-            main,
-            root.version_line,
-            1,
-            f"configuration version {root.version}: containerd {version} takes "
-            f"{release.config_version} at most",
+    problem = _unknown(version, state, unreadable)
+    if problem is not None or version is None:
+        return Plan(blocked=f"{problem}: nothing was changed")
+    try:
+        edits = edits_of(state.main, files, version, _with_cni(wanted, cni_now, version))
+    except ConfigError as error:
+        return Plan(blocked=f"{error}: nothing was changed")
+    driver = wanted.cgroup_driver
+    if not edits and not state.is_effective:
+        return Plan(blocked=f"containerd does not read its files: {state.error}")
+    if problem := state.unrecognised_default():
+        return Plan(blocked=f"{problem}: nothing was changed")
+    if not edits:
+        return Plan(blocked=state.still_wrong(driver))
+    may_change_driver = not change_driver_under_pods and _may_change_driver(state, driver)
+    if may_change_driver and (problem := state.pods_of_other_driver(driver)):
+        return Plan(blocked=problem)
+    unit = state.unit
+    runs = unit is not None and unit.active in ("active", "activating", "reloading")
+    return Plan(edits, restarts=runs)
+
+
+def _unknown(version: Version | None, state: State, unreadable: Sequence[str]) -> str | None:
+    """Why nothing certain can be said of the files, None when it can."""
+    if state.error == UNCLEAR_CONFIG:
+        return UNCLEAR_CONFIG
+    if unreadable:
+        return f"cannot read {', '.join(unreadable)}"
+    if version is None:
+        return "cannot tell containerd's version, and so not what it takes"
+    if state.unit is not None and state.unit.load == "unknown":
+        return "systemd does not answer, so it cannot be told whether containerd runs"
+    if not state.has_ctr:
+        return (
+            "ctr is missing, which comes with containerd, and so the way to ask whether CRI serves"
         )
-    drop_ins = [
-        parse(content, path, unstated_version=root.version, folds=release.folds)
-        for path, content in files.items()
-        if path != main
-    ]
-    if root.version == 1:
-        root = _upgraded(root, begun)
-        drop_ins = [
-            _upgraded(drop_in, begun) if drop_in.version == 1 else drop_in for drop_in in drop_ins
-        ]
-    for drop_in in drop_ins:
-        trouble = drop_in_trouble(root.path, root.version, drop_in.path, drop_in.version, version)
-        if trouble:
-            raise ConfigError(drop_in.path, drop_in.version_line, 1, trouble)
-
-    loaded = load_order([root, *drop_ins], version)
-    counting = in_force(loaded, release)
-    if conflict := registry_conflict(counting, release):
-        raise conflict
-    complete = counting[0]
-    edits = {}
-    for config in loaded:
-        edited = edit(config, wanted, is_root=config is complete, has_cni_list=takes_list(version))
-        changes = begun.get(config.path, ()) + edited.changes
-        if changes:
-            edits[config.path] = replace(edited, changes=changes)
-    _refuse_backups_as_imports(edits, loaded, version)
-    return edits
+    return None
 
 
-def _refuse_backups_as_imports(
-    edits: Mapping[str, Edit], loaded: Sequence[Config], version: Version
-) -> None:
-    """A backup beside a file must not become a configuration file itself."""
-    for config in loaded:
-        for pattern in import_patterns(config, version):
-            for path in edits:
-                beside = (f"{path}{BACKUP_SUFFIX}", f"{path}{BACKUP_SUFFIX}.1")
-                if path != pattern and any(is_imported(each, pattern) for each in beside):
-                    raise ConfigError(
-                        config.path,
-                        1,
-                        1,
-                        f"imports {pattern}, which takes in backups too: write it as *.toml",
-                    )
+def _with_cni(
+    wanted: ContainerdWanted, now: CniInForce | None, version: Version
+) -> ContainerdWanted:
+    """The same with the directories to configure, none when it is so already."""
+    if wanted.cni_bin_dirs is None or now is None:
+        return wanted
+    chosen = cni.chosen(wanted.cni_bin_dirs, now.bin_dirs, now.plugins, now.found, version)
+    return replace(wanted, cni_bin_dirs=None if chosen == now.bin_dirs else chosen)
 
 
-def _upgraded(config: Config, begun: dict[str, tuple[Change, ...]]) -> Config:
-    upgrade = upgrade_version_1(config)
-    begun[config.path] = upgrade.changes
-    return parse(upgrade.text, config.path, folds=config.folds)
+def _may_change_driver(state: State, driver: str) -> bool:
+    # A daemon whose CRI is disabled shows no handlers, and pods may run from before that. A restart
+    # also puts in force what was edited before us.
+    return not state.handlers or bool(state.wrong_handlers(driver)) or state.restart_pending != ()

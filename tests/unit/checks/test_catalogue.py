@@ -5,15 +5,25 @@ from __future__ import annotations
 import importlib
 import re
 from pathlib import Path
-from typing import Any, cast
+from types import UnionType
+from typing import (
+    Any,
+    Literal,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kubenode.audit import check_page
 from kubenode.audit.checks.catalogue import CHECKS, by_id
-from kubenode.audit.checks.check import Aim, Check, Subject, judge
+from kubenode.audit.checks.check import Aim, Check, Subject, verdict_of
 from kubenode.audit.findings import judge_host
 from kubenode.facts.node import NodeShape
 from kubenode.settings import NodeSettings
@@ -125,7 +135,7 @@ def test_without_an_answer_nothing_is_told(check: Check) -> None:
         sysctls={"vm.overcommit_memory": "1"},
         modules=("dummy",),
     )
-    verdict = judge(check, Subject(cast(NodeShape, {"missing": {}}), aim))
+    verdict = verdict_of(check, Subject(cast(NodeShape, {"missing": {}}), aim))
     # its subject is the aim alone
     expected = "met" if check.id == "kubernetes.release-known" else "unknown"
     assert verdict.outcome == expected, verdict
@@ -154,3 +164,88 @@ def test_no_facts_end_an_audit(changes: list[tuple[tuple[str, ...], Any]]) -> No
             place[path[-1]] = value
     report = judge_host("host", cast(NodeShape, facts), Aim(), CHECKS)
     assert len(report.findings) == len(CHECKS)
+
+
+_VERSIONS = st.sampled_from([None, "0.1.0", "1.6.20", "1.7.24", "2.1.4", "9.9.9"])
+_KUBELETS = st.sampled_from([None, "1.9.0", "1.33.2", "1.36.0", "1.99.1"])
+_TEXT = st.sampled_from(["", "x", "-1", "v1", "/", "/var/lib/containerd", "unknown", "a b:1:2: c"])
+
+
+def _well_formed(hint: Any, example: Any, path: tuple[str, ...]) -> st.SearchStrategy[Any]:
+    """Values of a fact's type. What a fact is asked for by name it always has: its own keys stay.
+
+    + hint: the type
+    + example: a recorded value
+    + path: of the value, from the whole fact
+    """
+    if path[-1:] == ("version",):
+        known = {("containerd", "installed"): _VERSIONS, ("kubelet",): _KUBELETS}
+        if path[:-1] in known:
+            return known[path[:-1]]
+    if path == ("containerd", "config", "version"):
+        return st.sampled_from([None, 1, 2, 3, 4, 9])
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        return st.one_of([_well_formed(one, example, path) for one in arguments])
+    if is_typeddict(hint):
+        own = example if isinstance(example, dict) else {}
+        return st.fixed_dictionaries(
+            {
+                name: _well_formed(one, own.get(name), (*path, name))
+                for name, one in get_type_hints(hint).items()
+            }
+        )
+    if origin is dict:
+        own = example if isinstance(example, dict) else {}
+        keys = own or {"runc": None}
+        return st.fixed_dictionaries(
+            {name: _well_formed(arguments[1], own.get(name), (*path, "*")) for name in keys}
+        )
+    if origin in (list, tuple):
+        first = example[0] if isinstance(example, list) and example else None
+        return st.lists(_well_formed(arguments[0], first, (*path, "*")), max_size=2)
+    if origin is Literal:
+        return st.sampled_from(arguments)
+    simple = {
+        str: _TEXT if example is None else st.one_of(_TEXT, st.just(example)),
+        int: st.integers(0, 2**63),
+        bool: st.booleans(),
+        type(None): st.none(),
+    }
+    return simple[hint]
+
+
+HINTS = get_type_hints(NodeShape)
+
+
+def _node(part: str, value: Any) -> NodeShape:
+    """A recorded node of which this part is another."""
+    facts: Any = {**recorded(), part: value}
+    if part == "cgroup_drivers" and value:
+        # they are some of the components
+        value["counted"] = list(value["components"])[: len(value["counted"])]
+    facts["missing"] = {name: "not asked" for name in facts if facts[name] is None}
+    return cast(NodeShape, facts)
+
+
+EVERYTHING = Aim(
+    kubernetes=(1, 36),
+    profiles=frozenset({"bridge-cni", "ipv6", "ipvs", "nftables", "control-plane"}),
+    pause_image="registry.k8s.io/pause:3.10",
+)
+
+
+@pytest.mark.parametrize("part", sorted(set(HINTS) - {"missing"}))
+def test_well_formed_facts_can_be_judged(part: str) -> None:
+    """No facts of the right type make a check fail: `verdict_of` would call that unknown."""
+
+    @settings(max_examples=60)
+    @given(_well_formed(HINTS[part], recorded()[part], (part,)))  # type: ignore[literal-required]
+    def judged(value: Any) -> None:
+        for aim in (Aim(), EVERYTHING):
+            subject = Subject(_node(part, value), aim)
+            for check in CHECKS:
+                verdict = verdict_of(check, subject)
+                assert "this check cannot judge" not in verdict.found, (check.id, verdict.found)
+
+    judged()

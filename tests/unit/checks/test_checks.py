@@ -43,7 +43,7 @@ def test_the_recorded_node_is_a_container_without_kubelets_package() -> None:
     assert {
         "cgroup.controllers",
         # recorded before kubenode knew of CNI: containerd looks where Debian's package says
-        "containerd.cni-plugins",
+        "runtime.cni-plugins",
         "machine.programs.optional",
     } == BASE
 
@@ -61,13 +61,13 @@ def test_a_fresh_host_needs_forwarding_at_boot_and_a_runtime(suite: str) -> None
         for check, finding in findings(recorded(f"fresh-{suite}")).items()
         if finding.state == "fail"
     }
-    assert failed == {"sysctl.ip-forward.boot", "containerd.installed"}
+    assert failed == {"sysctl.ip-forward.boot", "runtime.installed"}
 
 
 def test_a_user_without_root_gets_unknown_and_no_wrong_verdict() -> None:
     found = findings(recorded("prepared-trixie-not-root"))
     assert found["platform.root"].state == "warn"
-    assert found["containerd.cri-serving"].state == "unknown"
+    assert found["runtime.cri-serving"].state == "unknown"
     assert "fail" not in {finding.state for finding in found.values()}
 
 
@@ -180,25 +180,25 @@ def on(kind: str | None, *options: str) -> dict[str, Any]:
             "containerd.drop-in-version",
             "ignores the CRI settings of both",
         ),
-        ({"containerd__config__error": "/c:1:2: bad"}, "containerd.config-readable", "/c:1:2: bad"),
+        ({"containerd__config__error": "/c:1:2: bad"}, "runtime.config-readable", "/c:1:2: bad"),
         ({"containerd__disabled_plugins": ["cri"]}, "containerd.cri-enabled", "cri"),
-        ({"containerd__cri": "disabled"}, "containerd.cri-serving", "failed to start"),
+        ({"containerd__cri": "disabled"}, "runtime.cri-serving", "failed to start"),
         (
             {"containerd__registry_conflict": "/c:2:1: x and y", "containerd__cri": "disabled"},
             "containerd.registry",
             "fail: /c:2:1: x and y",
         ),
-        ({"containerd__cri": "unknown"}, "containerd.cri-serving", "unknown: "),
-        ({"containerd__restart_pending": ["/c"]}, "containerd.config-applied", "/c"),
+        ({"containerd__cri": "unknown"}, "runtime.cri-serving", "unknown: "),
+        ({"containerd__restart_pending": ["/c"]}, "runtime.config-applied", "/c"),
         (
             {"containerd__restart_pending": None, "containerd__clock_set_back": ["/c"]},
-            "containerd.config-applied",
+            "runtime.config-applied",
             "unknown: the clock was set back: the last change of /c",
         ),
-        ({"containerd_unproven": ["/c"]}, "containerd.config-applied", "interrupted"),
-        ({"containerd__unit": None}, "containerd.enabled", "no containerd.service"),
-        ({"containerd__pause_image": "k8s.gcr.io/pause:3.6"}, "containerd.pause-image", "frozen"),
-        ({"containerd__unit__limit_nofile": "1024"}, "containerd.nofile", "warn: LimitNOFILE=1024"),
+        ({"containerd_unproven": ["/c"]}, "runtime.config-applied", "interrupted"),
+        ({"containerd__unit": None}, "runtime.enabled", "no containerd.service"),
+        ({"containerd__pause_image": "k8s.gcr.io/pause:3.6"}, "runtime.pause-image", "frozen"),
+        ({"containerd__unit__limit_nofile": "1024"}, "runtime.nofile", "warn: LimitNOFILE=1024"),
         ({"crictl__exists": None}, "crictl.config", "unknown: "),
         ({"crictl__error": "not a mapping"}, "crictl.config", "warn: not a mapping"),
         ({"crictl__runtime_endpoint": None}, "crictl.config", "no runtime-endpoint"),
@@ -262,7 +262,8 @@ def on(kind: str | None, *options: str) -> dict[str, Any]:
 def test_one_change_gives_one_finding(changes: dict[str, Any], finding: str, text: str) -> None:
     found = news(recorded(**changes))
     if finding == "machine.disk":
-        # nothing is known of the directory that these two are about
+        # nothing is known of the directory that these are about
+        assert found.pop("machine.inodes").startswith("unknown: ")
         assert found.pop("machine.mount-options").startswith("unknown: ")
         assert found.pop("machine.file-system").startswith("unknown: ")
     found.pop("kubernetes.containerd", None) if "kubelet" in changes else None
@@ -302,13 +303,13 @@ UP, DEB = "/opt/cni/bin", "/usr/lib/cni"
     ],
 )
 def test_a_network_and_its_plugins(facts: NodeShape, state: str, text: str) -> None:
-    found = findings(facts).get("containerd.cni-plugins")
+    found = findings(facts).get("runtime.cni-plugins")
     assert (found.state if found else "pass") == state
     assert text in (found.found if found else "")
 
 
 def test_where_a_plugin_is_instead_is_evidence() -> None:
-    found = findings(network([DEB], "calico"))["containerd.cni-plugins"]
+    found = findings(network([DEB], "calico"))["runtime.cni-plugins"]
     assert [str(evidence) for evidence in found.evidence] == ["/opt/cni/bin: has calico"]
 
 
@@ -631,7 +632,7 @@ def test_kernels_that_are_too_old_for_something() -> None:
 
 
 def test_end_of_life_follows_the_calendar() -> None:
-    assert "containerd.supported" in news(recorded(), today=date(2026, 10, 1))
+    assert "runtime.supported" in news(recorded(), today=date(2026, 10, 1))
 
 
 def test_recorded_facts_are_copies() -> None:
@@ -649,5 +650,5 @@ def test_recorded_facts_are_copies() -> None:
 )
 def test_an_end_of_support_that_is_past_is_told_so(today: date, found: str) -> None:
     report = judge_host("h", recorded("prepared-trixie"), Aim(today=today), CHECKS)
-    (finding,) = [one for one in report.findings if one.check == "containerd.supported"]
+    (finding,) = [one for one in report.findings if one.check == "runtime.supported"]
     assert finding.found == found

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from kubenode.audit.checks import references
 from kubenode.audit.checks.catalogue import CHECKS
-from kubenode.audit.checks.check import Aim, Subject, judge
+from kubenode.audit.checks.check import Aim, Subject, verdict_of
 from kubenode.facts import cgroup
 from kubenode.facts.node import NodeShape
 from kubenode.runtimes import other_runtimes
@@ -68,12 +71,14 @@ def node(
         option = f'"native.cgroupdriver={docker[1]}"'
         texts["/etc/docker/daemon.json"] = [f'{{"exec-opts": [{option}]}}']
         units["cri-docker.service"] = {"active": "active", "enabled": True, "listens": []}
-    drivers = Reading(values, texts)
+    sent = Reading(values, texts)
     assert facts["containerd"]
     assert facts["cgroups"]
     assert facts["kubelet"]
     assert facts["platform"]
-    facts["cgroup_drivers"] = cgroup.parse_drivers(drivers, facts["cgroups"], facts["containerd"])
+    facts["cgroup_drivers"] = cgroup.parse_drivers(
+        sent, sent, facts["containerd"], facts["cgroups"]
+    )
     facts["platform"]["runtimes"] = cast(Any, {**other_runtimes.NONE, "units": units})
     cast(Any, facts["kubelet"]).update(
         binary="/usr/bin/kubelet" if kubelet else None,
@@ -157,7 +162,7 @@ HOSTS = {
 
 
 def outcome(check: str, facts: NodeShape, aim: Aim) -> str:
-    return judge(BY_ID[check], Subject(facts, aim)).outcome
+    return verdict_of(BY_ID[check], Subject(facts, aim)).outcome
 
 
 @pytest.mark.parametrize("driver", ["systemd", "cgroupfs"])
@@ -169,7 +174,7 @@ def test_each_check_that_a_verdict_refers_to_is_a_finding(host: str, driver: Any
     )
     facts = HOSTS[host]
     for check in CHECKS:
-        verdict = judge(check, Subject(facts, aim))
+        verdict = verdict_of(check, Subject(facts, aim))
         assert "cannot judge the host" not in verdict.found, verdict
         if verdict.outcome != "not-applicable":
             continue
@@ -178,27 +183,61 @@ def test_each_check_that_a_verdict_refers_to_is_a_finding(host: str, driver: Any
             assert outcome(name, facts, aim) in ("violated", "unknown"), (check.id, verdict.found)
 
 
+def test_each_reference_is_a_check() -> None:
+    named = [one for one in vars(references).values() if isinstance(one, references.Reference)]
+    assert len(named) >= 10
+    assert {one.id for one in named} <= BY_ID.keys()
+    for check in CHECKS:
+        if check.id.startswith("module.") and check.id.endswith(".boot"):
+            name = check.id.removeprefix("module.").removesuffix(".boot")
+            assert references.modules_live(name).id in BY_ID
+
+
+FOLDER = Path(references.__file__).parent
+
+
+@pytest.mark.parametrize("module", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
+def test_no_text_names_a_check_by_its_id(module: Path) -> None:
+    if module.stem == "references":
+        return
+    tree = ast.parse(module.read_text())
+    own = {
+        id(keyword.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        for keyword in node.keywords
+        if keyword.arg == "id"
+    }
+    for node in ast.walk(tree):
+        assert not (isinstance(node, ast.Call) and ast.unparse(node.func) == "Reference")
+        if not isinstance(node, ast.Constant) or not isinstance(node.value, str) or id(node) in own:
+            continue
+        assert not re.search(r"\bsee [a-z0-9-]+\.[a-z]", node.value), node.value
+        for name in BY_ID:
+            assert not re.search(rf"(?<![\w.]){re.escape(name)}(?![\w-])", node.value), node.value
+
+
 def test_the_hosts_have_references_to_look_at() -> None:
     seen = {
         name
         for facts in HOSTS.values()
         for check in CHECKS
-        for name in re.findall(r"\bsee (\S+\.\S+)", judge(check, Subject(facts, Aim())).found)
+        for name in re.findall(r"\bsee (\S+\.\S+)", verdict_of(check, Subject(facts, Aim())).found)
     }
     assert {
         "cgroup-driver.agreement",
-        "containerd.config-readable",
+        "runtime.config-readable",
         "containerd.config-version",
         "containerd.cri-enabled",
         "containerd.drop-in-version",
-        "containerd.installed",
+        "runtime.installed",
         "kubelet.config-readable",
         "platform.systemd",
     } <= seen
 
 
 def agreement(facts: NodeShape) -> tuple[str, str | None]:
-    verdict = judge(BY_ID["cgroup-driver.agreement"], Subject(facts, Aim()))
+    verdict = verdict_of(BY_ID["cgroup-driver.agreement"], Subject(facts, Aim()))
     return verdict.outcome, verdict.severity
 
 
@@ -222,7 +261,7 @@ def test_a_handler_that_is_not_recognised_is_not_right(kubelet: str) -> None:
         facts = node("prepared-trixie", kubelet=kubelet, containerd__handlers=handlers)
         assert facts["cgroup_drivers"]
         outcome, severity = agreement(facts)
-        wanted = judge(BY_ID["cgroup-driver.wanted"], Subject(facts, Aim()))
+        wanted = verdict_of(BY_ID["cgroup-driver.wanted"], Subject(facts, Aim()))
         return facts["cgroup_drivers"]["agree"], outcome, severity, wanted.outcome
 
     assert said(runc=runc) == (True, "met", None, "met")
@@ -247,7 +286,7 @@ def test_an_unrecognised_handler_is_a_component_with_its_reason() -> None:
     assert "io.containerd.spin.v2" in found["reason"]
     # one without a kubelet: what is wanted cannot be told
     alone = HOSTS["an unrecognised default"]
-    verdict = judge(BY_ID["cgroup-driver.wanted"], Subject(alone, Aim()))
+    verdict = verdict_of(BY_ID["cgroup-driver.wanted"], Subject(alone, Aim()))
     assert verdict.outcome == "unknown"
     assert alone["cgroup_drivers"]
     assert alone["cgroup_drivers"]["agree"] is None

@@ -10,7 +10,7 @@ from typing import Any
 from kubenode.audit import drift
 from kubenode.audit.checks.catalogue import CHECKS
 from kubenode.audit.checks.check import Aim
-from kubenode.audit.findings import Change, FleetReport, HostReport, Waiver, judge_host
+from kubenode.audit.findings import Difference, FleetReport, HostReport, Waiver, judge_host
 from tests.recorded_node import recorded
 
 TODAY = date(2026, 11, 24)
@@ -58,14 +58,14 @@ def report(count: int = 20) -> FleetReport:
         drift=drift.drift(facts),
         baseline="last-night.json of 2026-11-23T06:30:00+00:00",
         changes=(
-            Change(
+            Difference(
                 "new",
                 "node-002",
                 "sysctl.ip-forward.boot",
                 "pass: net.ipv4.ip_forward = 1",
                 "fail: live, lost at reboot",
             ),
-            Change("host-gone", "node-999", "", "audited", ""),
+            Difference("host-gone", "node-999", "", "audited", ""),
         ),
         checks=CHECKS,
     )

@@ -211,8 +211,8 @@ def test_links_have_names_and_lead_to_what_opens(open_page: Open, name: str) -> 
     page = open_page(name)
     texts = page.locator("a").all_text_contents()
     assert min(map(len, texts)) > 3, texts
-    page.locator("#matrix thead a", has_text="containerd.supported").click()
-    opened = page.locator("details.finding[open]:has-text('containerd.supported')")
+    page.locator("#matrix thead a", has_text="runtime.supported").click()
+    opened = page.locator("details.finding[open]:has-text('runtime.supported')")
     assert opened.locator(".body").first.is_visible()
 
 
@@ -278,7 +278,7 @@ def test_the_view_of_one_host(open_page: Open) -> None:
     assert "no file sets it" in str(heading.text_content())
     lines = page.locator("#checks tr").all_inner_texts()
     assert [line.split()[0] for line in lines] == [check.id for check in CHECKS]
-    assert "containerd.installed\tfail" in [line.strip() for line in lines]
+    assert "runtime.installed\tfail" in [line.strip() for line in lines]
     page.go_back()
     assert page.is_visible("#matrix")
     assert findings(page) == everything
@@ -328,7 +328,7 @@ def test_what_is_printed(open_page: Open, tmp_path: Path) -> None:
         whole = " ".join(pages)
         # what the screen has behind a click
         assert page.locator(".finding:not([open]) .why").count() > 0
-        for check in ("containerd.supported", "platform.linux"):
+        for check in ("runtime.supported", "platform.linux"):
             (why,) = [one.why for one in CHECKS if one.id == check]
             assert " ".join(why.split())[:40] in whole
         # the rows go over several pages, and each of them says what the columns are
@@ -345,5 +345,5 @@ def test_it_works_without_a_script(open_page: Open) -> None:
     assert not page.is_visible("#filters")
     assert page.is_visible("text=lost at reboot: 0 at boot")
     assert page.locator("#matrix tbody tr:visible").count() == 7
-    page.locator(".finding:has-text('containerd.supported') > summary").last.click()
+    page.locator(".finding:has-text('runtime.supported') > summary").last.click()
     assert page.locator(".why:visible").count() >= 3

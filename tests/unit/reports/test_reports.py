@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from kubenode.audit.checks.catalogue import CHECKS
 from kubenode.audit.checks.check import Evidence
-from kubenode.audit.findings import Change, Drift, Finding, FleetReport, HostReport
+from kubenode.audit.findings import Difference, Drift, Finding, FleetReport, HostReport
 from kubenode.audit.reports import FORMATS, format_of, json_report
 from kubenode.run import printable
 from tests.unit.reports.example import report
@@ -64,7 +64,7 @@ def hostile(text: str) -> FleetReport:
         kubenode_version="0",
         drift=(Drift("drift.kernel", text, text, {text: (text,)}, (text,)),),
         baseline=text,
-        changes=(Change("new", text, text, text, text),),
+        changes=(Difference("new", text, text, text, text),),
         checks=CHECKS,
     )
 

@@ -1,4 +1,4 @@
-"""Ask every host of an inventory for its Node fact: in parallel, once, and each on its own."""
+"""Ask every host of an inventory for its Node fact: once, in parallel."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class NoAnswer(Exception):
     """A host that cannot be asked, and why."""
 
 
-def gather(
+def hosts(
     state: State,
-    hosts: Iterable[Host],
+    asked: Iterable[Host],
     names: Callable[[Host], tuple[list[str], list[str]]],
     *,
     seconds: int,
@@ -46,16 +46,22 @@ def gather(
     """Ask the hosts; one remote command each.
 
     + state: pyinfra's state, initialised with the inventory
-    + hosts: whom to ask
+    + asked: whom to ask
     + names: a host's further modules and sysctls
     + seconds: how long one host may take, connecting included
     + answered: called with each answer as it comes
 
-    Returns the answers in the order of *hosts*. No host's trouble, whatever it is, is another's.
-    Where sudo wants a password the host fails: nobody is asked, since pyinfra would have to put a
-    script with the password on the host, and an audit writes nothing.
+    Returns the answers in the order of *asked*. A host that fails does not affect the others.
+    A host fails where sudo wants a password: nobody is asked for one, since pyinfra would have to
+    put a script with the password on the host, and an audit writes nothing.
+
+    **Example:**
+
+    .. code:: python
+
+        answers = ask.hosts(state, list(inventory), lambda host: ([], []), seconds=60)
     """
-    asked = list(hosts)
+    asked = list(asked)
     answers: dict[Host, Answer] = {}
 
     def ask(host: Host) -> None:
@@ -96,7 +102,7 @@ def _ask(
         if timeout is not late:
             raise
         return Answer(host, None, f"no answer within {seconds} s")
-    # Whatever a connector or a host comes up with: it is this host's alone.
+    # whatever a connector or a host does wrong, this host alone fails
     except Exception as error:
         return Answer(host, None, _one_line(str(error) or type(error).__name__))
     return Answer(host, facts, None if facts else "the host did not answer, or not in form")
@@ -131,7 +137,7 @@ def _disconnect(host: Host) -> None:
     try:
         with gevent.Timeout(5):
             host.disconnect()
-    # What a connector says at its end does not matter any more.
+    # what a connector says at its end does not matter any more
     except (Exception, gevent.Timeout):
         return
 
@@ -147,7 +153,7 @@ class _Collector(logging.Handler):
 
 @contextmanager
 def _messages() -> Iterator[dict[object, list[str]]]:
-    """pyinfra's error messages by greenlet, in place of on the terminal."""
+    """Collect pyinfra's error messages by greenlet; nothing of them is printed."""
     logger = pyinfra_internals.log()
     messages: dict[object, list[str]] = {}
     collector = _Collector(messages)
@@ -167,7 +173,7 @@ def _with_reason(answer: Answer, messages: list[str]) -> Answer:
     """The answer, with what pyinfra said of a host that gave none."""
     if answer.facts is not None or not messages:
         return answer
-    # what pyinfra says besides is the host's own words, which the reason has
+    # the reason has the host's own words, and pyinfra says nothing more
     if reason := sudo_problem(answer.host):
         return Answer(answer.host, None, _one_line(reason))
     prefix = print_prefix(answer.host)

@@ -1,0 +1,44 @@
+# shellcheck shell=sh
+# The daemon probe, second part: what runs.
+
+if [ -n "$socket_distrust" ]; then value socket_state distrusted
+elif [ ! -S "$socket" ]; then value socket_state absent
+elif [ ! -w "$socket" ]; then value socket_state forbidden
+elif ! command -v ctr >/dev/null; then value socket_state present
+else
+  value socket_state answers
+  plugins=
+  captured_part limited 10 ctr --address "$socket" --connect-timeout 3s plugins ls
+  set -f; IFS=$nl
+  for line in $output; do
+    case $line in
+      io.containerd.grpc.v1\ * | io.containerd.cri.v1\ *) plugins=$plugins$line$nl;;
+    esac
+  done
+  set +f; unset IFS
+  case $status in late | cut) unreadable plugins;; *) said plugins "$plugins";; esac
+fi
+command -v ctr >/dev/null && value ctr yes
+tasks=$state/io.containerd.runtime.v2.task/k8s.io
+if [ "$state" != /run/containerd ] && ! trusted "$state"; then unreadable pods
+elif [ -d "$tasks" ] && [ -r "$tasks" ]; then
+  pods=
+  for directory in "$tasks"/*; do
+    pid=
+    # written without a line end
+    [ -f "$directory/init.pid" ] && read -r pid <"$directory/init.pid"
+    case $pid in ''|*[!0-9]*) continue;; esac
+    id=${directory##*/}; placed=
+    while IFS= read -r line; do
+      path=${line#*:}; path=${path#*:}
+      case $path in /*"$id"*) placed=${placed:-$path};; esac
+    done <"/proc/$pid/cgroup"
+    [ -z "$placed" ] || pods="$pods$id $placed$nl"
+  done
+  said pods "$pods"
+elif [ -d "$state" ] && [ ! -r "$state" ]; then unreadable pods
+else said pods ''; fi
+if [ -n "$config" ] && [ -z "$config_distrust" ] && [ -e "$config@UNPROVEN_SUFFIX@" ]; then
+  learn "$config@UNPROVEN_SUFFIX@"
+  [ -z "$learned" ] || exact "$config@UNPROVEN_SUFFIX@"
+fi

@@ -1,0 +1,5 @@
+# shellcheck shell=sh
+# The sysctls probe.
+
+[ -d /proc/sys/kernel ] || unreadable @LIVE@
+linked @PROCPS@

@@ -1,0 +1,45 @@
+"""The checks that verdicts of other checks refer to.
+
+What only follows from another check's finding does not apply, and names that check: with one of
+these, never with its id in a text. ``tests/unit/checks/test_references.py`` looks each of them up
+in the catalogue.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Another check, in a text: ``f"its files cannot be used, {CONFIG_READABLE}"``."""
+
+    id: str
+
+    def __str__(self) -> str:
+        return f"see {self.id}"
+
+
+DRIVER_AGREEMENT = Reference("cgroup-driver.agreement")
+CGROUP_VERSION = Reference("cgroup.version")
+SYSTEMD = Reference("platform.systemd")
+BR_NETFILTER_LIVE = Reference("module.br-netfilter.live")
+ETCD_PORT = Reference("network.port-2379")
+KUBELET_CONFIG = Reference("kubelet.config-readable")
+
+RUNTIME_INSTALLED = Reference("runtime.installed")
+RUNTIME_CONFIG = Reference("runtime.config-readable")
+CRI_SERVING = Reference("runtime.cri-serving")
+
+CRI_ENABLED = Reference("containerd.cri-enabled")
+CONFIG_VERSION = Reference("containerd.config-version")
+DROP_IN_VERSION = Reference("containerd.drop-in-version")
+REGISTRY = Reference("containerd.registry")
+
+
+def modules_live(name: str) -> Reference:
+    """The check whether a module is there now.
+
+    + name: of the pair of checks, such as ``br-netfilter``
+    """
+    return Reference(f"module.{name}.live")

@@ -1,0 +1,125 @@
+"""Which of containerd's files have to change, and to what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from packaging.version import Version
+
+from kubenode.files.whole_file import BACKUP_SUFFIX
+from kubenode.runtimes.cni import takes_list
+from kubenode.runtimes.containerd.config import Config, parse
+from kubenode.runtimes.containerd.editing import edit
+from kubenode.runtimes.containerd.imports import (
+    import_patterns,
+    in_force,
+    is_imported,
+    load_order,
+)
+from kubenode.runtimes.containerd.registry import registry_conflict
+from kubenode.runtimes.containerd.releases import drop_in_trouble, release_of
+from kubenode.runtimes.containerd.version_1 import upgrade_version_1
+from kubenode.runtimes.containerd.wanted import ContainerdWanted
+from kubenode.runtimes.edit import ConfigError, Edit, SettingChange
+
+
+def edits_of(
+    main: str, files: Mapping[str, bytes], version: Version, wanted: ContainerdWanted
+) -> dict[str, Edit]:
+    """The files to change, each with its new text; empty when all is as wanted.
+
+    + main: path of the main configuration file, whether it exists or not
+    + files: content of the main file and of what it may import, by path
+    + version: containerd's
+    + wanted: the settings
+
+    A main file that does not exist, or says nothing, is begun with the highest configuration
+    version the release takes. Version 1 files become version 2. Raises ConfigError for a file that
+    cannot be used, for a version above the release's, when an import's version does harm, and for
+    registry settings with which CRI does not start.
+
+    **Example:**
+
+    .. code:: python
+
+        edits_of("/etc/containerd/config.toml", {}, Version("2.1.9"), ContainerdWanted("systemd"))
+    """
+    release = release_of(version)
+    begun: dict[str, tuple[SettingChange, ...]] = {}
+    loaded = load_order(_read(main, files, version, begun), version)
+    counting = in_force(loaded, release)
+    if conflict := registry_conflict(counting, release):
+        raise conflict
+    complete = counting[0]
+    edits = {}
+    for config in loaded:
+        edited = edit(config, wanted, is_root=config is complete, has_cni_list=takes_list(version))
+        changes = begun.get(config.path, ()) + edited.changes
+        if changes:
+            edits[config.path] = replace(edited, changes=changes)
+    _refuse_backups_as_imports(edits, loaded, version)
+    return edits
+
+
+def _read(
+    main: str,
+    files: Mapping[str, bytes],
+    version: Version,
+    begun: dict[str, tuple[SettingChange, ...]],
+) -> list[Config]:
+    """The main file and what it may import, each in a version that can be edited; *begun* gets what
+    had to change for that."""
+    release = release_of(version)
+    root = parse(files.get(main, b""), main, folds=release.folds)
+    if root.is_empty:
+        statement = f"version = {release.config_version}\n"
+        begun[main] = (SettingChange("version", None, str(release.config_version)),)
+        root = parse(statement + root.text, main, folds=release.folds)
+    if root.version > release.config_version:
+        # early releases start with such a file, and ignore CRI's settings without a word
+        raise ConfigError(
+            main,
+            root.version_line,
+            1,
+            f"configuration version {root.version}: containerd {version} takes "
+            f"{release.config_version} at most",
+        )
+    drop_ins = [
+        parse(content, path, unstated_version=root.version, folds=release.folds)
+        for path, content in files.items()
+        if path != main
+    ]
+    if root.version == 1:
+        root = _upgraded(root, begun)
+        drop_ins = [
+            _upgraded(drop_in, begun) if drop_in.version == 1 else drop_in for drop_in in drop_ins
+        ]
+    for drop_in in drop_ins:
+        trouble = drop_in_trouble(root.path, root.version, drop_in.path, drop_in.version, version)
+        if trouble:
+            raise ConfigError(drop_in.path, drop_in.version_line, 1, trouble)
+    return [root, *drop_ins]
+
+
+def _refuse_backups_as_imports(
+    edits: Mapping[str, Edit], loaded: Sequence[Config], version: Version
+) -> None:
+    """A backup beside a file must not become a configuration file itself."""
+    for config in loaded:
+        for pattern in import_patterns(config, version):
+            for path in edits:
+                beside = (f"{path}{BACKUP_SUFFIX}", f"{path}{BACKUP_SUFFIX}.1")
+                if path != pattern and any(is_imported(each, pattern) for each in beside):
+                    raise ConfigError(
+                        config.path,
+                        1,
+                        1,
+                        f"imports {pattern}, which takes in backups too: write it as *.toml",
+                    )
+
+
+def _upgraded(config: Config, begun: dict[str, tuple[SettingChange, ...]]) -> Config:
+    upgrade = upgrade_version_1(config)
+    begun[config.path] = upgrade.changes
+    return parse(upgrade.text, config.path, folds=config.folds)

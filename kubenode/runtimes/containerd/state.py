@@ -1,0 +1,112 @@
+"""What a host says of its containerd besides the content of its files, as plans need it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kubenode.linux.cgroups import Driver
+from kubenode.runtimes.containerd.handlers import unrecognised
+
+UNCLEAR_CONFIG = "cannot tell from containerd.service which configuration file its --config names"
+
+
+@dataclass(frozen=True)
+class HandlerInForce:
+    """A runtime handler, as containerd makes it of all its files."""
+
+    runtime_type: str | None
+    driver: Driver | None
+    """None for a handler that has settings of its own, and for one that is not recognised."""
+    recognised: bool
+    """False: nobody can tell which driver its shim uses."""
+    stated: str | None = None
+    """``FILE:LINE`` of the driver."""
+    defined: str | None = None
+    """``FILE:LINE`` of the runtime_type."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """containerd.service as systemd has it."""
+
+    load: str
+    active: str
+    enabled: str
+    needs_daemon_reload: bool
+    wanted_by: tuple[str, ...]
+    """Units that start it."""
+
+
+@dataclass(frozen=True)
+class State:
+    """containerd on a host."""
+
+    main: str
+    """Path of the main configuration file."""
+    socket: str
+    unit: Unit | None
+    """None: there is no such unit, or the host has no systemd."""
+    cri: str
+    """``serving``, ``disabled``, ``down`` or ``unknown``."""
+    has_ctr: bool
+    error: str | None
+    """Why containerd cannot use its configuration."""
+    is_effective: bool
+    """Whether the handlers are what containerd makes of all files."""
+    handlers: Mapping[str, HandlerInForce]
+    default_handler: str | None
+    pods: Mapping[Driver, int] | None
+    """Running containers by the driver that placed them; None: that is not known."""
+    restart_pending: tuple[str, ...] | None
+    """Files changed since the daemon started; None: not known, or it does not run."""
+    clock_set_back: tuple[str, ...]
+    """Files, or the socket, that the host's clock has yet to come to."""
+
+    def wrong_handlers(self, driver: str) -> list[str]:
+        """The handlers that have another driver.
+
+        + driver: the one that is wanted
+        """
+        return [name for name, each in self.handlers.items() if each.driver not in (None, driver)]
+
+    def still_wrong(self, driver: str) -> str | None:
+        """Why containerd does not use a driver although its files say so; None when it does.
+
+        + driver: the one that is wanted
+        """
+        if not self.is_effective:
+            return f"containerd does not read its configuration any more: {self.error}"
+        where = []
+        for name in self.wrong_handlers(driver):
+            handler = self.handlers[name]
+            place = f" from {handler.stated}" if handler.stated else ""
+            where.append(f"handler {name} has {handler.driver}{place}")
+        if not where:
+            return None
+        return f"containerd is configured, but not with {driver} everywhere: {'; '.join(where)}"
+
+    def pods_of_other_driver(self, driver: str) -> str | None:
+        """Why the driver must not become this one now, None when it may.
+
+        + driver: the one that is wanted
+        """
+        if self.pods is None:
+            return "cannot tell whether pods run, and the cgroup driver would change under them"
+        other: Driver = "cgroupfs" if driver == "systemd" else "systemd"
+        count = self.pods[other]
+        if not count:
+            return None
+        return (
+            f"{count} containers of pods run with the {other} cgroup driver: drain the node first "
+            "(kubectl drain), or set change_driver_under_pods (kubenode_change_driver_under_pods)"
+        )
+
+    def unrecognised_default(self) -> str | None:
+        """Why nobody can say which driver most pods would get, None when it can be said."""
+        name = self.default_handler or ""
+        handler = self.handlers.get(name)
+        if handler is None or handler.recognised:
+            return None
+        place = f"{handler.defined}: " if handler.defined else ""
+        return f"{place}the default handler {name}: {unrecognised(handler.runtime_type)}"

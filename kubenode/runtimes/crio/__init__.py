@@ -1,0 +1,1 @@
+"""CRI-O: what its files say; pure."""

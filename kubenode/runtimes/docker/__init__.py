@@ -1,0 +1,1 @@
+"""Docker Engine: what its files and flags say; pure."""

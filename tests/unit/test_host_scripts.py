@@ -1,0 +1,353 @@
+"""The sh files: each shell of a host parses and runs all of them, and no sh text is elsewhere."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pyinfra.api import StringCommand
+
+from kubenode.facts import (
+    cgroup,
+    containerd,
+    kernel,
+    kernel_config,
+    kubeadm,
+    kubelet,
+    machine,
+    network,
+    platform,
+    pods,
+    runtimes,
+    swap,
+)
+from kubenode.files import host_lock, whole_file
+from kubenode.operations import kernel as kernel_operations
+from kubenode.packages import manager, package_locks
+from kubenode.run import host_script
+from kubenode.runtimes import config_swap
+from kubenode.runtimes.containerd import proof
+from kubenode.wire import probe
+from tests.conftest import ROOT
+
+SHELLS = (("dash",), ("bash", "--posix"), ("busybox", "sh"))
+FOLDERS = ("facts", "operations", "kubenode")
+# os.walk follows no links, so what is linked into the package comes once
+FILES = sorted(
+    Path(folder, name)
+    for top in FOLDERS
+    for folder, _, names in os.walk(ROOT / top)
+    for name in names
+    if name.endswith(".sh")
+)
+
+PROBES = {
+    "package": containerd.script_package(),
+    "daemon": containerd.script_daemon(),
+    "cgroups": cgroup.script_cgroups(),
+    "drivers": cgroup.script_drivers(),
+    "kubelet": kubelet.script(),
+    "pods": pods.script(),
+    "modules": kernel.script_modules(["br_netfilter"]),
+    "sysctls": kernel.script_sysctls(["net.ipv4.ip_forward"]),
+    "kernel_config": kernel_config.script(),
+    "kubeadm": kubeadm.script(),
+    "machine": machine.script(),
+    "network": network.script(),
+    "platform": platform.script(),
+    "runtimes": runtimes.script(),
+    "swap": swap.script(),
+}
+
+
+class Host:
+    """What a command of an operation finds: a folder for its files, and programs of a test."""
+
+    def __init__(self, folder: Path) -> None:
+        self.programs = folder / "bin"
+        self.programs.mkdir()
+        self.config = folder / "config.toml"
+        self.log = folder / "log"
+
+    def program(self, name: str, script: str = "") -> None:
+        path = self.programs / name
+        path.write_text(f'#!/bin/sh\necho "{name} $*" >>{self.log}\n{script}\n')
+        path.chmod(0o755)
+
+    def run(
+        self, shell: tuple[str, ...], script: str, lines: tuple[str, ...] = ()
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*shell, "-c", script],
+            input="".join(f"{line}\n" for line in lines),
+            env={**os.environ, "PATH": f"{self.programs}:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+        )
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    monkeypatch.setattr(host_lock, "DIRECTORY", str(tmp_path / "lock"))
+    return Host(tmp_path)
+
+
+def set_live(host: Host) -> str:
+    key = "kernel.ostype"
+    value = Path("/proc/sys/kernel/ostype").read_text().strip()
+    return host_lock.under_lock(kernel_operations.set_live({key: value})).get_raw_value()
+
+
+def fetch_lists(host: Host) -> str:
+    host.program("apt-get", 'echo "no answer" >&2; exit 100')
+    return package_locks.with_lists_fetched("true").get_raw_value()
+
+
+def unpack_again(host: Host) -> str:
+    host.program("dpkg-query", r"printf '%s\n' 'iHR containerd'")
+    host.program("apt-get", 'for last; do :; done; [ "$last" = containerd ]')
+    return manager.UNPACK_AGAIN
+
+
+def undo(host: Host) -> str:
+    """With a note that is whole, so that the old file comes back."""
+    host.config.write_text("new\n")
+    new, old = whole_file.sum_of(b"new\n"), whole_file.sum_of(b"old\n")
+    backup = Path(f"{host.config}{whole_file.BACKUP_SUFFIX}")
+    backup.write_text("old\n")
+    Path(f"{host.config}{config_swap.UNPROVEN_SUFFIX}").write_text(
+        f"{config_swap._NOTE_BEGINS}\n{new} {old} "
+        f"{whole_file.BACKUP_SUFFIX} {host.config}\n{config_swap._NOTE_ENDS}\n"
+    )
+    return config_swap.undo(str(host.config)).get_raw_value()
+
+
+def start(host: Host) -> str:
+    serving(host)
+    return config_swap.start(daemon(host), ["true"]).get_raw_value()
+
+
+def daemon(host: Host) -> config_swap.Daemon:
+    return proof.daemon(str(host.programs / "containerd"), "/nowhere")
+
+
+def serving(host: Host) -> None:
+    host.program("containerd")
+    host.program("systemctl")
+    host.program("ctr", "printf '%s\\n' 'io.containerd.grpc.v1 cri linux/amd64 ok '")
+
+
+CHANGES: list[Callable[[Host], str]] = [set_live, fetch_lists, unpack_again, undo, start]
+
+
+def shell_name(shell: tuple[str, ...]) -> str:
+    return " ".join(shell)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+@pytest.mark.parametrize("shell", SHELLS, ids=shell_name)
+def test_each_shell_parses_each_file(shell: tuple[str, ...], path: Path) -> None:
+    finished = subprocess.run([*shell, "-n", path], capture_output=True, text=True)
+    assert (finished.returncode, finished.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=shell_name)
+def test_each_shell_runs_all_probes(shell: tuple[str, ...]) -> None:
+    look = probe.script(PROBES)
+    assert look.count(" sh -c ") == 1
+    finished = subprocess.run(
+        [*shell, "-c", look.replace(" sh -c ", f" {shell_name(shell)} -c ")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    readings = probe.read(finished.stdout.split("\n"), PROBES)
+    assert {name: readings.why_not(name) for name in PROBES if name not in readings} == {}
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+@pytest.mark.parametrize("shell", SHELLS, ids=shell_name)
+def test_each_shell_runs_what_changes_a_host(
+    shell: tuple[str, ...], change: Callable[[Host], str], host: Host
+) -> None:
+    finished = host.run(shell, change(host))
+    assert finished.returncode == 0, finished.stderr
+    # of the shell itself
+    assert not re.search(r"not found|syntax|unexpected|bad |: line ", finished.stderr)
+    if change is undo:
+        assert host.config.read_text() == "old\n"
+    if change is unpack_again:
+        assert "--reinstall install containerd" in host.log.read_text()
+    if change is fetch_lists:
+        assert "no answer" in finished.stderr
+
+
+@pytest.mark.parametrize("comes_up", [True, False])
+@pytest.mark.parametrize("shell", SHELLS, ids=shell_name)
+def test_each_shell_swaps_files_and_brings_them_back(
+    shell: tuple[str, ...], comes_up: bool, host: Host
+) -> None:
+    serving(host)
+    host.config.write_text("old\n")
+    if not comes_up:
+        # with the new file it does not start
+        host.program("systemctl", f'[ "$1" != restart ] || grep -q old {host.config}')
+    command = swap_of(host)
+    finished = host.run(
+        shell, command.get_raw_value(), tuple(command.connector_arguments["_stdin"])
+    )
+    assert finished.returncode == (0 if comes_up else 1), finished.stderr
+    assert host.config.read_text() == ("new\n" if comes_up else "old\n")
+    assert ("serves CRI again" in finished.stderr) is not comes_up
+
+
+def swap_of(host: Host) -> StringCommand:
+    return config_swap.swap(
+        {str(host.config): (b"old\n", b"new\n")},
+        str(host.config),
+        daemon(host),
+        restart=True,
+    )
+
+
+def _pieces(path: Path) -> list[str]:
+    """What is between the placeholders of a file, the longest first."""
+    text = host_script.read(str(path), path.name)
+    return sorted(host_script._PLACEHOLDER.split(text)[::2], key=len, reverse=True)
+
+
+def test_each_file_is_run(host: Host) -> None:
+    """A new file needs a line in PROBES or CHANGES."""
+    # what is in quotes in a command is not in them in a file
+    probes = [part for script in PROBES.values() for part in (script.shell, *script.shared)]
+    scripts = [*probes, probe._SHELL_FUNCTIONS, probe.script(PROBES)]
+    scripts += [change(host) for change in CHANGES]
+    scripts.append(swap_of(host).get_raw_value())
+    assert len(FILES) > 30
+    assert [
+        path.name for path in FILES if not any(_pieces(path)[0] in each for each in scripts)
+    ] == []
+
+
+# ---- Whole scripts, so that no variable is set by nobody
+
+
+SHELLCHECK = Path(sys.executable).with_name("shellcheck")
+
+
+def _unset(script: str) -> list[str]:
+    """Variables of a whole script that nothing in it sets."""
+    finished = subprocess.run(
+        [SHELLCHECK, "--norc", "--shell=sh", "--include=SC2154", "--format=gcc", "-"],
+        input=script,
+        capture_output=True,
+        text=True,
+    )
+    assert finished.stderr == ""
+    return re.findall(r"(\w+) is referenced but not assigned", finished.stdout)
+
+
+def test_no_probe_uses_a_variable_that_nothing_sets() -> None:
+    whole = [
+        probe._SHELL_FUNCTIONS,
+        *dict.fromkeys(text for script in PROBES.values() for text in script.shared),
+        *(f"(\n{script.shell}\n)" for script in PROBES.values()),
+    ]
+    assert _unset("\n".join(whole)) == []
+
+
+def test_no_change_uses_a_variable_that_nothing_sets(host: Host) -> None:
+    scripts = [change(host) for change in CHANGES] + [swap_of(host).get_raw_value()]
+    assert [_unset(script) for script in scripts] == [[] for _ in scripts]
+
+
+def test_a_misspelled_variable_is_found() -> None:
+    assert _unset('value=1; echo "$valeu"') == ["valeu"]
+
+
+# ---- No sh text in Python
+
+
+_SH = re.compile(r"\$[({\w#?]|&&|\|\||;;|(?m:^\s*(?:if|for|while|case|then|fi|done|esac)\b)")
+MOST_LINES = 5
+
+
+def _sh_in(source: str) -> Iterator[tuple[int, str]]:
+    """Line and text of each literal with more lines of sh than one call may have."""
+    tree = ast.parse(source)
+    documentation = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if id(node) in documentation:
+            continue
+        if isinstance(node, ast.JoinedStr):
+            text = "".join(
+                str(part.value) if isinstance(part, ast.Constant) else "X" for part in node.values
+            )
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            text = node.value
+        else:
+            continue
+        lines = [line for line in text.split("\n") if line.strip()]
+        if len(lines) > MOST_LINES and _SH.search(text) and _parses(text):
+            yield node.lineno, text
+
+
+def _parses(text: str) -> bool:
+    return subprocess.run(["dash", "-n"], input=text.encode(), capture_output=True).returncode == 0
+
+
+def test_no_sh_text_is_in_python() -> None:
+    modules = [path for top in FOLDERS for path in (ROOT / top).rglob("*.py")]
+    assert len(modules) > 60
+    found = [
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in modules
+        for line, _ in _sh_in(path.read_text())
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "literal",
+    [
+        'x = r"""\na=1\nb=2\nif [ "$a" = "$b" ]; then\n  c=3\n  d=4\nfi\n"""',
+        'x = f"""\na=1\nb={y}\nc=3\nfor d in {z}; do\n  e=4\ndone\n"""',
+        'x = (\n  "a=1\\n"\n  "b=2\\n"\n  "c=3\\n"\n  "d=4\\n"\n  "e=5\\n"\n  "cat \\"$a\\"\\n"\n)',
+    ],
+    ids=["raw", "formatted", "joined"],
+)
+def test_sh_text_in_python_is_found(literal: str) -> None:
+    assert [line for line, _ in _sh_in(literal)] == [1 if literal[4] != "(" else 2]
+
+
+# ---- Reading a file
+
+
+def test_what_is_for_shellcheck_and_people_stays_here(tmp_path: Path) -> None:
+    (tmp_path / "x.sh").write_text(
+        "# shellcheck shell=sh\n# What it is.\n\n# short\n"
+        "  # shellcheck disable=SC2086  # split\n  echo $a @B@\n"
+    )
+    text = host_script.read(str(tmp_path / "module.py"), "x.sh", B="b c")
+    assert text == "# short\n  echo $a b c"
+
+
+@pytest.mark.parametrize("values", [{}, {"A": 1}, {"A": 1, "B": 2, "C": 3}])
+def test_placeholders_and_values_agree(values: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="placeholders"):
+        host_script.filled("@A@ @B@", **values)
+
+
+def test_what_is_filled_in_is_not_looked_at_again() -> None:
+    assert host_script.filled("@A@ @B@", A="@B@", B=2) == "@B@ 2"
+
+
+def test_the_shells_are_here() -> None:
+    assert [shell[0] for shell in SHELLS if shutil.which(shell[0]) is None] == []

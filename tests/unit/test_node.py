@@ -1,0 +1,24 @@
+"""kubenode_runtime chooses the operations that prepare a node."""
+
+from __future__ import annotations
+
+from typing import get_args, get_type_hints
+
+import pytest
+from pyinfra.api import OperationValueError
+
+from kubenode import node
+from kubenode.runtimes.runtime import RUNTIMES
+from kubenode.settings import NodeSettings
+
+
+def test_each_runtime_that_can_be_set_has_operations_and_a_row() -> None:
+    for name in get_args(get_type_hints(NodeSettings)["runtime"]):
+        assert node._set_up_by(name).facts
+        assert name in {row.name for row in RUNTIMES}
+
+
+@pytest.mark.parametrize("name", ["crio", "docker", "mcr", "rkt", ""])
+def test_another_runtime_is_an_error(name: str) -> None:
+    with pytest.raises(OperationValueError, match=f"kubenode_runtime '{name}': .* containerd"):
+        node._set_up_by(name)

@@ -145,7 +145,15 @@ def test_upkeep_of_what_runs_is_nothing() -> None:
     ("state", "steps"),
     [
         (
-            {"unit": replace(UNIT, needs_daemon_reload=True, enabled="disabled", active="failed")},
+            {
+                "unit": replace(
+                    UNIT,
+                    needs_daemon_reload=True,
+                    enabled="disabled",
+                    active="failed",
+                    wanted_by=(),
+                )
+            },
             [
                 "systemctl daemon-reload",
                 "systemctl enable containerd.service",

@@ -515,6 +515,7 @@ class Containerd(ProbeFact[ContainerdServiceShape]):
             "registry_config_path": None,
             "registry_conflict": None,
             "disabled_plugins": [],
+            "data_root": {"path": "/var/lib/containerd", "file_system": None, "error": None},
             "cni": {
                 "bin_dirs": ["/opt/cni/bin"],
                 "conf_dir": "/etc/cni/net.d",
@@ -568,8 +569,7 @@ class ContainerdFiles(ProbeFact[ContainerdFilesShape]):
         {
             "containerd": {"effective": True, ...},
             "runtimes": {"programs": ["containerd"], ...},
-            "files": {"/etc/containerd/config.toml": "dmVyc2lvbiA9IDIK"},
-            "crictl": None,
+            "files": {"/etc/containerd/config.toml": "version = 2\\n"},
             "unreadable": [],
             "unproven": [{"path": "/etc/containerd/config.toml", "now": "new"}],
         }

@@ -22,7 +22,7 @@ STATES = (
 
 
 @pytest.mark.parametrize(
-    ("check", "bad"), [("containerd.enabled", "fail"), ("kubelet.enabled", "warn")]
+    ("check", "bad"), [("runtime.enabled", "fail"), ("kubelet.enabled", "warn")]
 )
 @pytest.mark.parametrize("wanted_by", [[], ["multi-user.target"], ["docker.service"]])
 @pytest.mark.parametrize("enabled", STATES)

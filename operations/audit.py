@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Generator
 
 from pyinfra import host, logger
@@ -15,7 +16,7 @@ from kubenode.facts.node import Node
 from kubenode.run.printable import printable
 from kubenode.run.pyinfra_internals import print_prefix
 from kubenode.run.telling import refuse
-from kubenode.wire import bounded
+from kubenode.wire import bounded, unattended
 
 
 @operation()
@@ -41,12 +42,10 @@ def node() -> Generator[FunctionCommand, None, None]:
     wanted = settings.for_host(host)
     arguments = {"modules": wanted.modules, "sysctls": list(wanted.sysctls)}
     # this operation says what is wrong: pyinfra would end the run where no other host is left
-    facts = host.get_fact(Node, **arguments, _ignore_errors=True)
-    if facts is None and bounded.sudo_problem(host) and not bounded.somebody_can_type():
-        # without sudo, then: much can be told without it, and the host says what cannot
-        facts = host.get_fact(Node, **arguments, _sudo=False, _ignore_errors=True)
+    ask = functools.partial(host.get_fact, Node, **arguments, _ignore_errors=True)
+    facts = unattended.also_without_sudo(host, ask)
     if facts is None:
-        yield refuse(host, "the host did not answer, see the lines above")
+        yield refuse(host, unattended.why_no_answer(host, "the host did not answer"))
         return
     report = judge_host(host.name, facts, aim.aim(wanted), CHECKS, aim.waivers(wanted))
     serious = [finding for finding in report.findings if finding.is_serious()]

@@ -13,7 +13,7 @@ from kubenode.linux.cgroups import Driver
 from kubenode.run.pyinfra_internals import print_prefix
 from kubenode.run.telling import refuse
 from kubenode.settings import DEFAULTS, minor_release
-from kubenode.wire import bounded, joint_reading
+from kubenode.wire import bounded, joint_reading, unattended
 
 
 @operation()
@@ -54,11 +54,8 @@ def supported(
 
     platform = joint_reading.get_fact(Platform)
     if platform is None:
-        yield refuse(
-            host,
-            bounded.sudo_problem(host)
-            or "cannot tell what this host is: it did not answer, see the lines above",
-        )
+        what = "cannot tell what this host is: it did not answer"
+        yield refuse(host, unattended.why_no_answer(host, what))
         return
     verdicts = preflight(platform, cgroup_driver, release)
     problems = [verdict for verdict in verdicts if verdict.severity == "fail"]

@@ -18,7 +18,7 @@ from pyinfra.context import ctx_host
 from kubenode.facts.node import Node, NodeShape
 from kubenode.run import pyinfra_internals
 from kubenode.run.pyinfra_internals import print_prefix
-from kubenode.wire.bounded import nobody_can_type, sudo_problem
+from kubenode.wire.unattended import nobody_can_type, sudo_problem
 
 
 @dataclass(frozen=True)

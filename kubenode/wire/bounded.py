@@ -25,9 +25,8 @@ import os
 import re
 import shlex
 import signal
-import sys
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
@@ -43,7 +42,7 @@ from pyinfra.connectors.util import CommandOutput
 from pyinfra.context import ctx_host
 
 from kubenode.run import pyinfra_internals
-from kubenode.wire import becoming_root, probe, shell_command
+from kubenode.wire import becoming_root, probe, shell_command, unattended
 
 P = ParamSpec("P")
 
@@ -153,35 +152,13 @@ def changes(host: Host) -> int:
     return _changes.get(host, 0)
 
 
-def sudo_problem(host: Host) -> str | None:
-    """Why kubenode's last command did not become another user on a host; None where it did."""
-    return _problems.get(host)
-
-
-@contextmanager
-def nobody_can_type() -> Iterator[None]:
-    """While this is in force in a greenlet, no password is asked for, as where stdin is no
-    terminal."""
-    token = _silent.set(True)
-    try:
-        yield
-    finally:
-        _silent.reset(token)
-
-
 _reading: ContextVar[float | None] = ContextVar("kubenode_reading", default=None)
-_silent: ContextVar[bool] = ContextVar("kubenode_silent", default=False)
 _running: dict[Any, _Run] = {}
 _changes: WeakKeyDictionary[Host, int] = WeakKeyDictionary()
-_problems: WeakKeyDictionary[Host, str] = WeakKeyDictionary()
 
 
 class _GivenUp(BaseException):
     """Ends a command that goes beyond its bound; pyinfra catches no such exception."""
-
-
-class _NobodyCanType(Exception):
-    pass
 
 
 class _Run:
@@ -208,10 +185,10 @@ class _Run:
             if error is not self._error and not isinstance(error, Exception):
                 raise
             said = _said(error)
+            if isinstance(error, unattended.NobodyCanType):
+                unattended.note_problem(self._host, said)
         finally:
             self._stop()
-        if isinstance(said, _Sudo):
-            _problems[self._host] = said
         logger.error(f"{pyinfra_internals.print_prefix(self._host)}{said}")
         return False, CommandOutput([])
 
@@ -257,15 +234,9 @@ class _Run:
             self._timer = None
 
 
-class _Sudo(str):
-    """What was said is about becoming another user."""
-
-
 def _said(error: BaseException) -> str:
-    if isinstance(error, _GivenUp):
+    if isinstance(error, (_GivenUp, unattended.NobodyCanType)):
         return str(error)
-    if isinstance(error, _NobodyCanType):
-        return _Sudo(becoming_root.NOBODY_CAN_TYPE)
     return f"a command could not be run: {type(error).__name__}: {becoming_root.shown(str(error))}"
 
 
@@ -320,7 +291,7 @@ def _around_command(
     # a command inside one, such as what puts a password there, has the outer one's bound
     if seconds is None or run is not None:
         return original(host, *args, **arguments)
-    _problems.pop(host, None)
+    unattended.note_problem(host, None)
     if arguments.get("_timeout") is not None:
         # ours ends more than pyinfra's, which waits on for the exit code
         seconds = arguments.pop("_timeout")
@@ -358,8 +329,12 @@ def _descendants(pid: int) -> Iterator[int]:
 def _explain(host: Host, output: CommandOutput) -> None:
     lines = output.stderr_lines
     if reason := becoming_root.reason([*lines[:20], *lines[-20:]]):
-        _problems[host] = reason
-        logger.error(f"{pyinfra_internals.print_prefix(host)}{reason}")
+        _cannot_become_root(host, reason)
+
+
+def _cannot_become_root(host: Host, reason: str) -> None:
+    unattended.note_problem(host, reason)
+    logger.error(f"{pyinfra_internals.print_prefix(host)}{reason}")
 
 
 def _around_read_buffer(
@@ -415,20 +390,13 @@ def _around_getpass(original: Callable[..., Any], *args: Any, **kwargs: Any) -> 
     # another's prompt is not for us to answer
     if gevent.getcurrent() not in _running:
         return original(*args, **kwargs)
-    if not somebody_can_type():
-        raise _NobodyCanType
     try:
-        return original(*args, **kwargs)
+        return unattended.password_for_somebody(lambda: original(*args, **kwargs))
     finally:
         # nothing else ran while somebody typed
         gevent.get_hub().loop.update_now()
         for run in list(_running.values()):
             run.begin_anew()
-
-
-def somebody_can_type() -> bool:
-    """Whether there is a terminal, and pyinfra may ask for a password on it."""
-    return not _silent.get() and sys.stdin is not None and sys.stdin.isatty()
 
 
 # ---- Where a part of pyinfra is not as known
@@ -449,7 +417,7 @@ def _sudo_refuses(
     original: Callable[..., Any], host: Host, arguments: dict[str, Any], seconds: float
 ) -> bool:
     """Whether sudo does not let the user without a password, so that pyinfra would ask for it."""
-    if not arguments.get("_sudo") or arguments.get("_sudo_password") or somebody_can_type():
+    if not unattended.would_be_asked(arguments):
         return False
     user = arguments.get("_sudo_user")
     as_user = f" -u {shlex.quote(user)}" if user else ""
@@ -461,8 +429,7 @@ def _sudo_refuses(
     status, output = _Run(host, seconds).call(lambda: original(host, command))
     if not status:
         lines = [line.removeprefix("|") for line in output.stderr_lines]
-        _problems[host] = becoming_root.reason(lines) or becoming_root.NOBODY_CAN_TYPE
-        logger.error(f"{pyinfra_internals.print_prefix(host)}{_problems[host]}")
+        _cannot_become_root(host, becoming_root.reason(lines) or becoming_root.NOBODY_CAN_TYPE)
     return not status
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Literal, NotRequired, TypedDict
 
 from kubenode.facts import kernel_config
+from kubenode.files.exact_text import text_of
 from kubenode.linux import drop_ins, kernel_command_line, kernel_modules, sysctl_d
 from kubenode.linux.kernel_config import stated
 from kubenode.linux.place import PlaceShape
@@ -59,8 +60,7 @@ class PersistFileShape(TypedDict):
     """``link``: a link to another file. A link to ``/dev/null`` and one that leads nowhere are
     an empty ``file``: so they count at boot."""
     text: str | None
-    """Exact content; bytes that are no UTF-8 as lone surrogates (PEP 383). None when missing or
-    unreadable."""
+    """Exact content (:mod:`kubenode.files.exact_text`). None when missing or unreadable."""
     target: str | None
     """Where a link leads."""
     masked_by: str | None
@@ -148,7 +148,7 @@ def _checked_path(path: object) -> str | None:
 def _decoded(reading: probe.Reading, path: str) -> str | None:
     """A file's text; a device or a dangling link was sent as empty text. None: unreadable."""
     if path in reading.exact:
-        return reading.exact[path].decode("utf-8", "surrogateescape")
+        return text_of(reading.exact[path])
     return "" if path in reading.texts else None
 
 

@@ -16,7 +16,7 @@ from kubenode.facts.kernel import (
     Sysctls,
     SysctlsShape,
 )
-from kubenode.files import whole_file
+from kubenode.files import exact_text, whole_file
 from kubenode.linux import drop_ins, kernel_modules, sysctl_d, sysctl_file
 from kubenode.linux.sysctl_value import is_value
 from kubenode.run import asked, host_script
@@ -160,11 +160,7 @@ def _cannot_write(persist_file: PersistFileShape) -> str | None:
 
 
 def _is_text(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return "\0" not in text
+    return exact_text.is_utf8(text) and "\0" not in text
 
 
 def _explained(path: str, old: str | None, new: str | None) -> whole_file.Change:
@@ -174,7 +170,7 @@ def _explained(path: str, old: str | None, new: str | None) -> whole_file.Change
 
 
 def _encoded(text: str | None) -> bytes | None:
-    return None if text is None else text.encode("utf-8", "surrogateescape")
+    return None if text is None else exact_text.bytes_of(text)
 
 
 def _cannot_load(fact: KernelModulesShape) -> str | None:

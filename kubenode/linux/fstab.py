@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from kubenode.files.exact_text import bytes_of
+
 _TAGS = {
     "UUID": "by-uuid",
     "LABEL": "by-label",
@@ -70,8 +72,6 @@ def _escaped(path: str) -> str:
 
 def _replaced(text: str, kept: str) -> str:
     return "".join(
-        char
-        if re.fullmatch(kept, char)
-        else "".join(rf"\x{byte:02x}" for byte in char.encode("utf-8", "surrogateescape"))
+        char if re.fullmatch(kept, char) else "".join(rf"\x{byte:02x}" for byte in bytes_of(char))
         for char in text
     )

@@ -166,7 +166,7 @@ class TreeShape(TypedDict):
     """Everything the next boot's sysctls follow from, as facts have it: ``Tree(**shape)``."""
 
     files: dict[str, str | None]
-    """Text by path, None when it could not be read; not UTF-8: lone surrogates."""
+    """Exact text by path (:mod:`kubenode.files.exact_text`), None when it could not be read."""
     links: dict[str, str]
     unreadable: list[str]
     """Directories that could not be read."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 
+from kubenode.files.exact_text import bytes_of
 from tests.conftest import RunPyinfra, WriteInventory
 from tests.targets.container import Target
 from tests.targets.fleet import Fleet
@@ -106,3 +109,24 @@ def test_a_module_nobody_has_fails_the_host(
     assert "kubenode_test_module" in result.output
     assert "Traceback" not in result.output
     assert target.try_sh("ls /etc/modules-load.d/k8s.conf")[0] != 0
+
+
+def test_pyinfras_json_has_a_files_every_byte(
+    target: Target, run_pyinfra: RunPyinfra, inventory: WriteInventory
+) -> None:
+    path = "/etc/modules-load.d/k8s.conf"
+    target.sh(f"printf '# caf\\351 \\377\\noverlay\\n' >{path}")
+    hosts = inventory(target.host())
+    fact = (
+        "fact",
+        "kubenode.facts.kernel.KernelModules",
+        "modules=overlay",
+        f"persist_file={path}",
+    )
+    result = run_pyinfra("--json", hosts, *fact)
+    assert result.returncode == 0, result.output
+    text = re.search(r'"text": ("(?:[^"\\]|\\.)*")', result.output)
+    assert text, result.output
+    assert bytes_of(json.loads(text[1])) == b"# caf\xe9 \xff\noverlay\n"
+    # without --json it is printed for people
+    assert run_pyinfra(hosts, *fact).returncode == 0

@@ -26,6 +26,7 @@ from pyinfra.api import StringCommand
 from kubenode.files import host_lock, whole_file
 from kubenode.files.whole_file import BACKUP_SUFFIX
 from kubenode.run import host_script
+from kubenode.wire import time_limit
 
 CRI_WAIT_SECONDS = 60
 """How long the daemon may take until CRI answers: a restart with many containers is slow."""
@@ -42,7 +43,7 @@ _NOTE_LINE = (
     rf"{re.escape(BACKUP_SUFFIX)}[.][1-9][0-9]*) (/.*)"
 )
 
-CRI_FUNCTIONS = host_script.read(__file__, "cri_functions.sh", PROGRAM_SECONDS=PROGRAM_SECONDS)
+CRI_FUNCTIONS = host_script.read(__file__, "cri_functions.sh", LIMITED=time_limit.FUNCTIONS.strip())
 
 SWAP_FUNCTIONS = host_script.read(
     __file__,
@@ -94,8 +95,8 @@ class Daemon:
     + unit: what is restarted, and has its log
     + functions: sh that defines two functions, and the variables they need. ``check FILE`` fails
       when the daemon would not take the file as its main configuration, and prints why.
-      ``cri_serves`` succeeds when CRI answers. Both may call ``limited COMMAND...``, which ends a
-      program after :data:`PROGRAM_SECONDS`
+      ``cri_serves`` succeeds when CRI answers. Both may call ``limited SECONDS
+      COMMAND...`` (:mod:`kubenode.wire.time_limit`); :data:`PROGRAM_SECONDS` are enough
     + programs: what they call besides the daemon itself
     """
 

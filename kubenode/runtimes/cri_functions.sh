@@ -1,9 +1,7 @@
 # shellcheck shell=sh
 # Wait until CRI answers; cri_serves() is the runtime's own.
 
-limited() {
-  if command -v timeout >/dev/null; then timeout @PROGRAM_SECONDS@ "$@"; else "$@"; fi
-}
+@LIMITED@
 wait_for_cri() {
   waited=0
   until cri_serves; do

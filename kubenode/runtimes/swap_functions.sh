@@ -1,8 +1,6 @@
 # shellcheck shell=sh
 # Check new configuration files, and bring the old ones back.
 
-# shellcheck disable=SC2069  # standard error alone is wanted
-dump() { limited containerd --config="$1" config dump 2>&1 >/dev/null; }
 # target_of FILE: where a link leads. What is there and is no file is not for us to replace.
 target_of() {
   make_directory "${1%/*}" && target=$(readlink -f "$1") && [ -n "$target" ] || return 1

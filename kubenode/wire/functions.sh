@@ -25,34 +25,7 @@ said() {
 }
 absent() { printf '%%absent %s\n' "$1"; }
 need() { command -v "$1" >/dev/null || { printf '%%missing %s\n' "$1"; return 1; }; }
-# Its own mark, as what a program has started outlives it, and holds its output open. Nobody needs
-# what a program says that is past its time: it is not asked to end, it is ended.
-limited() {
-  (
-    mark=$KUBENODE_LOOK${2##*/}.
-    KUBENODE_LOOK=$mark; export KUBENODE_LOOK
-    # shellcheck disable=SC3045  # where it is missing there is no limit
-    ulimit -S -v "$memory"
-    if command -v timeout >/dev/null; then
-      timeout -s KILL "$@"
-      status=$?
-    else
-      seconds=$1; shift
-      "$@" &
-      program=$!
-      (
-        trap 'kill "$!"; exit' TERM
-        sleep "$seconds" & wait "$!"
-        kill -9 "$program"
-      ) >/dev/null &
-      wait "$program"
-      status=$?
-      kill "$!"
-    fi
-    case $status in 124 | 137) sweep "$mark";; esac
-    exit "$status"
-  )
-}
+@LIMITED@
 captured() {
   output=$("$@")
   status=$?

@@ -58,7 +58,7 @@ from functools import lru_cache
 from itertools import islice
 
 from kubenode.run import host_script
-from kubenode.wire import shell_command
+from kubenode.wire import shell_command, time_limit
 
 PROGRAMS = (
     "base64", "cat", "cksum", "find", "grep", "head", "ls", "readlink", "sleep", "tr", "wc",
@@ -80,9 +80,8 @@ MOST_CAPTURED = 256 * 1024
 
 _COMMAND = "@command@"
 
-_SWEEP = host_script.read(__file__, "sweep.sh")
 _WATCH = host_script.read(
-    __file__, "watch.sh", DIRECTORIES=DIRECTORIES, MOST_SECONDS=MOST_SECONDS, SWEEP=_SWEEP
+    __file__, "watch.sh", DIRECTORIES=DIRECTORIES, MOST_SECONDS=MOST_SECONDS, SWEEP=time_limit.SWEEP
 )
 _LOOK = host_script.read(__file__, "look.sh")
 
@@ -93,7 +92,8 @@ _SHELL_FUNCTIONS = (
         LEAST_CUT=MOST_CAPTURED - 1,
         MOST_CAPTURED=MOST_CAPTURED,
         MOST_MEMORY_KIB=MOST_MEMORY_KIB,
-        SWEEP=_SWEEP,
+        LIMITED=time_limit.LIMITED,
+        SWEEP=time_limit.SWEEP,
     )
     + "\n"
 )

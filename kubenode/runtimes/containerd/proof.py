@@ -6,10 +6,10 @@ import posixpath
 import shlex
 
 from kubenode.run import host_script
-from kubenode.runtimes.config_swap import Daemon
+from kubenode.runtimes.config_swap import PROGRAM_SECONDS, Daemon
 from kubenode.runtimes.runtime import CONTAINERD
 
-FUNCTIONS = host_script.read(__file__, "proof.sh")
+FUNCTIONS = host_script.read(__file__, "proof.sh", PROGRAM_SECONDS=PROGRAM_SECONDS)
 
 
 def daemon(program: str, socket: str) -> Daemon:

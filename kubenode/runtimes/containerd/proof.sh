@@ -2,9 +2,9 @@
 # Whether containerd takes a configuration, and whether CRI answers at $socket.
 
 # shellcheck disable=SC2069  # why it refuses a file is on standard error, the dump is not wanted
-check() { limited containerd --config="$1" config dump 2>&1 >/dev/null; }
+check() { limited @PROGRAM_SECONDS@ containerd --config="$1" config dump 2>&1 >/dev/null; }
 # The CRI plugin has this id in every release, and ctr asks through the same socket as kubelet.
 cri_serves() {
-  limited ctr --address "$socket" --connect-timeout 2s plugins ls 2>/dev/null |
+  limited @PROGRAM_SECONDS@ ctr --address "$socket" --connect-timeout 2s plugins ls 2>/dev/null |
     grep -Eq '^io\.containerd\.grpc\.v1 +cri .* ok *$'
 }

@@ -9,10 +9,11 @@ from typing import Literal, TypedDict
 from packaging.version import InvalidVersion, Version
 
 from kubenode.facts import containerd, kubelet, kubelet_start, mounts, sent_files
-from kubenode.facts.runtime import HandlerShape, SourceShape
+from kubenode.facts.runtime import HandlerShape
 from kubenode.files.cannot_tell import CannotTell
 from kubenode.kubelet.config import kubelet_driver, runtime_endpoint
 from kubenode.linux.cgroups import Driver, Statement
+from kubenode.linux.place import PlaceShape
 from kubenode.run import host_script
 from kubenode.runtimes import other_runtimes
 from kubenode.runtimes.containerd.handlers import unrecognised
@@ -411,7 +412,7 @@ def _component(
     }
 
 
-def _unknown(reason: str, place: SourceShape | None = None) -> ComponentShape:
+def _unknown(reason: str, place: PlaceShape | None = None) -> ComponentShape:
     return {
         "driver": None,
         "stated": False,

@@ -14,10 +14,11 @@ from kubenode.facts.runtime import (
     HandlerShape,
     InstalledShape,
     RuntimeShape,
-    SourceShape,
 )
 from kubenode.files import go_keys, whole_file
+from kubenode.files.exact_text import text_of
 from kubenode.linux.cgroups import Driver, placed_by
+from kubenode.linux.place import PlaceShape
 from kubenode.linux.unit import PROPERTIES, parse_unit
 from kubenode.run import host_script
 from kubenode.runtimes import cni
@@ -427,8 +428,8 @@ def _settings(
 
 
 def _handler(handler: Handler, configs: list[Config]) -> HandlerShape:
-    stated: SourceShape | None = None
-    defined: SourceShape | None = None
+    stated: PlaceShape | None = None
+    defined: PlaceShape | None = None
     for config in configs:
         own = config.settings.handlers.get(handler.name)
         if own and own.systemd_cgroup is not None:
@@ -597,10 +598,7 @@ class ContainerdFiles(ProbeFact[ContainerdFilesShape]):
         return {
             "containerd": daemon.shape,
             "runtimes": runtimes.parse(readings),
-            "files": {
-                path: content.decode("utf-8", "surrogateescape")
-                for path, content in daemon.files.items()
-            },
+            "files": {path: text_of(content) for path, content in daemon.files.items()},
             "unreadable": daemon.unreadable,
             "unproven": daemon.unproven,
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypedDict
 
 from kubenode.facts import runtimes
+from kubenode.files.exact_text import text_of
 from kubenode.runtimes import crictl
 from kubenode.runtimes.crictl import CRICTL_CONFIG
 from kubenode.runtimes.other_runtimes import RuntimesShape
@@ -89,6 +90,6 @@ class Crictl(ProbeFact[CrictlFileShape]):
         content = readings[PROBE].exact.get(CRICTL_CONFIG)
         return {
             **parse(readings[PROBE]),
-            "content": None if content is None else content.decode("utf-8", "surrogateescape"),
+            "content": None if content is None else text_of(content),
             "runtimes": runtimes.parse(readings),
         }

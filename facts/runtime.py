@@ -9,6 +9,7 @@ from typing import Literal, TypedDict
 
 from kubenode.facts.file_systems import FileSystemShape
 from kubenode.linux.cgroups import Driver
+from kubenode.linux.place import PlaceShape
 from kubenode.linux.unit import UnitShape
 
 
@@ -40,13 +41,6 @@ class InstalledShape(TypedDict):
     """The process that has a lock of dpkg's or apt's, as ``PID NAME``."""
 
 
-class SourceShape(TypedDict):
-    """Where a setting is stated."""
-
-    file: str
-    line: int
-
-
 class HandlerShape(TypedDict):
     """A runtime handler, such as ``runc`` or ``nvidia``."""
 
@@ -57,9 +51,9 @@ class HandlerShape(TypedDict):
     cgroup_driver: Driver | None
     """None for handlers that have settings of their own (kata, runsc), and for those that are not
     recognised."""
-    stated: SourceShape | None
+    stated: PlaceShape | None
     """The line that states the driver; None for the release's default, cgroupfs."""
-    defined: SourceShape | None
+    defined: PlaceShape | None
     """The line that states ``runtime_type``; None for the release's default."""
 
 

@@ -21,9 +21,11 @@ from kubenode.facts.containerd import (
 )
 from kubenode.facts.crictl import Crictl, CrictlFileShape
 from kubenode.facts.platform import Platform
-from kubenode.facts.runtime import CniShape, SourceShape
+from kubenode.facts.runtime import CniShape
 from kubenode.files import host_lock, whole_file
+from kubenode.files.exact_text import bytes_of
 from kubenode.linux.cgroups import Driver
+from kubenode.linux.place import PlaceShape
 from kubenode.operations import crictl
 from kubenode.packages import manager, package_locks
 from kubenode.packages.installation import Installed, Program, installation
@@ -313,7 +315,7 @@ def _to_do(
 
 def _contents(now: ContainerdFilesShape) -> dict[str, bytes]:
     files = now["files"].items()
-    return {path: content.encode("utf-8", "surrogateescape") for path, content in files}
+    return {path: bytes_of(content) for path, content in files}
 
 
 def _state(daemon: ContainerdShape) -> State:
@@ -356,7 +358,7 @@ def _cni(now: CniShape) -> CniInForce:
     return CniInForce(tuple(now["bin_dirs"] or ()), now["plugins"], now["found"])
 
 
-def _place(source: SourceShape | None) -> str | None:
+def _place(source: PlaceShape | None) -> str | None:
     return f"{source['file']}:{source['line']}" if source else None
 
 

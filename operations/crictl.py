@@ -10,6 +10,7 @@ from pyinfra.api import FunctionCommand, OperationValueError, StringCommand, ope
 
 from kubenode.facts.crictl import Crictl, CrictlFileShape
 from kubenode.files import whole_file
+from kubenode.files.exact_text import bytes_of
 from kubenode.run.telling import explain_file, refuse
 from kubenode.runtimes import crictl, other_runtimes
 from kubenode.runtimes.crictl import CRICTL_CONFIG, CrictlPlan
@@ -77,7 +78,7 @@ def planned(now: CrictlFileShape, socket: str) -> CrictlPlan:
     + socket: path of the runtime's socket
     """
     content = now["content"]
-    old = None if content is None else content.encode("utf-8", "surrogateescape")
+    old = None if content is None else bytes_of(content)
     return crictl.plan(old, socket, is_readable=now["exists"] is not None)
 
 

@@ -11,18 +11,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from kubenode.files.cannot_tell import CannotTell
+from kubenode.linux.place import Place
 
 Driver = Literal["systemd", "cgroupfs"]
 
 
-class Statement(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Statement(Place):
     """A place that states a driver."""
 
-    file: str
-    line: int | None
     driver: Driver
 
 

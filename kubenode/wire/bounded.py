@@ -176,7 +176,7 @@ class _Run:
 
     def call(self, call: Callable[[], Any]) -> tuple[bool, CommandOutput]:
         _running[self._greenlet] = self
-        self.begin_anew()
+        self.begin_again()
         try:
             return call()  # type: ignore[no-any-return]
         except BaseException as error:
@@ -192,7 +192,7 @@ class _Run:
         logger.error(f"{pyinfra_internals.print_prefix(self._host)}{said}")
         return False, CommandOutput([])
 
-    def begin_anew(self) -> None:
+    def begin_again(self) -> None:
         """Count the time from now on."""
         self._stop_timer()
         self._timer = gevent.get_hub().loop.timer(max(self._seconds, 0))
@@ -396,7 +396,7 @@ def _around_getpass(original: Callable[..., Any], *args: Any, **kwargs: Any) -> 
         # nothing else ran while somebody typed
         gevent.get_hub().loop.update_now()
         for run in list(_running.values()):
-            run.begin_anew()
+            run.begin_again()
 
 
 # ---- Where a part of pyinfra is not as known

@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 from kubenode.files import go_yaml
 from kubenode.files.cannot_tell import CannotTell
 from kubenode.kubelet.config import kubelet_driver, kubelet_settings
+from kubenode.linux.cgroups import Statement
 from kubenode.runtimes.crictl import CrictlConfigError, pointed_at, settings
 
 PATH = "/var/lib/kubelet/config.yaml"
@@ -105,7 +106,7 @@ def test_what_is_written_quoted_is_read_the_same(data: dict[str, Any]) -> None:
 def test_kubelet_is_read_so() -> None:
     files = [(PATH, "failSwapOn: no\t# we swap\ncgroupDriver: systemd\n---\ncgroupDriver: x\n")]
     assert kubelet_settings(files) == {"failSwapOn": False, "cgroupDriver": "systemd"}
-    assert kubelet_driver(files, None, ("", None)) == (PATH, 2, "systemd")
+    assert kubelet_driver(files, None, ("", None)) == Statement(PATH, 2, "systemd")
     drop_in = ("/etc/d/1.conf", "failSwapOn: null\nmemorySwap: {}\n")
     memory = (PATH, "failSwapOn: false\nmemorySwap: {swapBehavior: LimitedSwap}\n")
     assert kubelet_settings([memory, drop_in]) == {"memorySwap": {"swapBehavior": "LimitedSwap"}}

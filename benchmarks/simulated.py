@@ -20,7 +20,7 @@ import gevent
 from pyinfra.connectors.base import BaseConnector
 from pyinfra.connectors.util import CommandOutput, OutputLine
 
-from kubenode.wire import probe
+from kubenode.wire.reading import checksum
 
 DELAY_SECONDS = 0.05
 """Of a round trip, and so of connecting and of a command."""
@@ -55,7 +55,7 @@ def answer(index: int, name: str, command: str) -> list[str]:
             pairs = re.findall("..", machine_id[:10])
             lines[number] = f"{line.rpartition(' ')[0]} 02:{':'.join(pairs)}"
     text = "\n".join(lines)
-    return ["", f"%answer {_identity(command)} {probe.checksum(text)} {len(text)}", *lines]
+    return ["", f"%answer {_identity(command)} {checksum(text)} {len(text)}", *lines]
 
 
 @cache

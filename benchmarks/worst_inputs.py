@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 
 from kubenode.linux import sysctl_d
 from kubenode.wire import probe, size_limits
+from kubenode.wire.reading import Reading, Readings, read_answer
 from tests.sealed import seal
 
 KIB = 1024
@@ -235,19 +236,19 @@ def look_at(name: str) -> str:
     fact = Node()
     fact.command()
     if name in ANSWERS:
-        probe.read(seal(fact.scripts, ANSWERS[name]()), fact.scripts)
+        read_answer(seal(fact.scripts, ANSWERS[name]()), fact.scripts)
         sent = Host()
     else:
         sent = host(name)
     exact = {path: text.encode() for path, text in sent.files.items()}
     reading = size_limits.within(
-        probe.Reading(
+        Reading(
             sent.values,
             {**{path: text.split("\n") for path, text in sent.files.items()}, **sent.texts},
             exact,
         )
     )
-    facts = fact.parse(probe.Readings(dict.fromkeys(fact.scripts, reading)))
+    facts = fact.parse(Readings(dict.fromkeys(fact.scripts, reading)))
     wrong = [why for why in facts["missing"].values() if "out of form" in why]
     assert not wrong, wrong
     judged = findings.judge_host("host", facts, Aim(today=date(2026, 1, 1)), CHECKS)

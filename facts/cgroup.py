@@ -22,6 +22,7 @@ from kubenode.runtimes.docker.config import docker_driver
 from kubenode.runtimes.runtime import path_of
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
+from kubenode.wire.reading import Reading, Readings
 
 CGROUPS_PROBE = "cgroups"
 DRIVERS_PROBE = "cgroup-drivers"
@@ -76,7 +77,7 @@ def script_cgroups() -> probe.Script:
     )
 
 
-def parse_cgroups(reading: probe.Reading) -> CgroupsShape:
+def parse_cgroups(reading: Reading) -> CgroupsShape:
     """The shape from what the host sent."""
     mode, mounted = _hierarchies(reading)
     version = re.match(r"systemd (\d{1,5})\b", reading.value("systemd") or "")
@@ -103,7 +104,7 @@ def parse_cgroups(reading: probe.Reading) -> CgroupsShape:
     }
 
 
-def _hierarchies(reading: probe.Reading) -> tuple[Mode, list[str]]:
+def _hierarchies(reading: Reading) -> tuple[Mode, list[str]]:
     """The mode, and the v1 controllers that have a hierarchy."""
     mounted = mounts.mounted(reading)
     if mounted is None:
@@ -157,7 +158,7 @@ class Cgroups(ProbeFact[CgroupsShape]):
     def command(self) -> str:
         return self.asking({CGROUPS_PROBE: script_cgroups()})
 
-    def parse(self, readings: probe.Readings) -> CgroupsShape:
+    def parse(self, readings: Readings) -> CgroupsShape:
         return parse_cgroups(readings[CGROUPS_PROBE])
 
 
@@ -204,8 +205,8 @@ def script_drivers() -> probe.Script:
 
 
 def parse_drivers(
-    drivers: probe.Reading,
-    kubelets: probe.Reading,
+    drivers: Reading,
+    kubelets: Reading,
     runtime: containerd.ContainerdShape,
     cgroups: CgroupsShape,
 ) -> CgroupDriversShape:
@@ -246,7 +247,7 @@ def parse_drivers(
 
 
 def _of_runtimes(
-    drivers: probe.Reading, runtime: containerd.ContainerdShape, cgroups: CgroupsShape
+    drivers: Reading, runtime: containerd.ContainerdShape, cgroups: CgroupsShape
 ) -> dict[str, ComponentShape]:
     """Those of containerd, Docker and CRI-O that the host has."""
     components: dict[str, ComponentShape] = {}
@@ -307,7 +308,7 @@ def _of_handler(
     }
 
 
-def _of_kubelet(reading: probe.Reading, start: kubelet_start.Start) -> ComponentShape:
+def _of_kubelet(reading: Reading, start: kubelet_start.Start) -> ComponentShape:
     """What kubelet's flags and files say, whatever a runtime may answer."""
     if start.error is not None:
         return _unknown(start.error)
@@ -346,7 +347,7 @@ def _answered(
     version: Version | None,
     asked: str | None,
     components: dict[str, ComponentShape],
-    drivers: probe.Reading,
+    drivers: Reading,
     runtime: containerd.ContainerdShape,
 ) -> ComponentShape:
     """kubelet's driver: from 1.34 on what the runtime answers, where it is one that answers.
@@ -422,7 +423,7 @@ def _unknown(reason: str, place: PlaceShape | None = None) -> ComponentShape:
     }
 
 
-def _docker_arguments(drivers: probe.Reading) -> str:
+def _docker_arguments(drivers: Reading) -> str:
     start = (drivers.unit("docker.service") or {}).get("ExecStart", "")
     arguments, semicolon, _ = start.partition("argv[]=")[2].partition(";")
     return arguments if semicolon else ""
@@ -481,7 +482,7 @@ class CgroupDrivers(ProbeFact[CgroupDriversShape]):
             }
         )
 
-    def parse(self, readings: probe.Readings) -> CgroupDriversShape:
+    def parse(self, readings: Readings) -> CgroupDriversShape:
         return parse_drivers(
             readings[DRIVERS_PROBE],
             readings[kubelet.PROBE],

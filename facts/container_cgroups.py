@@ -6,8 +6,8 @@ from typing import TypedDict
 
 from kubenode.facts import pods
 from kubenode.linux import cgroups
-from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
+from kubenode.wire.reading import Reading, Readings
 
 _MOST_SHOWN = 20
 
@@ -29,7 +29,7 @@ class ContainerCgroupsShape(TypedDict):
     """Those a cgroupfs driver placed: ``/kubepods/.../ID``."""
 
 
-def parse(reading: probe.Reading) -> ContainerCgroupsShape:
+def parse(reading: Reading) -> ContainerCgroupsShape:
     """The shape from what the host sent."""
     containers = [each for each in pods.containers(reading) if each.is_kubelets]
     misplaced = sorted(each.cgroup for each in containers if cgroups.is_misplaced(each.cgroup))
@@ -70,5 +70,5 @@ class ContainerCgroups(ProbeFact[ContainerCgroupsShape]):
     def command(self) -> str:
         return self.asking({pods.PROBE: pods.script()})
 
-    def parse(self, readings: probe.Readings) -> ContainerCgroupsShape:
+    def parse(self, readings: Readings) -> ContainerCgroupsShape:
         return parse(readings[pods.PROBE])

@@ -34,6 +34,7 @@ from kubenode.runtimes.other_runtimes import RuntimesShape
 from kubenode.runtimes.runtime import CONTAINERD
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
+from kubenode.wire.reading import Reading, Readings
 
 PACKAGE_PROBE = "containerd-package"
 DAEMON_PROBE = "containerd"
@@ -162,7 +163,7 @@ def script_daemon() -> probe.Script:
     )
 
 
-def parse_package(reading: probe.Reading) -> InstalledShape:
+def parse_package(reading: Reading) -> InstalledShape:
     """The installed part of the shape from what the host sent."""
     version = releases.parse_version(reading.value("version") or "")
     found = packages.parse(reading, _PACKAGES)
@@ -175,7 +176,7 @@ def parse_package(reading: probe.Reading) -> InstalledShape:
     }
 
 
-def _pods(reading: probe.Reading) -> PodsShape | None:
+def _pods(reading: Reading) -> PodsShape | None:
     if "pods" not in reading.texts:
         return None
     pods: PodsShape = {"systemd": 0, "cgroupfs": 0}
@@ -185,7 +186,7 @@ def _pods(reading: probe.Reading) -> PodsShape | None:
     return pods
 
 
-def _cri(reading: probe.Reading) -> Literal["serving", "disabled", "down", "unknown"]:
+def _cri(reading: Reading) -> Literal["serving", "disabled", "down", "unknown"]:
     socket = reading.value("socket_state")
     if socket == "absent":
         return "down"
@@ -210,7 +211,7 @@ class Daemon:
     unproven: list[UnprovenShape] | None
 
 
-def parse_daemon(package: probe.Reading, daemon: probe.Reading) -> Daemon:
+def parse_daemon(package: Reading, daemon: Reading) -> Daemon:
     """The shape from what the host sent."""
     installed = parse_package(package)
     version = Version(installed["version"]) if installed["version"] else None
@@ -266,7 +267,7 @@ def parse_daemon(package: probe.Reading, daemon: probe.Reading) -> Daemon:
     )
 
 
-def _files(daemon: probe.Reading, path: str, imported: list[str]) -> dict[str, bytes]:
+def _files(daemon: Reading, path: str, imported: list[str]) -> dict[str, bytes]:
     """The main file and what it imports; the main file alone where all are too long."""
     files = {name: daemon.exact[name] for name in [path, *imported] if name in daemon.exact}
     if sum(map(len, files.values())) > _MOST_BYTES:
@@ -275,7 +276,7 @@ def _files(daemon: probe.Reading, path: str, imported: list[str]) -> dict[str, b
 
 
 def _imports(
-    daemon: probe.Reading,
+    daemon: Reading,
     imported: list[str],
     files: dict[str, bytes],
     version: int,
@@ -298,7 +299,7 @@ def _imports(
     return configs, shapes
 
 
-def _cannot_read(daemon: probe.Reading, path: str) -> str:
+def _cannot_read(daemon: Reading, path: str) -> str:
     return f"{path}: {daemon.why_unreadable(path) or 'cannot be read'}"
 
 
@@ -327,7 +328,7 @@ def _parsed(
         return None, str(error)
 
 
-def _cni(daemon: probe.Reading, dump: Config | None) -> CniShape:
+def _cni(daemon: Reading, dump: Config | None) -> CniShape:
     path = daemon.value("cni_conf")
     shape: CniShape = {
         "bin_dirs": None if dump is None else dump.settings.cni_directories,
@@ -357,7 +358,7 @@ def _cni(daemon: probe.Reading, dump: Config | None) -> CniShape:
     return shape
 
 
-def _data_root(daemon: probe.Reading, dump: Config | None) -> DataRootShape:
+def _data_root(daemon: Reading, dump: Config | None) -> DataRootShape:
     # the flag wins, and `config dump` does not know it
     path = daemon.value("root_flag")
     if path is None and dump is not None:
@@ -376,7 +377,7 @@ def _data_root(daemon: probe.Reading, dump: Config | None) -> DataRootShape:
     return shape
 
 
-def _dump(daemon: probe.Reading) -> bytes | None:
+def _dump(daemon: Reading) -> bytes | None:
     return "\n".join(daemon.text("dump")).encode() if "dump" in daemon.texts else None
 
 
@@ -479,7 +480,7 @@ class ContainerdPackage(ProbeFact[ContainerdPackageShape]):
     def command(self) -> str:
         return self.asking({PACKAGE_PROBE: script_package(), runtimes.PROBE: runtimes.script()})
 
-    def parse(self, readings: probe.Readings) -> ContainerdPackageShape:
+    def parse(self, readings: Readings) -> ContainerdPackageShape:
         return {**parse_package(readings[PACKAGE_PROBE]), "runtimes": runtimes.parse(readings)}
 
 
@@ -555,7 +556,7 @@ class Containerd(ProbeFact[ContainerdServiceShape]):
             }
         )
 
-    def parse(self, readings: probe.Readings) -> ContainerdServiceShape:
+    def parse(self, readings: Readings) -> ContainerdServiceShape:
         shape = parse_daemon(readings[PACKAGE_PROBE], readings[DAEMON_PROBE]).shape
         return {**shape, "runtimes": runtimes.parse(readings)}
 
@@ -593,7 +594,7 @@ class ContainerdFiles(ProbeFact[ContainerdFilesShape]):
             }
         )
 
-    def parse(self, readings: probe.Readings) -> ContainerdFilesShape:
+    def parse(self, readings: Readings) -> ContainerdFilesShape:
         daemon = parse_daemon(readings[PACKAGE_PROBE], readings[DAEMON_PROBE])
         return {
             "containerd": daemon.shape,

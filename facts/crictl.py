@@ -11,6 +11,7 @@ from kubenode.runtimes.crictl import CRICTL_CONFIG
 from kubenode.runtimes.other_runtimes import RuntimesShape
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
+from kubenode.wire.reading import Reading, Readings
 
 PROBE = "crictl"
 
@@ -40,7 +41,7 @@ def script() -> probe.Script:
     return probe.Script(files=(CRICTL_CONFIG,))
 
 
-def parse(reading: probe.Reading) -> CrictlShape:
+def parse(reading: Reading) -> CrictlShape:
     """The shape from what the host sent."""
     content = reading.exact.get(CRICTL_CONFIG)
     shape: CrictlShape = {
@@ -86,7 +87,7 @@ class Crictl(ProbeFact[CrictlFileShape]):
     def command(self) -> str:
         return self.asking({PROBE: script(), runtimes.PROBE: runtimes.script()})
 
-    def parse(self, readings: probe.Readings) -> CrictlFileShape:
+    def parse(self, readings: Readings) -> CrictlFileShape:
         content = readings[PROBE].exact.get(CRICTL_CONFIG)
         return {
             **parse(readings[PROBE]),

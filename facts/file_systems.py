@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 from kubenode.run import host_script
-from kubenode.wire import probe
+from kubenode.wire.reading import Reading
 
 
 class FileSystemShape(TypedDict):
@@ -29,7 +29,7 @@ ASK = host_script.read(__file__, "file_systems.sh")
 
 
 def parse(
-    reading: probe.Reading,
+    reading: Reading,
     directories: Sequence[str],
     mounted: Mapping[str, tuple[str, list[str]]],
 ) -> dict[str, FileSystemShape]:

@@ -16,6 +16,7 @@ from kubenode.linux.sysctl_value import words
 from kubenode.run import host_script
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
+from kubenode.wire.reading import Reading, Readings
 
 MODULES_PROBE = "kernel_modules"
 SYSCTLS_PROBE = "sysctls"
@@ -145,14 +146,14 @@ def _checked_path(path: object) -> str | None:
     return path
 
 
-def _decoded(reading: probe.Reading, path: str) -> str | None:
+def _decoded(reading: Reading, path: str) -> str | None:
     """A file's text; a device or a dangling link was sent as empty text. None: unreadable."""
     if path in reading.exact:
         return text_of(reading.exact[path])
     return "" if path in reading.texts else None
 
 
-def _conf_paths(reading: probe.Reading, directories: Iterable[str]) -> list[str]:
+def _conf_paths(reading: Reading, directories: Iterable[str]) -> list[str]:
     sent = [*reading.exact, *reading.texts, *reading.unreadable]
     return [path for path in sent if path.rpartition("/")[0] in directories]
 
@@ -173,9 +174,7 @@ def _script_persist_file(
     return (shell, ()) if is_sent or path in sent else (f"{shell}linked {quoted}\n", (path,))
 
 
-def _persist_file(
-    reading: probe.Reading, path: str, directories: tuple[str, ...]
-) -> PersistFileShape:
+def _persist_file(reading: Reading, path: str, directories: tuple[str, ...]) -> PersistFileShape:
     text = _decoded(reading, path)
     target = next(iter(reading.text(f"real:{path}")), None)
     state: Literal["file", "link", "missing", "unreadable"] = "missing"
@@ -196,7 +195,7 @@ def _persist_file(
     }
 
 
-def _command_line(reading: probe.Reading) -> str | None:
+def _command_line(reading: Reading) -> str | None:
     lines = reading.texts.get(kernel_command_line.PATH)
     if lines is None:
         return None
@@ -236,7 +235,7 @@ def script_modules(modules: list[str], persist_file: str | None = None) -> probe
 
 
 def parse_modules(
-    reading: probe.Reading, modules: list[str], persist_file: str | None = None
+    reading: Reading, modules: list[str], persist_file: str | None = None
 ) -> KernelModulesShape:
     """The shape from what the host sent."""
     kernel = _running_kernel(reading)
@@ -278,7 +277,7 @@ def _module(module: kernel_modules.Module) -> ModuleShape:
     }
 
 
-def _running_kernel(reading: probe.Reading) -> kernel_modules.RunningKernel:
+def _running_kernel(reading: Reading) -> kernel_modules.RunningKernel:
     config = stated(reading.text("config"))
     can_load = {"y": True, "n": False}.get(config.get("CONFIG_MODULES", ""))
     no_proc_modules = _MODULES not in reading.texts and _MODULES not in reading.unreadable
@@ -314,7 +313,7 @@ def _running_kernel(reading: probe.Reading) -> kernel_modules.RunningKernel:
     )
 
 
-def _first_words(reading: probe.Reading, key: str, end: str) -> frozenset[str] | None:
+def _first_words(reading: Reading, key: str, end: str) -> frozenset[str] | None:
     """The module names at the start of lines, paths and suffixes taken off."""
     if key not in reading.texts:
         return None
@@ -322,7 +321,7 @@ def _first_words(reading: probe.Reading, key: str, end: str) -> frozenset[str] |
     return frozenset(kernel_modules.underscored(name.split(".ko")[0]) for name in names if name)
 
 
-def _dependencies(reading: probe.Reading, key: str) -> dict[str, tuple[str, ...]]:
+def _dependencies(reading: Reading, key: str) -> dict[str, tuple[str, ...]]:
     def name(path: str) -> str:
         return kernel_modules.underscored(path.rpartition("/")[2].split(".ko")[0])
 
@@ -375,7 +374,7 @@ class KernelModules(ProbeFact[KernelModulesShape]):
             return self.refused(str(error))
         return self.asking({MODULES_PROBE: script_modules(self.modules, self.persist_file)})
 
-    def parse(self, readings: probe.Readings) -> KernelModulesShape:
+    def parse(self, readings: Readings) -> KernelModulesShape:
         return parse_modules(readings[MODULES_PROBE], self.modules, self.persist_file)
 
 
@@ -397,7 +396,7 @@ def _live_path(key: str) -> str:
 
 
 def parse_sysctls(
-    reading: probe.Reading, keys: list[str], persist_file: str | None = None
+    reading: Reading, keys: list[str], persist_file: str | None = None
 ) -> SysctlsShape:
     """The shape from what the host sent."""
     sources = _sources(reading)
@@ -409,7 +408,7 @@ def parse_sysctls(
     return shape
 
 
-def _sources(reading: probe.Reading) -> sysctl_d.TreeShape:
+def _sources(reading: Reading) -> sysctl_d.TreeShape:
     paths = _conf_paths(reading, sysctl_d.DIRECTORIES)
     sent = (reading.exact, reading.texts, reading.unreadable)
     if any(sysctl_d.PROCPS_FILE in items for items in sent):
@@ -430,7 +429,7 @@ def _sources(reading: probe.Reading) -> sysctl_d.TreeShape:
     }
 
 
-def _sysctl(reading: probe.Reading, tree: sysctl_d.Tree, key: str) -> SysctlShape:
+def _sysctl(reading: Reading, tree: sysctl_d.Tree, key: str) -> SysctlShape:
     boot = tree.boot(key)
     live = None
     live_state: Literal["set", "absent", "unreadable"] = "absent"
@@ -513,5 +512,5 @@ class Sysctls(ProbeFact[SysctlsShape]):
             return self.refused(str(error))
         return self.asking({SYSCTLS_PROBE: script_sysctls(self.keys, self.persist_file)})
 
-    def parse(self, readings: probe.Readings) -> SysctlsShape:
+    def parse(self, readings: Readings) -> SysctlsShape:
         return parse_sysctls(readings[SYSCTLS_PROBE], self.keys, self.persist_file)

@@ -9,6 +9,7 @@ from kubenode.linux.kernel_config import ALIASES, FILES, OPTIONAL, REQUIRED, Bui
 from kubenode.run import host_script
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
+from kubenode.wire.reading import Reading, Readings
 
 PROBE = "kernel-config"
 
@@ -54,7 +55,7 @@ def script() -> probe.Script:
     )
 
 
-def parse(reading: probe.Reading) -> KernelConfigShape:
+def parse(reading: Reading) -> KernelConfigShape:
     """The shape from what the host sent."""
     file = reading.value("config_file")
     options = stated(reading.text("config")) if file else _proven(reading)
@@ -65,7 +66,7 @@ def parse(reading: probe.Reading) -> KernelConfigShape:
     return {"file": file, "options": known}
 
 
-def _proven(reading: probe.Reading) -> dict[str, Built]:
+def _proven(reading: Reading) -> dict[str, Built]:
     controllers = set(" ".join(reading.text("/sys/fs/cgroup/cgroup.controllers")).split())
     controllers |= {line.split()[0] for line in reading.text("/proc/cgroups") if line.split()}
     return proven(
@@ -101,5 +102,5 @@ class KernelConfig(ProbeFact[KernelConfigShape]):
     def command(self) -> str:
         return self.asking({PROBE: script()})
 
-    def parse(self, readings: probe.Readings) -> KernelConfigShape:
+    def parse(self, readings: Readings) -> KernelConfigShape:
         return parse(readings[PROBE])

@@ -7,6 +7,7 @@ from typing import Literal, TypedDict
 from kubenode.run import host_script
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
+from kubenode.wire.reading import Reading
 
 PROBE = "kubeadm"
 
@@ -41,7 +42,7 @@ def script() -> probe.Script:
     )
 
 
-def parse(reading: probe.Reading) -> KubeadmShape:
+def parse(reading: Reading) -> KubeadmShape:
     """The shape from what the host sent."""
     etcd: Literal["missing", "empty", "used"] | None = "missing"
     if ETCD_DATA in reading.unreadable:
@@ -80,5 +81,5 @@ class Kubeadm(ProbeFact[KubeadmShape]):
     def command(self) -> str:
         return self.asking({PROBE: script()})
 
-    def parse(self, readings: dict[str, probe.Reading]) -> KubeadmShape:
+    def parse(self, readings: dict[str, Reading]) -> KubeadmShape:
         return parse(readings[PROBE])

@@ -17,6 +17,7 @@ from kubenode.kubelet.config import (
 from kubenode.linux.unit import STARTED_BY, started_by
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
+from kubenode.wire.reading import Reading, Readings
 
 PROBE = "kubelet"
 
@@ -59,17 +60,17 @@ def script() -> probe.Script:
     )
 
 
-def files(reading: probe.Reading, start: kubelet_start.Start) -> list[tuple[str, str]]:
+def files(reading: Reading, start: kubelet_start.Start) -> list[tuple[str, str]]:
     """Path and text of kubelet's configuration file and then of its drop-ins."""
     return sent_files.texts(reading, [start.config] if start.config else [], start.drop_ins)
 
 
-def unreadable(reading: probe.Reading, start: kubelet_start.Start) -> str | None:
+def unreadable(reading: Reading, start: kubelet_start.Start) -> str | None:
     """The first of kubelet's configuration files that could not be read, and why."""
     return sent_files.unreadable(reading, *filter(None, (start.config, start.drop_ins)))
 
 
-def settings(reading: probe.Reading, start: kubelet_start.Start) -> dict[str, Any]:
+def settings(reading: Reading, start: kubelet_start.Start) -> dict[str, Any]:
     """kubelet's settings of its files, flags apart; CannotTell when they cannot be told."""
     if start.error is not None:
         raise CannotTell(start.error)
@@ -78,7 +79,7 @@ def settings(reading: probe.Reading, start: kubelet_start.Start) -> dict[str, An
     return kubelet_settings(files(reading, start))
 
 
-def parse(reading: probe.Reading) -> KubeletShape:
+def parse(reading: Reading) -> KubeletShape:
     """The shape from what the host sent."""
     start = kubelet_start.parse(reading)
     version = re.fullmatch(
@@ -144,5 +145,5 @@ class Kubelet(ProbeFact[KubeletShape]):
     def command(self) -> str:
         return self.asking({PROBE: script()})
 
-    def parse(self, readings: probe.Readings) -> KubeletShape:
+    def parse(self, readings: Readings) -> KubeletShape:
         return parse(readings[PROBE])

@@ -24,7 +24,7 @@ from kubenode.files.cannot_tell import CannotTell
 from kubenode.kubelet import command_line
 from kubenode.kubelet.command_line import EnvironmentFile, Flag, Word
 from kubenode.run import host_script
-from kubenode.wire import probe
+from kubenode.wire.reading import Reading
 
 UNIT = command_line.UNIT
 PROPERTIES = ("ExecStart", "EnvironmentFiles", "UnsetEnvironment", "MainPID", "ActiveState")
@@ -69,7 +69,7 @@ class Start:
     """Why the rest cannot be told."""
 
 
-def parse(reading: probe.Reading) -> Start:
+def parse(reading: Reading) -> Start:
     """How kubelet is started, from what :data:`SCRIPT` sent."""
     active: bool | None = reading.value("kubelet_runs") == "yes"
     if not active and reading.value("kubelet_process") == "unknown":
@@ -84,7 +84,7 @@ def parse(reading: probe.Reading) -> Start:
     return Start(active, flags, config, drop_ins)
 
 
-def words(reading: probe.Reading) -> list[Word]:
+def words(reading: Reading) -> list[Word]:
     """kubelet's arguments, of its process or else of its unit; CannotTell where it is unknown."""
     arguments = [line[1:] for line in reading.text("kubelet_arguments") if line.startswith("=")]
     if arguments:
@@ -119,7 +119,7 @@ def words(reading: probe.Reading) -> list[Word]:
     )
 
 
-def _files(reading: probe.Reading, stated: list[str]) -> list[EnvironmentFile]:
+def _files(reading: Reading, stated: list[str]) -> list[EnvironmentFile]:
     by_number: dict[int, list[str]] = {}
     for line in reading.text("kubelet_environment_files"):
         number, _, path = line.partition(" ")
@@ -134,7 +134,7 @@ def _files(reading: probe.Reading, stated: list[str]) -> list[EnvironmentFile]:
     return files
 
 
-def _file(reading: probe.Reading, path: str, optional: bool) -> EnvironmentFile:
+def _file(reading: Reading, path: str, optional: bool) -> EnvironmentFile:
     if reading.is_unreadable(path):
         why = reading.why_unreadable(path)
         raise CannotTell(f"cannot read {path}" + (f": {why}" if why else ""))
@@ -142,7 +142,7 @@ def _file(reading: probe.Reading, path: str, optional: bool) -> EnvironmentFile:
     return EnvironmentFile(path, text, optional)
 
 
-def _path(flags: Mapping[str, Flag], name: str, reading: probe.Reading) -> str | None:
+def _path(flags: Mapping[str, Flag], name: str, reading: Reading) -> str | None:
     flag = flags.get(name)
     if flag is None or not flag.value:
         return None

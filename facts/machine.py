@@ -11,6 +11,7 @@ from kubenode.run import host_script
 from kubenode.runtimes.runtime import CONTAINERD
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
+from kubenode.wire.reading import Reading, Readings
 
 PROBE = "machine"
 
@@ -89,7 +90,7 @@ def script() -> probe.Script:
     )
 
 
-def parse(reading: probe.Reading) -> MachineShape:
+def parse(reading: Reading) -> MachineShape:
     """The shape from what the host sent."""
     reading.known("df", "inodes", "mounts", "/etc/machine-id", _LSMS)
     release, _, architecture = (reading.value("uname") or "").partition(" ")
@@ -115,7 +116,7 @@ def parse(reading: probe.Reading) -> MachineShape:
     }
 
 
-def _first(reading: probe.Reading, key: str) -> str | None:
+def _first(reading: Reading, key: str) -> str | None:
     return next((line.strip() for line in reading.text(key) if line.strip()), None)
 
 
@@ -144,7 +145,7 @@ def _programs(lines: list[str]) -> dict[str, str | None]:
     return found
 
 
-def _selinux(reading: probe.Reading) -> Literal["enforcing", "permissive", "disabled"] | None:
+def _selinux(reading: Reading) -> Literal["enforcing", "permissive", "disabled"] | None:
     if reading.is_unreadable(_ENFORCE):
         return None
     enforce = _first(reading, _ENFORCE)
@@ -153,7 +154,7 @@ def _selinux(reading: probe.Reading) -> Literal["enforcing", "permissive", "disa
     return "enforcing" if enforce == "1" else "permissive"
 
 
-def _apparmor(reading: probe.Reading) -> bool | None:
+def _apparmor(reading: Reading) -> bool | None:
     return None if reading.is_unreadable(_APPARMOR) else _first(reading, _APPARMOR) == "Y"
 
 
@@ -203,5 +204,5 @@ class Machine(ProbeFact[MachineShape]):
     def command(self) -> str:
         return self.asking({PROBE: script()})
 
-    def parse(self, readings: probe.Readings) -> MachineShape:
+    def parse(self, readings: Readings) -> MachineShape:
         return parse(readings[PROBE])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kubenode.run import host_script
-from kubenode.wire import probe
+from kubenode.wire.reading import Reading
 
 PLACES = (
     "/", "/var", "/var/lib", "/var/log", "/var/lib/kubelet", "/var/lib/containerd",
@@ -15,7 +15,7 @@ READ = host_script.read(__file__, "mounts.sh", PLACES="|".join(PLACES))
 """For :attr:`kubenode.wire.probe.Script.shared`. A node has hundreds of mounts nobody asks for."""
 
 
-def mounted(reading: probe.Reading, key: str = "mounts") -> dict[str, tuple[str, list[str]]] | None:
+def mounted(reading: Reading, key: str = "mounts") -> dict[str, tuple[str, list[str]]] | None:
     """File system type and options by mount point; None when they could not be read.
 
     + reading: of a probe with :data:`READ`

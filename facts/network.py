@@ -9,6 +9,7 @@ from typing import TypedDict
 from kubenode.run import host_script
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
+from kubenode.wire.reading import Reading, Readings
 
 PROBE = "network"
 
@@ -88,7 +89,7 @@ def script() -> probe.Script:
     )
 
 
-def parse(reading: probe.Reading) -> NetworkShape:
+def parse(reading: Reading) -> NetworkShape:
     """The shape from what the host sent."""
     firewalls = []
     if (reading.unit("firewalld.service") or {}).get("ActiveState") == "active":
@@ -117,11 +118,11 @@ def parse(reading: probe.Reading) -> NetworkShape:
     }
 
 
-def _first(reading: probe.Reading, key: str) -> str | None:
+def _first(reading: Reading, key: str) -> str | None:
     return next((line.strip() for line in reading.text(key) if line.strip()), None)
 
 
-def _addresses(reading: probe.Reading, key: str) -> list[str] | None:
+def _addresses(reading: Reading, key: str) -> list[str] | None:
     if key not in reading.texts:
         return None
     found = (line.split()[0] for line in reading.text(key) if line.split())
@@ -136,7 +137,7 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def _listeners(reading: probe.Reading) -> list[ListenerShape] | None:
+def _listeners(reading: Reading) -> list[ListenerShape] | None:
     if _TCP not in reading.texts:
         return None
     lines = [*reading.text(_TCP), *reading.text(_TCP6)]
@@ -144,7 +145,7 @@ def _listeners(reading: probe.Reading) -> list[ListenerShape] | None:
     return sorted(listeners, key=lambda listener: (listener["port"], listener["address"]))
 
 
-def _has_default_route(reading: probe.Reading) -> bool | None:
+def _has_default_route(reading: Reading) -> bool | None:
     if _ROUTES not in reading.texts:
         return None
     # proc_net_route: interface, destination, ...; ipv6_route ends with the interface
@@ -212,5 +213,5 @@ class Network(ProbeFact[NetworkShape]):
     def command(self) -> str:
         return self.asking({PROBE: script()})
 
-    def parse(self, readings: probe.Readings) -> NetworkShape:
+    def parse(self, readings: Readings) -> NetworkShape:
         return parse(readings[PROBE])

@@ -39,6 +39,7 @@ from kubenode.facts.swap import SwapShape
 from kubenode.linux import kernel_modules, sysctl_d
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
+from kubenode.wire.reading import ProbeError, Readings
 
 MODULES = (
     "overlay",
@@ -126,7 +127,7 @@ class Part:
 
     def of(
         self,
-        readings: probe.Readings,
+        readings: Readings,
         found: Mapping[str, object],
         missing: Mapping[str, str],
         arguments: Mapping[str, object],
@@ -140,12 +141,12 @@ class Part:
         """
         for name in self.needs:
             if name in missing:
-                raise probe.ProbeError(missing[name])
+                raise ProbeError(missing[name])
         own = () if self.argument is None else (arguments[self.argument],)
         try:
             sent = [readings[name] for name in self.probes]
             return self.parse(*sent, *(found[name] for name in self.needs), *own)
-        except probe.ProbeError as error:
+        except ProbeError as error:
             if self.otherwise is None:
                 raise
             return self.otherwise(str(error))
@@ -277,16 +278,16 @@ class Node(ProbeFact[NodeShape]):
             scripts |= part.scripts(arguments)
         return self.asking(scripts)
 
-    def parse(self, readings: probe.Readings) -> NodeShape:
+    def parse(self, readings: Readings) -> NodeShape:
         if not readings:
-            raise probe.ProbeError(readings.why_not(platform.PROBE))
+            raise ProbeError(readings.why_not(platform.PROBE))
         arguments = {"modules": self.modules, "sysctls": self.sysctls}
         found: dict[str, object] = {}
         missing: dict[str, str] = {}
         for part in PARTS:
             try:
                 found[part.name] = part.of(readings, found, missing, arguments)
-            except probe.ProbeError as error:
+            except ProbeError as error:
                 missing[part.name] = str(error)
             # What a host sends must not end the run for the fleet, nor hide its other parts.
             except Exception as error:

@@ -13,7 +13,7 @@ from typing import TypedDict
 from kubenode.facts.runtime import PackageShape
 from kubenode.packages import package_locks
 from kubenode.run import host_script
-from kubenode.wire import probe
+from kubenode.wire.reading import Reading
 
 
 class PackagesShape(TypedDict):
@@ -51,7 +51,7 @@ def shell(names: Sequence[str]) -> str:
     )
 
 
-def parse(reading: probe.Reading, names: Sequence[str]) -> PackagesShape:
+def parse(reading: Reading, names: Sequence[str]) -> PackagesShape:
     """The shape from what the host sent to :func:`shell`; ProbeError where it could not be asked.
 
     + reading: of the probe
@@ -71,7 +71,7 @@ def parse(reading: probe.Reading, names: Sequence[str]) -> PackagesShape:
     }
 
 
-def _dpkg(reading: probe.Reading, names: Sequence[str]) -> list[PackageShape]:
+def _dpkg(reading: Reading, names: Sequence[str]) -> list[PackageShape]:
     packages: list[PackageShape] = []
     for line in reading.text("dpkg"):
         name, _, rest = line.partition(" ")
@@ -90,7 +90,7 @@ def _dpkg(reading: probe.Reading, names: Sequence[str]) -> list[PackageShape]:
     return packages
 
 
-def _rpm(reading: probe.Reading, names: Sequence[str]) -> list[PackageShape]:
+def _rpm(reading: Reading, names: Sequence[str]) -> list[PackageShape]:
     packages: list[PackageShape] = []
     for line in reading.text("rpm"):
         name, _, version = line.partition(" ")
@@ -107,7 +107,7 @@ def _rpm(reading: probe.Reading, names: Sequence[str]) -> list[PackageShape]:
     return packages
 
 
-def _is_locked(reading: probe.Reading, name: str) -> bool:
+def _is_locked(reading: Reading, name: str) -> bool:
     return any(
         re.fullmatch(pattern.format(re.escape(name)), line.strip())
         for path, pattern in _LOCKS.items()

@@ -10,6 +10,7 @@ from kubenode.run import host_script
 from kubenode.runtimes.other_runtimes import RuntimesShape
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
+from kubenode.wire.reading import Reading, Readings
 
 PROBE = "platform"
 
@@ -47,7 +48,7 @@ def script() -> probe.Script:
     )
 
 
-def parse(platform: probe.Reading, cgroups: probe.Reading, others: RuntimesShape) -> PlatformShape:
+def parse(platform: Reading, cgroups: Reading, others: RuntimesShape) -> PlatformShape:
     """The shape from what the host sent."""
     uid = platform.value("uid") or ""
     release = _os_release(
@@ -124,5 +125,5 @@ class Platform(ProbeFact[PlatformShape]):
             }
         )
 
-    def parse(self, readings: probe.Readings) -> PlatformShape:
+    def parse(self, readings: Readings) -> PlatformShape:
         return parse(readings[PROBE], readings[cgroup.CGROUPS_PROBE], runtimes.parse(readings))

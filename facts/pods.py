@@ -12,6 +12,7 @@ from kubenode.run import host_script
 from kubenode.runtimes.runtime import CONTAINERD, CRIO, DOCKER
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
+from kubenode.wire.reading import Reading, Readings
 
 PROBE = "container-cgroups"
 
@@ -63,7 +64,7 @@ def script() -> probe.Script:
     )
 
 
-def containers(reading: probe.Reading) -> list[Container]:
+def containers(reading: Reading) -> list[Container]:
     """Containers that have a process, from what the host sent; ProbeError when it did not say.
 
     Containers whose cgroup a user or another container may have named are none.
@@ -86,7 +87,7 @@ def containers(reading: probe.Reading) -> list[Container]:
     return list(found.values())
 
 
-def _lines(reading: probe.Reading, key: str) -> Iterator[tuple[str, str]]:
+def _lines(reading: Reading, key: str) -> Iterator[tuple[str, str]]:
     """Hierarchy and path of the lines of ``/proc/PID/cgroup``."""
     for line in reading.text(key):
         if line.count(":") >= 2:
@@ -94,7 +95,7 @@ def _lines(reading: probe.Reading, key: str) -> Iterator[tuple[str, str]]:
             yield hierarchy, path
 
 
-def parse(reading: probe.Reading) -> PodsShape:
+def parse(reading: Reading) -> PodsShape:
     """The shape from what the host sent."""
     shape: PodsShape = {
         "runtimes": {name: {"systemd": 0, "cgroupfs": 0} for name in SCOPES},
@@ -161,5 +162,5 @@ class Pods(ProbeFact[PodsShape]):
     def command(self) -> str:
         return self.asking({PROBE: script()})
 
-    def parse(self, readings: probe.Readings) -> PodsShape:
+    def parse(self, readings: Readings) -> PodsShape:
         return parse(readings[PROBE])

@@ -18,6 +18,7 @@ from kubenode.runtimes.crictl import CRICTL_CONFIG
 from kubenode.runtimes.other_runtimes import RuntimesShape, UnitOfRuntime
 from kubenode.runtimes.runtime import path_of
 from kubenode.wire import probe
+from kubenode.wire.reading import ProbeError, Reading, Readings
 
 PROBE = "runtimes"
 
@@ -49,14 +50,14 @@ def script() -> probe.Script:
     )  # fmt: skip
 
 
-def parse(readings: probe.Readings) -> RuntimesShape:
+def parse(readings: Readings) -> RuntimesShape:
     """The shape from what the host sent; a probe that is not there is unknown, and no error.
 
     + readings: with this module's probe
     """
     try:
         return parse_reading(readings[PROBE])
-    except probe.ProbeError as error:
+    except ProbeError as error:
         return not_known(str(error))
 
 
@@ -68,7 +69,7 @@ def not_known(why: str) -> RuntimesShape:
     return {**other_runtimes.NONE, "unknown": [why]}
 
 
-def parse_reading(reading: probe.Reading) -> RuntimesShape:
+def parse_reading(reading: Reading) -> RuntimesShape:
     """The shape from this module's probe."""
     units, unknown = _units(reading)
     unknown += [f"cannot look for {path}" for path in _SOCKETS if path in reading.unreadable]
@@ -88,14 +89,14 @@ def parse_reading(reading: probe.Reading) -> RuntimesShape:
     }
 
 
-def _units(reading: probe.Reading) -> tuple[dict[str, UnitOfRuntime], list[str]]:
+def _units(reading: Reading) -> tuple[dict[str, UnitOfRuntime], list[str]]:
     """The units that there are, and why others are not known."""
     said: dict[str, dict[str, str]] = {}
     unknown = []
     for name in (*other_runtimes.UNITS, kubelet_start.UNIT):
         try:
             said[name] = reading.unit(name) or {}
-        except probe.ProbeError as error:
+        except ProbeError as error:
             if name in other_runtimes.UNITS:
                 unknown.append(str(error))
     # that a service requires its socket starts neither, unless something starts the service
@@ -127,7 +128,7 @@ def _starts(properties: dict[str, str], others: dict[str, bool | None]) -> bool 
     return starts_at_boot(properties.get("UnitFileState", ""), started_by(properties), others)
 
 
-def _of_kubelet(reading: probe.Reading, unknown: list[str]) -> str | None:
+def _of_kubelet(reading: Reading, unknown: list[str]) -> str | None:
     unit = f"unit:{kubelet_start.UNIT}"
     if unit in reading.unreadable:
         unknown.append(f"systemd does not say what it knows of {kubelet_start.UNIT}")
@@ -154,7 +155,7 @@ def _of_kubelet(reading: probe.Reading, unknown: list[str]) -> str | None:
     return runtime_endpoint({}, settings)
 
 
-def _of_crictl(reading: probe.Reading, unknown: list[str]) -> str | None:
+def _of_crictl(reading: Reading, unknown: list[str]) -> str | None:
     if CRICTL_CONFIG in reading.unreadable:
         unknown.append(f"cannot read {CRICTL_CONFIG}")
     if CRICTL_CONFIG not in reading.exact:

@@ -23,6 +23,7 @@ from kubenode.linux.swap import (
 from kubenode.run import host_script
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
+from kubenode.wire.reading import Reading, Readings
 
 PROBE = "swap"
 
@@ -92,7 +93,7 @@ def script() -> probe.Script:
     )
 
 
-def parse(reading: probe.Reading) -> SwapShape:
+def parse(reading: Reading) -> SwapShape:
     """The shape from what the host sent."""
     live = None
     if _LIVE in reading.texts:
@@ -124,7 +125,7 @@ def _device(line: str) -> SwapDeviceShape | None:
     return {"device": words[0], "kind": words[1], "size_kib": int(words[2])}
 
 
-def _boot(reading: probe.Reading) -> SwapAtBoot:
+def _boot(reading: Reading) -> SwapAtBoot:
     said: dict[str, list[str]] = {}
     for line in reading.text("units"):
         what, _, path = line.partition(" ")
@@ -191,5 +192,5 @@ class Swap(ProbeFact[SwapShape]):
     def command(self) -> str:
         return self.asking({PROBE: script()})
 
-    def parse(self, readings: probe.Readings) -> SwapShape:
+    def parse(self, readings: Readings) -> SwapShape:
         return parse(readings[PROBE])

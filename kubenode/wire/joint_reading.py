@@ -35,6 +35,7 @@ from pyinfra.context import ctx_host
 from kubenode.run import pyinfra_internals
 from kubenode.wire import bounded, probe
 from kubenode.wire.probe_fact import ProbeFact
+from kubenode.wire.reading import Readings
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -57,7 +58,7 @@ class Scripts(dict[str, probe.Script]):
         return ",".join(self)
 
 
-class JointReading(ProbeFact[probe.Readings]):
+class JointReading(ProbeFact[Readings]):
     """
     Returns the readings of several probes, by name; those that are cut off or out of form are left
     out.
@@ -68,7 +69,7 @@ class JointReading(ProbeFact[probe.Readings]):
     def command(self, scripts: Scripts) -> str:
         return self.asking(scripts)
 
-    def parse(self, readings: probe.Readings) -> probe.Readings:
+    def parse(self, readings: Readings) -> Readings:
         return readings
 
 
@@ -152,7 +153,7 @@ class _Group:
             self._answer = None
             return None
         try:
-            return fact.parse(probe.Readings({name: readings[name] for name in fact.scripts}))
+            return fact.parse(Readings({name: readings[name] for name in fact.scripts}))
         # asked alone, the fact says what is wrong with the host's answer
         except Exception as error:
             raise _MustAskItself from error
@@ -240,11 +241,11 @@ def get_both(first: type[ProbeFact[T]], second: type[ProbeFact[U]]) -> tuple[T |
     return _taken(host, first, readings), _taken(host, second, readings)
 
 
-def _taken(host: Host, cls: type[ProbeFact[T]], readings: probe.Readings) -> T | None:
+def _taken(host: Host, cls: type[ProbeFact[T]], readings: Readings) -> T | None:
     fact = cls()
     fact.command()
     try:
-        return fact.parse(probe.Readings({name: readings[name] for name in fact.scripts}))
+        return fact.parse(Readings({name: readings[name] for name in fact.scripts}))
     # asked alone, the fact says what is wrong with the host's answer
     except Exception:
         return _asked(host, cls, {})

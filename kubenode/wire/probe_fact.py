@@ -12,6 +12,7 @@ from pyinfra.api.exceptions import FactProcessError
 from kubenode.run import terminal_guard
 from kubenode.wire import probe, size_limits
 from kubenode.wire.bounded import Asked
+from kubenode.wire.reading import ProbeError, Readings, read_answer
 
 terminal_guard.install()
 
@@ -52,7 +53,7 @@ class ProbeFact(FactBase[T], Generic[T]):
         self._mistake = mistake
         return Asked("echo")
 
-    def parse(self, readings: probe.Readings) -> T:
+    def parse(self, readings: Readings) -> T:
         """The fact's value from the readings, by probe name."""
         raise NotImplementedError
 
@@ -60,8 +61,8 @@ class ProbeFact(FactBase[T], Generic[T]):
         if self._mistake is not None:
             raise FactProcessError(self._mistake)
         try:
-            return self.parse(probe.read(output, self.scripts).each(size_limits.within))
-        except probe.ProbeError as error:
+            return self.parse(read_answer(output, self.scripts).each(size_limits.within))
+        except ProbeError as error:
             raise FactProcessError(str(error)) from error
         # Any other exception than FactProcessError would end the run for the whole fleet.
         except Exception as error:

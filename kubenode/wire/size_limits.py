@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from kubenode.linux import kernel_modules, sysctl_d
-from kubenode.wire import probe
+from kubenode.wire.reading import Reading
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ LIMITS = (
 _LIMIT_OF = {place: limit for limit in LIMITS for place in limit.places}
 
 
-def within(reading: probe.Reading) -> probe.Reading:
+def within(reading: Reading) -> Reading:
     """A reading without the files that are beyond a limit: those are unreadable in it.
 
     + reading: what a host sent

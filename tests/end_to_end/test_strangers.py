@@ -19,6 +19,7 @@ from kubenode.facts.node import Node
 from kubenode.kubelet import command_line
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
+from kubenode.wire.reading import read_answer
 from tests.conftest import ROOT, RunPyinfra, WriteInventory
 from tests.targets import kubenode_cli
 from tests.targets.container import Target
@@ -193,7 +194,7 @@ def test_a_stopped_kubelets_arguments_are_those_systemd_would_give_it(
         host.write(path, content)
     fact = Kubelet()
     _, output, _ = host.try_sh(fact.command())
-    reading = probe.read(output.splitlines(), fact.scripts)[kubelet.PROBE]
+    reading = read_answer(output.splitlines(), fact.scripts)[kubelet.PROBE]
     predicted = [word.text for word in kubelet_start.words(reading)]
     host.sh("rm -f /run/kubelet-arguments; systemctl start kubelet; sleep 0.5; "
             "systemctl stop kubelet")  # fmt: skip

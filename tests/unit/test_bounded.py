@@ -23,6 +23,7 @@ from pyinfra.context import ctx_host
 
 from kubenode.wire import bounded, probe
 from kubenode.wire.probe_fact import ProbeFact
+from kubenode.wire.reading import Reading
 
 
 class Prints(ProbeFact[dict[str, str]]):
@@ -31,7 +32,7 @@ class Prints(ProbeFact[dict[str, str]]):
     def command(self, run: str) -> str:
         return bounded.Asked(f"{run}\n{self.asking({'own': probe.Script('value key value')})}")
 
-    def parse(self, readings: dict[str, probe.Reading]) -> dict[str, str]:
+    def parse(self, readings: dict[str, Reading]) -> dict[str, str]:
         return dict(readings["own"].values)
 
 

@@ -21,6 +21,7 @@ from pyinfra.api.exceptions import FactProcessError
 
 from kubenode.facts.node import Node
 from kubenode.wire import probe
+from kubenode.wire.reading import read_answer
 from tests import sealed
 from tests.soak import loops
 
@@ -207,7 +208,7 @@ def test_what_an_answer_leaves_out_is_unreadable_not_absent(path: Path) -> None:
         if not line.startswith("%absent "):
             continue
         kept = [other for other in body if other != line]
-        readings = probe.read(sealed.seal(fact.scripts, kept), fact.scripts)
+        readings = read_answer(sealed.seal(fact.scripts, kept), fact.scripts)
         item = line.removeprefix("%absent ")
         asked = [name for name, script in fact.scripts.items() if item in script.items()]
         assert all(readings[name].is_unreadable(item) for name in asked if name in readings)

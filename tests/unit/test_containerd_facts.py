@@ -6,7 +6,7 @@ import pytest
 
 from kubenode.facts.containerd import UnprovenShape, parse_daemon, parse_package
 from kubenode.files.whole_file import sum_of
-from kubenode.wire.probe import Reading
+from kubenode.wire.reading import Reading
 
 MAIN, NOTE = "/etc/containerd/config.toml", "/etc/containerd/config.toml.kubenode-unproven"
 OLD, NEW = b"version = 2\n", b"version = 2\n# kubenode's\n"

@@ -35,6 +35,7 @@ from kubenode.run import host_script
 from kubenode.runtimes import config_swap
 from kubenode.runtimes.containerd import proof
 from kubenode.wire import probe
+from kubenode.wire.reading import read_answer
 from tests.conftest import ROOT
 
 SHELLS = (("dash",), ("bash", "--posix"), ("busybox", "sh"))
@@ -168,7 +169,7 @@ def test_each_shell_runs_all_probes(shell: tuple[str, ...]) -> None:
         text=True,
         check=True,
     )
-    readings = probe.read(finished.stdout.split("\n"), PROBES)
+    readings = read_answer(finished.stdout.split("\n"), PROBES)
     assert {name: readings.why_not(name) for name in PROBES if name not in readings} == {}
 
 

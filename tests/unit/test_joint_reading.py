@@ -24,6 +24,7 @@ from pyinfra.operations import python
 from kubenode.run import pyinfra_internals
 from kubenode.wire import bounded, joint_reading, probe
 from kubenode.wire.probe_fact import ProbeFact
+from kubenode.wire.reading import Readings
 
 
 class Content(ProbeFact[str]):
@@ -41,14 +42,14 @@ class Content(ProbeFact[str]):
             }
         )
 
-    def parse(self, readings: probe.Readings) -> str:
+    def parse(self, readings: Readings) -> str:
         return readings[self.probe_name].values["content"]
 
 
 class Broken(Content):
     """Cannot make sense of an answer."""
 
-    def parse(self, readings: probe.Readings) -> str:
+    def parse(self, readings: Readings) -> str:
         raise ValueError
 
 
@@ -463,7 +464,7 @@ class First(ProbeFact[str]):
         self.scripts = self.content.scripts
         return command
 
-    def parse(self, readings: probe.Readings) -> str:
+    def parse(self, readings: Readings) -> str:
         return self.content.parse(readings)
 
 
@@ -476,7 +477,7 @@ class Unparsed(Second):
 
     tries = 0
 
-    def parse(self, readings: probe.Readings) -> str:
+    def parse(self, readings: Readings) -> str:
         type(self).tries += 1
         if type(self).tries == 1:
             raise ValueError

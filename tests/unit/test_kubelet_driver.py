@@ -9,7 +9,7 @@ import pytest
 from kubenode.facts import cgroup
 from kubenode.facts.cgroup import CgroupDriversShape, CgroupsShape
 from kubenode.facts.containerd import ContainerdShape
-from kubenode.wire.probe import Reading
+from kubenode.wire.reading import Reading
 
 CGROUPS = cast(CgroupsShape, {"mode": "v2", "systemd": {"running": True, "version": 257}})
 CRIO = "unix:///var/run/crio/crio.sock"

@@ -13,6 +13,7 @@ import pytest
 
 from kubenode.facts.node import Node
 from kubenode.wire import probe
+from kubenode.wire.reading import read_answer
 
 SHELLS = [shell for shell in (["dash"], ["bash"], ["busybox", "sh"]) if shutil.which(shell[0])]
 
@@ -56,7 +57,7 @@ def look(path: Path, shell: list[str]) -> Any:
         text=True,
         check=True,
     )
-    readings = probe.read(finished.stdout.split("\n"), FACT.scripts)
+    readings = read_answer(finished.stdout.split("\n"), FACT.scripts)
     if not readings:
         return readings.why_not("platform")
     return steady(FACT.parse(readings))

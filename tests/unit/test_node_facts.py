@@ -15,7 +15,7 @@ from kubenode.facts import container_cgroups, kernel_config, kubelet, machine, n
 from kubenode.facts.node import Node
 from kubenode.linux import kernel_modules
 from kubenode.linux.kernel_config import ALIASES, OPTIONAL, REQUIRED
-from kubenode.wire.probe import ProbeError, Reading
+from kubenode.wire.reading import ProbeError, Reading
 from tests.sealed import seal
 
 SYSTEMD = {"systemd": "yes"}

@@ -8,7 +8,7 @@ import pytest
 
 from kubenode.audit.checks.check import Subject
 from kubenode.facts.node import PARTS, Node, NodeShape, Part
-from kubenode.wire.probe import ProbeError
+from kubenode.wire.reading import ProbeError
 
 # of the shape, what no check is about: drift.py and the operation of the audit look at them
 NOT_FOR_CHECKS = {"containerd_files", "containerd_unproven", "missing"}

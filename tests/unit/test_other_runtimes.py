@@ -13,8 +13,7 @@ from kubenode.facts import runtimes
 from kubenode.runtimes import other_runtimes
 from kubenode.runtimes.other_runtimes import NONE, RuntimesShape
 from kubenode.runtimes.runtime import path_of
-from kubenode.wire import probe
-from kubenode.wire.probe import Reading
+from kubenode.wire.reading import Reading, Readings
 
 CRIO = "unix:///var/run/crio/crio.sock"
 CRI_DOCKERD = "unix:///run/cri-dockerd.sock"
@@ -154,7 +153,7 @@ def read(
     exact = {path: text.encode() for path, text in (files or {}).items()}
     texts |= {path: text.splitlines() for path, text in (files or {}).items()}
     reading = Reading({"programs": "", "sockets": "", **values}, texts, exact, unreadable)
-    return runtimes.parse(probe.Readings({runtimes.PROBE: reading}))
+    return runtimes.parse(Readings({runtimes.PROBE: reading}))
 
 
 LOADED = ["LoadState=loaded", "ActiveState=inactive", "UnitFileState=disabled"]
@@ -232,7 +231,7 @@ def test_what_kubelet_was_started_with_goes_first() -> None:
             "runtimes_kubelet": [f"kubelet --container-runtime-endpoint={CRI_DOCKERD} "],
         },
     )
-    host = runtimes.parse(probe.Readings({runtimes.PROBE: reading}))
+    host = runtimes.parse(Readings({runtimes.PROBE: reading}))
     assert host["kubelet_endpoint"] == CRI_DOCKERD
 
 
@@ -259,7 +258,7 @@ def test_what_a_host_does_not_say_is_unknown() -> None:
     broken = read(files={"/etc/crictl.yaml": "- a\n", "/var/lib/kubelet/config.yaml": "{\n"})
     assert len(broken["users_unknown"]) == 2
     assert "is missing" in str(
-        runtimes.parse(probe.Readings(otherwise="`cat` is missing on the host"))["unknown"]
+        runtimes.parse(Readings(otherwise="`cat` is missing on the host"))["unknown"]
     )
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubenode.facts import packages
-from kubenode.wire.probe import ProbeError, Reading
+from kubenode.wire.reading import ProbeError, Reading
 
 NAMES = ("cri-o", "kubelet.x")
 

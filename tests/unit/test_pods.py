@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kubenode.facts import container_cgroups, pods
 from kubenode.linux import cgroups
-from kubenode.wire.probe import ProbeError, Reading
+from kubenode.wire.reading import ProbeError, Reading
 
 ID = "fe3f6881603f38423d595a97535166fd2953ae5a2adeaa7167dc7fa94fb763e0"
 OTHER = ID[::-1]

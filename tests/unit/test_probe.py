@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from kubenode.wire import probe
 from kubenode.wire.probe import Script
+from kubenode.wire.reading import ProbeError, Reading, Readings, checksum, read_answer
 
 # what /bin/sh is on Debian, Fedora and Alpine
 SHELLS = [shell for shell in (["dash"], ["bash"], ["busybox", "sh"]) if shutil.which(shell[0])]
@@ -26,15 +27,15 @@ SHELLS = [shell for shell in (["dash"], ["bash"], ["busybox", "sh"]) if shutil.w
 P = {"p": Script()}
 
 
-def read(lines: Sequence[str], scripts: Mapping[str, Script]) -> probe.Readings:
+def read(lines: Sequence[str], scripts: Mapping[str, Script]) -> Readings:
     """What is read of these lines, as they are: the seal is that of a host that sent them."""
     text = "\n".join(lines)
     size = len(text.encode("utf-8", "surrogateescape"))
     try:
-        checksum = probe.checksum(text)
+        seal = checksum(text)
     except UnicodeEncodeError:
-        checksum = 0
-    return probe.read([f"%answer {probe.identity(scripts)} {checksum} {size}", *lines], scripts)
+        seal = 0
+    return read_answer([f"%answer {probe.identity(scripts)} {seal} {size}", *lines], scripts)
 
 
 # by a function of the script, each on its own, or all together
@@ -87,10 +88,10 @@ def run(
     return finished.stdout.decode("utf-8").split("\n")
 
 
-def reading_of(script: str | Script, *arguments: Any, **keywords: Any) -> probe.Reading:
+def reading_of(script: str | Script, *arguments: Any, **keywords: Any) -> Reading:
     """What :func:`run` prints, read."""
     scripts = {"p": Script(script) if isinstance(script, str) else script}
-    return probe.read(run(script, *arguments, **keywords), scripts)["p"]
+    return read_answer(run(script, *arguments, **keywords), scripts)["p"]
 
 
 @pytest.fixture
@@ -146,7 +147,7 @@ def test_no_content_breaks_the_format(
     file = folder / "x.conf"
     file.write_bytes(content + b"\n%end p\n%value forged yes\n|x\n%begin q\n")
     # one key cannot be sent twice, so the second block is refused as forged
-    with pytest.raises(probe.ProbeError):
+    with pytest.raises(ProbeError):
         reading_of(f"exact {file}\nexact {file}\nvalue after yes", folder)
     said = reading_of(f'said file "$(cat {file})"\nvalue after yes', folder)
     matching = reading_of(f"matching '' {file}\nvalue after yes", folder)
@@ -165,11 +166,11 @@ def test_no_content_breaks_the_format(
 def test_no_output_raises_anything_but_a_probe_error(output: list[str]) -> None:
     seal = f"%answer {probe.identity(P)} 1"
     for lines in (output, [f"{seal} {len(output)}", *output], [f"{seal} 0", *output], [seal]):
-        assert probe.read(lines, P) == {}
+        assert read_answer(lines, P) == {}
     shared = ["%begin shared", "%end shared"]
     for lines in (["%begin p", *output], ["%begin p", *output, "%end p"]):
         assert isinstance(read([*shared, *lines], P), dict)
-    with pytest.raises(probe.ProbeError):
+    with pytest.raises(ProbeError):
         read([*shared, "%begin p", *output], P)["p"]
 
 
@@ -178,7 +179,7 @@ def test_a_cut_off_probe_does_not_spoil_the_others(tmp_path: Path) -> None:
     finished = subprocess.run(
         ["sh", "-c", probe.command(scripts)], capture_output=True, text=True, check=True
     )
-    readings = probe.read(finished.stdout.split("\n"), scripts)
+    readings = read_answer(finished.stdout.split("\n"), scripts)
     assert readings["good"].value("k") == "v"
     assert "bad" not in readings
 
@@ -199,7 +200,7 @@ def test_what_may_be_behind_a_closed_directory_is_not_absent(
     )
     user = 65534 if os.geteuid() == 0 else None
     reading = reading_of(script, Path("/"), shell, user)
-    assert reading == probe.Reading(
+    assert reading == Reading(
         unreadable=frozenset(str(closed.parent / name) for name in [*hidden, "closed/x.d"]),
         absent=frozenset(str(closed.parent / name) for name in [*absent, "x.d"]),
     )
@@ -228,7 +229,7 @@ def test_names_that_cannot_be_keys_make_their_directory_unreadable(
 def test_a_folder_is_no_drop_in(tmp_path: Path) -> None:
     (tmp_path / "folder.conf").mkdir()
     script = Script(directories=(str(tmp_path),))
-    assert reading_of(script, tmp_path) == probe.Reading(absent=frozenset({str(tmp_path)}))
+    assert reading_of(script, tmp_path) == Reading(absent=frozenset({str(tmp_path)}))
 
 
 @pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: shell[0])
@@ -274,7 +275,7 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(
     script = f'PATH={wc.parent}:$PATH; wc() {{ {wc} "$@"; }}'
     files = (f"{tmp_path}/a", f"{tmp_path}/b")
     output = run(Script(files=files), tmp_path, shell, before=script)
-    reading = probe.read(output, {"p": Script(files=files)})["p"]
+    reading = read_answer(output, {"p": Script(files=files)})["p"]
     assert reading.exact.get(files[0]) == (
         (tmp_path / "a").read_bytes() if (tmp_path / "a").exists() else None
     )
@@ -317,10 +318,10 @@ def test_units_are_told_apart(tmp_path: Path, shell: list[str]) -> None:
     assert reading.unit("a.service") == {"LoadState": "loaded", "ExecStart": "{ path=/bin/a ; }"}
     assert reading.unit("b.service") == {"LoadState": "not-found"}
     for name in ("c.service", "d.service"):
-        with pytest.raises(probe.ProbeError, match=f"systemd does not say .* {name}"):
+        with pytest.raises(ProbeError, match=f"systemd does not say .* {name}"):
             reading.unit(name)
     assert reading.values == {"b": "LoadState=not-found", "d": ""}
-    assert probe.Reading().unit("a.service") is None
+    assert Reading().unit("a.service") is None
 
 
 def test_scripts_share_what_they_both_read(tmp_path: Path) -> None:
@@ -332,7 +333,7 @@ def test_scripts_share_what_they_both_read(tmp_path: Path) -> None:
     }
     command = probe.command(scripts)
     finished = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
-    readings = probe.read(finished.stdout.split("\n"), scripts)
+    readings = read_answer(finished.stdout.split("\n"), scripts)
     assert readings["p"].values == {"known": "yes", "p": "once"}
     assert readings["q"].values == {"known": "yes", "q": "once"}
     assert readings["p"].exact == readings["q"].exact == {f"{tmp_path}/a.conf": b"a"}
@@ -370,7 +371,7 @@ def test_a_probe_cannot_send_what_is_shared_again() -> None:
 
 
 def test_a_missing_probe_is_a_probe_error_with_its_name() -> None:
-    with pytest.raises(probe.ProbeError, match="q: the host's answer is cut off"):
+    with pytest.raises(ProbeError, match="q: the host's answer is cut off"):
         read([*SHARED, "%begin p", "%end p"], {"p": Script(), "q": Script()})["q"]
 
 
@@ -390,7 +391,7 @@ def test_a_flood_is_read_up_to_a_limit() -> None:
             taken.append(number)
             yield "x" * 1024
 
-    assert probe.read(flood(), P) == {}
+    assert read_answer(flood(), P) == {}
     assert len(taken) <= (probe.MOST_BYTES + 2**20) // 1024 + 1
 
 

@@ -7,6 +7,7 @@ from pyinfra.api.exceptions import FactProcessError
 
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
+from kubenode.wire.reading import ProbeError, Readings
 from tests.sealed import seal
 
 
@@ -17,7 +18,7 @@ class Fact(ProbeFact[str]):
     def command(self) -> str:
         return self.asking({"p": probe.Script()})
 
-    def parse(self, readings: probe.Readings) -> str:
+    def parse(self, readings: Readings) -> str:
         if self.error:
             raise self.error
         return readings["p"].values["k"]
@@ -47,7 +48,7 @@ def test_a_missing_key_is_no_missing_probe() -> None:
     "error",
     [
         RecursionError("deep"), KeyError("x"), IndexError("x"), AttributeError("x"),
-        ValueError("x"), TypeError("x"), AssertionError(), probe.ProbeError("x"),
+        ValueError("x"), TypeError("x"), AssertionError(), ProbeError("x"),
     ],
 )  # fmt: skip
 def test_any_error_fails_the_fact_only(error: Exception) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from kubenode.wire import probe
 from kubenode.wire.probe import Script
+from kubenode.wire.reading import Readings, read_answer
 
 SHELLS = {
     name: path for name in ("dash", "bash", "busybox") if (path := shutil.which(name)) is not None
@@ -75,11 +76,11 @@ def start(
 
 def answer(
     host: Path, shell: str, scripts: dict[str, Script], seconds: int = 0, alone: bool = False
-) -> probe.Readings:
+) -> Readings:
     """What a command says by a shell; with *alone* there are no programs but *host*'s."""
     with start(host, shell, scripts, seconds, alone) as process:
         output = process.communicate(timeout=60)[0]
-    return probe.read(output.split("\n"), scripts)
+    return read_answer(output.split("\n"), scripts)
 
 
 @pytest.mark.parametrize("timeout", ["coreutils", "busybox", "none"])
@@ -165,7 +166,7 @@ def test_what_prints_without_end_does_not_fill_the_shell(host: Path, shell: str)
             if most and not any("yes" in name for name in running(host)):
                 break
         output = process.communicate(timeout=60)[0]
-    readings = probe.read(output.split("\n"), scripts)
+    readings = read_answer(output.split("\n"), scripts)
     assert readings["cut"].value("status") == "cut"
     assert int(readings["cut"].value("size") or 0) == probe.MOST_CAPTURED - 1
     assert "full" not in readings

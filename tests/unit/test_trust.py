@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kubenode.wire import probe
+from kubenode.wire.reading import Reading
 from tests.unit.test_probe import SHELLS, reading_of
 
 # what is ours counts as root's, so that nobody has to be root for these tests
@@ -33,7 +33,7 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def read(paths: list[str], folder: Path, shell: list[str], before: str = AS_ROOT) -> probe.Reading:
+def read(paths: list[str], folder: Path, shell: list[str], before: str = AS_ROOT) -> Reading:
     quoted = " ".join(f"'{path}'" for path in paths)
     script = (
         f'learn {quoted}; set -f; IFS=$nl; for path in $learned; do exact "$path"; done; '

@@ -20,6 +20,7 @@ from kubenode.runtimes.containerd.editing import edit
 from kubenode.runtimes.containerd.wanted import ContainerdWanted
 from kubenode.runtimes.edit import ConfigError
 from kubenode.wire import probe, size_limits
+from kubenode.wire.reading import Reading, Readings, read_answer
 from tests.sealed import seal
 
 # All cases together take 8 s on a machine of 2020; without the bounds one alone takes minutes.
@@ -55,7 +56,7 @@ def test_what_is_too_long_is_unreadable_never_absent() -> None:
     exact = dict.fromkeys(paths, b"x" * 400 * 1024)
     other = {"/etc/other": b"x" * 1024 * 1024}
     texts = {path: [content.decode()] for path, content in (exact | other).items()}
-    reading = size_limits.within(probe.Reading({}, texts, exact | other))
+    reading = size_limits.within(Reading({}, texts, exact | other))
     assert reading.unreadable == {"/etc/fstab", "/etc/sysctl.d/b.conf"}
     assert reading.texts.keys() == reading.exact.keys() == {"/etc/sysctl.d/a.conf", "/etc/other"}
 
@@ -123,9 +124,9 @@ def test_more_items_than_a_host_has_are_no_answer() -> None:
     lines = [f"%value a{number} 1" for number in range(probe.MOST_ITEMS + 2)]
     scripts = {"x": probe.Script()}
 
-    def read(lines: list[str]) -> probe.Readings:
+    def read(lines: list[str]) -> Readings:
         body = ["%begin shared", "%end shared", "%begin x", *lines, "%end x"]
-        return probe.read(seal(scripts, body), scripts)
+        return read_answer(seal(scripts, body), scripts)
 
     assert "x" in read(lines[:9])
     assert "x" not in read(lines)
@@ -146,4 +147,4 @@ def a_node() -> NodeShape:
     """What is known of a host that says nothing."""
     fact = Node()
     fact.command()
-    return fact.parse(probe.Readings(dict.fromkeys(fact.scripts, probe.Reading())))
+    return fact.parse(Readings(dict.fromkeys(fact.scripts, Reading())))

@@ -15,7 +15,7 @@ from kubenode.audit.checks.check import Aim, Subject, verdict_of
 from kubenode.facts import cgroup
 from kubenode.facts.node import NodeShape
 from kubenode.runtimes import other_runtimes
-from kubenode.wire.probe import Reading
+from kubenode.wire.reading import Reading
 from tests.recorded_node import recorded
 
 BY_ID = {check.id: check for check in CHECKS}

@@ -1,4 +1,4 @@
-"""Ways to break a prepared node, each with the one finding it must give and what mends it."""
+"""Ways to break a prepared node, each with the one finding it must give and what fixes it."""
 
 from __future__ import annotations
 
@@ -48,16 +48,16 @@ class Break:
     evidence: str
     """What the finding must say, in what was found, its evidence or its remedy."""
     state: Literal["warn", "fail"] = "fail"
-    mend: str = DEPLOY
+    fix: str = DEPLOY
     """``deploy.py``, a deploy of one operation, or a script: what the finding's remedy says."""
     data: Mapping[str, str] = field(default_factory=dict)
-    """Settings for the deploy that mends it."""
+    """Settings for the deploy that fixes it."""
     undo: str = ""
     """Brings the node back where it was, after the remedy was seen to work."""
     options: tuple[str, ...] = ()
     """Of the audit."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Host data while it is broken and mended."""
+    """Host data while it is broken and fixed."""
 
 
 KERNEL = (
@@ -75,7 +75,7 @@ KERNEL = (
         "ln -s /dev/null /etc/sysctl.d/k8s.conf",
         "sysctl.ip-forward.boot",
         "/usr/lib/sysctl.d/k8s.conf",
-        mend="rm /etc/sysctl.d/k8s.conf",
+        fix="rm /etc/sysctl.d/k8s.conf",
         undo="mv /usr/lib/sysctl.d/k8s.conf /etc/sysctl.d/k8s.conf",
     ),
     Break(
@@ -124,14 +124,14 @@ KERNEL = (
         ">/root/swaps; mount --bind /root/swaps /proc/swaps",
         "swap.live",
         "/swapfile (2047 MiB)",
-        mend="umount /proc/swaps",
+        fix="umount /proc/swaps",
     ),
     Break(
         "swap in fstab only",
         "echo /swapfile none swap sw 0 0 >>/etc/fstab",
         "swap.boot",
         "/etc/fstab",
-        mend="sed -i '/swapfile/d' /etc/fstab",
+        fix="sed -i '/swapfile/d' /etc/fstab",
     ),
     Break(
         "a swap unit that is enabled",
@@ -140,14 +140,14 @@ KERNEL = (
         "ln -s ../swapfile.swap /etc/systemd/system/swap.target.wants/swapfile.swap",
         "swap.boot",
         "swapfile.swap",
-        mend="systemctl disable -q swapfile.swap; rm -f /etc/systemd/system/swapfile.swap",
+        fix="systemctl disable -q swapfile.swap; rm -f /etc/systemd/system/swapfile.swap",
     ),
     Break(
         "swap in fstab, of which the unit is masked in the end",
         "echo /swapfile none swap sw 0 0 >>/etc/fstab",
         "swap.boot",
         "`systemctl mask` the unit",
-        mend="systemctl mask -q swapfile.swap",
+        fix="systemctl mask -q swapfile.swap",
         undo="sed -i '/swapfile/d' /etc/fstab; systemctl unmask -q swapfile.swap",
     ),
     Break(
@@ -157,7 +157,7 @@ KERNEL = (
         "systemctl enable -q dphys-swapfile",
         "swap.boot",
         "dphys-swapfile.service",
-        mend="systemctl mask -q dphys-swapfile",
+        fix="systemctl mask -q dphys-swapfile",
         undo="systemctl unmask -q dphys-swapfile; systemctl disable -q dphys-swapfile; "
         "rm /lib/systemd/system/dphys-swapfile.service",
     ),
@@ -183,7 +183,7 @@ CONTAINERD = (
         f"mkdir -p /var/lib/kubelet; echo 'cgroupDriver: cgroupfs' >{KUBELET}",
         "cgroup-driver.agreement",
         f'"file": "{KUBELET}", "line": 1',
-        mend=f"echo 'cgroupDriver: systemd' >{KUBELET}",
+        fix=f"echo 'cgroupDriver: systemd' >{KUBELET}",
         undo="rm -r /var/lib/kubelet",
     ),
     Break(
@@ -192,7 +192,7 @@ CONTAINERD = (
         """echo '{"exec-opts": ["native.cgroupdriver=cgroupfs"]}' >/etc/docker/daemon.json""",
         "cgroup-driver.agreement",
         '"file": "/etc/docker/daemon.json", "line": 1',
-        mend="rm -r /etc/docker",
+        fix="rm -r /etc/docker",
     ),
     Break(
         "CRI disabled, as in Docker's package",
@@ -208,7 +208,7 @@ CONTAINERD = (
         f"'[{_CRI}.registry.mirrors.\"docker.io\"]' >>{CONFIG}; {_RESTART}",
         "containerd.registry",
         f'"file": "{CONFIG}"',
-        mend=f"sed -i '/^config_path/d' {CONFIG}; {_RESTART}",
+        fix=f"sed -i '/^config_path/d' {CONFIG}; {_RESTART}",
         undo=f"{_UNSAVE}; rm {CONFIG}.saved",
     ),
     Break(
@@ -242,7 +242,7 @@ CONTAINERD = (
         f"cp -p {CONFIG} {CONFIG}.saved; echo 'oops = = 1' >>{CONFIG}",
         "runtime.config-readable",
         CONFIG,
-        mend=f"{_UNSAVE}; rm {CONFIG}.saved",
+        fix=f"{_UNSAVE}; rm {CONFIG}.saved",
     ),
     Break(
         "a partial runtime table",
@@ -251,21 +251,21 @@ CONTAINERD = (
         f"'SystemdCgroup = true' >>{CONFIG}; {_RESTART}",
         "containerd.runtime-table",
         "nvidia",
-        mend=f"{_UNSAVE}; rm {CONFIG}.saved",
+        fix=f"{_UNSAVE}; rm {CONFIG}.saved",
     ),
     Break(
         "a configuration version that the release does not take",
         f"cp -p {CONFIG} {CONFIG}.saved; sed -i 's/^version = 2/version = 3/' {CONFIG}",
         "containerd.config-version",
         "takes at most 2 and refuses it",
-        mend=f"{_UNSAVE}; rm {CONFIG}.saved",
+        fix=f"{_UNSAVE}; rm {CONFIG}.saved",
     ),
     Break(
         "a drop-in of a version that the release does not take",
         f"cp -p {CONFIG} {CONFIG}.saved; {_import(3)}",
         "runtime.config-readable",
         f'"file": "{_DROP_IN}"',
-        mend=f"sed -i 's/version = 3/version = 2/' {_DROP_IN}; {_RESTART}",
+        fix=f"sed -i 's/version = 3/version = 2/' {_DROP_IN}; {_RESTART}",
         undo=f"rm -r /etc/containerd/conf.d; {_UNSAVE}; rm {CONFIG}.saved",
     ),
     Break(
@@ -273,7 +273,7 @@ CONTAINERD = (
         f"cp -p {CONFIG} {CONFIG}.saved; {_import(1)}; {_RESTART}",
         "containerd.drop-in-version",
         "ignores the CRI settings of both",
-        mend=f"sed -i 's/version = 1/version = 2/' {_DROP_IN}; {_RESTART}",
+        fix=f"sed -i 's/version = 1/version = 2/' {_DROP_IN}; {_RESTART}",
         undo=f"rm -r /etc/containerd/conf.d; {_UNSAVE}; rm {CONFIG}.saved",
     ),
     Break(
@@ -305,7 +305,7 @@ CONTAINERD = (
         "runtime.nofile",
         "1024",
         state="warn",
-        mend="rm -r /etc/systemd/system/containerd.service.d; systemctl daemon-reload",
+        fix="rm -r /etc/systemd/system/containerd.service.d; systemctl daemon-reload",
     ),
     Break(
         "no crictl.yaml",
@@ -338,7 +338,7 @@ CONTAINERD = (
         "1.36",
         state="warn",
         options=("--for", "1.36"),
-        mend="",
+        fix="",
     ),
     Break(
         "dpkg was interrupted",
@@ -365,7 +365,7 @@ MACHINE = (
         "echo Bad_Name >/etc/hostname",
         "network.hostname",
         "Bad_Name",
-        mend="cat /root/name >/etc/hostname; cat /root/hosts >/etc/hosts; "
+        fix="cat /root/name >/etc/hostname; cat /root/hosts >/etc/hosts; "
         "perl -e 'chomp($_ = <>); syscall(170, $_, length)' /root/name",
     ),
     Break(
@@ -374,7 +374,7 @@ MACHINE = (
         "network.hostname",
         "other-name",
         state="warn",
-        mend="cat /root/name >/etc/hostname",
+        fix="cat /root/name >/etc/hostname",
     ),
     Break(
         "a proxy for everything",
@@ -383,14 +383,14 @@ MACHINE = (
         "network.proxy",
         "/etc/environment",
         state="warn",
-        mend="cp -p /root/environment /etc/environment",
+        fix="cp -p /root/environment /etc/environment",
     ),
     Break(
         "containers' file system forbids programs",
         "mount -o remount,bind,noexec /var/lib/containerd",
         "machine.mount-options",
         "noexec",
-        mend="mount -o remount,bind,exec /var/lib/containerd",
+        fix="mount -o remount,bind,exec /var/lib/containerd",
     ),
     Break(
         "a reboot is pending",
@@ -398,7 +398,7 @@ MACHINE = (
         "machine.reboot-required",
         "reboot",
         state="warn",
-        mend="rm /run/reboot-required",
+        fix="rm /run/reboot-required",
     ),
     Break(
         "a firewall",
@@ -408,7 +408,7 @@ MACHINE = (
         "network.firewall",
         "firewalld",
         state="warn",
-        mend="systemctl stop firewalld; rm /run/systemd/system/firewalld.service; "
+        fix="systemctl stop firewalld; rm /run/systemd/system/firewalld.service; "
         "systemctl daemon-reload",
     ),
     Break(
@@ -417,7 +417,7 @@ MACHINE = (
         "gzip >/root/config.gz; mount --bind /root/config.gz /proc/config.gz",
         "kernel.config.required",
         "CONFIG_MEMCG",
-        mend="umount /proc/config.gz",
+        fix="umount /proc/config.gz",
     ),
 )
 
@@ -449,7 +449,7 @@ KUBELET_BREAKS = (
         "kubelet.enabled",
         "kubelet.service is disabled",
         state="warn",
-        mend="systemctl enable -q kubelet",
+        fix="systemctl enable -q kubelet",
         undo=_NO_KUBELET,
     ),
     Break(
@@ -457,7 +457,7 @@ KUBELET_BREAKS = (
         f"{_FAKE_KUBELET}; systemctl enable -q kubelet; {_kubelet_of('1.36.2')}",
         "kubernetes.kubelet",
         "kubelet 1.30 to 1.33",
-        mend=_kubelet_of("1.33.9"),
+        fix=_kubelet_of("1.33.9"),
         undo=_NO_KUBELET,
         options=("--for", "1.33"),
     ),
@@ -466,7 +466,7 @@ KUBELET_BREAKS = (
         _kubelet_says("evictionHard: ["),
         "kubelet.config-readable",
         KUBELET,
-        mend=_kubelet_says(),
+        fix=_kubelet_says(),
         undo="rm -r /var/lib/kubelet",
     ),
     Break(
@@ -474,7 +474,7 @@ KUBELET_BREAKS = (
         _kubelet_says("containerRuntimeEndpoint: unix:///var/run/dockershim.sock"),
         "kubelet.runtime-endpoint",
         "dockershim.sock",
-        mend=_kubelet_says("containerRuntimeEndpoint: unix:///run/containerd/containerd.sock"),
+        fix=_kubelet_says("containerRuntimeEndpoint: unix:///run/containerd/containerd.sock"),
         undo="rm -r /var/lib/kubelet",
     ),
 )
@@ -490,7 +490,7 @@ def _left(path: str, finding: str, options: tuple[str, ...] = (), **rest: Any) -
         finding,
         path,
         # as kubeadm reset does
-        mend="rm -r /etc/kubernetes /var/lib/etcd 2>/dev/null || true",
+        fix="rm -r /etc/kubernetes /var/lib/etcd 2>/dev/null || true",
         options=options,
         **rest,
     )
@@ -507,7 +507,7 @@ LEFTOVERS = (
         "mkdir -p /var/lib/etcd/member",
         "kubeadm.etcd-data",
         "/var/lib/etcd is not empty",
-        mend="rm -r /var/lib/etcd/member",
+        fix="rm -r /var/lib/etcd/member",
         undo="rmdir /var/lib/etcd",
         options=_CONTROL_PLANE,
     ),
@@ -524,7 +524,7 @@ def _taken(port: int) -> Break:
         "systemctl daemon-reload; systemctl start taken.socket",
         f"network.port-{port}",
         str(port),
-        mend="systemctl stop taken.socket; rm /run/systemd/system/taken*; systemctl daemon-reload",
+        fix="systemctl stop taken.socket; rm /run/systemd/system/taken*; systemctl daemon-reload",
         options=() if port == 10250 else _CONTROL_PLANE,
     )
 
@@ -538,7 +538,7 @@ NETWORK = (
         "cat /root/elsewhere >/etc/hosts",
         "network.localhost",
         "10.0.0.9",
-        mend="cat /root/hosts >/etc/hosts",
+        fix="cat /root/hosts >/etc/hosts",
     ),
     Break(
         "no default route",
@@ -546,7 +546,7 @@ NETWORK = (
         "network.default-route",
         "there is none",
         state="warn",
-        mend="ip route add $(cat /root/route)",
+        fix="ip route add $(cat /root/route)",
     ),
 )
 
@@ -559,7 +559,7 @@ SIZES = (
         f"echo 0 >/root/shown; {_SHOWN} /sys/devices/system/cpu/online",
         "machine.cpus",
         "1 CPU",
-        mend="umount /sys/devices/system/cpu/online",
+        fix="umount /sys/devices/system/cpu/online",
         options=_CONTROL_PLANE,
     ),
     Break(
@@ -567,7 +567,7 @@ SIZES = (
         f"echo 'MemTotal: 1048576 kB' >/root/shown; {_SHOWN} /proc/meminfo",
         "machine.memory",
         "1024 MiB",
-        mend="umount /proc/meminfo",
+        fix="umount /proc/meminfo",
         options=_CONTROL_PLANE,
     ),
     Break(
@@ -578,7 +578,7 @@ SIZES = (
         "machine.disk",
         "/var/lib/kubelet",
         state="warn",
-        mend="rm /var/lib/kubelet/full",
+        fix="rm /var/lib/kubelet/full",
         undo="umount /var/lib/kubelet; rmdir /var/lib/kubelet",
     ),
     Break(
@@ -590,7 +590,7 @@ SIZES = (
         "machine.disk",
         "/srv/containerd",
         state="warn",
-        mend="rm /srv/containerd/full",
+        fix="rm /srv/containerd/full",
         undo=f"{_UNSAVE}; rm {CONFIG}.saved; umount /srv/containerd; rmdir /srv/containerd",
     ),
     Break(
@@ -600,7 +600,7 @@ SIZES = (
         "machine.inodes",
         "/var/lib/kubelet",
         state="warn",
-        mend="rm /var/lib/kubelet/*",
+        fix="rm /var/lib/kubelet/*",
         undo="umount /var/lib/kubelet; rmdir /var/lib/kubelet",
     ),
     Break(
@@ -608,21 +608,21 @@ SIZES = (
         "mkdir -p /root/containerd; mount --bind /root/containerd /var/lib/containerd",
         "machine.file-system",
         "(overlay)",
-        mend="umount /var/lib/containerd",
+        fix="umount /var/lib/containerd",
     ),
     Break(
         "no umount",
         "mv $(command -v umount) /root/",
         "machine.programs.required",
         "umount",
-        mend="mv /root/umount /usr/bin/",
+        fix="mv /root/umount /usr/bin/",
     ),
     Break(
         "no losetup",
         "mv $(command -v losetup) /root/",
         "machine.programs.required",
         "losetup",
-        mend="mv /root/losetup /usr/sbin/",
+        fix="mv /root/losetup /usr/sbin/",
     ),
     Break(
         "no package manager that is known",
@@ -630,7 +630,7 @@ SIZES = (
         "platform.package-manager",
         "apt-get",
         state="warn",
-        mend="mv /root/apt-get /usr/bin/",
+        fix="mv /root/apt-get /usr/bin/",
     ),
     Break(
         "a kernel that Kubernetes does not support",
@@ -638,7 +638,7 @@ SIZES = (
         ">/usr/local/sbin/uname; chmod 755 /usr/local/sbin/uname",
         "kernel.version",
         "4.18.0",
-        mend="rm /usr/local/sbin/uname",
+        fix="rm /usr/local/sbin/uname",
     ),
     Break(
         "a kernel without seccomp",
@@ -647,7 +647,7 @@ SIZES = (
         "kernel.config.optional",
         "CONFIG_SECCOMP",
         state="warn",
-        mend="umount /proc/config.gz",
+        fix="umount /proc/config.gz",
     ),
 )
 
@@ -693,7 +693,7 @@ OPERATIONS = (
         f"sysctl -qw {_IPV6}=1; rm -f /etc/sysctl.d/90-ipv6.conf",
         "sysctl.ipv6-forwarding.boot",
         "lost at reboot",
-        mend=f"{_OPERATION}kernel.sysctls(values={{'{_IPV6}': 1}}, "
+        fix=f"{_OPERATION}kernel.sysctls(values={{'{_IPV6}': 1}}, "
         "persist_file='/etc/sysctl.d/90-ipv6.conf')",
         undo=f"rm /etc/sysctl.d/90-ipv6.conf; sysctl -qw {_IPV6}=0",
         options=("--profile", "bridge-cni", "--profile", "ipv6"),
@@ -703,7 +703,7 @@ OPERATIONS = (
         f"sysctl -qw {_IPV6}=0; echo {_IPV6}=1 >/etc/sysctl.d/90-ipv6.conf",
         "sysctl.ipv6-forwarding.live",
         "set at boot, not live",
-        mend=f"{_OPERATION}kernel.sysctls(values={{'{_IPV6}': 1}}, "
+        fix=f"{_OPERATION}kernel.sysctls(values={{'{_IPV6}': 1}}, "
         "persist_file='/etc/sysctl.d/90-ipv6.conf')",
         undo=f"rm /etc/sysctl.d/90-ipv6.conf; sysctl -qw {_IPV6}=0",
         options=("--profile", "bridge-cni", "--profile", "ipv6"),
@@ -713,7 +713,7 @@ OPERATIONS = (
         f"sysctl -qw {_ROUTE}=1",
         "sysctl.settings.boot",
         "lost at reboot",
-        mend=DEPLOY,
+        fix=DEPLOY,
         undo=f"sed -i /{_ROUTE}/d /etc/sysctl.d/k8s.conf; sysctl -qw {_ROUTE}=0",
         settings={"kubenode_sysctls": {"net.ipv4.ip_forward": 1, _ROUTE: 1}},
     ),
@@ -722,7 +722,7 @@ OPERATIONS = (
         f"echo {_ROUTE}=1 >/etc/sysctl.d/90-site.conf",
         "sysctl.settings.live",
         "set at boot, not live",
-        mend=DEPLOY,
+        fix=DEPLOY,
         undo=f"rm /etc/sysctl.d/90-site.conf; sed -i /{_ROUTE}/d /etc/sysctl.d/k8s.conf; "
         f"sysctl -qw {_ROUTE}=0",
         settings={"kubenode_sysctls": {"net.ipv4.ip_forward": 1, _ROUTE: 1}},
@@ -817,7 +817,7 @@ MODULES = (
         "ln -s /dev/null /etc/modules-load.d/ipvs.conf",
         "module.ipvs.boot",
         "loaded, lost at reboot",
-        mend="rm /etc/modules-load.d/ipvs.conf",
+        fix="rm /etc/modules-load.d/ipvs.conf",
         undo=f"cat /usr/lib/modules-load.d/ipvs.conf >>{_SITE}; "
         "rm /usr/lib/modules-load.d/ipvs.conf",
         options=MODULAR_OPTIONS,
@@ -827,7 +827,7 @@ MODULES = (
         "echo 'blacklist ip_vs_rr' >/etc/modprobe.d/cis.conf",
         "module.ipvs.boot",
         "/etc/modprobe.d/cis.conf",
-        mend="rm /etc/modprobe.d/cis.conf",
+        fix="rm /etc/modprobe.d/cis.conf",
         options=MODULAR_OPTIONS,
     ),
     Break(
@@ -835,7 +835,7 @@ MODULES = (
         "echo 'install ip_vs_sh /bin/false' >/etc/modprobe.d/cis.conf",
         "module.ipvs.boot",
         "install ip_vs_sh /bin/false",
-        mend="rm /etc/modprobe.d/cis.conf",
+        fix="rm /etc/modprobe.d/cis.conf",
         options=MODULAR_OPTIONS,
     ),
     Break(
@@ -843,7 +843,7 @@ MODULES = (
         "echo 'alias ip_vs_sh off' >/etc/modprobe.d/cis.conf",
         "module.ipvs.boot",
         "alias ip_vs_sh off",
-        mend="rm /etc/modprobe.d/cis.conf",
+        fix="rm /etc/modprobe.d/cis.conf",
         options=MODULAR_OPTIONS,
     ),
     Break(
@@ -861,7 +861,7 @@ MODULES = (
         "module.kernel-on-disk",
         "99.0.0",
         state="warn",
-        mend=f"mv /lib/modules/99.0.0 /lib/modules/{_RELEASE}",
+        fix=f"mv /lib/modules/99.0.0 /lib/modules/{_RELEASE}",
         options=MODULAR_OPTIONS,
     ),
     Break(
@@ -870,7 +870,7 @@ MODULES = (
         "module.modprobe",
         "no modprobe",
         state="warn",
-        mend="mv /root/modprobe /usr/sbin/",
+        fix="mv /root/modprobe /usr/sbin/",
         options=MODULAR_OPTIONS,
     ),
     Break(
@@ -880,7 +880,7 @@ MODULES = (
         "no apparmor_parser",
         state="warn",
         # as installing apparmor does
-        mend="ln -s /bin/true /usr/sbin/apparmor_parser",
+        fix="ln -s /bin/true /usr/sbin/apparmor_parser",
         undo="rm /usr/sbin/apparmor_parser; echo N >/root/module/apparmor/parameters/enabled",
         options=MODULAR_OPTIONS,
     ),

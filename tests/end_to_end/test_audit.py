@@ -19,7 +19,7 @@ from tests.targets.fleet import Fleet
 pytestmark = pytest.mark.targets
 
 # A target is a container without limits, and has not what kubelet's package depends on. Debian's
-# containerd is older than what upstream still mends.
+# containerd is older than what upstream still fixes.
 EXPECTED_WARNINGS = {
     "cgroup.controllers",
     "runtime.supported",

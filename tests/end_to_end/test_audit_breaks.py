@@ -1,4 +1,4 @@
-"""The audit on broken hosts: each break gives its one finding, and the remedy mends it."""
+"""The audit on broken hosts: each break gives its one finding, and the remedy fixes it."""
 
 from __future__ import annotations
 
@@ -83,16 +83,16 @@ def modular_node(
 
 
 @pytest.mark.parametrize("broken", BREAKS, ids=lambda broken: broken.name)
-def test_a_break_gives_its_finding_and_the_remedy_mends_it(node: Node, broken: Break) -> None:
-    break_and_mend(node, broken)
+def test_a_break_gives_its_finding_and_the_remedy_fixes_it(node: Node, broken: Break) -> None:
+    break_and_fix(node, broken)
 
 
 @pytest.mark.parametrize("broken", MODULES, ids=lambda broken: broken.name)
 def test_a_module_break_gives_its_finding(modular_node: Node, broken: Break) -> None:
-    break_and_mend(modular_node, broken)
+    break_and_fix(modular_node, broken)
 
 
-def break_and_mend(node: Node, broken: Break) -> None:
+def break_and_fix(node: Node, broken: Break) -> None:
     """The finding and none besides, and none after the remedy."""
     whole = False
     try:
@@ -104,15 +104,15 @@ def break_and_mend(node: Node, broken: Break) -> None:
         assert json.loads(said)[0] == broken.state, said
         assert broken.evidence in said
 
-        if broken.mend == DEPLOY:
+        if broken.fix == DEPLOY:
             node.deploy(broken.data)
-        elif broken.mend.startswith("from kubenode"):
+        elif broken.fix.startswith("from kubenode"):
             operation = node.inventory.parent / "operation.py"
-            operation.write_text(broken.mend)
+            operation.write_text(broken.fix)
             node.deploy({}, operation)
-        elif broken.mend:
-            node.target.sh(broken.mend)
-        news = node.news(*broken.options if broken.mend else ())
+        elif broken.fix:
+            node.target.sh(broken.fix)
+        news = node.news(*broken.options if broken.fix else ())
         assert broken.finding not in news, news
         node.settings({})
         if broken.undo:

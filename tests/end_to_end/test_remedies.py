@@ -25,13 +25,13 @@ CALLS = sorted({call for check in CHECKS for call in _CALL.findall(check.remedy)
 REMEDIES = {check.id: check.remedy for check in CHECKS}
 
 
-def mended_by(call: str) -> list[Break]:
+def fixed_by(call: str) -> list[Break]:
     """A break for each check whose remedy has the call."""
     breaks: dict[str, Break] = {}
     for broken in BREAKS:
         if (
             call in REMEDIES[broken.finding]
-            and broken.mend == DEPLOY
+            and broken.fix == DEPLOY
             and not broken.settings
             and "kubenode_sysctls_override" not in broken.data
         ):
@@ -41,7 +41,7 @@ def mended_by(call: str) -> list[Break]:
 
 def test_there_are_calls() -> None:
     assert len(CALLS) >= 10
-    assert sum(bool(mended_by(call)) for call in CALLS) >= 8
+    assert sum(bool(fixed_by(call)) for call in CALLS) >= 8
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -78,13 +78,13 @@ def node(
     [
         pytest.param(call, broken, id=f"{call} for {broken.finding}")
         for call in CALLS
-        for broken in mended_by(call)
+        for broken in fixed_by(call)
     ],
 )
-def test_the_call_mends_the_finding_and_breaks_nothing(
+def test_the_call_fixes_the_finding_and_breaks_nothing(
     node: Node, call: str, broken: Break
 ) -> None:
-    mended = False
+    fixed = False
     try:
         node.target.sh(broken.script)
         assert list(node.news(*broken.options)) == [broken.finding]
@@ -94,7 +94,7 @@ def test_the_call_mends_the_finding_and_breaks_nothing(
         assert not set(node.audit().findings()) - set(node.whole)
         if broken.undo:
             node.target.sh(broken.undo)
-        mended = True
+        fixed = True
     finally:
-        if not mended:
+        if not fixed:
             node.renew()

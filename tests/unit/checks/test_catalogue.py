@@ -73,8 +73,8 @@ def test_an_operation_that_is_named_as_the_remedy_is_applied() -> None:
     for check in CHECKS:
         if check.operation is None or check.id in breaks.NOT_BROKEN:
             continue
-        mends = [one.mend for one in (*breaks.BREAKS, *breaks.MODULES) if one.finding == check.id]
-        assert any(mend == breaks.DEPLOY or "kubenode.operations" in mend for mend in mends), check
+        fixes = [one.fix for one in (*breaks.BREAKS, *breaks.MODULES) if one.finding == check.id]
+        assert any(fix == breaks.DEPLOY or "kubenode.operations" in fix for fix in fixes), check
 
 
 KUBEADM = re.compile(

@@ -374,7 +374,7 @@ def test_profiles_decide_which_checks_apply() -> None:
     assert control_plane == {"machine.cpus", "machine.memory"}
 
 
-def test_a_module_that_the_kernel_lacks_is_one_finding_and_no_operation_mends_it() -> None:
+def test_a_module_that_the_kernel_lacks_is_one_finding_and_no_operation_fixes_it() -> None:
     facts = recorded(modules__modules=modules(nf_tables={"state": "absent", "reason": "not there"}))
     found = findings(facts, profiles=frozenset({"nftables"}))
     assert {check for check in found if check.startswith("module.")} == {"module.nf-tables.live"}

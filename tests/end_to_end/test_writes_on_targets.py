@@ -64,14 +64,18 @@ def holding(target: Target, lock: str, within: str = "") -> Iterator[None]:
     target.sh(
         f"touch /root/hold; setsid {within} perl -MFcntl -e '"
         f'open(F, ">>", "{lock}") or die; {take} or die; '
-        'open(G, ">", "/root/holds"); close(G); select(undef, undef, undef, 0.2) '
+        'open(G, ">", "/root/holds"); print G $$; close(G); select(undef, undef, undef, 0.2) '
         'while -e "/root/hold"\' >/dev/null 2>&1 & '
-        "until [ -e /root/holds ]; do sleep 0.1; done; rm /root/holds"
+        "until [ -s /root/holds ]; do sleep 0.1; done"
     )
     try:
         yield
     finally:
-        target.sh("rm -f /root/hold")
+        # the next look may come before it has seen that it should end
+        target.sh(
+            "rm -f /root/hold; read -r pid </root/holds || :; rm /root/holds; "
+            "while [ -e /proc/$pid ]; do sleep 0.1; done"
+        )
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from packaging.version import Version
 from kubenode.runtimes.containerd.all_files import edits_of
 from kubenode.runtimes.containerd.config import Config, parse
 from kubenode.runtimes.containerd.releases import parse_version, release_of
+from kubenode.runtimes.containerd.version_change import consequences
 from kubenode.runtimes.containerd.wanted import ContainerdWanted
 from kubenode.runtimes.edit import ConfigError
 from tests import upstream
@@ -147,6 +148,34 @@ def test_servers_settings_of_version_4_are_those_of_version_3(version: str, tmp_
     assert "127.0.0.1:1338" in config.text
     assert "Ignoring" not in said
     has_what_is_wanted(config, PLAIN)
+
+
+@pytest.mark.parametrize("version", upstream.versions())
+def test_what_a_release_ignores_is_what_is_said_of_it(version: str, tmp_path: Path) -> None:
+    text = """version = 2
+plugin_dir = "/x"
+[plugins."io.containerd.grpc.v1.cri"]
+  systemd_cgroup = true
+  disable_cgroup = true
+[plugins."io.containerd.grpc.v1.cri".containerd]
+  no_pivot = true
+[plugins."io.containerd.grpc.v1.cri".containerd.default_runtime]
+  runtime_type = "io.containerd.runc.v2"
+[plugins."io.containerd.grpc.v1.cri".containerd.untrusted_workload_runtime]
+  runtime_type = "io.containerd.runc.v2"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+  runtime_type = "io.containerd.runc.v2"
+  runtime_engine = "a"
+  runtime_root = "b"
+"""
+    _, complaints = dumped(version, text, tmp_path)
+    ignored = {
+        words.split()[-1] for words in re.findall(r'key="?([^"=]*?)"? (?:row|plugin)=', complaints)
+    }
+    found = consequences("/c", {"/c": text.encode()}, number(version))
+    said = {re.split(r"[.]", each.text.split(": ")[1])[-1] for each in found}
+    assert ignored == said
+    assert len(said) == 8
 
 
 @pytest.mark.parametrize("version", upstream.versions())

@@ -128,7 +128,9 @@ class NodeSettings(BaseModel):
     )
     containerd_version: Annotated[str | None, BeforeValidator(_package)] = Field(
         default=None,
-        description="exact package version to install, None for what the distribution offers",
+        description='release to install, such as "2.3.4", a series, such as "2.3" (the newest of '
+        "it that the source has), or a package's exact version; None takes what the source offers, "
+        "and what kubenode_kubernetes_version needs",
     )
     containerd_hold: bool = Field(
         default=True,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
+from kubenode import release_facts
 from kubenode.audit.checks.catalogue import CHECKS
 from kubenode.audit.checks.check import Aim
 from kubenode.audit.findings import Finding, judge_host
@@ -466,6 +467,13 @@ def test_cri_o_in_place_of_containerd() -> None:
 )
 def test_readiness_for_a_release(case: str, release: tuple[int, int], good: bool) -> None:
     assert ("kubernetes.containerd" not in findings(recorded(case), kubernetes=release)) == good
+
+
+def test_tables_of_releases_are_good_for_half_a_year() -> None:
+    last = release_facts.GOOD_UNTIL
+    assert "kubernetes.facts-current" not in news(recorded(), today=last)
+    found = news(recorded(), today=last + timedelta(days=1))["kubernetes.facts-current"]
+    assert found == f"warn: they are from {release_facts.AS_OF}, and good until {last}"
 
 
 def test_a_release_newer_than_the_table_is_said_to_be() -> None:

@@ -18,6 +18,7 @@ from docker import DockerClient
 from hypothesis import settings
 
 from tests import upstream
+from tests.repositories.server import Server, gateway
 from tests.targets import daemon, image, pyinfra_cli, ssh_key
 from tests.targets.container import Target
 from tests.targets.fleet import Fleet
@@ -98,6 +99,16 @@ def shared_target(
     """
     with Fleet(docker_client, login_key) as fleet:
         yield fleet.start(request.param)
+
+
+@pytest.fixture(scope="module")
+def package_server(
+    docker_client: DockerClient, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """Serves a folder to targets over HTTP and HTTPS: see :mod:`tests.repositories`."""
+    folder = tmp_path_factory.mktemp("served")
+    with Server(folder, gateway(docker_client)) as server:
+        yield server
 
 
 @pytest.fixture

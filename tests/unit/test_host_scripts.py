@@ -31,8 +31,9 @@ from kubenode.facts import (
 from kubenode.files import host_lock, whole_file
 from kubenode.operations import kernel as kernel_operations
 from kubenode.packages import manager, package_locks
+from kubenode.packages.package_change import PackageChange
 from kubenode.run import host_script
-from kubenode.runtimes import config_swap
+from kubenode.runtimes import config_swap, program_change
 from kubenode.runtimes.containerd import proof
 from kubenode.wire import probe
 from kubenode.wire.reading import read_answer
@@ -124,8 +125,8 @@ def undo(host: Host) -> str:
     backup = Path(f"{host.config}{whole_file.BACKUP_SUFFIX}")
     backup.write_text("old\n")
     Path(f"{host.config}{config_swap.UNPROVEN_SUFFIX}").write_text(
-        f"{config_swap._NOTE_BEGINS}\n{new} {old} "
-        f"{whole_file.BACKUP_SUFFIX} {host.config}\n{config_swap._NOTE_ENDS}\n"
+        f"{config_swap.NOTE_BEGINS}\n{new} {old} "
+        f"{whole_file.BACKUP_SUFFIX} {host.config}\n{config_swap.NOTE_ENDS}\n"
     )
     return config_swap.undo(str(host.config)).get_raw_value()
 
@@ -218,6 +219,22 @@ def swap_of(host: Host) -> StringCommand:
     )
 
 
+def program_changes(host: Host) -> list[str]:
+    """What changes a runtime's program, by each manager of packages, and what undoes it."""
+    packages = PackageChange({"containerd": "2.1.9"}, ("runc",), {"containerd": "1.7.24"})
+    scripts = []
+    for by in ("apt-get",):
+        program = program_change.of_packages("containerd 2.1.9", packages, by)
+        service = program_change.Service(is_enabled=True, is_active=True, serves=True)
+        files = {str(host.config): (b"old\n", b"new\n")}
+        arguments = (str(host.config), daemon(host), service)
+        scripts.append(program_change.change(program, files, *arguments).get_raw_value())
+        scripts.append(
+            program_change.back_script(program_change.definitions_of(program, *arguments))
+        )
+    return scripts
+
+
 def _pieces(path: Path) -> list[str]:
     """What is between the placeholders of a file, the longest first."""
     text = host_script.read(str(path), path.name)
@@ -231,6 +248,7 @@ def test_each_file_is_run(host: Host) -> None:
     scripts = [*probes, probe._SHELL_FUNCTIONS, probe.script(PROBES)]
     scripts += [change(host) for change in CHANGES]
     scripts.append(swap_of(host).get_raw_value())
+    scripts += program_changes(host)
     assert len(FILES) > 30
     assert [
         path.name for path in FILES if not any(_pieces(path)[0] in each for each in scripts)
@@ -266,6 +284,7 @@ def test_no_probe_uses_a_variable_that_nothing_sets() -> None:
 
 def test_no_change_uses_a_variable_that_nothing_sets(host: Host) -> None:
     scripts = [change(host) for change in CHANGES] + [swap_of(host).get_raw_value()]
+    scripts += program_changes(host)
     assert [_unset(script) for script in scripts] == [[] for _ in scripts]
 
 

@@ -152,6 +152,12 @@ def drop_in_trouble(
     return None
 
 
+def tells_deprecations(version: Version) -> bool:
+    """Whether ``ctr deprecations list`` is there."""
+    number = Version(version.base_version)
+    return number >= Version("1.7.12") or Version("1.6.27") <= number < Version("1.7")
+
+
 def globs_from_root(version: Version) -> bool:
     """Whether a relative ``imports`` pattern with ``*`` is not relative to the file's directory."""
     number = Version(version.base_version)

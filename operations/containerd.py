@@ -155,7 +155,8 @@ def configured(
       running in the old place, kubelet then manages the new one: drain the node instead
 
     The files are edited structurally in the tables of their own version (2, 3 or 4); a version 1
-    file becomes version 2. Files the main one imports are edited where they state the same
+    file becomes version 2, and one of a version above the release's the highest that it takes.
+    Files the main one imports are edited where they state the same
     settings, since they win over it.
 
     A change is shown to containerd before the swap, the daemon is restarted if it runs, and the

@@ -15,6 +15,7 @@ import pytest
 from pyinfra.api import StringCommand
 
 from kubenode.facts import (
+    archives,
     cgroup,
     containerd,
     kernel,
@@ -31,13 +32,20 @@ from kubenode.facts import (
 )
 from kubenode.files import host_lock, whole_file
 from kubenode.operations import kernel as kernel_operations
-from kubenode.packages import manager, package_locks, repository_proof
+from kubenode.packages import (
+    archive_change,
+    archive_transfer,
+    manager,
+    package_locks,
+    repository_proof,
+)
+from kubenode.packages.archive import ArchiveFile, Build
 from kubenode.packages.package_change import PackageChange
 from kubenode.packages.source import Repository
 from kubenode.run import host_script
-from kubenode.runtimes import config_swap, program_change
+from kubenode.runtimes import archive_program, config_swap, program_change
 from kubenode.runtimes.containerd import proof
-from kubenode.wire import probe
+from kubenode.wire import probe, time_limit
 from kubenode.wire.reading import read_answer
 from tests.conftest import ROOT
 
@@ -53,6 +61,7 @@ FILES = sorted(
 )
 
 PROBES = {
+    "archives": archives.script(),
     "package": containerd.script_package(),
     "daemon": containerd.script_daemon(),
     "cgroups": cgroup.script_cgroups(),
@@ -101,6 +110,8 @@ class Host:
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     monkeypatch.setattr(host_lock, "DIRECTORY", str(tmp_path / "lock"))
+    monkeypatch.setattr(archive_change, "ROOT", str(tmp_path / "lib"))
+    monkeypatch.setattr(archive_change, "STORE", str(tmp_path / "store"))
     return Host(tmp_path)
 
 
@@ -149,7 +160,31 @@ def serving(host: Host) -> None:
     host.program("ctr", "printf '%s\\n' 'io.containerd.grpc.v1 cri linux/amd64 ok '")
 
 
-CHANGES: list[Callable[[Host], str]] = [set_live, fetch_lists, unpack_again, undo, start]
+def fetch_archive(host: Host) -> str:
+    """By a curl that is a copy."""
+    copies = 'while [ "$1" != --output ]; do shift; done; printf %s an-archive >"$2"'
+    host.program("curl", copies)
+    file = ArchiveFile("https://example.org/x", whole_file.sum_of(b"an-archive"))
+    [command] = archive_transfer.brought([file], "host", True)
+    assert isinstance(command, StringCommand)
+    return command.get_raw_value()
+
+
+def unpack_archive(host: Host) -> str:
+    """Where there is none: test_archive_change.py has the rest."""
+    functions = [whole_file.FUNCTIONS, time_limit.FUNCTIONS, archive_change.change(None, None)]
+    return host_lock.under_lock("\n".join([*functions, "archive_prepare"])).get_raw_value()
+
+
+CHANGES: list[Callable[[Host], str]] = [
+    set_live,
+    fetch_lists,
+    unpack_again,
+    undo,
+    start,
+    fetch_archive,
+    unpack_archive,
+]
 
 
 def shell_name(shell: tuple[str, ...]) -> str:
@@ -223,11 +258,16 @@ def swap_of(host: Host) -> StringCommand:
 
 
 def program_changes(host: Host) -> list[str]:
-    """What changes a runtime's program, by each manager of packages, and what undoes it."""
+    """What changes a runtime's program, by packages and by archives, and what undoes it."""
     packages = PackageChange({"containerd": "2.1.9"}, ("runc",), {"containerd": "1.7.24"})
     scripts = []
-    for by in ("apt-get",):
-        program = program_change.of_packages("containerd 2.1.9", packages, by)
+    file = ArchiveFile("/containerd.tar.gz", whole_file.sum_of(b"an-archive"))
+    build = Build("2.3.4", file, file)
+    for program in (
+        program_change.of_packages("containerd 2.1.9", packages, "apt-get"),
+        archive_program.of_archive(build, None),
+        archive_program.of_archive(None, build.name, "2.3.4", packages),
+    ):
         service = program_change.Service(is_enabled=True, is_active=True, serves=True)
         files = {str(host.config): (b"old\n", b"new\n")}
         arguments = (str(host.config), daemon(host), service)

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 from packaging.version import Version
 from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, OperationValueError, StringCommand, operation
-from pyinfra.operations import apt, dnf, zypper
+from pyinfra.operations import apt
 
 from kubenode.facts.containerd import (
     Containerd,
@@ -133,30 +133,35 @@ def _installed(version: str | None, hold: bool) -> Commands:
     for sentence in to_do.explained(by):
         explain(host, sentence)
     if to_do.finishes_dpkg:
-        yield package_locks.patiently(by, manager.FINISH_DPKG)
+        yield package_locks.patiently(by, manager.finish(by, [_PACKAGE]))
+    if to_do.holds and by in manager.ABLE_TO_HOLD:
+        yield package_locks.patiently(by, manager.ABLE_TO_HOLD[by])
     if to_do.installs:
-        yield from _install(by, version, unpack_again=to_do.finishes_dpkg)
+        is_held = package is not None and package.held
+        yield from _install(by, version, is_held, unpack_again=to_do.finishes_dpkg)
     if to_do.holds:
         yield package_locks.patiently(by, manager.hold(by, to_do.holds))
 
 
-def _install(by: str, version: str | None, unpack_again: bool = False) -> Commands:
+def _install(
+    by: str, version: str | None, is_held: bool = False, unpack_again: bool = False
+) -> Commands:
     wanted = manager.pinned(by, _PACKAGE, version)
+    if by != "apt-get":
+        change = manager.change_held(by, _PACKAGE, wanted) if is_held else None
+        yield package_locks.patiently(by, change or manager.install(by, wanted))
+        return
     options = manager.apt_options(version is not None, package_locks.WAIT_SECONDS)
-    commands: Iterable[Any] | None
-    if by == "apt-get":
-        yield package_locks.with_lists_fetched(manager.simulated(wanted, version is not None))
-        if unpack_again:
-            yield package_locks.patiently(by, manager.UNPACK_AGAIN)
-        commands = nested(
-            apt.packages,
-            packages=[wanted],
-            no_recommends=True,
-            allow_downgrades=version is not None,
-            extra_install_args=options,
-        )
-    else:
-        commands = nested(dnf.packages if by == "dnf" else zypper.packages, packages=[wanted])
+    yield package_locks.with_lists_fetched(manager.simulated(wanted, version is not None))
+    if unpack_again:
+        yield package_locks.patiently(by, manager.UNPACK_AGAIN)
+    commands: Iterable[Any] | None = nested(
+        apt.packages,
+        packages=[wanted],
+        no_recommends=True,
+        allow_downgrades=version is not None,
+        extra_install_args=options,
+    )
     if commands is None:
         commands = [manager.install(by, wanted, options)]
     for command in commands:

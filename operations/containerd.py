@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import asdict
 from typing import Any, Literal, NamedTuple
 
 from packaging.version import Version
 from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, OperationValueError, StringCommand, operation
-from pyinfra.operations import apt, dnf, zypper
 
 from kubenode.facts.containerd import (
     Containerd,
     ContainerdFiles,
     ContainerdFilesShape,
-    ContainerdPackage,
     ContainerdShape,
     UnprovenShape,
 )
 from kubenode.facts.crictl import Crictl, CrictlFileShape
-from kubenode.facts.platform import Platform
 from kubenode.facts.runtime import CniShape
 from kubenode.files import host_lock, whole_file
 from kubenode.files.exact_text import bytes_of
 from kubenode.linux.cgroups import Driver
 from kubenode.linux.place import PlaceShape
 from kubenode.operations import containerd_program, crictl
-from kubenode.packages import manager, package_locks
-from kubenode.packages.installation import Installed, Program, installation
 from kubenode.run import asked
-from kubenode.run.pyinfra_internals import is_executing, nested
+from kubenode.run.pyinfra_internals import is_executing
 from kubenode.run.telling import explain, explain_file, later, refuse
 from kubenode.runtimes import cni, other_runtimes
 from kubenode.runtimes.config_swap import Daemon, start, swap, undo

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from packaging.version import Version
 from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, StringCommand
-from pyinfra.operations import apt, dnf, zypper
+from pyinfra.operations import apt
 
 from kubenode.facts.candidates import Candidates, CandidatesShape
 from kubenode.facts.containerd import (
@@ -84,7 +84,7 @@ def steps(wanted: Wanted) -> Commands:
     lists = None
     if not found.is_fresh:
         if wanted.version is not None and is_series(wanted.version):
-            lists = joint_reading.get_fact_now(Candidates, packages=[name])
+            lists = _lists(name)
         decision = _decided(wanted, found, _available(lists, name) or ())
         if decision.version is None and decision.refusal is None:
             yield from _left(wanted, found, decision)
@@ -189,40 +189,62 @@ def _installed(wanted: Wanted, found: _Found, by: str, name: str) -> Commands:
         release = ".".join(map(str, wanted.kubernetes))
         explain(host, f"it is the newest that fits Kubernetes {release}, else the host is refused")
     if to_do.finishes_dpkg:
-        yield package_locks.patiently(by, manager.FINISH_DPKG)
+        yield package_locks.patiently(by, manager.finish(by, [name]))
+    if to_do.holds and by in manager.ABLE_TO_HOLD:
+        yield package_locks.patiently(by, manager.ABLE_TO_HOLD[by])
     is_chosen = wanted.kubernetes is not None or wanted.version is not None
     simulated = manager.simulated(name, is_pinned=False)
     if by == "apt-get":
         yield package_locks.with_lists_fetched(simulated)
-    lists = joint_reading.get_fact_now(Candidates, packages=[name])
-    decision = _decided(wanted, found, _available(lists, name))
+    decision = _decided_by_lists(wanted, found, by, name)
     if is_chosen and decision.version is None:
         yield refuse(host, f"{decision.refusal}: nothing was changed")
         return
     _warn(decision)
+    package = found.program.package
     yield from _install(
-        by, name, decision.version if is_chosen else None, unpack_again=to_do.finishes_dpkg
+        by,
+        name,
+        decision.version if is_chosen else None,
+        is_held=package is not None and package.held,
+        unpack_again=to_do.finishes_dpkg,
     )
     if to_do.holds:
         yield package_locks.patiently(by, manager.hold(by, to_do.holds))
 
 
-def _install(by: str, name: str, version: str | None, unpack_again: bool = False) -> Commands:
+def _decided_by_lists(wanted: Wanted, found: _Found, by: str, name: str) -> Decision:
+    """What is decided once the lists of packages have been fetched."""
+    if by != "apt-get":
+        # dnf and zypper fetch their lists while they install
+        if wanted.version is not None:
+            return Decision(wanted.version)
+        return _decided(wanted, found, None)
+    return _decided(wanted, found, _available(_lists(name), name))
+
+
+def _lists(name: str) -> CandidatesShape | None:
+    return joint_reading.get_fact_now(Candidates, packages=[name])
+
+
+def _install(
+    by: str, name: str, version: str | None, is_held: bool = False, unpack_again: bool = False
+) -> Commands:
     wanted = manager.pinned(by, name, version)
+    if by != "apt-get":
+        change = manager.change_held(by, name, wanted) if is_held else None
+        yield package_locks.patiently(by, change or manager.install(by, wanted))
+        return
+    if unpack_again:
+        yield package_locks.patiently(by, manager.UNPACK_AGAIN)
     options = manager.apt_options(version is not None, package_locks.WAIT_SECONDS)
-    commands: Iterable[Any] | None
-    if by == "apt-get":
-        if unpack_again:
-            yield package_locks.patiently(by, manager.UNPACK_AGAIN)
-        commands = nested(
-            apt.packages,
-            packages=[wanted],
-            no_recommends=True,
-            allow_downgrades=version is not None,
-            extra_install_args=options,
-        )
-    else:
-        commands = nested(dnf.packages if by == "dnf" else zypper.packages, packages=[wanted])
+    commands: Iterable[Any] | None = nested(
+        apt.packages,
+        packages=[wanted],
+        no_recommends=True,
+        allow_downgrades=version is not None,
+        extra_install_args=options,
+    )
     if commands is None:
         commands = [manager.install(by, wanted, options)]
     for command in commands:
@@ -233,16 +255,16 @@ def _changed(
     wanted: Wanted, found: _Found, by: str, name: str, lists: CandidatesShape | None
 ) -> Commands:
     """The containerd that is there becomes another one, or stays what it is."""
-    lists = lists or joint_reading.get_fact_now(Candidates, packages=[name])
-    known = _decided(wanted, found, _available(lists, name))
+    if by != "apt-get":
+        yield from _installed(wanted, found, by, name)
+        return
+    known = _decided(wanted, found, _available(lists or _lists(name), name))
     explain(host, _beforehand(wanted, found, known))
     if found.program.dpkg_interrupted:
         explain(host, "dpkg was interrupted: it finishes what it began (dpkg --configure -a)")
-        yield package_locks.patiently(by, manager.FINISH_DPKG)
-    if by == "apt-get":
-        yield package_locks.with_lists_fetched(manager.simulated(name, is_pinned=False))
-    lists = joint_reading.get_fact_now(Candidates, packages=[name])
-    decision = _decided(wanted, found, _available(lists, name))
+        yield package_locks.patiently(by, manager.finish(by, [name]))
+    yield package_locks.with_lists_fetched(manager.simulated(name, is_pinned=False))
+    decision = _decided_by_lists(wanted, found, by, name)
     if decision.version is None:
         yield refuse(host, f"{decision.refusal}: nothing was changed")
         return

@@ -145,7 +145,23 @@ def serving(host: Host) -> None:
     host.program("ctr", "printf '%s\\n' 'io.containerd.grpc.v1 cri linux/amd64 ok '")
 
 
-CHANGES: list[Callable[[Host], str]] = [set_live, fetch_lists, unpack_again, undo, start]
+def move_away(host: Host) -> str:
+    """Where a directory of that name went before."""
+    for name in ("certs", f"certs{whole_file.BACKUP_SUFFIX}"):
+        (host.programs.parent / name).mkdir()
+    (host.programs.parent / "certs" / "hosts.toml").write_text("")
+    folder = host.programs.parent
+    return whole_file.move_away([f"{folder}/certs", f"{folder}/none"]).get_raw_value()
+
+
+CHANGES: list[Callable[[Host], str]] = [
+    set_live,
+    fetch_lists,
+    unpack_again,
+    undo,
+    start,
+    move_away,
+]
 
 
 def shell_name(shell: tuple[str, ...]) -> str:
@@ -186,6 +202,11 @@ def test_each_shell_runs_what_changes_a_host(
         assert host.config.read_text() == "old\n"
     if change is unpack_again:
         assert "--reinstall install containerd" in host.log.read_text()
+    if change is move_away:
+        moved = host.programs.parent / f"certs{whole_file.BACKUP_SUFFIX}.1"
+        assert (moved / "hosts.toml").exists()
+        assert moved.stat().st_mode & 0o777 == 0o700
+        assert not (host.programs.parent / "certs").exists()
     if change is fetch_lists:
         assert "no answer" in finished.stderr
 

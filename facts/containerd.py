@@ -7,7 +7,8 @@ from typing import Literal, TypedDict
 
 from packaging.version import Version
 
-from kubenode.facts import file_systems, mounts, packages, runtimes
+from kubenode.facts import file_systems, mounts, packages, registry_hosts, runtimes
+from kubenode.facts.registry_hosts import RegistryFileState, RegistryHostsShape
 from kubenode.facts.runtime import (
     CniShape,
     DataRootShape,
@@ -86,6 +87,8 @@ class ContainerdShape(RuntimeShape):
     registry_config_path: str | None
     registry_conflict: str | None
     """``FILE:LINE:COLUMN: reason`` of registry settings with which CRI does not start."""
+    registry_hosts: RegistryHostsShape | None
+    """The ``hosts.toml`` files of the directories in use; None where these are not known."""
     disabled_plugins: list[str]
     ctr: bool
     """Whether ``ctr`` is there, which is how the daemon is asked."""
@@ -117,6 +120,9 @@ class ContainerdFilesShape(TypedDict):
     surrogates (PEP 383). It may hold registry passwords: for operations, not for reports."""
     unreadable: list[str]
     """Files of these that exist and could not be read."""
+    registries: dict[str, RegistryFileState]
+    """``hosts.toml`` files, and certificates that kubenode put beside them, by path; not what is in
+    them."""
     unproven: list[UnprovenShape] | None
     """Files of a change that was interrupted before CRI had answered with it; None when there is a
     note of one that cannot be followed."""
@@ -163,7 +169,7 @@ _DATA_ROOT = host_script.read(__file__, "data_root.sh")
 def script_daemon() -> probe.Script:
     """The script of the daemon probe: configuration and service; ``config dump`` only reads."""
     return probe.Script(
-        f"{_PATH}\n{_DATA_ROOT}\n{_CONFIG}\n{_DAEMON_SCRIPT}",
+        f"{_PATH}\n{_DATA_ROOT}\n{_CONFIG}\n{_DAEMON_SCRIPT}\n{registry_hosts.SCRIPT}",
         files=(DEFAULT_CONFIG,),
         units=(UNIT,),
         properties=_PROPERTIES,
@@ -223,6 +229,7 @@ class Daemon:
     files: dict[str, bytes]
     unreadable: list[str]
     unproven: list[UnprovenShape] | None
+    registries: dict[str, RegistryFileState]
 
 
 def parse_daemon(package: Reading, daemon: Reading) -> Daemon:
@@ -257,6 +264,9 @@ def parse_daemon(package: Reading, daemon: Reading) -> Daemon:
         "imports": imports,
         "effective": dump is not None,
         **_settings(dump or main, [*([main] if main else []), *drop_ins], version),
+        "registry_hosts": registry_hosts.parse(
+            daemon, None if dump is None else dump.settings.registry_config_path or "", version
+        ),
         "data_root": _data_root(daemon, dump),
         "cni": _cni(daemon, dump),
         "unit": unit,
@@ -278,6 +288,7 @@ def parse_daemon(package: Reading, daemon: Reading) -> Daemon:
         files,
         sorted(unreadable),
         None if note in daemon.unreadable else _unproven(daemon.exact.get(note), files),
+        registry_hosts.states(daemon),
     )
 
 
@@ -539,6 +550,7 @@ class Containerd(ProbeFact[ContainerdServiceShape]):
             "snapshotter": "overlayfs",
             "registry_config_path": None,
             "registry_conflict": None,
+            "registry_hosts": {"directories": {}, "files": {}, "open_to_others": []},
             "disabled_plugins": [],
             "data_root": {"path": "/var/lib/containerd", "file_system": None, "error": None},
             "cni": {
@@ -596,6 +608,7 @@ class ContainerdFiles(ProbeFact[ContainerdFilesShape]):
             "runtimes": {"programs": ["containerd"], ...},
             "files": {"/etc/containerd/config.toml": "version = 2\\n"},
             "unreadable": [],
+            "registries": {"/etc/containerd/certs.d/docker.io/hosts.toml": {"sum": "5f1d...", ...}},
             "unproven": [{"path": "/etc/containerd/config.toml", "now": "new"}],
         }
 
@@ -624,5 +637,6 @@ class ContainerdFiles(ProbeFact[ContainerdFilesShape]):
             "runtimes": runtimes.parse(readings),
             "files": {path: text_of(content) for path, content in daemon.files.items()},
             "unreadable": daemon.unreadable,
+            "registries": daemon.registries,
             "unproven": daemon.unproven,
         }

@@ -18,21 +18,25 @@ from kubenode.facts.containerd import (
     UnprovenShape,
 )
 from kubenode.facts.crictl import Crictl, CrictlFileShape
-from kubenode.facts.runtime import CniShape
 from kubenode.files import host_lock, whole_file
-from kubenode.files.exact_text import bytes_of
 from kubenode.linux.cgroups import Driver
-from kubenode.linux.place import PlaceShape
 from kubenode.operations import containerd_program, crictl
+from kubenode.operations.containerd_host import CANNOT_TELL as _CANNOT_TELL
+from kubenode.operations.containerd_host import COMES_FIRST as _COMES_FIRST
+from kubenode.operations.containerd_host import cni_in_force as _cni
+from kubenode.operations.containerd_host import contents as _contents
+from kubenode.operations.containerd_host import daemon_of as _daemon
+from kubenode.operations.containerd_host import other_runtime as _other_runtime
+from kubenode.operations.containerd_host import state as _state
+from kubenode.operations.containerd_registry import registry_hosts as registry_hosts
 from kubenode.run import asked
 from kubenode.run.pyinfra_internals import is_executing
 from kubenode.run.telling import explain, explain_file, later, refuse
-from kubenode.runtimes import cni, other_runtimes
-from kubenode.runtimes.config_swap import Daemon, start, swap, undo
-from kubenode.runtimes.containerd import proof, releases
+from kubenode.runtimes import cni
+from kubenode.runtimes.config_swap import start, swap, undo
+from kubenode.runtimes.containerd import releases
 from kubenode.runtimes.containerd.handlers import unrecognised
-from kubenode.runtimes.containerd.plan import CniInForce, Plan, plan
-from kubenode.runtimes.containerd.state import HandlerInForce, State, Unit
+from kubenode.runtimes.containerd.plan import Plan, plan
 from kubenode.runtimes.containerd.upkeep import upkeep
 from kubenode.runtimes.containerd.wanted import ContainerdWanted
 from kubenode.runtimes.crictl import CRICTL_CONFIG, CrictlPlan
@@ -45,14 +49,6 @@ Commands = Generator[StringCommand | FunctionCommand, Any, None]
 
 
 _PACKAGE = "containerd"
-_CANNOT_TELL = "cannot tell how containerd is configured, see the lines above"
-_COMES_FIRST = "containerd is not installed: containerd.installed comes first"
-
-
-def _other_runtime(shape: other_runtimes.RuntimesShape) -> str | None:
-    """Why containerd must not be touched beside the runtime that a host has; None when it may."""
-    problem = other_runtimes.refusal(shape)
-    return f"{': '.join(problem)}: nothing was changed" if problem else None
 
 
 @operation()
@@ -273,59 +269,6 @@ def _to_do(
         ),
         crictl.planned(now_crictl, now["containerd"]["socket"]),
     )
-
-
-def _contents(now: ContainerdFilesShape) -> dict[str, bytes]:
-    files = now["files"].items()
-    return {path: bytes_of(content) for path, content in files}
-
-
-def _state(daemon: ContainerdShape) -> State:
-    unit, pods = daemon["unit"], daemon["pods"]
-    pending = daemon["restart_pending"]
-    return State(
-        main=daemon["config"]["path"],
-        socket=daemon["socket"],
-        unit=None
-        if unit is None
-        else Unit(
-            unit["load"],
-            unit["active"],
-            unit["enabled"],
-            unit["needs_daemon_reload"],
-            tuple(unit["wanted_by"]),
-        ),
-        cri=daemon["cri"],
-        has_ctr=daemon["ctr"],
-        error=daemon["config"]["error"],
-        is_effective=daemon["effective"],
-        handlers={
-            name: HandlerInForce(
-                handler["runtime_type"],
-                handler["cgroup_driver"],
-                handler["recognised"],
-                _place(handler["stated"]),
-                _place(handler["defined"]),
-            )
-            for name, handler in daemon["handlers"].items()
-        },
-        default_handler=daemon["default_handler"],
-        pods=None if pods is None else {"systemd": pods["systemd"], "cgroupfs": pods["cgroupfs"]},
-        restart_pending=None if pending is None else tuple(pending),
-        clock_set_back=tuple(daemon["clock_set_back"]),
-    )
-
-
-def _cni(now: CniShape) -> CniInForce:
-    return CniInForce(tuple(now["bin_dirs"] or ()), now["plugins"], now["found"])
-
-
-def _place(source: PlaceShape | None) -> str | None:
-    return f"{source['file']}:{source['line']}" if source else None
-
-
-def _daemon(daemon: ContainerdShape) -> Daemon:
-    return proof.daemon(str(daemon["installed"]["binary"]), daemon["socket"])
 
 
 def _is_unsettled(now: ContainerdFilesShape) -> bool:

@@ -174,6 +174,13 @@ def unpack_archive(host: Host) -> str:
     """Where there is none: test_archive_change.py has the rest."""
     functions = [whole_file.FUNCTIONS, time_limit.FUNCTIONS, archive_change.change(None, None)]
     return host_lock.under_lock("\n".join([*functions, "archive_prepare"])).get_raw_value()
+def move_away(host: Host) -> str:
+    """Where a directory of that name went before."""
+    for name in ("certs", f"certs{whole_file.BACKUP_SUFFIX}"):
+        (host.programs.parent / name).mkdir()
+    (host.programs.parent / "certs" / "hosts.toml").write_text("")
+    folder = host.programs.parent
+    return whole_file.move_away([f"{folder}/certs", f"{folder}/none"]).get_raw_value()
 
 
 CHANGES: list[Callable[[Host], str]] = [
@@ -184,6 +191,7 @@ CHANGES: list[Callable[[Host], str]] = [
     start,
     fetch_archive,
     unpack_archive,
+    move_away,
 ]
 
 
@@ -225,6 +233,11 @@ def test_each_shell_runs_what_changes_a_host(
         assert host.config.read_text() == "old\n"
     if change is unpack_again:
         assert "--reinstall install containerd" in host.log.read_text()
+    if change is move_away:
+        moved = host.programs.parent / f"certs{whole_file.BACKUP_SUFFIX}.1"
+        assert (moved / "hosts.toml").exists()
+        assert moved.stat().st_mode & 0o777 == 0o700
+        assert not (host.programs.parent / "certs").exists()
     if change is fetch_lists:
         assert "no answer" in finished.stderr
 

@@ -225,7 +225,8 @@ def test_without_inner_packages_are_installed_by_commands(monkeypatch: pytest.Mo
 
     for changed in (_other, SimpleNamespace(_inner=_other)):
         monkeypatch.setattr(apt, "packages", changed)
-        commands = [str(command) for command in containerd_program._install("apt-get", "containerd", "1.7.24")]
+        steps = containerd_program._install("apt-get", "containerd", "1.7.24")
+        commands = [str(command) for command in steps]
         assert "apt-get -y" in commands[-1]
         assert "containerd=1.7.24" in commands[-1]
 

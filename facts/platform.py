@@ -57,9 +57,7 @@ def script() -> probe.Script:
 def parse(platform: Reading, cgroups: Reading, others: RuntimesShape) -> PlatformShape:
     """The shape from what the host sent."""
     uid = platform.value("uid") or ""
-    release = _os_release(
-        platform.text("/etc/os-release") or platform.text("/usr/lib/os-release"),
-    )
+    release = os_release(platform)
     manager = platform.value("package_manager")
     return {
         "kernel": platform.value("kernel") or None,
@@ -76,6 +74,14 @@ def parse(platform: Reading, cgroups: Reading, others: RuntimesShape) -> Platfor
         "cgroups": cgroup.parse_cgroups(cgroups),
         "runtimes": others,
     }
+
+
+def os_release(reading: Reading) -> dict[str, str]:
+    """What os-release(5) says, by name; nothing where there is no such file, or it is unreadable.
+
+    + reading: of a probe that has ``/etc/os-release``, and ``/usr/lib/os-release`` otherwise
+    """
+    return _os_release(reading.text("/etc/os-release") or reading.text("/usr/lib/os-release"))
 
 
 def _os_release(lines: list[str]) -> dict[str, str]:

@@ -31,6 +31,29 @@ def _import(version: int) -> str:
     )
 
 
+_REGISTRIES = "/etc/containerd/certs.d"
+_MIRROR = '[host."https://mirror.example"]'
+_REGISTRY_HOSTS = (
+    "from kubenode.operations import containerd\n"
+    'hosts = {"https://mirror.example": {"capabilities": ["pull", "resolve"]}}\n'
+    'containerd.registry_hosts(registries={"docker.io": {"host": hosts}})\n'
+)
+_UNREGISTER = f"{_UNSAVE}; rm -rf {CONFIG}.saved {_REGISTRIES}"
+
+
+def _registry(*lines: str) -> str:
+    """Set config_path, and write docker.io's hosts.toml there if there is a line for it."""
+    script = (
+        f"cp -p {CONFIG} {CONFIG}.saved; printf '%s\\n' '[{_CRI}.registry]' "
+        f"'config_path = \"{_REGISTRIES}\"' >>{CONFIG}; {_RESTART}"
+    )
+    if not lines:
+        return script
+    text = " ".join(f"'{line}'" for line in lines)
+    folder = f"{_REGISTRIES}/docker.io"
+    return f"{script}; mkdir -p {folder}; printf '%s\\n' {text} >{folder}/hosts.toml"
+
+
 def _kubelet_says(*lines: str) -> str:
     quoted = " ".join(f"'{line}'" for line in ("cgroupDriver: systemd", *lines))
     return f"mkdir -p /var/lib/kubelet; printf '%s\\n' {quoted} >{KUBELET}"
@@ -210,6 +233,40 @@ CONTAINERD = (
         f'"file": "{CONFIG}"',
         fix=f"sed -i '/^config_path/d' {CONFIG}; {_RESTART}",
         undo=f"{_UNSAVE}; rm {CONFIG}.saved",
+    ),
+    Break(
+        "a hosts.toml with a capability that does not exist",
+        _registry(_MIRROR, 'capabilities = ["pul"]'),
+        "containerd.registry-hosts",
+        f'"file": "{_REGISTRIES}/docker.io/hosts.toml", "line": 2',
+        fix=_REGISTRY_HOSTS,
+        undo=_UNREGISTER,
+    ),
+    Break(
+        "a key of hosts.toml that does not exist",
+        _registry(_MIRROR, "skipverify = true"),
+        "containerd.registry-hosts",
+        "did you mean skip_verify?",
+        fix=_REGISTRY_HOSTS,
+        undo=_UNREGISTER,
+    ),
+    Break(
+        "a registry's password that all users can read",
+        _registry(_MIRROR, '[host."https://mirror.example".header]', 'Authorization = "Basic x"'),
+        "containerd.registry-secrets",
+        f"{_REGISTRIES}/docker.io/hosts.toml",
+        state="warn",
+        fix=_REGISTRY_HOSTS,
+        undo=_UNREGISTER,
+    ),
+    Break(
+        "config_path names no directory",
+        _registry(),
+        "containerd.registry-directory",
+        _REGISTRIES,
+        state="warn",
+        fix=_REGISTRY_HOSTS,
+        undo=_UNREGISTER,
     ),
     Break(
         "containerd stopped",

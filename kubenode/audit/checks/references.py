@@ -36,6 +36,8 @@ CRI_ENABLED = Reference("containerd.cri-enabled")
 CONFIG_VERSION = Reference("containerd.config-version")
 DROP_IN_VERSION = Reference("containerd.drop-in-version")
 REGISTRY = Reference("containerd.registry")
+REGISTRY_DIRECTORY = Reference("containerd.registry-directory")
+REGISTRY_HOSTS = Reference("containerd.registry-hosts")
 
 
 def modules_live(name: str) -> Reference:

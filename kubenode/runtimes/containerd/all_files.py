@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from packaging.version import Version
@@ -48,6 +48,23 @@ def edits_of(
 
         edits_of("/etc/containerd/config.toml", {}, Version("2.1.9"), ContainerdWanted("systemd"))
     """
+
+    def as_wanted(config: Config, is_root: bool) -> Edit:
+        return edit(config, wanted, is_root=is_root, has_cni_list=takes_list(version))
+
+    return edits_by(as_wanted, main, files, version)
+
+
+def edits_by(
+    edit_one: Callable[[Config, bool], Edit],
+    main: str,
+    files: Mapping[str, bytes],
+    version: Version,
+) -> dict[str, Edit]:
+    """The same by another edit of each file.
+
+    + edit_one: gets the file, and whether it is the one that must have all settings
+    """
     release = release_of(version)
     begun: dict[str, tuple[SettingChange, ...]] = {}
     loaded = load_order(_read(main, files, version, begun), version)
@@ -57,7 +74,7 @@ def edits_of(
     complete = counting[0]
     edits = {}
     for config in loaded:
-        edited = edit(config, wanted, is_root=config is complete, has_cni_list=takes_list(version))
+        edited = edit_one(config, config is complete)
         changes = begun.get(config.path, ()) + edited.changes
         if changes:
             edits[config.path] = replace(edited, changes=changes)

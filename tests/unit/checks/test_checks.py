@@ -95,6 +95,23 @@ def component(driver: str) -> dict[str, Any]:
     return {"driver": driver, "stated": True, "file": "/f", "line": 3, "reason": "stated"}
 
 
+def registries(
+    exists: bool | None = True,
+    error: str | None = None,
+    open_to_others: list[str] | None = None,
+    **problem: str,
+) -> dict[str, Any]:
+    """A directory with docker.io's hosts.toml."""
+    problems = [{"line": 2, **problem}] if problem else []
+    file = {"problems": problems, "has_header": None if error else False, "error": error}
+    why = "it cannot be read" if exists is None else None
+    return {
+        "directories": {"/certs": {"exists": exists, "registries": ["docker.io"], "error": why}},
+        "files": {"/certs/docker.io/hosts.toml": file} if exists else {},
+        "open_to_others": open_to_others or [],
+    }
+
+
 def on(kind: str | None, *options: str) -> dict[str, Any]:
     """Containerd's directory on a file system of this kind."""
     system = {"kind": kind, "mount": "/data", "size_kib": 9, "free_kib": 9, "options": options}
@@ -188,6 +205,46 @@ def on(kind: str | None, *options: str) -> dict[str, Any]:
             {"containerd__registry_conflict": "/c:2:1: x and y", "containerd__cri": "disabled"},
             "containerd.registry",
             "fail: /c:2:1: x and y",
+        ),
+        (
+            {
+                "containerd__registry_config_path": "/certs",
+                "containerd__registry_hosts": registries(problem="is no key", effect="unused"),
+            },
+            "containerd.registry-hosts",
+            "fail: not as it is meant: /certs/docker.io/hosts.toml",
+        ),
+        (
+            {
+                "containerd__registry_config_path": "/certs",
+                "containerd__registry_hosts": registries(error="it is too long"),
+            },
+            "containerd.registry-hosts",
+            "unknown: not read: /certs/docker.io/hosts.toml",
+        ),
+        (
+            {
+                "containerd__registry_config_path": "/certs",
+                "containerd__registry_hosts": registries(open_to_others=["/certs/x.key"]),
+            },
+            "containerd.registry-secrets",
+            "warn: not for root alone: /certs/x.key",
+        ),
+        (
+            {
+                "containerd__registry_config_path": "/certs",
+                "containerd__registry_hosts": registries(exists=False),
+            },
+            "containerd.registry-directory",
+            "warn: /certs does not exist",
+        ),
+        (
+            {
+                "containerd__registry_config_path": "/certs",
+                "containerd__registry_hosts": registries(exists=None),
+            },
+            "containerd.registry-directory",
+            "unknown: /certs it cannot be read",
         ),
         ({"containerd__cri": "unknown"}, "runtime.cri-serving", "unknown: "),
         (

@@ -16,6 +16,7 @@ from pyinfra.api import StringCommand
 
 from kubenode.facts import (
     archives,
+    candidates,
     cgroup,
     containerd,
     kernel,
@@ -61,6 +62,7 @@ FILES = sorted(
 )
 
 PROBES = {
+    "candidates": candidates.script(["containerd"]),
     "archives": archives.script(),
     "package": containerd.script_package(),
     "daemon": containerd.script_daemon(),
@@ -336,6 +338,17 @@ def test_each_shell_proves_a_repository(
         assert list(folder.iterdir()) == []
 
 
+def rpm_words() -> list[str]:
+    """What is done to packages by dnf and zypper."""
+    return [
+        manager.ABLE_TO_HOLD["dnf"],
+        manager.hold("dnf", "containerd"),
+        manager.install("zypper", "containerd"),
+        manager.change_held("dnf", "containerd", "containerd-2.1.9"),
+        manager.finish("dnf", ["containerd"]),
+    ]
+
+
 def _pieces(path: Path) -> list[str]:
     """What is between the placeholders of a file, the longest first."""
     text = host_script.read(str(path), path.name)
@@ -349,7 +362,7 @@ def test_each_file_is_run(host: Host) -> None:
     scripts = [*probes, probe._SHELL_FUNCTIONS, probe.script(PROBES)]
     scripts += [change(host) for change in CHANGES]
     scripts += [swap_of(host).get_raw_value(), prove(host).get_raw_value()]
-    scripts += program_changes(host)
+    scripts += [*program_changes(host), *rpm_words()]
     assert len(FILES) > 30
     assert [
         path.name for path in FILES if not any(_pieces(path)[0] in each for each in scripts)

@@ -106,13 +106,16 @@ class TomlText:
     def without(self, path: Path) -> TomlText:
         """The text without the key at *path*, and a comment behind it.
 
-        UnsafeEditError: another key is on the same line.
+        UnsafeEditError: the result would say something else, or a header states it.
         """
         around = self._around(path)
-        if around is None or around.pair.keys() != {path[-1]}:
+        if around is None:
             raise UnsafeEditError(path)
         touched = range(around.start + 1, around.end + 1)
-        return self._with(around.start, around.end, "", path, _delete, touched)
+        if around.names[: len(path)] != path:
+            text = around.edited(path, _delete)
+            return self._with(around.start, around.end, text, path, _delete, touched)
+        return self._with(around.start, around.end, "", path, self._closed, touched)
 
     def without_header(self, path: Path) -> TomlText:
         """The text without the header of the table at *path*; the same where there is none, or the
@@ -123,16 +126,17 @@ class TomlText:
         own = [each for each in self._statements if each.table == path]
         if len(own) != 1 or own[0].pair:
             return self
+        touched = range(own[0].start + 1, own[0].end + 1)
+        change = self._closed if self.get(path) == {} else lambda data, _: None
+        return self._with(own[0].start, own[0].end, "", path, change, touched)
 
-        def close(data: Any, _: Path) -> None:
-            for size in range(len(path), 0, -1):
-                if _at(data, path[:size]) != {} or (size < len(path) and path[:size] in headers):
-                    return
-                _delete(data, path[:size])
-
-        header, headers = own[0], self._headers
-        touched = range(header.start + 1, header.end + 1)
-        return self._with(header.start, header.end, "", path, close, touched)
+    def _closed(self, data: Any, path: Path) -> None:
+        """Without what is at *path*, and the tables around it that nothing states any more."""
+        _delete(data, path)
+        for size in range(len(path) - 1, 0, -1):
+            if _at(data, path[:size]) != {} or path[:size] in self._headers:
+                return
+            _delete(data, path[:size])
 
     def with_value(self, path: Path, value: str | bool | int | list[str]) -> TomlText:
         """

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
+from kubenode.runtimes.containerd.all_files import edits_of
 from kubenode.runtimes.containerd.config import Config, parse
 from kubenode.runtimes.containerd.editing import edit
 from kubenode.runtimes.containerd.imports import in_force, load_order
@@ -104,6 +105,41 @@ def test_services_of_a_version_1_file_are_named_as_containerd_names_them(
         plugins = effective(target).data["plugins"]
         for name, (key, value) in wanted.items():
             assert plugins[f"io.containerd.service.v1.{name}"].get(key) == value, text
+
+
+def test_what_was_begun_for_a_newer_release_is_read_as_it_is_meant(
+    shared_target: Target,
+) -> None:
+    """Version 4 goes back to the highest that the release takes, whoever wrote the file."""
+    target = shared_target
+    version = installed(target)
+    wanted = ContainerdWanted(
+        "systemd",
+        pause_image="registry.example/pause:3.10",
+        snapshotter="native",
+        registry_config_path="/etc/containerd/certs.d",
+        cni_bin_dirs=("/opt/cni/bin",),
+    )
+    begun = edits_of(MAIN, {}, Version("2.4.0"), wanted)[MAIN].text
+    for old in (begun, (CONFIGS / "gpu-version-4.toml").read_text()):
+        assert parse(old, MAIN).version == 4
+        new = edits_of(MAIN, {MAIN: old.encode()}, version, wanted)[MAIN].text
+        assert parse(new, MAIN).version == highest_config_version(version)
+        target.write(MAIN, new)
+        ran, said, complaints = target.try_sh(f"containerd --config {MAIN} config dump")
+        assert ran == 0, complaints
+        assert "Ignoring unknown key" not in complaints
+        found = parse(said, "dump").settings
+        assert set(drivers(parse(said, "dump")).values()) == {True}
+        assert set(drivers(parse(new, MAIN))) == set(drivers(parse(said, "dump")))
+        assert found.pause_image == wanted.pause_image
+        assert found.snapshotter == wanted.snapshotter
+        assert found.registry_config_path == wanted.registry_config_path
+        assert tuple(found.cni_directories) == wanted.cni_bin_dirs
+    # as it was, the release refuses it, or takes nothing of it
+    target.write(MAIN, begun)
+    ran, said, _ = target.try_sh(f"containerd --config {MAIN} config dump")
+    assert ran != 0 or True not in drivers(parse(said, "dump")).values()
 
 
 def main_files(target: Target, version: Version) -> list[str]:

@@ -194,3 +194,16 @@ def test_what_kubenode_began_goes_to_every_release_and_back(
         assert found.registry_config_path == wanted.registry_config_path
         assert found.cni_directories[:1] == list(wanted.cni_bin_dirs or ())[:1]
         assert edits_of(MAIN, files, version, wanted) == {}
+
+
+def test_inline_tables_and_dotted_keys_of_others_go_too() -> None:
+    text = (CONFIGS / "gpu-version-4.toml").read_text()
+    for release, version in (("2.1.9", 3), ("1.7.24", 2)):
+        edits = edits_of(MAIN, {MAIN: text.encode()}, Version(release), ContainerdWanted("systemd"))
+        new = edits[MAIN].text
+        assert parse(new, MAIN).version == version
+        found = parse(new, MAIN).settings
+        assert found.pause_image == "registry.example/pause:3.10"
+        assert found.snapshotter == "overlayfs"
+        assert set(found.handlers) == {"runc", "crun", "runsc"}
+        assert "# the last word" in new

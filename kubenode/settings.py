@@ -30,6 +30,7 @@ from kubenode.linux.cgroups import Driver
 from kubenode.profiles import ProfileName
 from kubenode.runtimes import cni
 from kubenode.runtimes.containerd import releases
+from kubenode.runtimes.containerd.source import containerd_source
 from kubenode.runtimes.containerd.wanted import ContainerdWanted
 from kubenode.runtimes.restart import Restart
 
@@ -132,6 +133,17 @@ class NodeSettings(BaseModel):
         description='release to install, such as "2.3.4", a series, such as "2.3" (the newest of '
         "it that the source has), or a package's exact version; None takes what the source offers, "
         "and what kubenode_kubernetes_version needs",
+    )
+    containerd_source: Annotated[Any, BeforeValidator(containerd_source)] = Field(
+        default="distribution",
+        description='where containerd is from: "distribution", "docker" (Docker\'s repository), a '
+        "repository (a dict: name, url, suite, components, key, fingerprint, packages) or release "
+        "archives (a dict: version, containerd, runc)",
+    )
+    containerd_fetched_by: Literal["host", "control"] = Field(
+        default="host",
+        description="who fetches archives: the host, or the control machine, once, which sends "
+        "them",
     )
     containerd_hold: bool = Field(
         default=True,

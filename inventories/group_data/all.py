@@ -32,6 +32,12 @@ anything is changed.
 # Exact package version, such as "1.7.24~ds1-6+deb13u1"; None: what the distribution offers.
 # kubenode_containerd_version = None
 
+# Where containerd is from: "distribution", "docker" (Docker's repository), a repository of your own
+# or release archives, each a dict (docs/sources.md has examples).
+# kubenode_containerd_source = "distribution"
+# Who fetches archives: the host, or the control machine, once, which sends them ("control").
+# kubenode_containerd_fetched_by = "host"
+
 # Hold the package, so that an unattended upgrade does not restart the runtime.
 # kubenode_containerd_hold = True
 

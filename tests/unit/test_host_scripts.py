@@ -15,14 +15,17 @@ import pytest
 from pyinfra.api import StringCommand
 
 from kubenode.facts import (
+    candidates,
     cgroup,
     containerd,
+    installation,
     kernel,
     kernel_config,
     kubeadm,
     kubelet,
     machine,
     network,
+    package_versions,
     platform,
     pods,
     repositories,
@@ -31,7 +34,7 @@ from kubenode.facts import (
 )
 from kubenode.files import host_lock, whole_file
 from kubenode.operations import kernel as kernel_operations
-from kubenode.packages import manager, package_locks, repository_proof
+from kubenode.packages import guarded_install, manager, package_locks, repository_proof
 from kubenode.packages.package_change import PackageChange
 from kubenode.packages.source import Repository
 from kubenode.run import host_script
@@ -67,6 +70,9 @@ PROBES = {
     "network": network.script(),
     "platform": platform.script(),
     "repositories": repositories.script("docker"),
+    "candidates": candidates.script(["containerd"]),
+    "package_versions": package_versions.script(["containerd"]),
+    "installation": installation.script(["containerd"]),
     "runtimes": runtimes.script(),
     "swap": swap.script(),
 }
@@ -121,6 +127,11 @@ def unpack_again(host: Host) -> str:
     return manager.UNPACK_AGAIN
 
 
+def install_guarded(host: Host) -> str:
+    host.program("apt-get", '[ "$2" != -s ] || echo "Remv runc [1.1.15]"')
+    return guarded_install.install(["containerd.io=2.1.9"], ["runc"]).get_raw_value()
+
+
 def undo(host: Host) -> str:
     """With a note that is whole, so that the old file comes back."""
     host.config.write_text("new\n")
@@ -149,7 +160,14 @@ def serving(host: Host) -> None:
     host.program("ctr", "printf '%s\\n' 'io.containerd.grpc.v1 cri linux/amd64 ok '")
 
 
-CHANGES: list[Callable[[Host], str]] = [set_live, fetch_lists, unpack_again, undo, start]
+CHANGES: list[Callable[[Host], str]] = [
+    set_live,
+    fetch_lists,
+    unpack_again,
+    install_guarded,
+    undo,
+    start,
+]
 
 
 def shell_name(shell: tuple[str, ...]) -> str:
@@ -190,6 +208,8 @@ def test_each_shell_runs_what_changes_a_host(
         assert host.config.read_text() == "old\n"
     if change is unpack_again:
         assert "--reinstall install containerd" in host.log.read_text()
+    if change is install_guarded:
+        assert "containerd.io=2.1.9" in host.log.read_text().splitlines()[-1]
     if change is fetch_lists:
         assert "no answer" in finished.stderr
 
@@ -236,6 +256,18 @@ def program_changes(host: Host) -> list[str]:
             program_change.back_script(program_change.definitions_of(program, *arguments))
         )
     return scripts
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=shell_name)
+def test_nothing_is_installed_where_more_would_go_than_may(
+    shell: tuple[str, ...], host: Host
+) -> None:
+    command = install_guarded(host)
+    host.program("apt-get", '[ "$2" != -s ] || echo "Remv docker.io [26.1]"')
+    finished = host.run(shell, command)
+    assert finished.returncode == 1
+    assert "docker.io would be removed, and was not before" in finished.stderr
+    assert len(host.log.read_text().splitlines()) == 1
 
 
 def prove(host: Host) -> StringCommand:

@@ -19,12 +19,14 @@ from kubenode.facts import (
     candidates,
     cgroup,
     containerd,
+    installation,
     kernel,
     kernel_config,
     kubeadm,
     kubelet,
     machine,
     network,
+    package_versions,
     platform,
     pods,
     repositories,
@@ -36,6 +38,7 @@ from kubenode.operations import kernel as kernel_operations
 from kubenode.packages import (
     archive_change,
     archive_transfer,
+    guarded_install,
     manager,
     package_locks,
     repository_proof,
@@ -78,6 +81,9 @@ PROBES = {
     "network": network.script(),
     "platform": platform.script(),
     "repositories": repositories.script("docker"),
+    "candidates": candidates.script(["containerd"]),
+    "package_versions": package_versions.script(["containerd"]),
+    "installation": installation.script(["containerd"]),
     "runtimes": runtimes.script(),
     "swap": swap.script(),
 }
@@ -132,6 +138,11 @@ def unpack_again(host: Host) -> str:
     host.program("dpkg-query", r"printf '%s\n' 'iHR containerd'")
     host.program("apt-get", 'for last; do :; done; [ "$last" = containerd ]')
     return manager.UNPACK_AGAIN
+
+
+def install_guarded(host: Host) -> str:
+    host.program("apt-get", '[ "$2" != -s ] || echo "Remv runc [1.1.15]"')
+    return guarded_install.install(["containerd.io=2.1.9"], ["runc"]).get_raw_value()
 
 
 def undo(host: Host) -> str:
@@ -196,6 +207,7 @@ CHANGES: list[Callable[[Host], str]] = [
     fetch_archive,
     unpack_archive,
     move_away,
+    install_guarded,
 ]
 
 
@@ -242,6 +254,8 @@ def test_each_shell_runs_what_changes_a_host(
         assert (moved / "hosts.toml").exists()
         assert moved.stat().st_mode & 0o777 == 0o700
         assert not (host.programs.parent / "certs").exists()
+    if change is install_guarded:
+        assert "containerd.io=2.1.9" in host.log.read_text().splitlines()[-1]
     if change is fetch_lists:
         assert "no answer" in finished.stderr
 
@@ -293,6 +307,18 @@ def program_changes(host: Host) -> list[str]:
             program_change.back_script(program_change.definitions_of(program, *arguments))
         )
     return scripts
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=shell_name)
+def test_nothing_is_installed_where_more_would_go_than_may(
+    shell: tuple[str, ...], host: Host
+) -> None:
+    command = install_guarded(host)
+    host.program("apt-get", '[ "$2" != -s ] || echo "Remv docker.io [26.1]"')
+    finished = host.run(shell, command)
+    assert finished.returncode == 1
+    assert "docker.io would be removed, and was not before" in finished.stderr
+    assert len(host.log.read_text().splitlines()) == 1
 
 
 def prove(host: Host) -> StringCommand:

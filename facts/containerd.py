@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Literal, TypedDict
 
@@ -42,12 +43,20 @@ from kubenode.wire.reading import Reading, Readings
 PACKAGE_PROBE = "containerd-package"
 DAEMON_PROBE = "containerd"
 
+_MOST_DEPRECATIONS = 100
+"""That are read: upstream has a dozen."""
+
 _MOST_BYTES = 256 * 1024
 """Of the configuration and its imports; there may be 64."""
 
 DEFAULT_CONFIG = "/etc/containerd/config.toml"
 DEFAULT_SOCKET = CONTAINERD.socket
 DEFAULT_ROOT = CONTAINERD.data_root
+
+
+LEFT_SUFFIXES = ("dpkg-dist", "dpkg-new", "ucf-dist", "rpmnew", "rpmsave")
+"""What package managers put behind a file's name where somebody has edited it: dpkg(1), ucf(1), and
+rpm, whose ``rpmsave`` is the edited file."""
 
 
 class ContainerdPackageShape(InstalledShape):
@@ -67,6 +76,14 @@ class ImportShape(TypedDict):
     path: str
     version: int | None
     error: str | None
+
+
+class DeprecationShape(TypedDict):
+    """Something the daemon is used with, and that a later release will not have."""
+
+    id: str
+    """Such as ``cri-registry-mirrors``."""
+    message: str
 
 
 class PodsShape(TypedDict):
@@ -90,6 +107,9 @@ class ContainerdShape(RuntimeShape):
     registry_hosts: RegistryHostsShape | None
     """The ``hosts.toml`` files of the directories in use; None where these are not known."""
     disabled_plugins: list[str]
+    deprecations: list[DeprecationShape] | None
+    """What the running daemon says that it is used with; None: it does not say, since it does not
+    run or is older than 1.6.27 or 1.7.12."""
     ctr: bool
     """Whether ``ctr`` is there, which is how the daemon is asked."""
     pods: PodsShape | None
@@ -162,6 +182,7 @@ _CONFIG = host_script.read(
     CNI_DEBIAN=cni.DEBIAN,
     DEFAULT_SOCKET=DEFAULT_SOCKET,
     DEFAULT_ROOT=DEFAULT_ROOT,
+    LEFT_SUFFIXES=" ".join(LEFT_SUFFIXES),
 )
 _DATA_ROOT = host_script.read(__file__, "data_root.sh")
 
@@ -264,6 +285,10 @@ def parse_daemon(package: Reading, daemon: Reading) -> Daemon:
         "imports": imports,
         "effective": dump is not None,
         **_settings(dump or main, [*([main] if main else []), *drop_ins], version),
+        "left_by_packages": None
+        if "left" not in daemon.texts
+        else [name for name in daemon.text("left") if name],
+        "deprecations": _deprecations(daemon),
         "registry_hosts": registry_hosts.parse(
             daemon, None if dump is None else dump.settings.registry_config_path or "", version
         ),
@@ -400,6 +425,24 @@ def _data_root(daemon: Reading, dump: Config | None) -> DataRootShape:
             why = daemon.why_unreadable(path) or "it cannot be told where that is"
             shape["error"] = f"{path}: {why}"
     return shape
+
+
+def _deprecations(daemon: Reading) -> list[DeprecationShape] | None:
+    if "deprecations" not in daemon.texts:
+        return None
+    text = "\n".join(daemon.text("deprecations"))
+    if not text.strip():
+        return []
+    try:
+        stated = json.loads(text)
+        found = [(each["id"], each["message"]) for each in stated[:_MOST_DEPRECATIONS]]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return [
+        {"id": name.rpartition("/")[2], "message": message}
+        for name, message in found
+        if isinstance(name, str) and isinstance(message, str)
+    ]
 
 
 def _dump(daemon: Reading) -> bytes | None:
@@ -552,6 +595,14 @@ class Containerd(ProbeFact[ContainerdServiceShape]):
             "registry_conflict": None,
             "registry_hosts": {"directories": {}, "files": {}, "open_to_others": []},
             "disabled_plugins": [],
+            "left_by_packages": [],
+            "deprecations": [
+                {
+                    "id": "cri-registry-mirrors",
+                    "message": "The `mirrors` property of ... is deprecated since containerd v1.5 "
+                    "and will be removed in containerd v2.4. Use `config_path` instead.",
+                },
+            ],
             "data_root": {"path": "/var/lib/containerd", "file_system": None, "error": None},
             "cni": {
                 "bin_dirs": ["/opt/cni/bin"],

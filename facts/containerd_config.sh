@@ -97,12 +97,13 @@ table=; socket=; state=; imports=; root=
 set -f; IFS=$nl
 for line in $dump; do
   line=${line#"${line%%[! ]*}"}
-  case $line in
-    '[plugins]') break;;
-    '['*) table=$line;;
-    'address = '*) if [ "$table" = '[grpc]' ]; then value_of "$line"; socket=$value; fi;;
+  case $line in '['*) table=$line; continue;; esac
+  case $table$line in
+    # from 2.3 on it is a plugin's
+    '[grpc]address = '* | "[plugins."?"io.containerd.server.v1.grpc"?"]address = "*)
+      value_of "$line"; socket=${socket:-$value};;
     'state = '*) value_of "$line"; state=$value;;
-    'root = '*) if [ -z "$table" ]; then value_of "$line"; root=$value; fi;;
+    'root = '*) value_of "$line"; root=$value;;
     'imports = ['*) imports=${line#*\[}; imports=${imports%]*};;
   esac
 done
@@ -203,6 +204,18 @@ else
   for path; do settings "$path"; done
   send_wanted
   said imports "$imports"
+  # what package managers leave beside a file that was edited
+  beside=; closed=
+  for path in "$config" /etc/crictl.yaml "$@"; do
+    case $path in
+      /*) if [ -d "${path%/*}/" ] && [ ! -x "${path%/*}/" ]; then closed=yes; fi;;
+      *) continue;;
+    esac
+    for suffix in @LEFT_SUFFIXES@; do
+      if [ -e "$path.$suffix" ] || [ -L "$path.$suffix" ]; then beside=$beside$path.$suffix$nl; fi
+    done
+  done
+  if [ -n "$closed" ]; then unreadable left; else said left "$beside"; fi
   # The daemon makes its socket when it starts: a file that changed later is not in force. The time
   # of the change counts, not the time that `cp -p` or a wrong clock gave the file.
   if [ -S "$socket" ] && [ -z "$socket_distrust" ]; then

@@ -17,6 +17,12 @@ else
   done
   set +f; unset IFS
   case $status in late | cut) unreadable plugins;; *) said plugins "$plugins";; esac
+  if [ -n "$plugins" ]; then
+    # it fails before 1.6.27 and 1.7.12, which do not have it
+    captured_part limited 10 ctr --address "$socket" --connect-timeout 3s \
+      deprecations list --format json
+    case $status in 0) said deprecations "$output";; late | cut) unreadable deprecations;; esac
+  fi
 fi
 command -v ctr >/dev/null && value ctr yes
 tasks=$state/io.containerd.runtime.v2.task/k8s.io

@@ -115,6 +115,9 @@ class RuntimeShape(TypedDict):
     """By name; empty for a runtime that has no table of them."""
     default_handler: str | None
     pause_image: str | None
+    left_by_packages: list[str] | None
+    """Files that a package manager left beside configuration files that were edited: a new one that
+    waits to be merged (``.dpkg-dist``), or the edited one (``.rpmsave``). None: not known."""
     data_root: DataRootShape
     cni: CniShape
     unit: UnitShape | None

@@ -288,6 +288,24 @@ CONTAINERD = (
         state="warn",
     ),
     Break(
+        "a package's own file beside the edited one",
+        f"cp {CONFIG} {CONFIG}.dpkg-dist",
+        "runtime.config-merged",
+        f"{CONFIG}.dpkg-dist",
+        state="warn",
+        fix=f"rm {CONFIG}.dpkg-dist",
+    ),
+    Break(
+        "a setting that a later release will not have",
+        f"cp -p {CONFIG} {CONFIG}.saved; printf '%s\\n' "
+        f"'[{_CRI}.registry.mirrors.\"docker.io\"]' "
+        f"'endpoint = [\"https://mirror.example\"]' >>{CONFIG}; {_RESTART}",
+        "containerd.deprecations",
+        "cri-registry-mirrors",
+        state="warn",
+        fix=f"{_UNSAVE}; rm {CONFIG}.saved",
+    ),
+    Break(
         "edited but not restarted",
         f"{_LATER}; echo '# an edit' >>{CONFIG}",
         "runtime.config-applied",
@@ -315,7 +333,7 @@ CONTAINERD = (
         f"cp -p {CONFIG} {CONFIG}.saved; sed -i 's/^version = 2/version = 3/' {CONFIG}",
         "containerd.config-version",
         "takes at most 2 and refuses it",
-        fix=f"{_UNSAVE}; rm {CONFIG}.saved",
+        undo=f"rm {CONFIG}.saved",
     ),
     Break(
         "a drop-in of a version that the release does not take",

@@ -18,11 +18,13 @@ from kubenode.audit.checks.containerd_files import (
     config_finding,
     cri_disabled,
     drop_in_trouble,
+    version_of,
     version_trouble,
 )
-from kubenode.audit.checks.references import CRI_ENABLED
+from kubenode.audit.checks.references import CRI_ENABLED, CRI_SERVING
 from kubenode.audit.checks.runtime_in_use import of_containerd
 from kubenode.facts.containerd import ContainerdShape
+from kubenode.runtimes.containerd import releases
 from kubenode.runtimes.containerd.handlers import unrecognised
 
 
@@ -102,6 +104,25 @@ def _registry(_: Subject, containerd: ContainerdShape) -> Verdict:
     return met(f"config_path is {directory}" if directory else "no config_path")
 
 
+def _deprecations(_: Subject, containerd: ContainerdShape) -> Verdict:
+    found = containerd["deprecations"]
+    if found:
+        return violated(
+            "; ".join(each["message"] for each in found),
+            *(Evidence(each["id"]) for each in found),
+        )
+    if found is not None:
+        return met("it is used with nothing that a later release will not have")
+    if containerd["cri"] != "serving":
+        return not_applicable(f"it does not serve CRI, {CRI_SERVING}")
+    version = version_of(containerd)
+    if version is not None and not releases.tells_deprecations(version):
+        return not_applicable(
+            f"containerd {version} does not tell, 1.6.27 and 1.7.12 are the first"
+        )
+    return unknown("containerd does not tell what of it is deprecated")
+
+
 _DOCS = "https://github.com/containerd/containerd/blob/main/docs/"
 
 CHECKS = (
@@ -114,9 +135,9 @@ CHECKS = (
         "before 1.6.32 and 1.7.17, its CRI settings are ignored without a word; 2.0 to 2.2 ignore "
         "the CRI settings of version 1.",
         judge=of_containerd(_config_version),
-        remedy="write the file in a version that the release takes; "
-        "kubenode.node.prepare turns version 1 into "
-        "2",
+        remedy="kubenode.node.prepare, or containerd.configured(): the file gets a version that "
+        "the release takes, or the setting that has no place there is named",
+        operation="containerd.configured",
         sources=(f"{_DOCS}PLUGINS.md", "https://github.com/containerd/containerd/pull/9982"),
     ),
     Check(
@@ -168,5 +189,20 @@ CHECKS = (
         remedy="move the mirrors (and tls) to hosts.toml files in the directory of config_path, or "
         "remove config_path; then restart containerd",
         sources=(f"{_DOCS}hosts.md",),
+    ),
+    Check(
+        id="containerd.deprecations",
+        title="Nothing is in use that a later release will not have",
+        severity="warn",
+        expected="no warning in `ctr deprecations list`",
+        why="containerd counts each use of what upstream will remove: settings, plugins, kinds of "
+        "images. After the upgrade that removes it the setting is ignored or the image cannot be "
+        "pulled. The daemon forgets what it has counted when it is restarted.",
+        judge=of_containerd(_deprecations),
+        remedy="do what each message says, and restart containerd",
+        sources=(
+            f"{_DOCS}containerd-2.0.md",
+            "https://github.com/containerd/containerd/blob/main/RELEASES.md#deprecated-features",
+        ),
     ),
 )

@@ -110,6 +110,18 @@ def _config_applied(_: Subject, runtime: RuntimeInUse) -> Verdict:
     return met(f"{name} runs with what is on disk")
 
 
+def _config_merged(_: Subject, runtime: RuntimeInUse) -> Verdict:
+    left = runtime.shape["left_by_packages"]
+    if left is None:
+        return unknown("it cannot be told what package managers left beside its files")
+    if left:
+        return violated(
+            f"a package left {', '.join(left)}",
+            *(Evidence("left by a package", path) for path in left),
+        )
+    return met("nothing was left beside its files")
+
+
 def _unit(otherwise: Callable[[str], Verdict]) -> unit.Find:
     """The runtime's unit; of a host without one what *otherwise* says of its name."""
 
@@ -303,6 +315,23 @@ _CHECKS = (
         remedy="kubenode.node.prepare, or containerd.running(): it restarts {runtime}, and "
         "containers go on",
         operation="containerd.running",
+    ),
+    Check(
+        id="runtime.config-merged",
+        title="No file of a package waits beside {runtime}'s files",
+        severity="warn",
+        expected="no .dpkg-dist, .dpkg-new, .ucf-dist, .rpmnew or .rpmsave beside a file of "
+        "{runtime}'s",
+        why="A package manager does not overwrite a configuration file that somebody has edited: "
+        "the package's own is put beside it, and what the new release wants to have in it is "
+        "missed. An .rpmsave is the other way round: it is the edited file, and the node's "
+        "settings are no longer in force.",
+        judge=of_runtime(_config_merged),
+        remedy="compare the two files, take over what is missing, and remove the one beside",
+        sources=(
+            "https://manpages.debian.org/dpkg.1",
+            "https://ftp.osuosl.org/pub/rpm/max-rpm/s1-rpm-inside-files-list-directives.html",
+        ),
     ),
     unit.at_boot(
         "runtime",

@@ -152,6 +152,12 @@ def drop_in_trouble(
     return None
 
 
+def tells_deprecations(version: Version) -> bool:
+    """Whether ``ctr deprecations list`` is there."""
+    number = Version(version.base_version)
+    return number >= Version("1.7.12") or Version("1.6.27") <= number < Version("1.7")
+
+
 def pods_survive(old: Version, new: Version) -> bool:
     """Whether running containers outlive a change from one release to another.
 

@@ -247,6 +247,22 @@ def on(kind: str | None, *options: str) -> dict[str, Any]:
             "unknown: /certs it cannot be read",
         ),
         ({"containerd__cri": "unknown"}, "runtime.cri-serving", "unknown: "),
+        (
+            {"containerd__left_by_packages": ["/c.rpmsave"]},
+            "runtime.config-merged",
+            "warn: a package left /c.rpmsave",
+        ),
+        ({"containerd__left_by_packages": None}, "runtime.config-merged", "unknown: "),
+        (
+            {"containerd__deprecations": [{"id": "cgroup-v1", "message": "it goes"}]},
+            "containerd.deprecations",
+            "warn: it goes",
+        ),
+        (
+            {"containerd__deprecations": None},
+            "containerd.deprecations",
+            "unknown: containerd does not tell",
+        ),
         ({"containerd__restart_pending": ["/c"]}, "runtime.config-applied", "/c"),
         (
             {"containerd__restart_pending": None, "containerd__clock_set_back": ["/c"]},

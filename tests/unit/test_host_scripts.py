@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import io
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from pyinfra.api import StringCommand
 from kubenode.facts import (
     archives,
     cgroup,
+    cni_plugins,
     containerd,
     kernel,
     kernel_config,
@@ -31,7 +34,13 @@ from kubenode.facts import (
 )
 from kubenode.files import host_lock, whole_file
 from kubenode.operations import kernel as kernel_operations
-from kubenode.packages import archive_change, archive_transfer, manager, package_locks
+from kubenode.packages import (
+    archive_change,
+    archive_transfer,
+    manager,
+    package_locks,
+    plugins_change,
+)
 from kubenode.packages.archive import ArchiveFile, Build
 from kubenode.packages.package_change import PackageChange
 from kubenode.run import host_script
@@ -57,6 +66,7 @@ PROBES = {
     "package": containerd.script_package(),
     "daemon": containerd.script_daemon(),
     "cgroups": cgroup.script_cgroups(),
+    "cni_plugins": cni_plugins.script(),
     "drivers": cgroup.script_drivers(),
     "kubelet": kubelet.script(),
     "pods": pods.script(),
@@ -103,6 +113,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     monkeypatch.setattr(host_lock, "DIRECTORY", str(tmp_path / "lock"))
     monkeypatch.setattr(archive_change, "ROOT", str(tmp_path / "lib"))
     monkeypatch.setattr(archive_change, "STORE", str(tmp_path / "store"))
+    monkeypatch.setattr(plugins_change, "NOTE", str(tmp_path / "plugins"))
     return Host(tmp_path)
 
 
@@ -167,6 +178,22 @@ def unpack_archive(host: Host) -> str:
     return host_lock.under_lock("\n".join([*functions, "archive_prepare"])).get_raw_value()
 
 
+def unpack_plugins(host: Host) -> str:
+    """One plugin, which is a script here."""
+    plugin = b'#!/bin/sh\necho \'{"supportedVersions": ["0.4.0"]}\'\n'
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        member = tarfile.TarInfo("./bridge")
+        member.size = len(plugin)
+        tar.addfile(member, io.BytesIO(plugin))
+    digest = whole_file.sum_of(packed.getvalue())
+    store = Path(archive_change.STORE)
+    store.mkdir(exist_ok=True)
+    (store / digest).write_bytes(packed.getvalue())
+    file = ArchiveFile("/plugins.tgz", digest)
+    return plugins_change.change("1.9.1", file, f"{store.parent}/cni").get_raw_value()
+
+
 CHANGES: list[Callable[[Host], str]] = [
     set_live,
     fetch_lists,
@@ -175,6 +202,7 @@ CHANGES: list[Callable[[Host], str]] = [
     start,
     fetch_archive,
     unpack_archive,
+    unpack_plugins,
 ]
 
 

@@ -13,6 +13,7 @@ from kubenode.facts.runtime import (
     DataRootShape,
     HandlerShape,
     InstalledShape,
+    PackageShape,
     RuntimeShape,
 )
 from kubenode.files import go_keys, whole_file
@@ -21,12 +22,13 @@ from kubenode.linux.cgroups import Driver, placed_by
 from kubenode.linux.place import PlaceShape
 from kubenode.linux.unit import PROPERTIES, parse_unit
 from kubenode.run import host_script
-from kubenode.runtimes import cni
+from kubenode.runtimes import cni, program_change
 from kubenode.runtimes.config_swap import UNPROVEN_SUFFIX, read_note
 from kubenode.runtimes.containerd import releases
 from kubenode.runtimes.containerd.config import Config, parse
 from kubenode.runtimes.containerd.handlers import Handler
 from kubenode.runtimes.containerd.imports import in_force, load_order
+from kubenode.runtimes.containerd.packages import NEED_IT, RELATED
 from kubenode.runtimes.containerd.registry import registry_conflict
 from kubenode.runtimes.containerd.state import UNCLEAR_CONFIG
 from kubenode.runtimes.edit import ConfigError
@@ -50,6 +52,11 @@ DEFAULT_ROOT = CONTAINERD.data_root
 class ContainerdPackageShape(InstalledShape):
     """What :class:`ContainerdPackage` returns."""
 
+    packages: list[PackageShape]
+    """What is installed of the packages that containerd comes in, that come with it, and that need
+    it: ``containerd``, ``containerd.io``, ``runc``, ``docker.io``, ``docker-ce``, ..."""
+    change: str | None
+    """A change of the program that was interrupted: ``containerd 1.7.24 -> 2.1.9``."""
     runtimes: RuntimesShape
 
 
@@ -118,11 +125,14 @@ class ContainerdFilesShape(TypedDict):
 _PROGRAM = host_script.read(__file__, "containerd_program.sh")
 
 _PATH = host_script.read(__file__, "containerd_path.sh")
-_PACKAGE_SCRIPT = host_script.read(__file__, "containerd_package.sh")
+_PACKAGE_SCRIPT = host_script.read(
+    __file__, "containerd_package.sh", CHANGE=program_change.DIRECTORY
+)
 _DAEMON_SCRIPT = host_script.read(__file__, "containerd_daemon.sh", UNPROVEN_SUFFIX=UNPROVEN_SUFFIX)
 
 (UNIT,) = CONTAINERD.units
 _PACKAGES = tuple(name for names in CONTAINERD.packages.values() for name in names)
+_ASKED_FOR = tuple(dict.fromkeys((*_PACKAGES, *RELATED, *NEED_IT)))
 
 _PROPERTIES = ("ExecStart", "MainPID", *PROPERTIES)
 
@@ -130,7 +140,7 @@ _PROPERTIES = ("ExecStart", "MainPID", *PROPERTIES)
 def script_package() -> probe.Script:
     """The script of the package probe."""
     return probe.Script(
-        f"{_PATH}\n{_PACKAGE_SCRIPT}\n{packages.shell(_PACKAGES)}",
+        f"{_PATH}\n{_PACKAGE_SCRIPT}\n{packages.shell(_ASKED_FOR)}",
         units=(UNIT,),
         properties=("ExecStart",),
         shared=(_PROGRAM,),
@@ -165,12 +175,16 @@ def script_daemon() -> probe.Script:
 
 def parse_package(reading: Reading) -> InstalledShape:
     """The installed part of the shape from what the host sent."""
+    return _installed(reading, packages.parse(reading, _ASKED_FOR))
+
+
+def _installed(reading: Reading, found: packages.PackagesShape) -> InstalledShape:
     version = releases.parse_version(reading.value("version") or "")
-    found = packages.parse(reading, _PACKAGES)
+    own = [package for package in found["installed"] if package["name"] in _PACKAGES]
     return {
         "binary": reading.value("binary") or None,
         "version": str(version) if version else None,
-        "package": found["installed"][0] if found["installed"] else None,
+        "package": own[0] if own else None,
         "dpkg_interrupted": found["dpkg_interrupted"],
         "dpkg_at_work": found["dpkg_at_work"],
     }
@@ -467,6 +481,8 @@ class ContainerdPackage(ProbeFact[ContainerdPackageShape]):
             },
             "dpkg_interrupted": False,
             "dpkg_at_work": None,
+            "packages": [{"name": "containerd", ...}, {"name": "runc", ...}],
+            "change": None,
             "runtimes": {"programs": ["containerd"], ...},
         }
 
@@ -481,7 +497,14 @@ class ContainerdPackage(ProbeFact[ContainerdPackageShape]):
         return self.asking({PACKAGE_PROBE: script_package(), runtimes.PROBE: runtimes.script()})
 
     def parse(self, readings: Readings) -> ContainerdPackageShape:
-        return {**parse_package(readings[PACKAGE_PROBE]), "runtimes": runtimes.parse(readings)}
+        reading = readings[PACKAGE_PROBE]
+        found = packages.parse(reading, _ASKED_FOR)
+        return {
+            **_installed(reading, found),
+            "packages": found["installed"],
+            "change": reading.value("change") or None,
+            "runtimes": runtimes.parse(readings),
+        }
 
 
 class Containerd(ProbeFact[ContainerdServiceShape]):

@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import TypedDict, get_args
 
 from kubenode.facts.runtime import PackageShape
-from kubenode.packages import package_locks
+from kubenode.packages import package_locks, rpm_locks
 from kubenode.run import host_script
-from kubenode.wire.reading import Reading
+from kubenode.wire.reading import ProbeError, Reading
 
 
 class PackagesShape(TypedDict):
@@ -22,20 +22,14 @@ class PackagesShape(TypedDict):
     installed: list[PackageShape]
     dpkg_interrupted: bool
     """Whether dpkg was stopped at its work, on any package: apt refuses then. False while another
-    process is at work: what is half-done then is being done."""
+    process is at work: what is half-done then is being done. Of rpm: whether it was stopped at one
+    of these packages."""
     dpkg_at_work: str | None
     """The process that has a lock of dpkg's or apt's, as ``PID NAME``."""
 
 
-_LOCKS = {
-    # NAME-EPOCH:VERSION... (dnf 4)
-    "/etc/dnf/plugins/versionlock.list": r"(\d+:)?{}-(\d+:)?\d.*",
-    "/etc/yum/pluginconf.d/versionlock.list": r"(\d+:)?{}-(\d+:)?\d.*",
-    # name = "NAME" (dnf 5)
-    "/etc/dnf/versionlock.toml": r'name\s*=\s*"{}"\s*',
-    # solvable_name: NAME
-    "/etc/zypp/locks": r"solvable_name:\s*{}\s*",
-}
+# the time tells which of two entries is the newer, and so which an interrupted rpm has put there
+_QUERY = r"%{NAME} %|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE} %{ARCH} %{INSTALLTIME}\n"
 
 
 def shell(names: Sequence[str]) -> str:
@@ -47,7 +41,12 @@ def shell(names: Sequence[str]) -> str:
     # rpm's exit code is how many of them are not installed
     known = " | ".join(map(str, range(len(names) + 1)))
     return f"{package_locks.HOLDER}\n" + host_script.read(
-        __file__, "packages.sh", NAMES=words, KNOWN=known, LOCKS=" ".join(_LOCKS)
+        __file__,
+        "packages.sh",
+        NAMES=words,
+        KNOWN=known,
+        QUERY=_QUERY,
+        LOCKS=" ".join(rpm_locks.FILES),
     )
 
 
@@ -91,25 +90,33 @@ def _dpkg(reading: Reading, names: Sequence[str]) -> list[PackageShape]:
 
 
 def _rpm(reading: Reading, names: Sequence[str]) -> list[PackageShape]:
-    packages: list[PackageShape] = []
+    entries: dict[str, list[tuple[int, str, str]]] = {}
     for line in reading.text("rpm"):
-        name, _, version = line.partition(" ")
-        if name in names and version:
-            packages.append(
-                {
-                    "name": name,
-                    "version": version,
-                    "held": _is_locked(reading, name),
-                    # a transaction of rpm that was interrupted leaves the old package
-                    "configured": True,
-                }
-            )
+        # "package NAME is not installed" has other words
+        name, *words = line.split(" ")
+        if name in names and len(words) == 3 and re.fullmatch(r"\d{1,18}", words[2], re.ASCII):
+            entries.setdefault(name, []).append((int(words[2]), words[0], words[1]))
+    if entries:
+        reading.known(*rpm_locks.FILES)
+    packages: list[PackageShape] = []
+    for name, found in entries.items():
+        _, version, architecture = max(found, key=lambda entry: entry[0])
+        packages.append(
+            {
+                "name": name,
+                "version": version,
+                "held": _is_locked(reading, name, architecture),
+                # rpm adds an entry before it removes the one that it replaces
+                "configured": [each[2] for each in found].count(architecture) == 1,
+            }
+        )
     return packages
 
 
-def _is_locked(reading: Reading, name: str) -> bool:
-    return any(
-        re.fullmatch(pattern.format(re.escape(name)), line.strip())
-        for path, pattern in _LOCKS.items()
-        for line in reading.text(path)
-    )
+def _is_locked(reading: Reading, name: str, architecture: str) -> bool:
+    said = reading.value("rpm_manager")
+    manager = next((each for each in get_args(rpm_locks.RpmManager) if each == said), None)
+    try:
+        return rpm_locks.is_held(name, architecture, manager, reading.texts)
+    except ValueError as error:
+        raise ProbeError(str(error)) from error

@@ -15,8 +15,14 @@ if command -v dpkg-query >/dev/null; then
 elif [ -e /var/lib/dpkg/status ]; then need dpkg-query
 elif command -v rpm >/dev/null; then
   # shellcheck disable=SC2086  # split on purpose
-  captured limited 20 rpm -q --qf '%{NAME} %{VERSION}-%{RELEASE}\n' $packages
+  captured limited 20 rpm -q --qf '@QUERY@' $packages
   case $status in @KNOWN@) said rpm "$output";; *) unreadable package;; esac
+  # dnf may be a name of dnf5
+  dnf=$(command -v dnf); dnf5=$(command -v dnf5)
+  if [ -n "$dnf" ]; then
+    if [ -n "$dnf5" ] && [ "$dnf" -ef "$dnf5" ]; then value rpm_manager dnf5
+    else value rpm_manager dnf4; fi
+  elif command -v zypper >/dev/null; then value rpm_manager zypper; fi
   for path in @LOCKS@; do exact "$path"; done
 elif [ -d /var/lib/rpm ] || [ -d /usr/lib/sysimage/rpm ]; then need rpm
 fi

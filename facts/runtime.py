@@ -22,7 +22,8 @@ class PackageShape(TypedDict):
     held: bool
     """Whether upgrades leave it alone (apt-mark hold, dnf versionlock, zypper addlock)."""
     configured: bool
-    """False: dpkg was stopped between unpacking it and configuring it, so it may not work."""
+    """False: dpkg was stopped between unpacking it and configuring it, so it may not work; or rpm
+    between installing it and removing the version before."""
 
 
 class InstalledShape(TypedDict):

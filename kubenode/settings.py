@@ -31,6 +31,7 @@ from kubenode.profiles import ProfileName
 from kubenode.runtimes import cni
 from kubenode.runtimes.containerd import releases
 from kubenode.runtimes.containerd.wanted import ContainerdWanted
+from kubenode.runtimes.restart import Restart
 
 PREFIX = "kubenode_"
 
@@ -135,6 +136,11 @@ class NodeSettings(BaseModel):
     containerd_hold: bool = Field(
         default=True,
         description="hold the package: an unattended upgrade would restart the runtime",
+    )
+    restart: Restart | None = Field(
+        default=None,
+        description="when a change restarts the runtime: now, if-idle (no pod runs) or never; None "
+        "is now where pods survive it, else if-idle",
     )
     pause_image: str | None = Field(
         default=None, description="pause (sandbox) image, None leaves what is there"

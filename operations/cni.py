@@ -185,4 +185,3 @@ def _of_package(now: CniPluginsShape, runtime: ContainerdServiceShape) -> Comman
             yield package_locks.patiently(by, manager.UNPACK_AGAIN)
     options = manager.apt_options(False, package_locks.WAIT_SECONDS)
     yield package_locks.patiently(by, manager.install(by, name, options))
-

@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import asdict
 from typing import Any, Literal, NamedTuple
 
 from packaging.version import Version
 from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, OperationValueError, StringCommand, operation
-from pyinfra.operations import apt, dnf, zypper
 
 from kubenode.facts.containerd import (
     Containerd,
     ContainerdFiles,
     ContainerdFilesShape,
-    ContainerdPackage,
     ContainerdShape,
     UnprovenShape,
 )
 from kubenode.facts.crictl import Crictl, CrictlFileShape
-from kubenode.facts.platform import Platform
 from kubenode.facts.runtime import CniShape
 from kubenode.files import host_lock, whole_file
 from kubenode.files.exact_text import bytes_of
 from kubenode.linux.cgroups import Driver
 from kubenode.linux.place import PlaceShape
-from kubenode.operations import crictl
-from kubenode.packages import manager, package_locks
-from kubenode.packages.installation import Installed, Program, installation
+from kubenode.operations import containerd_program, crictl
 from kubenode.run import asked
-from kubenode.run.pyinfra_internals import is_executing, nested
+from kubenode.run.pyinfra_internals import is_executing
 from kubenode.run.telling import explain, explain_file, later, refuse
 from kubenode.runtimes import cni, other_runtimes
 from kubenode.runtimes.config_swap import Daemon, start, swap, undo
@@ -41,7 +36,8 @@ from kubenode.runtimes.containerd.state import HandlerInForce, State, Unit
 from kubenode.runtimes.containerd.upkeep import upkeep
 from kubenode.runtimes.containerd.wanted import ContainerdWanted
 from kubenode.runtimes.crictl import CRICTL_CONFIG, CrictlPlan
-from kubenode.settings import DEFAULTS
+from kubenode.runtimes.restart import Restart, check_restart
+from kubenode.settings import DEFAULTS, minor_release
 from kubenode.wire import joint_reading
 from kubenode.wire.bounded import INSTALL_SECONDS, RESTART_SECONDS, bounded
 
@@ -65,32 +61,50 @@ def installed(
     version: str | None = None,
     hold: bool = DEFAULTS.containerd_hold,
     source: Literal["distribution"] = "distribution",
+    kubernetes_version: str | None = DEFAULTS.kubernetes_version,
+    restart: Restart | None = DEFAULTS.restart,
 ) -> Commands:
     """
-    Install containerd, unless it is there already, from whatever source.
+    Install containerd, or make the one that is there the one that is wanted.
 
-    + version: exact package version to install, such as ``1.7.24~ds1-6+deb13u1``; None takes what
-      the source offers and leaves an installed one alone
+    + version: a package's version in full (``1.7.24~ds1-6+deb13u1``), a release (``2.3.4``), or a
+      series (``2.3``: the newest of it that the source has). None leaves an installed one alone,
+      unless it does not fit *kubernetes_version*
     + hold: keep the package manager from upgrading it: an unattended upgrade would restart the
       runtime (kubespray#7276, moby#48179). False leaves a hold as it is
     + source: where it comes from. ``distribution`` is the distribution's own ``containerd`` package
       by apt, dnf or zypper
+    + kubernetes_version: release the node is for, such as ``1.37``: without *version* the newest
+      that fits it is installed, and a host for which the source has none is refused, before
+      anything is changed. None asks for nothing
+    + restart: when another containerd may take the place of one that runs, which restarts it:
+      ``now``, ``if-idle`` (no pod runs) or ``never``. None is ``now`` where pods survive it. Where
+      they do not (2.x -> 1.x ends what 2.x has started), it is refused while pods run
+
+    What is there is changed in one command on the host: the new packages are fetched, run, and
+    shown the configuration; the old ones are kept; then they are exchanged and containerd is
+    restarted. Where it does not serve as it did before, the old ones come back, from what was kept,
+    and the operation fails with the reason. So does the next run after a power cut. See
+    :mod:`kubenode.runtimes.program_change`.
 
     A ``containerd.io`` package or a binary without a package counts as installed: kubenode does not
-    replace a runtime that somebody chose. With ``version`` given, either is an error of that host.
+    replace a runtime that somebody chose, unless a version is asked for that it is not. A binary
+    without a package is an error then.
     A package that dpkg has unpacked and not configured, since it was killed or the power went, does
     not count: what dpkg began is finished first (``dpkg --configure -a``, as apt asks for). Another
     process that changes packages (unattended-upgrades, cloud-init) is waited for, at most 300 s.
     A host where another runtime is in use is refused, see :mod:`kubenode.runtimes.other_runtimes`.
     An apt source that does not answer, or is not signed, is a warning with apt's own words, and an
-    error only where containerd cannot be installed without it.
+    error only where containerd cannot be installed without it. A release that upstream no longer
+    supports is installed with a warning.
 
     **Example:**
 
     .. code:: python
 
         containerd.installed(
-            name="Install containerd and keep its version",
+            name="Install the newest containerd 2.3, and keep it",
+            version="2.3",
             hold=True,
         )
     """
@@ -100,67 +114,14 @@ def installed(
         releases.check_package_version(version)
     except ValueError as error:
         raise OperationValueError(f"version {error}") from error
-    yield from _installed(version, hold)
-
-
-def _installed(version: str | None, hold: bool) -> Commands:
-    now = joint_reading.get_fact(ContainerdPackage)
-    if now is None:
-        yield refuse(host, "cannot tell whether containerd is installed, see the lines above")
-        return
-    if problem := _other_runtime(now["runtimes"]):
-        yield refuse(host, problem)
-        return
-    package = Installed(**now["package"]) if now["package"] else None
-    program = Program(
-        now["binary"], now["version"], package, now["dpkg_interrupted"], now["dpkg_at_work"]
+    try:
+        release = minor_release(kubernetes_version) if kubernetes_version is not None else None
+        check_restart(restart)
+    except ValueError as error:
+        raise OperationValueError(str(error)) from error
+    yield from containerd_program.steps(
+        containerd_program.Wanted(version, hold, source, release, restart)
     )
-    to_do = installation(program, _PACKAGE, version, hold)
-    if to_do.blocked:
-        yield refuse(host, to_do.blocked)
-        return
-    if to_do.is_empty:
-        host.noop(f"containerd is installed: {program}")
-        return
-    platform = joint_reading.get_fact_now(Platform)
-    by = platform["package_manager"] if platform else None
-    if by is None:
-        yield refuse(
-            host, "no known package manager (apt-get, dnf, zypper): install containerd yourself"
-        )
-        return
-    # pyinfra, while it prepares, goes no further than the first command
-    for sentence in to_do.explained(by):
-        explain(host, sentence)
-    if to_do.finishes_dpkg:
-        yield package_locks.patiently(by, manager.FINISH_DPKG)
-    if to_do.installs:
-        yield from _install(by, version, unpack_again=to_do.finishes_dpkg)
-    if to_do.holds:
-        yield package_locks.patiently(by, manager.hold(by, to_do.holds))
-
-
-def _install(by: str, version: str | None, unpack_again: bool = False) -> Commands:
-    wanted = manager.pinned(by, _PACKAGE, version)
-    options = manager.apt_options(version is not None, package_locks.WAIT_SECONDS)
-    commands: Iterable[Any] | None
-    if by == "apt-get":
-        yield package_locks.with_lists_fetched(manager.simulated(wanted, version is not None))
-        if unpack_again:
-            yield package_locks.patiently(by, manager.UNPACK_AGAIN)
-        commands = nested(
-            apt.packages,
-            packages=[wanted],
-            no_recommends=True,
-            allow_downgrades=version is not None,
-            extra_install_args=options,
-        )
-    else:
-        commands = nested(dnf.packages if by == "dnf" else zypper.packages, packages=[wanted])
-    if commands is None:
-        commands = [manager.install(by, wanted, options)]
-    for command in commands:
-        yield package_locks.patiently(by, str(command))
 
 
 @operation()
@@ -189,7 +150,8 @@ def configured(
       running in the old place, kubelet then manages the new one: drain the node instead
 
     The files are edited structurally in the tables of their own version (2, 3 or 4); a version 1
-    file becomes version 2. Files the main one imports are edited where they state the same
+    file becomes version 2, and one of a version above the release's the highest that it takes.
+    Files the main one imports are edited where they state the same
     settings, since they win over it.
 
     A change is shown to containerd before the swap, the daemon is restarted if it runs, and the

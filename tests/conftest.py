@@ -17,6 +17,7 @@ import pytest
 from docker import DockerClient
 from hypothesis import settings
 
+from tests import upstream
 from tests.repositories.server import Server, gateway
 from tests.targets import daemon, image, pyinfra_cli, ssh_key
 from tests.targets.container import Target
@@ -44,7 +45,11 @@ WriteInventory = Callable[..., Path]
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if upstream.folder() is None:
+        left_out = [item for item in items if item.get_closest_marker("upstream")]
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
     for item in items:
         if "docker_client" in getattr(item, "fixturenames", ()):
             item.add_marker("targets")

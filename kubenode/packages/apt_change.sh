@@ -2,8 +2,9 @@
 # Change packages in a way that can be undone on the host, with apt and dpkg.
 #
 # $change: a directory for root alone. $installs: packages to install, as NAME=VERSION. $removes:
-# names of packages that go for them; no other package may go. $expected: what is installed of all
-# these now, as NAME=VERSION. $holds: names of packages to hold.
+# names of packages that go for them; no other package may go. $related: names of more packages that
+# may come with them. $expected: what is installed of all these now, as NAME=VERSION. $holds: names of
+# packages to hold.
 #
 # pm_expected: whether that is still so
 # pm_fetch: download; nothing of the host is changed
@@ -62,7 +63,7 @@ pm_unpack() {
   done
 }
 gone() { for name in $removes; do printf '%s- ' "$name"; done; }
-mine() { for name in $installs $removes; do printf '%s ' "${name%%=*}"; done; }
+mine() { for name in $installs $removes $related; do printf '%s ' "${name%%=*}"; done; }
 # shellcheck disable=SC2016  # not for sh to expand
 status_of() { dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null; }
 # version_of NAME: of a package that is installed; nothing of another

@@ -6,6 +6,14 @@ from dataclasses import dataclass
 
 from kubenode.packages import manager
 
+_FINISHES = {
+    "apt-get": "dpkg was interrupted: it finishes what it began (dpkg --configure -a), and what it "
+    "has unpacked in part is installed again"
+}
+_FINISHES_RPM = (
+    "rpm was interrupted: the version that it was replacing is removed, the newer one stays"
+)
+
 
 @dataclass(frozen=True)
 class Installed:
@@ -16,7 +24,8 @@ class Installed:
     held: bool
     """Whether upgrades leave it alone."""
     configured: bool
-    """False: dpkg was stopped between unpacking it and configuring it."""
+    """False: dpkg was stopped between unpacking it and configuring it, or rpm between installing it
+    and removing the version before."""
 
     def __str__(self) -> str:
         held = ", held" if self.held else ""
@@ -78,16 +87,15 @@ class Installation:
         if self.installs and self.now.dpkg_at_work:
             sentences.append(f"wait for process {self.now.dpkg_at_work}, which changes packages")
         if self.finishes_dpkg and self.now.dpkg_interrupted:
-            sentences.append(
-                "dpkg was interrupted: it finishes what it began (dpkg --configure -a), and what "
-                "it has unpacked in part is installed again"
-            )
+            sentences.append(_FINISHES.get(package_manager, _FINISHES_RPM))
         if self.installs:
             if package_manager == "apt-get":
                 sentences.append("fetch the lists of packages (apt-get update)")
             sentences.append(f"install {self.installs} with {package_manager} (was: {self.now})")
         if self.holds:
-            sentences.append(f"hold {self.holds}: upgrades leave it alone")
+            plugin = " (dnf-command(versionlock) is installed first where it is missing)"
+            plugin = plugin if package_manager == "dnf" else ""
+            sentences.append(f"hold {self.holds}: upgrades leave it alone{plugin}")
         return sentences
 
 

@@ -5,8 +5,9 @@ Sources: apt-get(8), apt-mark(8), dpkg(1), dnf(8), the page of dnf's versionlock
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from kubenode.run import host_script
 
@@ -17,17 +18,27 @@ _APT_GET = (
 )
 
 _HOLD: Mapping[str, str] = {
-    "apt-get": "apt-mark hold {}",
-    "dnf": "dnf versionlock add {}",
-    "zypper": "zypper --non-interactive addlock {}",
+    "apt-get": "apt-mark hold @PACKAGE@",
+    "dnf": host_script.read(__file__, "hold_with_dnf.sh"),
+    "zypper": "zypper --non-interactive addlock @PACKAGE@",
 }
 
-_INSTALL: Mapping[str, str] = {
-    "apt-get": f"{_APT_GET} install --no-install-recommends --allow-downgrades "
-    "{options} {package}",
-    "dnf": "dnf install -y {package}",
-    "zypper": "zypper --non-interactive install -y {package}",
+_UNHOLD: Mapping[str, str] = {
+    "dnf": "dnf versionlock delete @PACKAGE@",
+    "zypper": "zypper --non-interactive removelock @PACKAGE@",
 }
+
+# Docker's containerd.io obsoletes containerd: with its repository dnf would take that instead. What
+# has to be removed for a package is an error of dnf and zypper, and stays one.
+_INSTALL: Mapping[str, str] = {
+    "dnf": "dnf install -y --setopt=obsoletes=False @PACKAGE@",
+    "zypper": host_script.read(__file__, "install_with_zypper.sh"),
+}
+
+_CHANGE_HELD = host_script.read(__file__, "change_held.sh")
+
+ABLE_TO_HOLD: Mapping[str, str] = {"dnf": host_script.read(__file__, "able_to_hold_with_dnf.sh")}
+"""What is run before a package is installed that is held afterwards, by manager."""
 
 FINISH_DPKG = "DEBIAN_FRONTEND=noninteractive dpkg --force-confdef --force-confold --configure -a"
 """dpkg finishes what it was stopped at."""
@@ -68,13 +79,50 @@ def apt_options(is_pinned: bool, wait_seconds: int) -> str:
 
 
 def install(manager: str, package: str, options: str = "") -> str:
-    """The command that installs a package, where pyinfra's own operation cannot be had.
+    """The command that installs a package, or makes it another version.
 
     + manager: ``apt-get``, ``dnf`` or ``zypper``
     + package: as :func:`pinned` gives it
     + options: apt's, see :func:`apt_options`
+
+    pyinfra's own operation is used for apt. Those for dnf and zypper are not: zypper's takes any
+    key that a repository shows (``--gpg-auto-import-keys``) and leaves a newer version where it is
+    without a word, and dnf's takes what obsoletes the package instead of it.
     """
-    return _INSTALL[manager].format(options=options, package=shlex.quote(package))
+    if manager == "apt-get":
+        return (
+            f"{_APT_GET} install --no-install-recommends --allow-downgrades "
+            f"{options} {shlex.quote(package)}"
+        )
+    return host_script.filled(_INSTALL[manager], PACKAGE=shlex.quote(package))
+
+
+def change_held(manager: str, name: str, package: str) -> str:
+    """The command that makes a held package another version, and holds that.
+
+    + manager: ``dnf`` or ``zypper``; apt-get has an option for it, see :func:`apt_options`
+    + name: the package's
+    + package: as :func:`pinned` gives it
+
+    Where the change fails the package is held as it was.
+    """
+    return host_script.filled(
+        _CHANGE_HELD,
+        UNHOLD=host_script.filled(_UNHOLD[manager], PACKAGE=shlex.quote(name)),
+        INSTALL=install(manager, package),
+        HOLD=hold(manager, name),
+    )
+
+
+def finish(manager: str, names: Sequence[str]) -> str:
+    """The command that finishes what the package manager was stopped at.
+
+    + manager: ``apt-get``, ``dnf`` or ``zypper``
+    + names: packages; apt's are all finished
+    """
+    if manager == "apt-get":
+        return FINISH_DPKG
+    return host_script.read(__file__, "finish_rpm.sh", PACKAGES=" ".join(map(shlex.quote, names)))
 
 
 def hold(manager: str, package: str) -> str:
@@ -83,13 +131,16 @@ def hold(manager: str, package: str) -> str:
     + manager: ``apt-get``, ``dnf`` or ``zypper``
     + package: its name
     """
-    return _HOLD[manager].format(shlex.quote(package))
+    return host_script.filled(_HOLD[manager], PACKAGE=shlex.quote(package))
 
 
 def is_version(installed: str, wanted: str) -> bool:
     """Whether an installed version is the one that was asked for.
 
     + installed: such as ``1.7.24-1.fc41``
-    + wanted: the same, or an RPM's version without its release
+    + wanted: the same; without its epoch, or an RPM's without its release
     """
+    if not re.match(r"\d+:", wanted, re.ASCII):
+        # nobody writes an epoch that need not be written
+        installed = re.sub(r"^\d+:", "", installed, flags=re.ASCII)
     return installed == wanted or installed.startswith(f"{wanted}-")

@@ -18,13 +18,15 @@ class PackageChange:
 
     + installs: version by name
     + removes: names of packages that go; no other may
-    + now: version by name of what is installed of all these
+    + now: version by name of what is installed of all these, and of what is *related*
+    + related: names of further packages that may come or go with these
     + holds: names of packages that are held afterwards
     """
 
     installs: Mapping[str, str] = field(default_factory=dict)
     removes: Sequence[str] = ()
     now: Mapping[str, str] = field(default_factory=dict)
+    related: Sequence[str] = ()
     holds: Sequence[str] = ()
 
     @property
@@ -49,9 +51,11 @@ def functions(change: PackageChange, manager: str) -> str:
     """
     if manager != "apt-get":
         raise ValueError(f"packages are not changed by {manager} so far")
+    removes = [name for name in change.removes if name in change.now]
     lists = {
         "installs": [f"{name}={version}" for name, version in change.installs.items()],
-        "removes": [name for name in change.removes if name in change.now],
+        "removes": removes,
+        "related": [name for name in change.related if name not in (*change.installs, *removes)],
         "expected": [f"{name}={version}" for name, version in change.now.items()],
         "holds": change.holds,
     }

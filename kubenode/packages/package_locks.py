@@ -47,7 +47,7 @@ def patiently(manager: str, command: str) -> StringCommand:
         yield package_locks.patiently("apt-get", "apt-get update")
     """
     if manager == "zypper":
-        return host_lock.as_command(f"ZYPP_LOCK_TIMEOUT={WAIT_SECONDS} {command}")
+        return host_lock.as_command(f"export ZYPP_LOCK_TIMEOUT={WAIT_SECONDS}\n{command}")
     if manager != "apt-get":
         return host_lock.as_command(command)
     return host_lock.as_command(_with_apt(command, "patiently run"))

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
+import gevent
 import pysequoia
 from gevent.lock import BoundedSemaphore
 from pysequoia.packet import PacketPile, Tag
@@ -63,13 +64,34 @@ def checked(repository: Repository, now: datetime | None = None) -> SigningKey:
         signing_key.checked(docker_repository(os_release)).content
     """
     where = _shown(repository.key)
-    certificate = _certificate(_read(repository.key), where)
-    found = certificate.fingerprint.upper()
-    if found != repository.fingerprint:
+    content = _read(repository.key)
+    # Sequoia may look at its own stack (RUST_BACKTRACE), and a greenlet's has no end that it knows
+    found = gevent.get_hub().threadpool.apply(_parsed, (content, where))
+    if found.fingerprint != repository.fingerprint:
         raise KeyProblem(
-            f"{where} has the fingerprint {found}, and {repository.fingerprint} is pinned: ask "
-            "who signs the repository which is right, and set fingerprint if the key was changed"
+            f"{where} has the fingerprint {found.fingerprint}, and {repository.fingerprint} is "
+            "pinned: ask who signs the repository which is right, and set fingerprint if the key "
+            "was changed"
         )
+    if found.is_revoked:
+        raise KeyProblem(
+            f"{where}: the key {found.fingerprint} is revoked, do not trust it any more"
+        )
+    if found.expires is not None and found.expires <= (now or datetime.now(UTC)):
+        raise KeyProblem(
+            f"{where}: the key {found.fingerprint} expired on {found.expires:%Y-%m-%d %H:%M} UTC: "
+            "fetch the key again, as a new date does not change its fingerprint"
+        )
+    return SigningKey(found.fingerprint, found.expires, found.content)
+
+
+@dataclass(frozen=True)
+class _Parsed(SigningKey):
+    is_revoked: bool
+
+
+def _parsed(content: bytes, where: str) -> _Parsed:
+    certificate = _certificate(content, where)
     try:
         expires, is_revoked = certificate.expiration, certificate.is_revoked
     except RuntimeError as error:
@@ -77,15 +99,8 @@ def checked(repository: Repository, now: datetime | None = None) -> SigningKey:
             f"{where}: no signature of its own counts any more ({_first_line(error)}), as when "
             "they are SHA-1: ask who signs the repository for its new key"
         ) from error
-    if is_revoked:
-        raise KeyProblem(f"{where}: the key {found} is revoked, do not trust it any more")
-    if expires is not None and expires <= (now or datetime.now(UTC)):
-        raise KeyProblem(
-            f"{where}: the key {found} expired on {expires:%Y-%m-%d %H:%M} UTC: fetch the key "
-            "again, as a new date does not change its fingerprint"
-        )
-    content = pysequoia.armor(bytes(certificate), pysequoia.ArmorKind.PublicKey).encode()
-    return SigningKey(found, expires, content)
+    armoured = pysequoia.armor(bytes(certificate), pysequoia.ArmorKind.PublicKey).encode()
+    return _Parsed(certificate.fingerprint.upper(), expires, armoured, is_revoked)
 
 
 def _certificate(content: bytes, where: str) -> pysequoia.Cert:

@@ -93,10 +93,7 @@ class Repository:
         for field in ("name", "url", "key", "fingerprint"):
             if not isinstance(getattr(self, field), str):
                 raise ValueError(f"{field} is text, not {getattr(self, field)!r}")
-        if not _NAME.fullmatch(self.name):
-            raise ValueError(
-                f"name {self.name!r}: small letters, digits, '.', '_' and '-', as it names files"
-            )
+        check_name(self.name)
         object.__setattr__(self, "url", _checked_url(self.url))
         _check_key(self.key)
         fingerprint = "".join(self.fingerprint.split()).upper().removeprefix("0X")
@@ -116,6 +113,17 @@ class Repository:
             raise ValueError(f"suite {self.suite!r}: a word such as 'trixie'")
         if self.suite is not None and self.suite.endswith("/") and self.components:
             raise ValueError(f"suite {self.suite!r} ends in '/', so there are no components")
+
+
+def check_name(name: str) -> None:
+    """ValueError where a text cannot be a repository's name.
+
+    + name: such as ``docker``
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ValueError(
+            f"name {name!r}: small letters, digits, '.', '_' and '-', as it names files"
+        )
 
 
 def check_package(name: str) -> None:

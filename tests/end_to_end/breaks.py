@@ -358,6 +358,15 @@ CONTAINERD = (
 
 MACHINE = (
     Break(
+        "a /usr that is mounted read-only",
+        "mount --bind /usr /usr && mount -o remount,bind,ro /usr",
+        "platform.packages",
+        "/usr is mounted read-only",
+        state="warn",
+        fix="mount -o remount,bind,rw /usr",
+        undo="umount -l /usr",
+    ),
+    Break(
         "a host name that no node can have",
         # sethostname(2): hostname(1) refuses such a name
         "cat /etc/hostname >/root/name; perl -e '$_ = \"Bad_Name\"; syscall(170, $_, 8)'; "

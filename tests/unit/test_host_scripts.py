@@ -29,6 +29,7 @@ from kubenode.facts import (
     network,
     platform,
     pods,
+    repositories,
     runtimes,
     swap,
 )
@@ -40,9 +41,11 @@ from kubenode.packages import (
     manager,
     package_locks,
     plugins_change,
+    repository_proof,
 )
 from kubenode.packages.archive import ArchiveFile, Build
 from kubenode.packages.package_change import PackageChange
+from kubenode.packages.source import Repository
 from kubenode.run import host_script
 from kubenode.runtimes import archive_program, config_swap, program_change
 from kubenode.runtimes.containerd import proof
@@ -77,6 +80,7 @@ PROBES = {
     "machine": machine.script(),
     "network": network.script(),
     "platform": platform.script(),
+    "repositories": repositories.script("docker"),
     "runtimes": runtimes.script(),
     "swap": swap.script(),
 }
@@ -297,6 +301,49 @@ def program_changes(host: Host) -> list[str]:
     return scripts
 
 
+def prove(host: Host) -> StringCommand:
+    """With an apt-get that fetches one list, which has the package."""
+    host.program(
+        "apt-get",
+        'set -- "${APT_CONFIG%/*}"; echo Package: containerd.io >"$1/lists/x_Packages"; '
+        'cat "$1/key.asc" "$1/apt.conf" >"$1/lists/x_InRelease"',
+    )
+    repository = Repository(
+        name="docker",
+        url="https://mirror.example.com",
+        key="key",
+        fingerprint="A" * 40,
+        components=("stable",),
+        packages=("containerd.io",),
+    )
+    return repository_proof.prove(repository, "apt-get", "trixie", "amd64", b"the key\n")
+
+
+@pytest.mark.parametrize("has_it", [True, False])
+@pytest.mark.parametrize("shell", SHELLS, ids=shell_name)
+def test_each_shell_proves_a_repository(
+    shell: tuple[str, ...], has_it: bool, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = host.config.with_name("staged")
+    monkeypatch.setattr(repository_proof, "DIRECTORY", str(folder))
+    command = prove(host)
+    if not has_it:
+        host.program("apt-get", 'echo "E: no answer" >&2; exit 100')
+    finished = host.run(
+        shell, command.get_raw_value(), tuple(command.connector_arguments["_stdin"])
+    )
+    assert finished.returncode == (0 if has_it else 1), finished.stderr
+    if has_it:
+        list_ = (folder / "docker/lists/x_InRelease").read_text()
+        assert list_.startswith("the key\n")
+        assert "#clear APT::Update::Post-Invoke;" in list_
+        assert folder.stat().st_mode & 0o777 == 0o755
+    else:
+        assert "E: no answer" in finished.stderr
+        assert "repository docker gave no lists: nothing was changed" in finished.stderr
+        assert list(folder.iterdir()) == []
+
+
 def _pieces(path: Path) -> list[str]:
     """What is between the placeholders of a file, the longest first."""
     text = host_script.read(str(path), path.name)
@@ -309,7 +356,7 @@ def test_each_file_is_run(host: Host) -> None:
     probes = [part for script in PROBES.values() for part in (script.shell, *script.shared)]
     scripts = [*probes, probe._SHELL_FUNCTIONS, probe.script(PROBES)]
     scripts += [change(host) for change in CHANGES]
-    scripts.append(swap_of(host).get_raw_value())
+    scripts += [swap_of(host).get_raw_value(), prove(host).get_raw_value()]
     scripts += program_changes(host)
     assert len(FILES) > 30
     assert [
@@ -345,7 +392,8 @@ def test_no_probe_uses_a_variable_that_nothing_sets() -> None:
 
 
 def test_no_change_uses_a_variable_that_nothing_sets(host: Host) -> None:
-    scripts = [change(host) for change in CHANGES] + [swap_of(host).get_raw_value()]
+    scripts = [change(host) for change in CHANGES]
+    scripts += [swap_of(host).get_raw_value(), prove(host).get_raw_value()]
     scripts += program_changes(host)
     assert [_unset(script) for script in scripts] == [[] for _ in scripts]
 

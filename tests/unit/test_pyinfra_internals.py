@@ -219,16 +219,15 @@ def test_without_a_prefix_a_line_names_its_host(without: Callable[..., None]) ->
 
 
 def test_without_inner_packages_are_installed_by_commands(monkeypatch: pytest.MonkeyPatch) -> None:
-    from kubenode.operations import containerd
+    from pyinfra.operations import apt
+
+    from kubenode.operations import containerd_program
 
     for changed in (_other, SimpleNamespace(_inner=_other)):
-        for manager in ("apt-get", "dnf", "zypper"):
-            operations = manager.removesuffix("-get")
-            monkeypatch.setattr(getattr(containerd, operations), "packages", changed)
-            commands = [str(command) for command in containerd._install(manager, "1.7.24")]
-            assert "containerd" in commands[-1]
-            assert "1.7.24" in commands[-1]
-            assert not any(name in "".join(commands) for name in ("{options}", "{package}"))
+        monkeypatch.setattr(apt, "packages", changed)
+        commands = [str(command) for command in containerd_program._install("apt-get", "containerd", "1.7.24")]
+        assert "apt-get -y" in commands[-1]
+        assert "containerd=1.7.24" in commands[-1]
 
 
 def test_without_its_switch_there_is_no_spinner(

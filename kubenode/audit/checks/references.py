@@ -22,6 +22,7 @@ class Reference:
 
 DRIVER_AGREEMENT = Reference("cgroup-driver.agreement")
 CGROUP_VERSION = Reference("cgroup.version")
+PACKAGES = Reference("platform.packages")
 SYSTEMD = Reference("platform.systemd")
 BR_NETFILTER_LIVE = Reference("module.br-netfilter.live")
 ETCD_PORT = Reference("network.port-2379")

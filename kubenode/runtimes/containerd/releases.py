@@ -152,6 +152,15 @@ def drop_in_trouble(
     return None
 
 
+def pods_survive(old: Version, new: Version) -> bool:
+    """Whether running containers outlive a change from one release to another.
+
+    containerd 1.x knows nothing of what 2.x has started, and ends it. Sources: seen with 2.1.9 ->
+    1.7.24 and 1.6.20; containerd#11720.
+    """
+    return not (old.major >= 2 and new.major < 2)
+
+
 def globs_from_root(version: Version) -> bool:
     """Whether a relative ``imports`` pattern with ``*`` is not relative to the file's directory."""
     number = Version(version.base_version)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import io
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from kubenode.facts import (
     archives,
     candidates,
     cgroup,
+    cni_plugins,
     containerd,
     installation,
     kernel,
@@ -41,6 +44,7 @@ from kubenode.packages import (
     guarded_install,
     manager,
     package_locks,
+    plugins_change,
     repository_proof,
 )
 from kubenode.packages.archive import ArchiveFile, Build
@@ -65,11 +69,11 @@ FILES = sorted(
 )
 
 PROBES = {
-    "candidates": candidates.script(["containerd"]),
     "archives": archives.script(),
     "package": containerd.script_package(),
     "daemon": containerd.script_daemon(),
     "cgroups": cgroup.script_cgroups(),
+    "cni_plugins": cni_plugins.script(),
     "drivers": cgroup.script_drivers(),
     "kubelet": kubelet.script(),
     "pods": pods.script(),
@@ -120,6 +124,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     monkeypatch.setattr(host_lock, "DIRECTORY", str(tmp_path / "lock"))
     monkeypatch.setattr(archive_change, "ROOT", str(tmp_path / "lib"))
     monkeypatch.setattr(archive_change, "STORE", str(tmp_path / "store"))
+    monkeypatch.setattr(plugins_change, "NOTE", str(tmp_path / "plugins"))
     return Host(tmp_path)
 
 
@@ -198,6 +203,22 @@ def move_away(host: Host) -> str:
     return whole_file.move_away([f"{folder}/certs", f"{folder}/none"]).get_raw_value()
 
 
+def unpack_plugins(host: Host) -> str:
+    """One plugin, which is a script here."""
+    plugin = b'#!/bin/sh\necho \'{"supportedVersions": ["0.4.0"]}\'\n'
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        member = tarfile.TarInfo("./bridge")
+        member.size = len(plugin)
+        tar.addfile(member, io.BytesIO(plugin))
+    digest = whole_file.sum_of(packed.getvalue())
+    store = Path(archive_change.STORE)
+    store.mkdir(exist_ok=True)
+    (store / digest).write_bytes(packed.getvalue())
+    file = ArchiveFile("/plugins.tgz", digest)
+    return plugins_change.change("1.9.1", file, f"{store.parent}/cni").get_raw_value()
+
+
 CHANGES: list[Callable[[Host], str]] = [
     set_live,
     fetch_lists,
@@ -208,6 +229,7 @@ CHANGES: list[Callable[[Host], str]] = [
     unpack_archive,
     move_away,
     install_guarded,
+    unpack_plugins,
 ]
 
 

@@ -7,12 +7,14 @@ from typing import Literal, TypedDict
 
 from packaging.version import Version
 
-from kubenode.facts import file_systems, mounts, packages, runtimes
+from kubenode.facts import file_systems, mounts, packages, registry_hosts, runtimes
+from kubenode.facts.registry_hosts import RegistryFileState, RegistryHostsShape
 from kubenode.facts.runtime import (
     CniShape,
     DataRootShape,
     HandlerShape,
     InstalledShape,
+    PackageShape,
     RuntimeShape,
 )
 from kubenode.files import go_keys, whole_file
@@ -21,12 +23,13 @@ from kubenode.linux.cgroups import Driver, placed_by
 from kubenode.linux.place import PlaceShape
 from kubenode.linux.unit import PROPERTIES, parse_unit
 from kubenode.run import host_script
-from kubenode.runtimes import cni
+from kubenode.runtimes import cni, program_change
 from kubenode.runtimes.config_swap import UNPROVEN_SUFFIX, read_note
 from kubenode.runtimes.containerd import releases
 from kubenode.runtimes.containerd.config import Config, parse
 from kubenode.runtimes.containerd.handlers import Handler
 from kubenode.runtimes.containerd.imports import in_force, load_order
+from kubenode.runtimes.containerd.packages import NEED_IT, RELATED
 from kubenode.runtimes.containerd.registry import registry_conflict
 from kubenode.runtimes.containerd.state import UNCLEAR_CONFIG
 from kubenode.runtimes.edit import ConfigError
@@ -50,6 +53,11 @@ DEFAULT_ROOT = CONTAINERD.data_root
 class ContainerdPackageShape(InstalledShape):
     """What :class:`ContainerdPackage` returns."""
 
+    packages: list[PackageShape]
+    """What is installed of the packages that containerd comes in, that come with it, and that need
+    it: ``containerd``, ``containerd.io``, ``runc``, ``docker.io``, ``docker-ce``, ..."""
+    change: str | None
+    """A change of the program that was interrupted: ``containerd 1.7.24 -> 2.1.9``."""
     runtimes: RuntimesShape
 
 
@@ -79,6 +87,8 @@ class ContainerdShape(RuntimeShape):
     registry_config_path: str | None
     registry_conflict: str | None
     """``FILE:LINE:COLUMN: reason`` of registry settings with which CRI does not start."""
+    registry_hosts: RegistryHostsShape | None
+    """The ``hosts.toml`` files of the directories in use; None where these are not known."""
     disabled_plugins: list[str]
     ctr: bool
     """Whether ``ctr`` is there, which is how the daemon is asked."""
@@ -110,6 +120,9 @@ class ContainerdFilesShape(TypedDict):
     surrogates (PEP 383). It may hold registry passwords: for operations, not for reports."""
     unreadable: list[str]
     """Files of these that exist and could not be read."""
+    registries: dict[str, RegistryFileState]
+    """``hosts.toml`` files, and certificates that kubenode put beside them, by path; not what is in
+    them."""
     unproven: list[UnprovenShape] | None
     """Files of a change that was interrupted before CRI had answered with it; None when there is a
     note of one that cannot be followed."""
@@ -118,11 +131,14 @@ class ContainerdFilesShape(TypedDict):
 _PROGRAM = host_script.read(__file__, "containerd_program.sh")
 
 _PATH = host_script.read(__file__, "containerd_path.sh")
-_PACKAGE_SCRIPT = host_script.read(__file__, "containerd_package.sh")
+_PACKAGE_SCRIPT = host_script.read(
+    __file__, "containerd_package.sh", CHANGE=program_change.DIRECTORY
+)
 _DAEMON_SCRIPT = host_script.read(__file__, "containerd_daemon.sh", UNPROVEN_SUFFIX=UNPROVEN_SUFFIX)
 
 (UNIT,) = CONTAINERD.units
 _PACKAGES = tuple(name for names in CONTAINERD.packages.values() for name in names)
+_ASKED_FOR = tuple(dict.fromkeys((*_PACKAGES, *RELATED, *NEED_IT)))
 
 _PROPERTIES = ("ExecStart", "MainPID", *PROPERTIES)
 
@@ -130,7 +146,7 @@ _PROPERTIES = ("ExecStart", "MainPID", *PROPERTIES)
 def script_package() -> probe.Script:
     """The script of the package probe."""
     return probe.Script(
-        f"{_PATH}\n{_PACKAGE_SCRIPT}\n{packages.shell(_PACKAGES)}",
+        f"{_PATH}\n{_PACKAGE_SCRIPT}\n{packages.shell(_ASKED_FOR)}",
         units=(UNIT,),
         properties=("ExecStart",),
         shared=(_PROGRAM,),
@@ -153,7 +169,7 @@ _DATA_ROOT = host_script.read(__file__, "data_root.sh")
 def script_daemon() -> probe.Script:
     """The script of the daemon probe: configuration and service; ``config dump`` only reads."""
     return probe.Script(
-        f"{_PATH}\n{_DATA_ROOT}\n{_CONFIG}\n{_DAEMON_SCRIPT}",
+        f"{_PATH}\n{_DATA_ROOT}\n{_CONFIG}\n{_DAEMON_SCRIPT}\n{registry_hosts.SCRIPT}",
         files=(DEFAULT_CONFIG,),
         units=(UNIT,),
         properties=_PROPERTIES,
@@ -165,12 +181,16 @@ def script_daemon() -> probe.Script:
 
 def parse_package(reading: Reading) -> InstalledShape:
     """The installed part of the shape from what the host sent."""
+    return _installed(reading, packages.parse(reading, _ASKED_FOR))
+
+
+def _installed(reading: Reading, found: packages.PackagesShape) -> InstalledShape:
     version = releases.parse_version(reading.value("version") or "")
-    found = packages.parse(reading, _PACKAGES)
+    own = [package for package in found["installed"] if package["name"] in _PACKAGES]
     return {
         "binary": reading.value("binary") or None,
         "version": str(version) if version else None,
-        "package": found["installed"][0] if found["installed"] else None,
+        "package": own[0] if own else None,
         "dpkg_interrupted": found["dpkg_interrupted"],
         "dpkg_at_work": found["dpkg_at_work"],
     }
@@ -209,6 +229,7 @@ class Daemon:
     files: dict[str, bytes]
     unreadable: list[str]
     unproven: list[UnprovenShape] | None
+    registries: dict[str, RegistryFileState]
 
 
 def parse_daemon(package: Reading, daemon: Reading) -> Daemon:
@@ -243,6 +264,9 @@ def parse_daemon(package: Reading, daemon: Reading) -> Daemon:
         "imports": imports,
         "effective": dump is not None,
         **_settings(dump or main, [*([main] if main else []), *drop_ins], version),
+        "registry_hosts": registry_hosts.parse(
+            daemon, None if dump is None else dump.settings.registry_config_path or "", version
+        ),
         "data_root": _data_root(daemon, dump),
         "cni": _cni(daemon, dump),
         "unit": unit,
@@ -264,6 +288,7 @@ def parse_daemon(package: Reading, daemon: Reading) -> Daemon:
         files,
         sorted(unreadable),
         None if note in daemon.unreadable else _unproven(daemon.exact.get(note), files),
+        registry_hosts.states(daemon),
     )
 
 
@@ -467,6 +492,8 @@ class ContainerdPackage(ProbeFact[ContainerdPackageShape]):
             },
             "dpkg_interrupted": False,
             "dpkg_at_work": None,
+            "packages": [{"name": "containerd", ...}, {"name": "runc", ...}],
+            "change": None,
             "runtimes": {"programs": ["containerd"], ...},
         }
 
@@ -481,7 +508,14 @@ class ContainerdPackage(ProbeFact[ContainerdPackageShape]):
         return self.asking({PACKAGE_PROBE: script_package(), runtimes.PROBE: runtimes.script()})
 
     def parse(self, readings: Readings) -> ContainerdPackageShape:
-        return {**parse_package(readings[PACKAGE_PROBE]), "runtimes": runtimes.parse(readings)}
+        reading = readings[PACKAGE_PROBE]
+        found = packages.parse(reading, _ASKED_FOR)
+        return {
+            **_installed(reading, found),
+            "packages": found["installed"],
+            "change": reading.value("change") or None,
+            "runtimes": runtimes.parse(readings),
+        }
 
 
 class Containerd(ProbeFact[ContainerdServiceShape]):
@@ -516,6 +550,7 @@ class Containerd(ProbeFact[ContainerdServiceShape]):
             "snapshotter": "overlayfs",
             "registry_config_path": None,
             "registry_conflict": None,
+            "registry_hosts": {"directories": {}, "files": {}, "open_to_others": []},
             "disabled_plugins": [],
             "data_root": {"path": "/var/lib/containerd", "file_system": None, "error": None},
             "cni": {
@@ -573,6 +608,7 @@ class ContainerdFiles(ProbeFact[ContainerdFilesShape]):
             "runtimes": {"programs": ["containerd"], ...},
             "files": {"/etc/containerd/config.toml": "version = 2\\n"},
             "unreadable": [],
+            "registries": {"/etc/containerd/certs.d/docker.io/hosts.toml": {"sum": "5f1d...", ...}},
             "unproven": [{"path": "/etc/containerd/config.toml", "now": "new"}],
         }
 
@@ -601,5 +637,6 @@ class ContainerdFiles(ProbeFact[ContainerdFilesShape]):
             "runtimes": runtimes.parse(readings),
             "files": {path: text_of(content) for path, content in daemon.files.items()},
             "unreadable": daemon.unreadable,
+            "registries": daemon.registries,
             "unproven": daemon.unproven,
         }

@@ -6,7 +6,7 @@ from kubenode.run import host_script
 from kubenode.wire.reading import Reading
 
 PLACES = (
-    "/", "/var", "/var/lib", "/var/log", "/var/lib/kubelet", "/var/lib/containerd",
+    "/", "/usr", "/var", "/var/lib", "/var/log", "/var/lib/kubelet", "/var/lib/containerd",
     "/sys/fs/cgroup",
 )  # fmt: skip
 """And all that is mounted below the last one."""

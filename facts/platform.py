@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import TypedDict
 
-from kubenode.facts import cgroup, runtimes
+from kubenode.facts import cgroup, mounts, runtimes
+from kubenode.linux import image_based
 from kubenode.run import host_script
 from kubenode.runtimes.other_runtimes import RuntimesShape
 from kubenode.wire import probe
@@ -33,6 +34,11 @@ class PlatformShape(TypedDict):
     """``VERSION_ID`` of os-release(5); testing distributions have none."""
     os_name: str | None
     """``PRETTY_NAME`` of os-release(5)."""
+    image: str | None
+    """What kind of image the system is, such as ``Flatcar``; None: packages make it. See
+    :mod:`kubenode.linux.image_based`."""
+    usr: image_based.Usr | None
+    """Whether ``/usr`` can be written to, None when that cannot be told."""
     package_manager: str | None
     """``apt-get``, ``dnf`` or ``zypper``, None when the host has none of them."""
     cgroups: cgroup.CgroupsShape
@@ -51,9 +57,7 @@ def script() -> probe.Script:
 def parse(platform: Reading, cgroups: Reading, others: RuntimesShape) -> PlatformShape:
     """The shape from what the host sent."""
     uid = platform.value("uid") or ""
-    release = _os_release(
-        platform.text("/etc/os-release") or platform.text("/usr/lib/os-release"),
-    )
+    release = os_release(platform)
     manager = platform.value("package_manager")
     return {
         "kernel": platform.value("kernel") or None,
@@ -62,10 +66,22 @@ def parse(platform: Reading, cgroups: Reading, others: RuntimesShape) -> Platfor
         "os_id": release.get("ID"),
         "os_version": release.get("VERSION_ID"),
         "os_name": release.get("PRETTY_NAME"),
+        "image": image_based.image_of(
+            release.get("ID"), release.get("VARIANT_ID"), platform.value("ostree") == "yes"
+        ),
+        "usr": image_based.usr_is(mounts.mounted(cgroups)),
         "package_manager": manager if manager in PACKAGE_MANAGERS else None,
         "cgroups": cgroup.parse_cgroups(cgroups),
         "runtimes": others,
     }
+
+
+def os_release(reading: Reading) -> dict[str, str]:
+    """What os-release(5) says, by name; nothing where there is no such file, or it is unreadable.
+
+    + reading: of a probe that has ``/etc/os-release``, and ``/usr/lib/os-release`` otherwise
+    """
+    return _os_release(reading.text("/etc/os-release") or reading.text("/usr/lib/os-release"))
 
 
 def _os_release(lines: list[str]) -> dict[str, str]:
@@ -96,6 +112,8 @@ class Platform(ProbeFact[PlatformShape]):
             "os_id": "debian",
             "os_version": "13",
             "os_name": "Debian GNU/Linux 13 (trixie)",
+            "image": None,
+            "usr": "writable",
             "package_manager": "apt-get",
             "cgroups": {"mode": "v2", ...},
             "runtimes": {

@@ -9,6 +9,7 @@ while read -r name _ effective _; do
 done </proc/self/status
 uid=${uid:-$(id -u)}; value uid "$uid"
 if [ "$uid" != 0 ]; then captured limited 10 sudo -n id -u; value sudo "$output"; fi
+[ -e /run/ostree-booted ] && value ostree yes
 [ -e /etc/os-release ] || exact /usr/lib/os-release
 for manager in @PACKAGE_MANAGERS@; do
   if command -v "$manager" >/dev/null; then value package_manager "$manager"; break; fi

@@ -23,17 +23,25 @@ from kubenode.wire.probe_fact import ProbeFact
 class _SetUp(NamedTuple):
     """How a runtime is set up."""
 
-    facts: tuple[type[ProbeFact[Any]], ...]
-    """What its operations read first, in their order."""
-    operations: Callable[[settings.NodeSettings], None]
+    installed_by: type[ProbeFact[Any]]
+    """What the operation that installs it reads first."""
+    install: Callable[[settings.NodeSettings], None]
+    configured_by: tuple[type[ProbeFact[Any]], ...]
+    """What the operations that configure and start it read first, in their order."""
+    configure: Callable[[settings.NodeSettings], None]
 
 
-def _containerd(node: settings.NodeSettings) -> None:
+def _install_containerd(node: settings.NodeSettings) -> None:
     containerd.installed(
         name="containerd is installed",
         version=node.containerd_version,
         hold=node.containerd_hold,
+        kubernetes_version=node.kubernetes_version,
+        restart=node.restart,
     )
+
+
+def _configure_containerd(node: settings.NodeSettings) -> None:
     containerd.configured(
         name="containerd is configured",
         cgroup_driver=node.cgroup_driver,
@@ -51,8 +59,10 @@ def _containerd(node: settings.NodeSettings) -> None:
 
 _SET_UP = {
     CONTAINERD.name: _SetUp(
-        (ContainerdPackage, ContainerdFiles, Crictl, Containerd),
-        _containerd,
+        ContainerdPackage,
+        _install_containerd,
+        (ContainerdFiles, Crictl, Containerd),
+        _configure_containerd,
     ),
 }
 """By the runtime's name in its row, see :mod:`kubenode.runtimes.runtime`."""
@@ -71,8 +81,8 @@ def prepare() -> None:
     """
     Make the host a node on which kubelet can start pods, now and after the next reboot.
 
-    It loads and persists modules, sets and persists sysctls, and installs, configures and starts
-    containerd. The host's ``kubenode_`` data decide the details
+    It installs containerd, loads and persists modules, sets and persists sysctls, and configures
+    and starts containerd. The host's ``kubenode_`` data decide the details
     (:class:`kubenode.settings.NodeSettings`). A host that cannot be a node fails alone, before any
     change. A wrong setting ends the run before any host is changed.
 
@@ -90,9 +100,10 @@ def prepare() -> None:
     with joint_reading.announced(
         [
             (Platform, {}),
+            (runtime.installed_by, {}),
             (KernelModules, {"modules": node.modules, "persist_file": node.modules_file}),
             (Sysctls, {"keys": list(node.sysctls), "persist_file": node.sysctls_file}),
-            *((fact, {}) for fact in runtime.facts),
+            *((fact, {}) for fact in runtime.configured_by),
         ]
     ):
         platform.supported(
@@ -100,6 +111,8 @@ def prepare() -> None:
             cgroup_driver=node.cgroup_driver,
             kubernetes_version=node.kubernetes_version,
         )
+        # first of what changes anything: a source may have nothing that this node can use
+        runtime.install(node)
         kernel.modules(
             name="Kernel modules",
             modules=node.modules,
@@ -111,7 +124,7 @@ def prepare() -> None:
             persist_file=node.sysctls_file,
             override=node.sysctls_override,
         )
-        runtime.operations(node)
+        runtime.configure(node)
 
 
 @deploy("Node")

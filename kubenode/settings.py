@@ -31,6 +31,7 @@ from kubenode.profiles import ProfileName
 from kubenode.runtimes import cni
 from kubenode.runtimes.containerd import releases
 from kubenode.runtimes.containerd.wanted import ContainerdWanted
+from kubenode.runtimes.restart import Restart
 
 PREFIX = "kubenode_"
 
@@ -128,11 +129,18 @@ class NodeSettings(BaseModel):
     )
     containerd_version: Annotated[str | None, BeforeValidator(_package)] = Field(
         default=None,
-        description="exact package version to install, None for what the distribution offers",
+        description='release to install, such as "2.3.4", a series, such as "2.3" (the newest of '
+        "it that the source has), or a package's exact version; None takes what the source offers, "
+        "and what kubenode_kubernetes_version needs",
     )
     containerd_hold: bool = Field(
         default=True,
         description="hold the package: an unattended upgrade would restart the runtime",
+    )
+    restart: Restart | None = Field(
+        default=None,
+        description="when a change restarts the runtime: now, if-idle (no pod runs) or never; None "
+        "is now where pods survive it, else if-idle",
     )
     pause_image: str | None = Field(
         default=None, description="pause (sandbox) image, None leaves what is there"

@@ -2,46 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import asdict
 from typing import Any, Literal, NamedTuple
 
 from packaging.version import Version
 from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, OperationValueError, StringCommand, operation
-from pyinfra.operations import apt
 
 from kubenode.facts.containerd import (
     Containerd,
     ContainerdFiles,
     ContainerdFilesShape,
-    ContainerdPackage,
     ContainerdShape,
     UnprovenShape,
 )
 from kubenode.facts.crictl import Crictl, CrictlFileShape
-from kubenode.facts.platform import Platform
-from kubenode.facts.runtime import CniShape
 from kubenode.files import host_lock, whole_file
-from kubenode.files.exact_text import bytes_of
 from kubenode.linux.cgroups import Driver
-from kubenode.linux.place import PlaceShape
-from kubenode.operations import crictl
-from kubenode.packages import manager, package_locks
-from kubenode.packages.installation import Installed, Program, installation
+from kubenode.operations import containerd_program, crictl
+from kubenode.operations.containerd_host import CANNOT_TELL as _CANNOT_TELL
+from kubenode.operations.containerd_host import COMES_FIRST as _COMES_FIRST
+from kubenode.operations.containerd_host import cni_in_force as _cni
+from kubenode.operations.containerd_host import contents as _contents
+from kubenode.operations.containerd_host import daemon_of as _daemon
+from kubenode.operations.containerd_host import other_runtime as _other_runtime
+from kubenode.operations.containerd_host import state as _state
+from kubenode.operations.containerd_registry import registry_hosts as registry_hosts
 from kubenode.run import asked
-from kubenode.run.pyinfra_internals import is_executing, nested
+from kubenode.run.pyinfra_internals import is_executing
 from kubenode.run.telling import explain, explain_file, later, refuse
-from kubenode.runtimes import cni, other_runtimes
-from kubenode.runtimes.config_swap import Daemon, start, swap, undo
-from kubenode.runtimes.containerd import proof, releases
+from kubenode.runtimes import cni
+from kubenode.runtimes.config_swap import start, swap, undo
+from kubenode.runtimes.containerd import releases
 from kubenode.runtimes.containerd.handlers import unrecognised
-from kubenode.runtimes.containerd.plan import CniInForce, Plan, plan
-from kubenode.runtimes.containerd.state import HandlerInForce, State, Unit
+from kubenode.runtimes.containerd.plan import Plan, plan
 from kubenode.runtimes.containerd.upkeep import upkeep
 from kubenode.runtimes.containerd.wanted import ContainerdWanted
 from kubenode.runtimes.crictl import CRICTL_CONFIG, CrictlPlan
-from kubenode.settings import DEFAULTS
+from kubenode.runtimes.restart import Restart, check_restart
+from kubenode.settings import DEFAULTS, minor_release
 from kubenode.wire import joint_reading
 from kubenode.wire.bounded import INSTALL_SECONDS, RESTART_SECONDS, bounded
 
@@ -49,14 +49,6 @@ Commands = Generator[StringCommand | FunctionCommand, Any, None]
 
 
 _PACKAGE = "containerd"
-_CANNOT_TELL = "cannot tell how containerd is configured, see the lines above"
-_COMES_FIRST = "containerd is not installed: containerd.installed comes first"
-
-
-def _other_runtime(shape: other_runtimes.RuntimesShape) -> str | None:
-    """Why containerd must not be touched beside the runtime that a host has; None when it may."""
-    problem = other_runtimes.refusal(shape)
-    return f"{': '.join(problem)}: nothing was changed" if problem else None
 
 
 @operation()
@@ -65,32 +57,50 @@ def installed(
     version: str | None = None,
     hold: bool = DEFAULTS.containerd_hold,
     source: Literal["distribution"] = "distribution",
+    kubernetes_version: str | None = DEFAULTS.kubernetes_version,
+    restart: Restart | None = DEFAULTS.restart,
 ) -> Commands:
     """
-    Install containerd, unless it is there already, from whatever source.
+    Install containerd, or make the one that is there the one that is wanted.
 
-    + version: exact package version to install, such as ``1.7.24~ds1-6+deb13u1``; None takes what
-      the source offers and leaves an installed one alone
+    + version: a package's version in full (``1.7.24~ds1-6+deb13u1``), a release (``2.3.4``), or a
+      series (``2.3``: the newest of it that the source has). None leaves an installed one alone,
+      unless it does not fit *kubernetes_version*
     + hold: keep the package manager from upgrading it: an unattended upgrade would restart the
       runtime (kubespray#7276, moby#48179). False leaves a hold as it is
     + source: where it comes from. ``distribution`` is the distribution's own ``containerd`` package
       by apt, dnf or zypper
+    + kubernetes_version: release the node is for, such as ``1.37``: without *version* the newest
+      that fits it is installed, and a host for which the source has none is refused, before
+      anything is changed. None asks for nothing
+    + restart: when another containerd may take the place of one that runs, which restarts it:
+      ``now``, ``if-idle`` (no pod runs) or ``never``. None is ``now`` where pods survive it. Where
+      they do not (2.x -> 1.x ends what 2.x has started), it is refused while pods run
+
+    What is there is changed in one command on the host: the new packages are fetched, run, and
+    shown the configuration; the old ones are kept; then they are exchanged and containerd is
+    restarted. Where it does not serve as it did before, the old ones come back, from what was kept,
+    and the operation fails with the reason. So does the next run after a power cut. See
+    :mod:`kubenode.runtimes.program_change`.
 
     A ``containerd.io`` package or a binary without a package counts as installed: kubenode does not
-    replace a runtime that somebody chose. With ``version`` given, either is an error of that host.
+    replace a runtime that somebody chose, unless a version is asked for that it is not. A binary
+    without a package is an error then.
     A package that dpkg has unpacked and not configured, since it was killed or the power went, does
     not count: what dpkg began is finished first (``dpkg --configure -a``, as apt asks for). Another
     process that changes packages (unattended-upgrades, cloud-init) is waited for, at most 300 s.
     A host where another runtime is in use is refused, see :mod:`kubenode.runtimes.other_runtimes`.
     An apt source that does not answer, or is not signed, is a warning with apt's own words, and an
-    error only where containerd cannot be installed without it.
+    error only where containerd cannot be installed without it. A release that upstream no longer
+    supports is installed with a warning.
 
     **Example:**
 
     .. code:: python
 
         containerd.installed(
-            name="Install containerd and keep its version",
+            name="Install the newest containerd 2.3, and keep it",
+            version="2.3",
             hold=True,
         )
     """
@@ -100,72 +110,14 @@ def installed(
         releases.check_package_version(version)
     except ValueError as error:
         raise OperationValueError(f"version {error}") from error
-    yield from _installed(version, hold)
-
-
-def _installed(version: str | None, hold: bool) -> Commands:
-    now = joint_reading.get_fact(ContainerdPackage)
-    if now is None:
-        yield refuse(host, "cannot tell whether containerd is installed, see the lines above")
-        return
-    if problem := _other_runtime(now["runtimes"]):
-        yield refuse(host, problem)
-        return
-    package = Installed(**now["package"]) if now["package"] else None
-    program = Program(
-        now["binary"], now["version"], package, now["dpkg_interrupted"], now["dpkg_at_work"]
+    try:
+        release = minor_release(kubernetes_version) if kubernetes_version is not None else None
+        check_restart(restart)
+    except ValueError as error:
+        raise OperationValueError(str(error)) from error
+    yield from containerd_program.steps(
+        containerd_program.Wanted(version, hold, source, release, restart)
     )
-    to_do = installation(program, _PACKAGE, version, hold)
-    if to_do.blocked:
-        yield refuse(host, to_do.blocked)
-        return
-    if to_do.is_empty:
-        host.noop(f"containerd is installed: {program}")
-        return
-    platform = joint_reading.get_fact_now(Platform)
-    by = platform["package_manager"] if platform else None
-    if by is None:
-        yield refuse(
-            host, "no known package manager (apt-get, dnf, zypper): install containerd yourself"
-        )
-        return
-    # pyinfra, while it prepares, goes no further than the first command
-    for sentence in to_do.explained(by):
-        explain(host, sentence)
-    if to_do.finishes_dpkg:
-        yield package_locks.patiently(by, manager.finish(by, [_PACKAGE]))
-    if to_do.holds and by in manager.ABLE_TO_HOLD:
-        yield package_locks.patiently(by, manager.ABLE_TO_HOLD[by])
-    if to_do.installs:
-        is_held = package is not None and package.held
-        yield from _install(by, version, is_held, unpack_again=to_do.finishes_dpkg)
-    if to_do.holds:
-        yield package_locks.patiently(by, manager.hold(by, to_do.holds))
-
-
-def _install(
-    by: str, version: str | None, is_held: bool = False, unpack_again: bool = False
-) -> Commands:
-    wanted = manager.pinned(by, _PACKAGE, version)
-    if by != "apt-get":
-        change = manager.change_held(by, _PACKAGE, wanted) if is_held else None
-        yield package_locks.patiently(by, change or manager.install(by, wanted))
-        return
-    options = manager.apt_options(version is not None, package_locks.WAIT_SECONDS)
-    yield package_locks.with_lists_fetched(manager.simulated(wanted, version is not None))
-    if unpack_again:
-        yield package_locks.patiently(by, manager.UNPACK_AGAIN)
-    commands: Iterable[Any] | None = nested(
-        apt.packages,
-        packages=[wanted],
-        no_recommends=True,
-        allow_downgrades=version is not None,
-        extra_install_args=options,
-    )
-    if commands is None:
-        commands = [manager.install(by, wanted, options)]
-    for command in commands:
-        yield package_locks.patiently(by, str(command))
 
 
 @operation()
@@ -194,7 +146,8 @@ def configured(
       running in the old place, kubelet then manages the new one: drain the node instead
 
     The files are edited structurally in the tables of their own version (2, 3 or 4); a version 1
-    file becomes version 2. Files the main one imports are edited where they state the same
+    file becomes version 2, and one of a version above the release's the highest that it takes.
+    Files the main one imports are edited where they state the same
     settings, since they win over it.
 
     A change is shown to containerd before the swap, the daemon is restarted if it runs, and the
@@ -316,59 +269,6 @@ def _to_do(
         ),
         crictl.planned(now_crictl, now["containerd"]["socket"]),
     )
-
-
-def _contents(now: ContainerdFilesShape) -> dict[str, bytes]:
-    files = now["files"].items()
-    return {path: bytes_of(content) for path, content in files}
-
-
-def _state(daemon: ContainerdShape) -> State:
-    unit, pods = daemon["unit"], daemon["pods"]
-    pending = daemon["restart_pending"]
-    return State(
-        main=daemon["config"]["path"],
-        socket=daemon["socket"],
-        unit=None
-        if unit is None
-        else Unit(
-            unit["load"],
-            unit["active"],
-            unit["enabled"],
-            unit["needs_daemon_reload"],
-            tuple(unit["wanted_by"]),
-        ),
-        cri=daemon["cri"],
-        has_ctr=daemon["ctr"],
-        error=daemon["config"]["error"],
-        is_effective=daemon["effective"],
-        handlers={
-            name: HandlerInForce(
-                handler["runtime_type"],
-                handler["cgroup_driver"],
-                handler["recognised"],
-                _place(handler["stated"]),
-                _place(handler["defined"]),
-            )
-            for name, handler in daemon["handlers"].items()
-        },
-        default_handler=daemon["default_handler"],
-        pods=None if pods is None else {"systemd": pods["systemd"], "cgroupfs": pods["cgroupfs"]},
-        restart_pending=None if pending is None else tuple(pending),
-        clock_set_back=tuple(daemon["clock_set_back"]),
-    )
-
-
-def _cni(now: CniShape) -> CniInForce:
-    return CniInForce(tuple(now["bin_dirs"] or ()), now["plugins"], now["found"])
-
-
-def _place(source: PlaceShape | None) -> str | None:
-    return f"{source['file']}:{source['line']}" if source else None
-
-
-def _daemon(daemon: ContainerdShape) -> Daemon:
-    return proof.daemon(str(daemon["installed"]["binary"]), daemon["socket"])
 
 
 def _is_unsettled(now: ContainerdFilesShape) -> bool:

@@ -29,11 +29,12 @@ def supported(
     + kubernetes_version: release the node is for, such as ``1.36``; None checks what all releases
       need
 
-    It changes nothing. A host passes when it runs Linux, when commands run as root, when its
-    package manager is apt, dnf or zypper, and when its cgroups suit: kubelet refuses cgroup v1 from
-    Kubernetes 1.35 (``failCgroupV1``), before that v1 is a warning. A host fails when another
-    runtime than containerd (CRI-O, cri-dockerd) runs, starts at boot, or is the one that kubelet or
-    ``/etc/crictl.yaml`` points at. One that is only installed is a warning, see
+    It changes nothing. A host passes when it runs Linux, when commands run as root, when packages
+    change its system (no image such as Flatcar, CoreOS, bootc or NixOS, and no read-only ``/usr``),
+    when its package manager is apt, dnf or zypper, and when its cgroups suit: kubelet refuses
+    cgroup v1 from Kubernetes 1.35 (``failCgroupV1``), before that v1 is a warning. A host fails
+    when another runtime than containerd (CRI-O, cri-dockerd) runs, starts at boot, or is the one
+    that kubelet or ``/etc/crictl.yaml`` points at. One that is only installed is a warning, see
     :mod:`kubenode.runtimes.other_runtimes`.
 
     **Example:**

@@ -17,6 +17,8 @@ import pytest
 from docker import DockerClient
 from hypothesis import settings
 
+from tests import upstream
+from tests.repositories.server import Server, gateway
 from tests.targets import daemon, image, pyinfra_cli, ssh_key
 from tests.targets.container import Target
 from tests.targets.fleet import Fleet
@@ -43,7 +45,11 @@ WriteInventory = Callable[..., Path]
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if upstream.folder() is None:
+        left_out = [item for item in items if item.get_closest_marker("upstream")]
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
     for item in items:
         if "docker_client" in getattr(item, "fixturenames", ()):
             item.add_marker("targets")
@@ -93,6 +99,16 @@ def shared_target(
     """
     with Fleet(docker_client, login_key) as fleet:
         yield fleet.start(request.param)
+
+
+@pytest.fixture(scope="module")
+def package_server(
+    docker_client: DockerClient, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """Serves a folder to targets over HTTP and HTTPS: see :mod:`tests.repositories`."""
+    folder = tmp_path_factory.mktemp("served")
+    with Server(folder, gateway(docker_client)) as server:
+        yield server
 
 
 @pytest.fixture

@@ -35,6 +35,10 @@ anything is changed.
 # Hold the package, so that an unattended upgrade does not restart the runtime.
 # kubenode_containerd_hold = True
 
+# When a change restarts the runtime: "now", "if-idle" (when no pod runs) or "never". None is now
+# where pods survive it.
+# kubenode_restart = None
+
 # None leaves what is there.
 # kubenode_pause_image = None
 # kubenode_snapshotter = None

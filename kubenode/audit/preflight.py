@@ -30,8 +30,8 @@ def preflight(
     + kubernetes_version: major and minor number, or None
 
     Returns the verdicts that are not right, each with its severity and remedy. They are the
-    audit's own checks. To be root and the package manager are a ``warn`` there and a ``fail`` here:
-    an audit does without them.
+    audit's own checks. To be root, packages and their manager are a ``warn`` there and a ``fail``
+    here: an audit does without them.
 
     **Example:**
 

@@ -94,7 +94,7 @@ class TomlText:
         UnsafeEditError: the result would say something else.
         """
         beside = (*path[:-1], key)
-        toml = self if self.get(beside) is None else self._without(beside)
+        toml = self if self.get(beside) is None else self.without(beside)
         around = toml._around(path)
         if around is None:
             raise UnsafeEditError(path)
@@ -103,12 +103,36 @@ class TomlText:
         touched = range(around.start + 1, around.end + 1)
         return toml._with(around.start, around.end, text, path, change, touched)
 
-    def _without(self, path: Path) -> TomlText:
+    def without(self, path: Path) -> TomlText:
+        """The text without the key at *path*, and a comment behind it.
+
+        UnsafeEditError: another key is on the same line.
+        """
         around = self._around(path)
         if around is None or around.pair.keys() != {path[-1]}:
             raise UnsafeEditError(path)
         touched = range(around.start + 1, around.end + 1)
         return self._with(around.start, around.end, "", path, _delete, touched)
+
+    def without_header(self, path: Path) -> TomlText:
+        """The text without the header of the table at *path*; the same where there is none, or the
+        table has keys.
+
+        UnsafeEditError: the result would say something else.
+        """
+        own = [each for each in self._statements if each.table == path]
+        if len(own) != 1 or own[0].pair:
+            return self
+
+        def close(data: Any, _: Path) -> None:
+            for size in range(len(path), 0, -1):
+                if _at(data, path[:size]) != {} or (size < len(path) and path[:size] in headers):
+                    return
+                _delete(data, path[:size])
+
+        header, headers = own[0], self._headers
+        touched = range(header.start + 1, header.end + 1)
+        return self._with(header.start, header.end, "", path, close, touched)
 
     def with_value(self, path: Path, value: str | bool | int | list[str]) -> TomlText:
         """

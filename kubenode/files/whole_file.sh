@@ -56,20 +56,28 @@ stage() {
   printf %s "$3" | base64 -d >"$temp"
   [ "$(sum_of "$temp")" = "$2" ] && sync_file "$temp"
 }
-# stage_copy FROM FILE SUM: put a copy of another file beside it
-stage_copy() { staging "$2" && cp -p "$1" "$temp" && [ "$(sum_of "$temp")" = "$3" ]; }
+# stage_copy FROM FILE SUM [private]: put a copy of another file beside it; one for root alone keeps
+# the mode that staging gave it
+stage_copy() {
+  staging "$2" || return 1
+  if [ "${4-}" ]; then cat "$1" >"$temp" || return 1
+  else cp -p "$1" "$temp" || return 1; fi
+  [ "$(sum_of "$temp")" = "$3" ]
+}
 # place FILE: what was staged becomes the file
 place() {
   temp_of "$1"
   sync_file "$temp" && mv -f "$temp" "$1" && sync_directory "${1%/*}"
 }
-# commit FILE SUM: the same with the file's owner and mode, when it is still what was expected
+# commit FILE SUM [private]: the same with the file's owner and mode, when it is still what was
+# expected
 commit() {
   temp_of "$1"
   if [ -d "$1" ] || [ "$(sum_of "$1")" != "$2" ]; then
     say "$1 was changed meanwhile: run again"; return 1
   fi
-  if [ -f "$1" ] && [ ! -L "$1" ]; then
+  if [ "${3-}" ]; then chmod 0600 "$temp" || return 1
+  elif [ -f "$1" ] && [ ! -L "$1" ]; then
     chown "$(stat -c %u:%g "$1")" "$temp" && chmod "$(stat -c %a "$1")" "$temp" || return 1
   else
     chown "$(id -u):$(id -g)" "$temp" && chmod 0644 "$temp" || return 1
@@ -81,7 +89,7 @@ remove() {
   if [ "$(sum_of "$1")" != "$2" ]; then say "$1 was changed meanwhile: run again"; return 1; fi
   rm -f "$1" && sync_directory "${1%/*}"
 }
-# keep FILE: what is in it stays beside it, in $backup; empty when there is nothing to keep
+# keep FILE [private]: what is in it stays beside it, in $backup; empty when there is nothing to keep
 keep() {
   backup=; last=0; count=0; oldest=
   if [ ! -f "$1" ] || [ ! -s "$1" ]; then return 0; fi
@@ -89,6 +97,7 @@ keep() {
   for old in "$1@BACKUP_SUFFIX@" "$1@BACKUP_SUFFIX@".[1-9]*; do
     if [ -f "$old" ] && [ ! -L "$old" ] && [ "$(sum_of "$old")" = "$kept" ]; then
       backup=$old
+      if [ "${2-}" ]; then chown "$(id -u):$(id -g)" "$old" && chmod 0600 "$old" || return 1; fi
       sync_file "$old" && sync_directory "${old%/*}"
       return
     fi
@@ -101,7 +110,7 @@ keep() {
   done
   backup=$1@BACKUP_SUFFIX@
   if [ -s "$backup" ] || [ -L "$backup" ]; then backup=$backup.$((last + 1)); fi
-  stage_copy "$1" "$backup" "$kept" && place "$backup" || return 1
+  stage_copy "$1" "$backup" "$kept" "${2-}" && place "$backup" || return 1
   if [ "$count" -ge @BACKUPS@ ] && [ "$backup" != "$1@BACKUP_SUFFIX@" ]; then
     rm -f "$1@BACKUP_SUFFIX@.$oldest"
   fi

@@ -33,10 +33,10 @@ RELEASES: tuple[Release, ...] = (
 )
 """Oldest first.
 
-Sources: containerd: the table "Kubernetes Support" of containerd.io/releases, where these are
-recommended as tested the most (as of August 2026, up to 1.36; 1.37 is taken to be as 1.36); cgroup
-v2: KEP-5573 (failCgroupV1 is true from 1.35 on); kernel: kubeadm's SystemVerification (5.4), and
-the Kubernetes page "About cgroup v2" (5.8 or later).
+Sources, as of the date in :mod:`kubenode.release_facts`: containerd: the table "Kubernetes Support"
+of containerd.io/releases, where these are recommended as tested the most (it goes up to 1.36; 1.37
+is taken to be as 1.36); cgroup v2: KEP-5573 (failCgroupV1 is true from 1.35 on); kernel: kubeadm's
+SystemVerification (5.4), and the Kubernetes page "About cgroup v2" (5.8 or later).
 """
 
 KUBELET_SKEW = 3
@@ -101,6 +101,20 @@ def programs_of(minor: tuple[int, int] | None) -> Programs:
 def supports_kubelet(minor: tuple[int, int], kubelet: tuple[int, int]) -> bool:
     """Whether a kubelet of one minor release may run in a cluster of another."""
     return kubelet[0] == minor[0] and 0 <= minor[1] - kubelet[1] <= KUBELET_SKEW
+
+
+def containerd_wanted(release: Release) -> str:
+    """The containerd releases that are good enough for a Kubernetes release, in words.
+
+    + release: its row
+
+    **Example:**
+
+    .. code:: python
+
+        containerd_wanted(RELEASES[-1])  # "containerd 2.2.0+ or 2.3.0+"
+    """
+    return f"containerd {' or '.join(f'{first}+' for first in release.containerd)}"
 
 
 def supports_containerd(release: Release, version: Version) -> bool:

@@ -36,8 +36,8 @@ PROGRAM_SECONDS = 20
 
 UNPROVEN_SUFFIX = ".kubenode-unproven"
 
-_NOTE_BEGINS = "kubenode-unproven 2"
-_NOTE_ENDS = "end"
+NOTE_BEGINS = "kubenode-unproven 2"
+NOTE_ENDS = "end"
 _NOTE_LINE = (
     rf"([0-9a-f]{{64}}) ([0-9a-f]{{64}}|-) (-|{re.escape(BACKUP_SUFFIX)}|"
     rf"{re.escape(BACKUP_SUFFIX)}[.][1-9][0-9]*) (/.*)"
@@ -48,9 +48,9 @@ CRI_FUNCTIONS = host_script.read(__file__, "cri_functions.sh", LIMITED=time_limi
 SWAP_FUNCTIONS = host_script.read(
     __file__,
     "swap_functions.sh",
-    NOTE_WORD=_NOTE_BEGINS.split()[0],
-    NOTE_ENDS=_NOTE_ENDS,
-    NOTE_BEGINS=_NOTE_BEGINS,
+    NOTE_WORD=NOTE_BEGINS.split()[0],
+    NOTE_ENDS=NOTE_ENDS,
+    NOTE_BEGINS=NOTE_BEGINS,
     NOTE_LINE=_NOTE_LINE,
     BACKUP_SUFFIX=BACKUP_SUFFIX,
 )
@@ -79,7 +79,7 @@ def read_note(content: bytes) -> list[Unproven] | None:
     + content: of the file beside the main configuration with the suffix UNPROVEN_SUFFIX
     """
     lines = content.decode("utf-8", "replace").split("\n")
-    if lines[:1] != [_NOTE_BEGINS] or lines[-2:] != [_NOTE_ENDS, ""]:
+    if lines[:1] != [NOTE_BEGINS] or lines[-2:] != [NOTE_ENDS, ""]:
         return None
     matches = [re.fullmatch(_NOTE_LINE, line) for line in lines[1:-2]]
     if not all(matches):
@@ -133,10 +133,7 @@ def swap(
     symbolic link is followed. Nothing is changed when a file is not what it was, or when another
     run was interrupted meanwhile.
     """
-    items = [
-        _Item(number, path, whole_file.sum_of(old), whole_file.sum_of(new))
-        for number, (path, (old, new)) in enumerate(files.items(), 1)
-    ]
+    items = items_of(files)
     stage = [each.staged() + (_checked(daemon) if each.path == main else "") for each in items]
     parts = [
         whole_file.FUNCTIONS.strip(),
@@ -145,8 +142,8 @@ def swap(
         host_script.filled(
             _SWAP,
             NOTE=shlex.quote(f"{main}{UNPROVEN_SUFFIX}"),
-            NOTE_BEGINS=_NOTE_BEGINS,
-            NOTE_ENDS=_NOTE_ENDS,
+            NOTE_BEGINS=NOTE_BEGINS,
+            NOTE_ENDS=NOTE_ENDS,
             PROGRAMS=" ".join([*daemon.programs, "grep", "head", "readlink", "tail"]),
             DAEMON=daemon.name,
             MAIN=shlex.quote(main),
@@ -174,8 +171,19 @@ def _lines(scripts: Iterable[str]) -> str:
     return "\n".join(scripts)
 
 
+def items_of(files: Mapping[str, tuple[bytes | None, bytes]]) -> list[Item]:
+    """The files of a swap, numbered as their contents are sent.
+
+    + files: content now (None: there is no such file) and new content, by path
+    """
+    return [
+        Item(number, path, whole_file.sum_of(old), whole_file.sum_of(new))
+        for number, (path, (old, new)) in enumerate(files.items(), 1)
+    ]
+
+
 @dataclass(frozen=True)
-class _Item:
+class Item:
     """A file of a swap: its number, its path, and the sums of what it is and will be."""
 
     number: int
@@ -184,6 +192,7 @@ class _Item:
     after: str
 
     def staged(self) -> str:
+        """sh that stages it in ``$temp``, when the file is still what was expected."""
         quoted = shlex.quote(self.path)
         cannot_write = shlex.quote(f"cannot write beside {self.path}: nothing was changed")
         return (
@@ -193,6 +202,7 @@ class _Item:
         )
 
     def kept(self) -> str:
+        """sh that keeps what is there, and adds a line for the note to ``$lines``."""
         quoted = shlex.quote(self.path)
         cannot_keep = shlex.quote(f"cannot keep a backup of {self.path}: nothing was changed")
         return (
@@ -201,11 +211,15 @@ class _Item:
             f'lines="${{lines}}{self.after} {self.before} ${{suffix:--}} "{quoted}"$nl"'
         )
 
-    def put(self) -> str:
+    def put(self, back: str = "revert") -> str:
+        """sh that puts it in place.
+
+        + back: the function that brings back what was there, and says so in ``$outcome``
+        """
         return (
             f"why=$({{ target_of {shlex.quote(self.path)} && "
             f'commit "$target" {self.before}; }} 2>&1) || {{\n'
-            f"  revert\n"
+            f"  {back}\n"
             f'  fail {shlex.quote(f"cannot replace {self.path}")} "($why): $outcome"\n}}'
         )
 

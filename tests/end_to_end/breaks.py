@@ -31,6 +31,29 @@ def _import(version: int) -> str:
     )
 
 
+_REGISTRIES = "/etc/containerd/certs.d"
+_MIRROR = '[host."https://mirror.example"]'
+_REGISTRY_HOSTS = (
+    "from kubenode.operations import containerd\n"
+    'hosts = {"https://mirror.example": {"capabilities": ["pull", "resolve"]}}\n'
+    'containerd.registry_hosts(registries={"docker.io": {"host": hosts}})\n'
+)
+_UNREGISTER = f"{_UNSAVE}; rm -rf {CONFIG}.saved {_REGISTRIES}"
+
+
+def _registry(*lines: str) -> str:
+    """Set config_path, and write docker.io's hosts.toml there if there is a line for it."""
+    script = (
+        f"cp -p {CONFIG} {CONFIG}.saved; printf '%s\\n' '[{_CRI}.registry]' "
+        f"'config_path = \"{_REGISTRIES}\"' >>{CONFIG}; {_RESTART}"
+    )
+    if not lines:
+        return script
+    text = " ".join(f"'{line}'" for line in lines)
+    folder = f"{_REGISTRIES}/docker.io"
+    return f"{script}; mkdir -p {folder}; printf '%s\\n' {text} >{folder}/hosts.toml"
+
+
 def _kubelet_says(*lines: str) -> str:
     quoted = " ".join(f"'{line}'" for line in ("cgroupDriver: systemd", *lines))
     return f"mkdir -p /var/lib/kubelet; printf '%s\\n' {quoted} >{KUBELET}"
@@ -212,6 +235,40 @@ CONTAINERD = (
         undo=f"{_UNSAVE}; rm {CONFIG}.saved",
     ),
     Break(
+        "a hosts.toml with a capability that does not exist",
+        _registry(_MIRROR, 'capabilities = ["pul"]'),
+        "containerd.registry-hosts",
+        f'"file": "{_REGISTRIES}/docker.io/hosts.toml", "line": 2',
+        fix=_REGISTRY_HOSTS,
+        undo=_UNREGISTER,
+    ),
+    Break(
+        "a key of hosts.toml that does not exist",
+        _registry(_MIRROR, "skipverify = true"),
+        "containerd.registry-hosts",
+        "did you mean skip_verify?",
+        fix=_REGISTRY_HOSTS,
+        undo=_UNREGISTER,
+    ),
+    Break(
+        "a registry's password that all users can read",
+        _registry(_MIRROR, '[host."https://mirror.example".header]', 'Authorization = "Basic x"'),
+        "containerd.registry-secrets",
+        f"{_REGISTRIES}/docker.io/hosts.toml",
+        state="warn",
+        fix=_REGISTRY_HOSTS,
+        undo=_UNREGISTER,
+    ),
+    Break(
+        "config_path names no directory",
+        _registry(),
+        "containerd.registry-directory",
+        _REGISTRIES,
+        state="warn",
+        fix=_REGISTRY_HOSTS,
+        undo=_UNREGISTER,
+    ),
+    Break(
         "containerd stopped",
         "systemctl stop containerd",
         "runtime.cri-serving",
@@ -357,6 +414,15 @@ CONTAINERD = (
 )
 
 MACHINE = (
+    Break(
+        "a /usr that is mounted read-only",
+        "mount --bind /usr /usr && mount -o remount,bind,ro /usr",
+        "platform.packages",
+        "/usr is mounted read-only",
+        state="warn",
+        fix="mount -o remount,bind,rw /usr",
+        undo="umount -l /usr",
+    ),
     Break(
         "a host name that no node can have",
         # sethostname(2): hostname(1) refuses such a name
@@ -897,6 +963,7 @@ NOT_BROKEN = {
     "cgroup.controllers": "a finding of every target, which has no controllers",
     "cgroup-driver.placement": "test_audit: a misplaced container",
     "kubernetes.release-known": "about kubenode, not the host; tests/unit/checks",
+    "kubernetes.facts-current": "about kubenode, not the host; tests/unit/checks",
     "kubernetes.kernel": "--for 1.35 finds containerd too old as well; tests/unit/checks",
     "kernel.nftables": "an old kernel is kernel.version's finding too; tests/unit/checks",
     "runtime.supported": "its remedy is another distribution; tests/unit/checks",

@@ -130,6 +130,14 @@ class Cri:
         """The effective pause image; None for containerd 2.x, whose status does not say it."""
         return self.config().get("sandboxImage")
 
+    def pull(self, image: str) -> str:
+        """Pull an image, as kubelet would; its reference."""
+        return str(self._call("PullImage", image={"image": image}).image_ref)
+
+    def remove_image(self, image: str) -> None:
+        """Remove an image, if it is there."""
+        self._call("RemoveImage", image={"image": image})
+
     @contextmanager
     def pod(self, cgroup_parent: str = "/kubepods.slice", network: str = "NODE") -> Iterator[Pod]:
         """Run a pod, and remove it again.
@@ -196,7 +204,7 @@ class Cri:
         messages = _messages()
         request = messages[f"runtime.v1.{method}Request"](**fields)
         call = self._channel.unary_unary(
-            f"/runtime.v1.RuntimeService/{method}",
+            f"/runtime.v1.{'Image' if method.endswith('Image') else 'Runtime'}Service/{method}",
             request_serializer=lambda message: message.SerializeToString(),
             response_deserializer=messages[f"runtime.v1.{method}Response"].FromString,
         )

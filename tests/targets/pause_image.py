@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.targets.daemon import TargetError
 
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def stated_in(config: str) -> str:
@@ -33,11 +33,11 @@ def archive(name: str, busybox: bytes) -> bytes:
     + name: what the image is called, such as ``registry.k8s.io/pause:3.10``
     + busybox: the program, statically linked
     """
-    layer = _tar({"bin/busybox": (busybox, 0o755), "bin/sh": (busybox, 0o755)})
+    layer = _layer(busybox)
     layer_digest = hashlib.sha256(layer).hexdigest()
     config = json.dumps(
         {
-            "architecture": _ARCHITECTURES.get(platform.machine(), platform.machine()),
+            "architecture": ARCHITECTURES.get(platform.machine(), platform.machine()),
             "os": "linux",
             "config": {"Entrypoint": ["/bin/busybox", "sleep", "2147483647"]},
             "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer_digest}"]},
@@ -53,6 +53,15 @@ def archive(name: str, busybox: bytes) -> bytes:
             "manifest.json": (json.dumps(manifest).encode(), 0o644),
         }
     )
+
+
+def layer() -> bytes:
+    """The layer of the image, a tar file."""
+    return _layer(static_busybox())
+
+
+def _layer(busybox: bytes) -> bytes:
+    return _tar({"bin/busybox": (busybox, 0o755), "bin/sh": (busybox, 0o755)})
 
 
 def static_busybox() -> bytes:

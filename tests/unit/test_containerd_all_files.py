@@ -71,8 +71,44 @@ def test_an_import_that_would_take_in_backups_is_refused() -> None:
         edits_of(MAIN, files, Version("2.1.9"), SYSTEMD)
 
 
-@pytest.mark.parametrize(("version", "stated"), [("1.6.20", 3), ("1.7.24", 3), ("2.1.9", 4)])
-def test_a_version_above_the_releases_is_refused(version: str, stated: int) -> None:
+@pytest.mark.parametrize(
+    ("version", "stated", "becomes"),
+    [("1.6.20", 3, 2), ("1.7.24", 4, 2), ("2.1.9", 4, 3), ("2.2.7", 4, 3)],
+)
+def test_a_version_above_the_releases_becomes_the_highest_it_takes(
+    version: str, stated: int, becomes: int
+) -> None:
+    files = {MAIN: f"# ours\nversion = {stated}\n".encode()}
+    edit = edits_of(MAIN, files, Version(version), SYSTEMD)[MAIN]
+    assert edit.text.startswith(f"# ours\nversion = {becomes}\n")
+    assert str(edit.changes[0]) == f"version: {stated} -> {stated - 1}"
+
+
+def test_imports_are_lowered_with_the_main_file() -> None:
+    nvidia = HANDLER.replace("io.containerd.grpc.v1.cri", "io.containerd.cri.v1.runtime")
+    other = "/etc/containerd/conf.d/other.toml"
+    files = {
+        MAIN: b'version = 4\nimports = ["conf.d/*.toml"]\n',
+        # one that states its version, and one that has the main file's
+        DROP_IN: f"version = 4\n{nvidia}".encode(),
+        other: nvidia.replace("nvidia", "crun").encode(),
+    }
+    edits = edits_of(MAIN, files, Version("2.2.7"), SYSTEMD)
+    assert "version = 3" in edits[MAIN].text
+    assert "version = 3" in edits[DROP_IN].text
+    assert "SystemdCgroup = true" in edits[other].text
+    again = {path: edits[path].text.encode() for path in edits}
+    assert edits_of(MAIN, files | again, Version("2.2.7"), SYSTEMD) == {}
+    # on 1.x the last file that states CRI is the only one that counts
+    edits = edits_of(MAIN, files, Version("1.7.24"), SYSTEMD)
+    assert "io.containerd.grpc.v1.cri" in edits[other].text
+    assert "SystemdCgroup = true" in edits[other].text
+    for path in files:
+        assert "cri.v1.runtime" not in edits[path].text
+
+
+@pytest.mark.parametrize(("version", "stated"), [("2.2.7", 5), ("2.4.0", 5), ("1.7.24", 9)])
+def test_a_version_that_nobody_knows_is_refused(version: str, stated: int) -> None:
     files = {MAIN: f"# ours\nversion = {stated}\n".encode()}
     with pytest.raises(ConfigError, match=f"{MAIN}:2:1: configuration version {stated}: "):
         edits_of(MAIN, files, Version(version), SYSTEMD)

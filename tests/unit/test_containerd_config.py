@@ -21,13 +21,14 @@ from kubenode.runtimes.containerd.editing import edit
 from kubenode.runtimes.containerd.imports import import_patterns, in_force, load_order
 from kubenode.runtimes.containerd.registry import registry_conflict
 from kubenode.runtimes.containerd.releases import drop_in_trouble, release_of
-from kubenode.runtimes.containerd.tables import CRI_PLUGINS, tables_of
+from kubenode.runtimes.containerd.tables import CRI_PLUGINS, SERVER, tables_of
 from kubenode.runtimes.containerd.version_1 import upgrade_version_1
 from kubenode.runtimes.containerd.wanted import ContainerdWanted
 from kubenode.runtimes.edit import ConfigError, Edit
 
 CONFIGS = Path(__file__).parent / "containerd_configs"
 MAIN = "/etc/containerd/config.toml"
+CONF_D = "/etc/containerd/conf.d/*.toml"
 CRI = "io.containerd.grpc.v1.cri"
 RUNTIME = "io.containerd.cri.v1.runtime"
 IMAGES = "io.containerd.cri.v1.images"
@@ -146,6 +147,9 @@ def test_drop_in_without_a_version_has_the_main_files() -> None:
         ("dump-1.6.20.toml", 2, "registry.k8s.io/pause:3.6", [MAIN]),
         ("dump-1.7.24.toml", 2, "registry.k8s.io/pause:3.8", [MAIN]),
         ("dump-2.1.9.toml", 3, "registry.k8s.io/pause:3.10", []),
+        ("default-2.2.7.toml", 3, "registry.k8s.io/pause:3.10.1", [CONF_D]),
+        ("default-2.3.4.toml", 4, "registry.k8s.io/pause:3.10.2", [CONF_D]),
+        ("default-2.4.0-beta.0.toml", 4, "registry.k8s.io/pause:3.10.2", [CONF_D]),
     ],
 )
 def test_dump(name: str, version: int, pause_image: str, imports: list[str]) -> None:
@@ -168,9 +172,29 @@ def test_dump(name: str, version: int, pause_image: str, imports: list[str]) -> 
     assert ".runtimes.runc]" in lines[dump.line_of(runc.table) - 1]
     assert lines[dump.line_of(runc.driver_path) - 1].strip() == "SystemdCgroup = false"
     assert pause_image in lines[dump.line_of(tables_of(version)[0].pause_image) - 1]
-    assert "address = " in lines[dump.line_of(("grpc", "address")) - 1]
+    address: tuple[str, ...] = (
+        ("plugins", SERVER, "address") if version == 4 else ("grpc", "address")
+    )
+    assert "address = " in lines[dump.line_of(address) - 1]
     # a dump is a file like another
     assert drivers(edited(dump.text).text) == {"runc": True}
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "socket"),
+    [
+        ("dump-2.2.7.toml", 3, ("grpc", "address")),
+        ("dump-2.3.4.toml", 4, ("plugins", SERVER, "address")),
+        ("dump-2.4.0-beta.0.toml", 4, ("plugins", SERVER, "address")),
+    ],
+)
+def test_dump_of_what_kubenode_began(name: str, version: int, socket: tuple[str, ...]) -> None:
+    dump = config(name)
+    assert dump.version == version
+    assert drivers(dump.text) == {"runc": True}
+    assert dump.settings.cni_directories == ["/opt/cni/bin"]
+    assert dump.get(socket, str) == "/run/containerd/containerd.sock"
+    assert edited(dump.text).changes == ()
 
 
 def test_dump_that_leaves_the_driver_out_states_none() -> None:

@@ -5,6 +5,7 @@ from datetime import date
 import pytest
 from packaging.version import Version
 
+from kubenode import release_facts
 from kubenode.runtimes.containerd import releases
 
 
@@ -48,6 +49,8 @@ def test_version_of_what_the_program_prints(output: str, version: str | None) ->
         ("2.1.9", 3),
         ("2.2.5", 3),
         ("2.3.4", 4),
+        ("2.4.0b0", 4),
+        ("2.4.0", 4),
     ],
 )
 def test_row_of_a_release(version: str, config_version: int) -> None:
@@ -56,11 +59,11 @@ def test_row_of_a_release(version: str, config_version: int) -> None:
 
 def test_newer_releases_get_the_newest_row_and_older_ones_the_oldest() -> None:
     newest, oldest = releases.RELEASES[-1], releases.RELEASES[0]
-    for version in ("2.4.0", "2.10.1", "3.0.0"):
+    for version in ("2.5.0", "2.10.1", "3.0.0"):
         assert releases.release_of(Version(version)) is newest
         assert releases.is_newer_than_known(Version(version))
     assert releases.release_of(Version("1.2.0")) is oldest
-    assert not releases.is_newer_than_known(Version("2.3.9"))
+    assert not releases.is_newer_than_known(Version("2.4.9"))
 
 
 def test_rows_are_in_order() -> None:
@@ -101,12 +104,33 @@ def test_releases_that_take_relative_patterns_from_the_root() -> None:
     assert from_root == ["1.4.13", "1.6.20", "1.7.15"]
 
 
-@pytest.mark.parametrize("version", ["1.7.24~ds1-6+deb13u1", "1.7.24-1.fc41", "2:1.6.20", None])
+def test_the_releases_that_upstream_supports_on_the_day_of_the_facts() -> None:
+    supported = [
+        str(release.series)
+        for release in releases.RELEASES
+        if release.end_of_life >= release_facts.AS_OF
+    ]
+    assert supported == ["2.0", "2.3", "2.4"]
+
+
+@pytest.mark.parametrize(
+    "version",
+    [
+        "1.7.24~ds1-6+deb13u1",
+        "1.7.24-1.fc41",
+        "2:1.6.20",
+        "2.3.3-1~ubuntu.24.04~noble",
+        "2.3.4",
+        "2.4.0-rc.1",
+        "2.3",
+        None,
+    ],
+)
 def test_package_versions(version: str | None) -> None:
     assert releases.check_package_version(version) == version
 
 
 @pytest.mark.parametrize("version", ["", "1.7 24", "1.7.*", "-y", "1.7\n", "latest", 1.7])
 def test_what_is_no_package_version(version: object) -> None:
-    with pytest.raises(ValueError, match="not one exact package version"):
+    with pytest.raises(ValueError, match="is no version: write a release"):
         releases.check_package_version(version)

@@ -15,6 +15,8 @@ import pytest
 from pyinfra.api import StringCommand
 
 from kubenode.facts import (
+    archives,
+    candidates,
     cgroup,
     containerd,
     kernel,
@@ -25,16 +27,26 @@ from kubenode.facts import (
     network,
     platform,
     pods,
+    repositories,
     runtimes,
     swap,
 )
 from kubenode.files import host_lock, whole_file
 from kubenode.operations import kernel as kernel_operations
-from kubenode.packages import manager, package_locks
+from kubenode.packages import (
+    archive_change,
+    archive_transfer,
+    manager,
+    package_locks,
+    repository_proof,
+)
+from kubenode.packages.archive import ArchiveFile, Build
+from kubenode.packages.package_change import PackageChange
+from kubenode.packages.source import Repository
 from kubenode.run import host_script
-from kubenode.runtimes import config_swap
+from kubenode.runtimes import archive_program, config_swap, program_change
 from kubenode.runtimes.containerd import proof
-from kubenode.wire import probe
+from kubenode.wire import probe, time_limit
 from kubenode.wire.reading import read_answer
 from tests.conftest import ROOT
 
@@ -50,6 +62,8 @@ FILES = sorted(
 )
 
 PROBES = {
+    "candidates": candidates.script(["containerd"]),
+    "archives": archives.script(),
     "package": containerd.script_package(),
     "daemon": containerd.script_daemon(),
     "cgroups": cgroup.script_cgroups(),
@@ -63,6 +77,7 @@ PROBES = {
     "machine": machine.script(),
     "network": network.script(),
     "platform": platform.script(),
+    "repositories": repositories.script("docker"),
     "runtimes": runtimes.script(),
     "swap": swap.script(),
 }
@@ -97,6 +112,8 @@ class Host:
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     monkeypatch.setattr(host_lock, "DIRECTORY", str(tmp_path / "lock"))
+    monkeypatch.setattr(archive_change, "ROOT", str(tmp_path / "lib"))
+    monkeypatch.setattr(archive_change, "STORE", str(tmp_path / "store"))
     return Host(tmp_path)
 
 
@@ -150,8 +167,8 @@ def undo(host: Host) -> str:
     backup = Path(f"{host.config}{whole_file.BACKUP_SUFFIX}")
     backup.write_text("old\n")
     Path(f"{host.config}{config_swap.UNPROVEN_SUFFIX}").write_text(
-        f"{config_swap._NOTE_BEGINS}\n{new} {old} "
-        f"{whole_file.BACKUP_SUFFIX} {host.config}\n{config_swap._NOTE_ENDS}\n"
+        f"{config_swap.NOTE_BEGINS}\n{new} {old} "
+        f"{whole_file.BACKUP_SUFFIX} {host.config}\n{config_swap.NOTE_ENDS}\n"
     )
     return config_swap.undo(str(host.config)).get_raw_value()
 
@@ -171,6 +188,31 @@ def serving(host: Host) -> None:
     host.program("ctr", "printf '%s\\n' 'io.containerd.grpc.v1 cri linux/amd64 ok '")
 
 
+def fetch_archive(host: Host) -> str:
+    """By a curl that is a copy."""
+    copies = 'while [ "$1" != --output ]; do shift; done; printf %s an-archive >"$2"'
+    host.program("curl", copies)
+    file = ArchiveFile("https://example.org/x", whole_file.sum_of(b"an-archive"))
+    [command] = archive_transfer.brought([file], "host", True)
+    assert isinstance(command, StringCommand)
+    return command.get_raw_value()
+
+
+def unpack_archive(host: Host) -> str:
+    """Where there is none: test_archive_change.py has the rest."""
+    functions = [whole_file.FUNCTIONS, time_limit.FUNCTIONS, archive_change.change(None, None)]
+    return host_lock.under_lock("\n".join([*functions, "archive_prepare"])).get_raw_value()
+
+
+def move_away(host: Host) -> str:
+    """Where a directory of that name went before."""
+    for name in ("certs", f"certs{whole_file.BACKUP_SUFFIX}"):
+        (host.programs.parent / name).mkdir()
+    (host.programs.parent / "certs" / "hosts.toml").write_text("")
+    folder = host.programs.parent
+    return whole_file.move_away([f"{folder}/certs", f"{folder}/none"]).get_raw_value()
+
+
 CHANGES: list[Callable[[Host], str]] = [
     set_live,
     fetch_lists,
@@ -181,6 +223,9 @@ CHANGES: list[Callable[[Host], str]] = [
     finish_rpm,
     undo,
     start,
+    fetch_archive,
+    unpack_archive,
+    move_away,
 ]
 
 
@@ -234,6 +279,11 @@ def test_each_shell_runs_what_changes_a_host(
     if change is finish_rpm:
         erased = [line for line in host.log.read_text().splitlines() if " -e " in line]
         assert erased == ["rpm -e --nodeps containerd-1-1.x86_64"]
+    if change is move_away:
+        moved = host.programs.parent / f"certs{whole_file.BACKUP_SUFFIX}.1"
+        assert (moved / "hosts.toml").exists()
+        assert moved.stat().st_mode & 0o777 == 0o700
+        assert not (host.programs.parent / "certs").exists()
     if change is fetch_lists:
         assert "no answer" in finished.stderr
 
@@ -283,6 +333,81 @@ def swap_of(host: Host) -> StringCommand:
     )
 
 
+def program_changes(host: Host) -> list[str]:
+    """What changes a runtime's program, by packages and by archives, and what undoes it."""
+    packages = PackageChange({"containerd": "2.1.9"}, ("runc",), {"containerd": "1.7.24"})
+    scripts = []
+    file = ArchiveFile("/containerd.tar.gz", whole_file.sum_of(b"an-archive"))
+    build = Build("2.3.4", file, file)
+    for program in (
+        program_change.of_packages("containerd 2.1.9", packages, "apt-get"),
+        archive_program.of_archive(build, None),
+        archive_program.of_archive(None, build.name, "2.3.4", packages),
+    ):
+        service = program_change.Service(is_enabled=True, is_active=True, serves=True)
+        files = {str(host.config): (b"old\n", b"new\n")}
+        arguments = (str(host.config), daemon(host), service)
+        scripts.append(program_change.change(program, files, *arguments).get_raw_value())
+        scripts.append(
+            program_change.back_script(program_change.definitions_of(program, *arguments))
+        )
+    return scripts
+
+
+def prove(host: Host) -> StringCommand:
+    """With an apt-get that fetches one list, which has the package."""
+    host.program(
+        "apt-get",
+        'set -- "${APT_CONFIG%/*}"; echo Package: containerd.io >"$1/lists/x_Packages"; '
+        'cat "$1/key.asc" "$1/apt.conf" >"$1/lists/x_InRelease"',
+    )
+    repository = Repository(
+        name="docker",
+        url="https://mirror.example.com",
+        key="key",
+        fingerprint="A" * 40,
+        components=("stable",),
+        packages=("containerd.io",),
+    )
+    return repository_proof.prove(repository, "apt-get", "trixie", "amd64", b"the key\n")
+
+
+@pytest.mark.parametrize("has_it", [True, False])
+@pytest.mark.parametrize("shell", SHELLS, ids=shell_name)
+def test_each_shell_proves_a_repository(
+    shell: tuple[str, ...], has_it: bool, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = host.config.with_name("staged")
+    monkeypatch.setattr(repository_proof, "DIRECTORY", str(folder))
+    command = prove(host)
+    if not has_it:
+        host.program("apt-get", 'echo "E: no answer" >&2; exit 100')
+    finished = host.run(
+        shell, command.get_raw_value(), tuple(command.connector_arguments["_stdin"])
+    )
+    assert finished.returncode == (0 if has_it else 1), finished.stderr
+    if has_it:
+        list_ = (folder / "docker/lists/x_InRelease").read_text()
+        assert list_.startswith("the key\n")
+        assert "#clear APT::Update::Post-Invoke;" in list_
+        assert folder.stat().st_mode & 0o777 == 0o755
+    else:
+        assert "E: no answer" in finished.stderr
+        assert "repository docker gave no lists: nothing was changed" in finished.stderr
+        assert list(folder.iterdir()) == []
+
+
+def rpm_words() -> list[str]:
+    """What is done to packages by dnf and zypper."""
+    return [
+        manager.ABLE_TO_HOLD["dnf"],
+        manager.hold("dnf", "containerd"),
+        manager.install("zypper", "containerd"),
+        manager.change_held("dnf", "containerd", "containerd-2.1.9"),
+        manager.finish("dnf", ["containerd"]),
+    ]
+
+
 def _pieces(path: Path) -> list[str]:
     """What is between the placeholders of a file, the longest first."""
     text = host_script.read(str(path), path.name)
@@ -295,7 +420,8 @@ def test_each_file_is_run(host: Host) -> None:
     probes = [part for script in PROBES.values() for part in (script.shell, *script.shared)]
     scripts = [*probes, probe._SHELL_FUNCTIONS, probe.script(PROBES)]
     scripts += [change(host) for change in CHANGES]
-    scripts.append(swap_of(host).get_raw_value())
+    scripts += [swap_of(host).get_raw_value(), prove(host).get_raw_value()]
+    scripts += [*program_changes(host), *rpm_words()]
     assert len(FILES) > 30
     assert [
         path.name for path in FILES if not any(_pieces(path)[0] in each for each in scripts)
@@ -330,7 +456,9 @@ def test_no_probe_uses_a_variable_that_nothing_sets() -> None:
 
 
 def test_no_change_uses_a_variable_that_nothing_sets(host: Host) -> None:
-    scripts = [change(host) for change in CHANGES] + [swap_of(host).get_raw_value()]
+    scripts = [change(host) for change in CHANGES]
+    scripts += [swap_of(host).get_raw_value(), prove(host).get_raw_value()]
+    scripts += program_changes(host)
     assert [_unset(script) for script in scripts] == [[] for _ in scripts]
 
 

@@ -32,6 +32,8 @@ from kubenode.kubelet.releases import (
         ((1, 37), "2.1.9", False),
         ((1, 37), "2.3.1", True),
         ((1, 36), "2.3.1", True),
+        ((1, 37), "2.0.11", False),
+        ((1, 37), "2.4.0", True),
         ((1, 36), "3.0.0", True),
     ],
 )

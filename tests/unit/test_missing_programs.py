@@ -26,7 +26,7 @@ STATED = {
 }
 # whose absence shows nothing here, or is stated by the script itself where it matters
 BUILTINS = {"command", "echo", "false", "kill", "printf", "read", "test", "true", "wait"}
-ON_SOME_HOSTS = {"dpkg-query", "id", "rpm", "sudo", "systemctl", "timeout", "zcat"}
+ON_SOME_HOSTS = {"dpkg-query", "id", "rpm", "sha256sum", "sudo", "systemctl", "timeout", "zcat"}
 # what a node is asked about: one that is not there is not installed
 SUBJECTS = {"containerd", "ctr", "kubelet"}
 PROGRAMS = sorted({*STATED, *ON_SOME_HOSTS})

@@ -14,7 +14,7 @@ from kubenode.settings import NodeSettings
 
 def test_each_runtime_that_can_be_set_has_operations_and_a_row() -> None:
     for name in get_args(get_type_hints(NodeSettings)["runtime"]):
-        assert node._set_up_by(name).facts
+        assert node._set_up_by(name).configured_by
         assert name in {row.name for row in RUNTIMES}
 
 

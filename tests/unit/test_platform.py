@@ -18,6 +18,8 @@ GOOD: PlatformShape = {
     "os_id": "debian",
     "os_version": "12",
     "os_name": "Debian GNU/Linux 12 (bookworm)",
+    "image": None,
+    "usr": "writable",
     "package_manager": "apt-get",
     "cgroups": {
         "mode": "v2",
@@ -52,6 +54,9 @@ def test_a_good_host() -> None:
         (host(uid=1000), "commands run as uid 1000, not as root"),
         (host(uid=None), "an unknown user"),
         (host(package_manager=None), "no known package manager"),
+        (host(image="Flatcar", package_manager=None), "a whole image, Flatcar"),
+        (host(usr="read-only"), "its /usr is mounted read-only"),
+        (host(usr=None), "cannot be told whether /usr"),
         (host(init="init", systemd={"running": False, "version": None}), "PID 1 is init"),
         (host(mode="none"), "it has no cgroups"),
         (host(mode="unknown"), "its cgroup version cannot be told"),

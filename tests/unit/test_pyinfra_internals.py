@@ -221,11 +221,12 @@ def test_without_a_prefix_a_line_names_its_host(without: Callable[..., None]) ->
 def test_without_inner_packages_are_installed_by_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     from pyinfra.operations import apt
 
-    from kubenode.operations import containerd
+    from kubenode.operations import containerd_program
 
     for changed in (_other, SimpleNamespace(_inner=_other)):
         monkeypatch.setattr(apt, "packages", changed)
-        commands = [str(command) for command in containerd._install("apt-get", "1.7.24")]
+        steps = containerd_program._install("apt-get", "containerd", "1.7.24")
+        commands = [str(command) for command in steps]
         assert "apt-get -y" in commands[-1]
         assert "containerd=1.7.24" in commands[-1]
 

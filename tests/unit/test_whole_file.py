@@ -272,3 +272,70 @@ def test_a_missing_program_is_named(files: Path, tmp_path: Path, program: str) -
 def test_a_path_is_absolute() -> None:
     with pytest.raises(ValueError, match="not an absolute path: x"):
         Change("x", None, b"")
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_secret_file_is_roots_alone_and_so_is_what_it_replaces(files: Path, shell: str) -> None:
+    path = files / "hosts.toml"
+    path.write_text("old secret")
+    path.chmod(0o644)
+    changes = [
+        Change(str(path), b"old secret", b"new secret", secret=True),
+        Change(str(files / "fresh"), None, b"key", secret=True),
+        Change(str(files / "open"), None, b"for all"),
+    ]
+    command = whole_file.change(changes)
+    finished = run(command, shell)
+    assert (finished.returncode, finished.stderr) == (0, "")
+    modes = {each.name: each.stat().st_mode & 0o777 for each in files.iterdir()}
+    assert modes == {
+        "hosts.toml": 0o600,
+        "hosts.toml.kubenode-backup": 0o600,
+        "fresh": 0o600,
+        "open": 0o644,
+    }
+    assert path.read_text() == "new secret"
+    assert (files / "hosts.toml.kubenode-backup").read_text() == "old secret"
+    # what is an argument, every user of the host can read, and try passwords on a sum
+    for content in (b"old secret", b"new secret", b"key"):
+        assert whole_file.sum_of(content) not in command.get_raw_value()
+    assert whole_file.sum_of(b"for all") in command.get_raw_value()
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_secret_is_at_no_instant_for_others_to_read(files: Path, shell: str) -> None:
+    path, seen = files / "hosts.toml", files / "seen"
+    path.write_text("old secret")
+    path.chmod(0o644)
+    change = whole_file.change(
+        [Change(str(path), b"old secret", b"new secret", secret=True)],
+        between=f"stat -c '%a %n' {files}/.* {files}/*kubenode-backup >{seen} 2>/dev/null || :",
+    )
+    assert run(change, shell).returncode == 0
+    staged = [line for line in seen.read_text().splitlines() if "kubenode" in line]
+    assert len(staged) >= 2
+    assert [line for line in staged if not line.startswith("600 ")] == []
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_an_earlier_backup_of_what_is_secret_now_becomes_roots_alone(
+    files: Path, shell: str
+) -> None:
+    path, backup = files / "hosts.toml", files / "hosts.toml.kubenode-backup"
+    for each in (path, backup):
+        each.write_text("old secret")
+        each.chmod(0o644)
+    change = whole_file.change([Change(str(path), b"old secret", b"new", secret=True)])
+    assert run(change, shell).returncode == 0
+    assert backup.stat().st_mode & 0o777 == 0o600
+    assert listed(files) == ["hosts.toml", "hosts.toml.kubenode-backup"]
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_secret_file_that_was_changed_meanwhile_stays(files: Path, shell: str) -> None:
+    path = files / "hosts.toml"
+    path.write_text("somebody else's")
+    finished = run(whole_file.change([Change(str(path), b"old", b"new", secret=True)]), shell)
+    assert finished.returncode == 1
+    assert "changed meanwhile" in finished.stderr
+    assert path.read_text() == "somebody else's"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from packaging.version import InvalidVersion, Version
 
+from kubenode import release_facts
 from kubenode.audit.checks.check import (
     Check,
     Subject,
@@ -35,6 +36,13 @@ def _known(subject: Subject) -> Verdict:
     return met(f"Kubernetes {text}")
 
 
+def _facts_current(subject: Subject) -> Verdict:
+    found = f"they are from {release_facts.AS_OF}"
+    if subject.aim.today > release_facts.GOOD_UNTIL:
+        return violated(f"{found}, and good until {release_facts.GOOD_UNTIL}")
+    return met(found)
+
+
 def _containerd(subject: Subject, containerd: ContainerdShape) -> Verdict:
     minor = aimed_at(subject)
     if minor is None:
@@ -43,7 +51,7 @@ def _containerd(subject: Subject, containerd: ContainerdShape) -> Verdict:
     if release is None:
         return not_applicable(f"Kubernetes {minor[0]}.{minor[1]} is older than the table")
     version = version_of(containerd)
-    expected = f"containerd {' or '.join(f'{first}+' for first in release.containerd)}"
+    expected = releases.containerd_wanted(release)
     asked = f"{minor[0]}.{minor[1]}"
     if version is None:
         return unknown("containerd does not say its version", expected=expected)
@@ -106,6 +114,22 @@ CHECKS = (
         remedy="upgrade kubenode, or read the release's notes",
     ),
     Check(
+        id="kubernetes.facts-current",
+        title="What kubenode knows of releases is not out of date",
+        severity="warn",
+        expected=f"tables no older than {release_facts.GOOD_FOR.days} days",
+        why="Which containerd a Kubernetes release asks for, and until when upstream supports a "
+        "release, is in tables of kubenode. Both projects make a minor release every four months, "
+        "and ends of support are moved: with old tables the other checks judge by what was once "
+        "so.",
+        judge=_facts_current,
+        remedy="upgrade kubenode; the day of the host that runs the audit may be wrong, too",
+        sources=(
+            "https://containerd.io/releases/",
+            "https://kubernetes.io/releases/",
+        ),
+    ),
+    Check(
         id="kubernetes.containerd",
         title="containerd is one of those recommended for the release",
         severity="warn",
@@ -115,7 +139,7 @@ CHECKS = (
         "warns of a runtime that does not tell kubelet its cgroup driver (1.x). An older release "
         "can lack what kubelet asks for.",
         judge=of_containerd(_containerd),
-        remedy="upgrade containerd (kubenode_containerd_version, from a repository that has it), "
+        remedy="upgrade containerd (kubenode_containerd_version, from a source that has it), "
         "after draining the node",
         mirrors=("kubeadm: ContainerRuntimeVersion (a warning there, from 1.35 on)",),
         sources=("https://containerd.io/releases/#kubernetes-support",),

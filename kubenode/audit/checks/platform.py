@@ -11,7 +11,9 @@ from kubenode.audit.checks.check import (
     unknown,
     violated,
 )
+from kubenode.audit.checks.references import PACKAGES
 from kubenode.facts.platform import PACKAGE_MANAGERS
+from kubenode.linux import image_based
 
 
 def _linux(subject: Subject) -> Verdict:
@@ -33,8 +35,20 @@ def _root(subject: Subject) -> Verdict:
     return violated(f"commands run as {who}, not as root")
 
 
+def _packages(subject: Subject) -> Verdict:
+    platform = subject.platform
+    if why := image_based.why_no_packages(platform["image"], platform["usr"]):
+        return violated(why)
+    if platform["usr"] is None:
+        return unknown("it cannot be told whether /usr is mounted read-only")
+    return met("/usr can be written to")
+
+
 def _package_manager(subject: Subject) -> Verdict:
-    manager = subject.platform["package_manager"]
+    platform = subject.platform
+    if image_based.why_no_packages(platform["image"], platform["usr"]):
+        return not_applicable(str(PACKAGES))
+    manager = platform["package_manager"]
     if manager is None:
         return violated(f"it has no known package manager ({', '.join(PACKAGE_MANAGERS)})")
     return met(manager)
@@ -75,6 +89,25 @@ CHECKS = (
         judge=_root,
         remedy="run with --sudo, or set _sudo = True",
         mirrors=("kubeadm: IsPrivilegedUser",),
+    ),
+    Check(
+        id="platform.packages",
+        title="Packages can change the host's system",
+        severity="warn",
+        expected="a system made of packages, with a /usr that can be written to",
+        why="Flatcar, Fedora CoreOS, bootc, SUSE Linux Micro, Talos, Bottlerocket, NixOS and their "
+        "like are replaced as a whole, or changed by a configuration of their own. Such a host can "
+        "be a node; kubenode audits it, and cannot prepare it: what it installs would fail, or be "
+        "gone after the next update.",
+        judge=_packages,
+        remedy="put the runtime and its files into the image or its configuration (Ignition, a "
+        "system extension, transactional-update); where only /usr is read-only, mount it "
+        "read-write",
+        sources=(
+            "https://www.freedesktop.org/software/systemd/man/latest/os-release.html",
+            "https://www.flatcar.org/docs/latest/container-runtimes/",
+            "https://docs.fedoraproject.org/en-US/fedora-coreos/",
+        ),
     ),
     Check(
         id="platform.package-manager",

@@ -22,6 +22,7 @@ class Reference:
 
 DRIVER_AGREEMENT = Reference("cgroup-driver.agreement")
 CGROUP_VERSION = Reference("cgroup.version")
+PACKAGES = Reference("platform.packages")
 SYSTEMD = Reference("platform.systemd")
 BR_NETFILTER_LIVE = Reference("module.br-netfilter.live")
 ETCD_PORT = Reference("network.port-2379")
@@ -35,6 +36,8 @@ CRI_ENABLED = Reference("containerd.cri-enabled")
 CONFIG_VERSION = Reference("containerd.config-version")
 DROP_IN_VERSION = Reference("containerd.drop-in-version")
 REGISTRY = Reference("containerd.registry")
+REGISTRY_DIRECTORY = Reference("containerd.registry-directory")
+REGISTRY_HOSTS = Reference("containerd.registry-hosts")
 
 
 def modules_live(name: str) -> Reference:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from packaging.version import Version
@@ -17,6 +17,7 @@ from kubenode.runtimes.containerd.imports import (
     is_imported,
     load_order,
 )
+from kubenode.runtimes.containerd.lower_version import HIGHEST_TO_LOWER, lowered
 from kubenode.runtimes.containerd.registry import registry_conflict
 from kubenode.runtimes.containerd.releases import drop_in_trouble, release_of
 from kubenode.runtimes.containerd.version_1 import upgrade_version_1
@@ -35,15 +36,34 @@ def edits_of(
     + wanted: the settings
 
     A main file that does not exist, or says nothing, is begun with the highest configuration
-    version the release takes. Version 1 files become version 2. Raises ConfigError for a file that
-    cannot be used, for a version above the release's, when an import's version does harm, and for
-    registry settings with which CRI does not start.
+    version the release takes. Version 1 files become version 2; files of a version above the
+    release's become the highest it takes, imports too
+    (:func:`kubenode.runtimes.containerd.lower_version.lowered`). Raises ConfigError for a file that
+    cannot be used, for a setting that has no place in that version, when an import's version does
+    harm, and for registry settings with which CRI does not start.
 
     **Example:**
 
     .. code:: python
 
         edits_of("/etc/containerd/config.toml", {}, Version("2.1.9"), ContainerdWanted("systemd"))
+    """
+
+    def as_wanted(config: Config, is_root: bool) -> Edit:
+        return edit(config, wanted, is_root=is_root, has_cni_list=takes_list(version))
+
+    return edits_by(as_wanted, main, files, version)
+
+
+def edits_by(
+    edit_one: Callable[[Config, bool], Edit],
+    main: str,
+    files: Mapping[str, bytes],
+    version: Version,
+) -> dict[str, Edit]:
+    """The same by another edit of each file.
+
+    + edit_one: gets the file, and whether it is the one that must have all settings
     """
     release = release_of(version)
     begun: dict[str, tuple[SettingChange, ...]] = {}
@@ -54,7 +74,7 @@ def edits_of(
     complete = counting[0]
     edits = {}
     for config in loaded:
-        edited = edit(config, wanted, is_root=config is complete, has_cni_list=takes_list(version))
+        edited = edit_one(config, config is complete)
         changes = begun.get(config.path, ()) + edited.changes
         if changes:
             edits[config.path] = replace(edited, changes=changes)
@@ -76,20 +96,15 @@ def _read(
         statement = f"version = {release.config_version}\n"
         begun[main] = (SettingChange("version", None, str(release.config_version)),)
         root = parse(statement + root.text, main, folds=release.folds)
-    if root.version > release.config_version:
-        # early releases start with such a file, and ignore CRI's settings without a word
-        raise ConfigError(
-            main,
-            root.version_line,
-            1,
-            f"configuration version {root.version}: containerd {version} takes "
-            f"{release.config_version} at most",
-        )
     drop_ins = [
         parse(content, path, unstated_version=root.version, folds=release.folds)
         for path, content in files.items()
         if path != main
     ]
+    # early releases start with a higher version, and ignore CRI's settings without a word
+    if root.version > release.config_version:
+        root = _lowered(root, version, begun)
+        drop_ins = [_lowered(drop_in, version, begun) for drop_in in drop_ins]
     if root.version == 1:
         root = _upgraded(root, begun)
         drop_ins = [
@@ -117,6 +132,25 @@ def _refuse_backups_as_imports(
                         1,
                         f"imports {pattern}, which takes in backups too: write it as *.toml",
                     )
+
+
+def _lowered(
+    config: Config, version: Version, begun: dict[str, tuple[SettingChange, ...]]
+) -> Config:
+    """The file in the highest version that the release takes, if it has a higher one."""
+    highest = release_of(version).config_version
+    if config.version > HIGHEST_TO_LOWER:
+        raise ConfigError(
+            config.path,
+            config.version_line,
+            1,
+            f"configuration version {config.version}: containerd {version} takes {highest} at most",
+        )
+    while config.version > highest:
+        edited = lowered(config, config.version - 1)
+        begun[config.path] = begun.get(config.path, ()) + edited.changes
+        config = parse(edited.text, config.path, config.version - 1, config.folds)
+    return config
 
 
 def _upgraded(config: Config, begun: dict[str, tuple[SettingChange, ...]]) -> Config:

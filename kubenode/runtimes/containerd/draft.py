@@ -53,6 +53,17 @@ class Draft:
                 stated = None if old is None else literal(old)
                 self.changes.append(SettingChange(dotted(path), stated, literal(value)))
 
+    def move(self, old: Path, new: Path, value: str | bool | int | list[str]) -> None:
+        """Make *value* what stands at *new*, and nothing what stood at *old*, which is the file's
+        spelling; a header that says nothing any more goes too."""
+        with self.refusing():
+            before = literal(self.toml.get(old))
+            self.toml = self.toml.without(old)
+            self.changes.append(SettingChange(dotted(old), before, None))
+            self.put(new, value)
+            for size in range(len(old) - 1, 1, -1):
+                self.toml = self.toml.without_header(old[:size])
+
     def drop(self, key: str, unwanted: frozenset[str]) -> None:
         """Take the *unwanted* entries out of the top-level array *key*."""
         path = self._spelled((key,))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kubenode.files.toml_text import Path
 from kubenode.runtimes.containerd.config import Config
 from kubenode.runtimes.containerd.document import DRIVER
 from kubenode.runtimes.containerd.draft import Draft
@@ -69,6 +70,33 @@ def edit(
     return draft.finish()
 
 
+def with_registry_directory(config: Config, directory: str, is_root: bool) -> Edit:
+    """
+    The file with a directory of ``hosts.toml`` files, and nothing else changed.
+
+    + config: a file of version 2, 3 or 4
+    + directory: for ``config_path``
+    + is_root: whether the file must state it; otherwise it is changed where it stands
+
+    ConfigError: it states ``registry.mirrors``, or cannot be edited safely.
+    """
+    draft = Draft(config)
+    refuse_mirrors(config)
+    paths = [(*table.registry, "config_path") for table in tables_of(config.version)]
+    _put_word(draft, config, paths, directory, is_root)
+    return draft.finish()
+
+
+def _put_word(
+    draft: Draft, config: Config, paths: Sequence[Path], value: str | None, is_root: bool
+) -> None:
+    """Where one of *paths* is stated, else at the first of them if the file must have it."""
+    stated = [path for path in paths if config.get(path, str) is not None]
+    if value is not None:
+        for path in stated or (paths[:1] if is_root else []):
+            draft.put(path, value)
+
+
 def _put_runc(draft: Draft, config: Config, systemd_cgroup: bool) -> None:
     """A complete handler, in each table of handlers that counts."""
     for number, table in enumerate(tables_of(config.version)):
@@ -87,10 +115,7 @@ def _put_words(draft: Draft, config: Config, wanted: ContainerdWanted, is_root: 
         ([table.pause_image for table in tables], wanted.pause_image),
         ([(*table.registry, "config_path") for table in tables], wanted.registry_config_path),
     ):
-        stated = [path for path in paths if config.get(path, str) is not None]
-        if value is not None:
-            for path in stated or (paths[:1] if is_root else []):
-                draft.put(path, value)
+        _put_word(draft, config, paths, value, is_root)
 
 
 def _put_driver(draft: Draft, config: Config, handler: Handler, systemd_cgroup: bool) -> None:

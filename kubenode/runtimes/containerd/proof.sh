@@ -8,3 +8,5 @@ cri_serves() {
   limited @PROGRAM_SECONDS@ ctr --address "$socket" --connect-timeout 2s plugins ls 2>/dev/null |
     grep -Eq '^io\.containerd\.grpc\.v1 +cri .* ok *$'
 }
+# program_runs: whether the one that PATH has first runs at all
+program_runs() { limited @PROGRAM_SECONDS@ containerd --version >/dev/null; }

@@ -61,8 +61,11 @@ RELEASES: tuple[Release, ...] = (
     _release("2.1", 3, "2026-07-03"),
     _release("2.2", 3, "2026-11-06"),
     _release("2.3", 4, "2028-04-30", is_lts=True),
+    _release("2.4", 4, "2027-04-26"),
 )
-"""Oldest first. From containerd's RELEASES.md and its source as of August 2026."""
+"""Oldest first. From containerd's RELEASES.md and its source; :mod:`kubenode.release_facts` has the
+date. 2.0 is in extended support, by two of its maintainers; the end of 2.4 is what upstream planned
+before that release."""
 
 _VERSION = re.compile(
     r"^containerd\s+\S+\s+v?"
@@ -149,6 +152,15 @@ def drop_in_trouble(
     return None
 
 
+def pods_survive(old: Version, new: Version) -> bool:
+    """Whether running containers outlive a change from one release to another.
+
+    containerd 1.x knows nothing of what 2.x has started, and ends it. Sources: seen with 2.1.9 ->
+    1.7.24 and 1.6.20; containerd#11720.
+    """
+    return not (old.major >= 2 and new.major < 2)
+
+
 def globs_from_root(version: Version) -> bool:
     """Whether a relative ``imports`` pattern with ``*`` is not relative to the file's directory."""
     number = Version(version.base_version)
@@ -156,12 +168,16 @@ def globs_from_root(version: Version) -> bool:
 
 
 def check_package_version(version: object) -> str | None:
-    """*version* itself when it can be a package's version, ValueError if not; None is any.
+    """*version* itself when a package can be asked for by it, ValueError if not; None is any.
 
-    + version: exact, such as ``1.7.24~ds1-6+deb13u1`` (Debian) or ``1.7.24-1.fc41`` (RPM)
+    + version: a package's own, such as ``1.7.24~ds1-6+deb13u1`` (Debian) or ``1.7.24-1.fc41``
+      (RPM), a release, such as ``2.3.4``, or a series, such as ``2.3``
     """
     if version is None:
         return None
     if not isinstance(version, str) or not re.fullmatch(r"[0-9][0-9A-Za-z.+:~^_-]*", version):
-        raise ValueError(f"{version!r} is not one exact package version")
+        raise ValueError(
+            f'{version!r} is no version: write a release such as "2.3.4", a series such as "2.3", '
+            "or a package's version in full"
+        )
     return version

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
+from kubenode import release_facts
 from kubenode.audit.checks.catalogue import CHECKS
 from kubenode.audit.checks.check import Aim
 from kubenode.audit.findings import Finding, judge_host
@@ -92,6 +93,23 @@ def modules(**changes: Any) -> dict[str, Any]:
 
 def component(driver: str) -> dict[str, Any]:
     return {"driver": driver, "stated": True, "file": "/f", "line": 3, "reason": "stated"}
+
+
+def registries(
+    exists: bool | None = True,
+    error: str | None = None,
+    open_to_others: list[str] | None = None,
+    **problem: str,
+) -> dict[str, Any]:
+    """A directory with docker.io's hosts.toml."""
+    problems = [{"line": 2, **problem}] if problem else []
+    file = {"problems": problems, "has_header": None if error else False, "error": error}
+    why = "it cannot be read" if exists is None else None
+    return {
+        "directories": {"/certs": {"exists": exists, "registries": ["docker.io"], "error": why}},
+        "files": {"/certs/docker.io/hosts.toml": file} if exists else {},
+        "open_to_others": open_to_others or [],
+    }
 
 
 def on(kind: str | None, *options: str) -> dict[str, Any]:
@@ -187,6 +205,46 @@ def on(kind: str | None, *options: str) -> dict[str, Any]:
             {"containerd__registry_conflict": "/c:2:1: x and y", "containerd__cri": "disabled"},
             "containerd.registry",
             "fail: /c:2:1: x and y",
+        ),
+        (
+            {
+                "containerd__registry_config_path": "/certs",
+                "containerd__registry_hosts": registries(problem="is no key", effect="unused"),
+            },
+            "containerd.registry-hosts",
+            "fail: not as it is meant: /certs/docker.io/hosts.toml",
+        ),
+        (
+            {
+                "containerd__registry_config_path": "/certs",
+                "containerd__registry_hosts": registries(error="it is too long"),
+            },
+            "containerd.registry-hosts",
+            "unknown: not read: /certs/docker.io/hosts.toml",
+        ),
+        (
+            {
+                "containerd__registry_config_path": "/certs",
+                "containerd__registry_hosts": registries(open_to_others=["/certs/x.key"]),
+            },
+            "containerd.registry-secrets",
+            "warn: not for root alone: /certs/x.key",
+        ),
+        (
+            {
+                "containerd__registry_config_path": "/certs",
+                "containerd__registry_hosts": registries(exists=False),
+            },
+            "containerd.registry-directory",
+            "warn: /certs does not exist",
+        ),
+        (
+            {
+                "containerd__registry_config_path": "/certs",
+                "containerd__registry_hosts": registries(exists=None),
+            },
+            "containerd.registry-directory",
+            "unknown: /certs it cannot be read",
         ),
         ({"containerd__cri": "unknown"}, "runtime.cri-serving", "unknown: "),
         ({"containerd__restart_pending": ["/c"]}, "runtime.config-applied", "/c"),
@@ -466,6 +524,13 @@ def test_cri_o_in_place_of_containerd() -> None:
 )
 def test_readiness_for_a_release(case: str, release: tuple[int, int], good: bool) -> None:
     assert ("kubernetes.containerd" not in findings(recorded(case), kubernetes=release)) == good
+
+
+def test_tables_of_releases_are_good_for_half_a_year() -> None:
+    last = release_facts.GOOD_UNTIL
+    assert "kubernetes.facts-current" not in news(recorded(), today=last)
+    found = news(recorded(), today=last + timedelta(days=1))["kubernetes.facts-current"]
+    assert found == f"warn: they are from {release_facts.AS_OF}, and good until {last}"
 
 
 def test_a_release_newer_than_the_table_is_said_to_be() -> None:

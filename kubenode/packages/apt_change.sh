@@ -1,0 +1,167 @@
+# shellcheck shell=sh
+# Change packages in a way that can be undone on the host, with apt and dpkg.
+#
+# $change: a directory for root alone. $installs: packages to install, as NAME=VERSION. $removes:
+# names of packages that go for them; no other package may go. $related: names of more packages that
+# may come with them. $expected: what is installed of all these now, as NAME=VERSION. $holds: names of
+# packages to hold.
+#
+# pm_expected: whether that is still so
+# pm_fetch: download; nothing of the host is changed
+# pm_unpack: what was downloaded, unpacked in $change/root, so that it can be run
+# pm_keep: keep what is installed now, so that it can come back without network
+# pm_switch: install what was downloaded
+# pm_is_there: whether that was done whole
+# pm_back: what was kept comes back, wherever pm_switch was stopped
+# pm_hold: keep upgrades from $holds
+
+apt() {
+  DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 apt-get -y -q \
+    -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
+    -o Dir::Cache::archives="$change/new/" -o DPkg::Lock::Timeout=@WAIT_SECONDS@ \
+    --no-install-recommends --allow-downgrades --allow-change-held-packages "$@" 9>&-
+}
+dpkg_quietly() {
+  DEBIAN_FRONTEND=noninteractive dpkg --force-confdef --force-confold "$@" >>"$change/log" 2>&1 9>&-
+}
+pm_fetch() {
+  mkdir -p "$change/new/partial" || return 1
+  # who downloads for apt, where it has a user for that
+  chown _apt "$change/new/partial" 2>/dev/null
+  # shellcheck disable=SC2046,SC2086  # a list of packages
+  would=$(apt -s install $installs $(gone) 2>&1) || { say "$would"; return 1; }
+  set -f; IFS=$nl
+  for line in $would; do
+    unset IFS
+    case $line in
+      'Remv '*)
+        line=${line#Remv }
+        case " $removes " in
+          *" ${line%% *} "*) ;;
+          *) set +f; say "apt-get would remove ${line%% *} for that"; return 1;;
+        esac;;
+    esac
+  done
+  set +f; unset IFS
+  # shellcheck disable=SC2046,SC2086  # a list of packages
+  patiently apt --download-only install $installs $(gone) >"$change/log" || return 1
+  # what is in a directory of this host is not downloaded
+  # shellcheck disable=SC2046,SC2086  # a list of packages
+  apt --print-uris install $installs $(gone) 2>/dev/null | while read -r uri name _; do
+    case $uri in
+      "'file:/"*)
+        uri=${uri#\'file:}; uri=${uri%\'}
+        cp "/${uri##/}" "$change/new/$name" || exit 1;;
+    esac
+  done
+}
+pm_unpack() {
+  mkdir "$change/root" || return 1
+  for deb in "$change"/new/*.deb; do
+    [ -e "$deb" ] || continue
+    dpkg-deb -x "$deb" "$change/root" || return 1
+  done
+}
+gone() { for name in $removes; do printf '%s- ' "$name"; done; }
+mine() { for name in $installs $removes $related; do printf '%s ' "${name%%=*}"; done; }
+# shellcheck disable=SC2016  # not for sh to expand
+status_of() { dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null; }
+# version_of NAME: of a package that is installed; nothing of another
+# shellcheck disable=SC2016  # not for sh to expand
+version_of() {
+  case $(status_of "$1") in ?i*) dpkg-query -W -f '${Version}' "$1";; esac
+}
+pm_expected() {
+  for name in $(mine); do
+    version=$(version_of "$name")
+    case " $expected " in
+      *" $name=${version:-none} "*) ;;
+      *" $name="*) return 1;;
+      *) [ -z "$version" ] || return 1;;
+    esac
+  done
+}
+pm_is_there() {
+  for package in $installs; do
+    [ "$(version_of "${package%%=*}")" = "${package#*=}" ] || return 1
+  done
+  for name in $removes; do
+    [ -z "$(version_of "$name")" ] || return 1
+  done
+}
+pm_hold() {
+  # shellcheck disable=SC2086  # a list of packages
+  [ -z "$holds" ] || patiently hold $holds >/dev/null
+}
+hold() { apt-mark hold "$@" 9>&-; }
+pm_keep() {
+  mkdir -m 0700 "$change/old" || return 1
+  : >"$change/held"
+  for name in $(mine); do
+    [ "$(version_of "$name")" ] || continue
+    case $(status_of "$name") in h*) printf '%s\n' "$name" >>"$change/held";; esac
+    repack "$name" || { say "cannot keep the package $name as it is"; return 1; }
+  done
+  sync
+}
+# repack NAME: a package of what is installed; the source may not have it any more
+repack() {
+  tree=$change/tree
+  rm -rf "$tree" && mkdir -p "$tree/DEBIAN" && chmod 0755 "$tree" "$tree/DEBIAN" || return 1
+  dpkg-query -s "$1" | sed -e '/^Status: /d' -e '/^Config-Version: /d' \
+    -e '/^Conffiles:/,/^[^ ]/{/^Conffiles:/d;/^ /d;}' >"$tree/DEBIAN/control" || return 1
+  set -f; IFS=$nl
+  # shellcheck disable=SC2046  # a path a line
+  set -- "$1" $(dpkg-query -L "$1"; dpkg-query --control-path "$1")
+  set +f; unset IFS
+  name=$1; shift
+  for path; do
+    case $path in
+      /var/lib/dpkg/info/*.list | /.) ;;
+      /var/lib/dpkg/info/*) cp -p "$path" "$tree/DEBIAN/${path##*.}" || return 1;;
+      /*)
+        file=$(dpkg-divert --truename "$path") || return 1
+        if [ -L "$file" ] || [ -f "$file" ]; then
+          mkdir -p "$tree${path%/*}" && cp -dp "$file" "$tree$path" || return 1
+        elif [ -d "$file" ]; then mkdir -p "$tree$path" || return 1
+        fi;;
+    esac
+  done
+  # a conffile that somebody has removed cannot be packed
+  if [ -f "$tree/DEBIAN/conffiles" ]; then
+    while read -r path; do
+      if [ -e "$tree$path" ]; then printf '%s\n' "$path"; fi
+    done <"$tree/DEBIAN/conffiles" >"$change/conffiles"
+    cat "$change/conffiles" >"$tree/DEBIAN/conffiles"
+  fi
+  dpkg-deb -Znone -b "$tree" "$change/old/$name.deb" >/dev/null && rm -rf "$tree"
+}
+pm_switch() {
+  # what reads our output may be gone, and dpkg stops half-way then
+  # shellcheck disable=SC2046,SC2086  # a list of packages
+  patiently apt install $installs $(gone) >>"$change/log" 2>&1 || {
+    tail -n 5 "$change/log" >&2
+    return 1
+  }
+}
+pm_back() {
+  dpkg_quietly --configure -a
+  for name in $(mine); do
+    [ -e "$change/old/$name.deb" ] || [ -z "$(status_of "$name")" ] || dpkg_quietly --force-depends --remove "$name"
+  done
+  for deb in "$change"/old/*.deb; do
+    [ -e "$deb" ] || continue
+    set -- "$@" "$deb"
+  done
+  [ "$#" = 0 ] || dpkg_quietly --force-downgrade --force-depends --install "$@" ||
+    dpkg_quietly --force-all --install "$@"
+  for deb; do
+    name=${deb##*/}; name=${name%.deb}
+    [ "$(version_of "$name")" = "$(dpkg-deb -f "$deb" Version)" ] || {
+      say "dpkg -i $deb:"
+      tail -n 3 "$change/log" >&2
+      return 1
+    }
+  done
+  while read -r name; do patiently hold "$name" >/dev/null; done <"$change/held"
+}

@@ -1,0 +1,63 @@
+"""The sh functions that change packages on a host in a way that can be undone there."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from kubenode.packages import package_locks
+from kubenode.run import host_script
+
+_APT = host_script.read(__file__, "apt_change.sh", WAIT_SECONDS=package_locks.WAIT_SECONDS)
+
+
+@dataclass(frozen=True)
+class PackageChange:
+    """Which packages come, and which go for them.
+
+    + installs: version by name
+    + removes: names of packages that go; no other may
+    + now: version by name of what is installed of all these, and of what is *related*
+    + related: names of further packages that may come or go with these
+    + holds: names of packages that are held afterwards
+    """
+
+    installs: Mapping[str, str] = field(default_factory=dict)
+    removes: Sequence[str] = ()
+    now: Mapping[str, str] = field(default_factory=dict)
+    related: Sequence[str] = ()
+    holds: Sequence[str] = ()
+
+    @property
+    def explained(self) -> list[str]:
+        """What that changes, a phrase each: ``containerd 1.7.24 -> 2.1.9``."""
+        phrases = []
+        for name, version in self.installs.items():
+            was = self.now.get(name)
+            phrases.append(f"{name} {was} -> {version}" if was else f"{name} {version} (new)")
+        phrases += [f"{name} {self.now[name]} goes" for name in self.removes if name in self.now]
+        return phrases
+
+
+def functions(change: PackageChange, manager: str) -> str:
+    """The sh functions ``pm_expected``, ``pm_fetch`` and so on: see ``apt_change.sh``.
+
+    + change: what they do
+    + manager: ``apt-get``
+
+    They call what :mod:`kubenode.packages.package_locks` and :mod:`kubenode.files.host_lock` have,
+    and keep all that they need in ``$change``, a directory for root alone.
+    """
+    if manager != "apt-get":
+        raise ValueError(f"packages are not changed by {manager} so far")
+    removes = [name for name in change.removes if name in change.now]
+    lists = {
+        "installs": [f"{name}={version}" for name, version in change.installs.items()],
+        "removes": removes,
+        "related": [name for name in change.related if name not in (*change.installs, *removes)],
+        "expected": [f"{name}={version}" for name, version in change.now.items()],
+        "holds": change.holds,
+    }
+    values = [f"{name}={shlex.quote(' '.join(words))}" for name, words in lists.items()]
+    return "\n".join([*values, _APT.strip()])

@@ -1,0 +1,60 @@
+# shellcheck shell=sh
+# Fetch a repository's lists into a folder of their own, and touch nothing of the host's apt.
+
+needs apt-get base64 cat date grep id ls mkdir rm
+staged=@STAGED@
+mkdir -m 0755 "${staged%/*}" 2>/dev/null
+# shellcheck disable=SC2046  # split on purpose
+set -- $(ls -ldn "${staged%/*}")
+case $1:${3-} in
+  d????-??-?*:"$(id -u)") ;;
+  *) fail "${staged%/*} must be a directory that root alone may write to: remove it";;
+esac
+rm -rf "$staged"
+not_proven() {
+  rm -rf "$staged"
+  fail "$*: nothing was changed"
+}
+# what comes last counts: apt.conf is read behind apt.conf.d
+lay_out() {
+  mkdir -p "$staged/lists/partial" "$staged/cache/archives/partial" &&
+    printf %s "$content_1" | base64 -d >"$staged/key.asc" &&
+    printf %s "$content_2" | base64 -d >"$staged/repository.sources" &&
+    if [ -f /etc/apt/apt.conf ]; then cat /etc/apt/apt.conf; fi >"$staged/apt.conf" &&
+    printf %s "$content_3" | base64 -d >>"$staged/apt.conf" &&
+    printf 'Dir::Etc::main "%s";\n' "$staged/apt.conf" >"$staged/first.conf"
+}
+lay_out || not_proven "cannot write to $staged"
+# the lock is not for what apt starts
+said=$(APT_CONFIG=$staged/first.conf apt-get -q update 2>&1 9>&-)
+status=$?
+case $said in
+  *"doesn't have the component"* | *"doesn't support architecture"*) status=100;;
+esac
+if [ "$status" = 0 ]; then
+  for list in "$staged"/lists/*Release; do [ -f "$list" ] || status=100; done
+fi
+if [ "$status" != 0 ]; then
+  printf '%s\n' "$said" | grep -v -E '^(Get|Hit|Ign|Fetched|Reading)' >&2
+  case $said in
+    *NO_PUBKEY* | *'Missing key'* | *'No good signature'* | *'is not signed'*)
+      why='is not signed by the pinned key: see which key signs it, and what fingerprint is set';;
+    *EXPKEYSIG* | *'xpired'*)
+      why='is signed by a key that has expired: ask who signs it, or see the clock of this host';;
+    *'not valid yet'* | *'Not live until'* | *'not yet valid'*)
+      why="is signed in the future of this host's clock ($(date -u '+%Y-%m-%d %H:%M') UTC): set it";;
+    *'ertificate verif'* | *'ertificate is NOT trusted'* | *'rtificate issuer is unknown'*)
+      why='has a TLS certificate that this host does not trust';;
+    *404* | *'does not have a Release file'*)
+      why='has not what is asked for: see its url, suite and components';;
+    *"doesn't have the component"* | *"doesn't support architecture"*)
+      why='has not that component, or nothing for this architecture';;
+    *) why='gave no lists';;
+  esac
+  not_proven "repository @NAME@ $why"
+fi
+packages=@PACKAGES@
+for package in $packages; do
+  grep -q -x "Package: $package" "$staged"/lists/*_Packages ||
+    not_proven "repository @NAME@ has no package $package"
+done

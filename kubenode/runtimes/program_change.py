@@ -1,0 +1,169 @@
+"""The script that changes a runtime's program on a host: proven, or undone.
+
+All of it runs on the host in one command, under the host's lock: fetch, check by the new program
+itself, keep what is there, switch, put the configuration files in place, restart, and wait until
+the runtime serves as it did before. Where a step fails, the old program and the old files come
+back, and the daemon with them. When the connection breaks, the host goes on to the end.
+
+What undoes a change is on disk before anything is changed: :data:`DIRECTORY` has the old program
+and ``back.sh``, which needs no network and no kubenode. After a power cut, or when the script was
+killed, the next run begins with it: see :func:`settle`.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pyinfra.api import StringCommand
+
+from kubenode.files import host_lock, whole_file
+from kubenode.packages import package_change, package_locks
+from kubenode.packages.package_change import PackageChange
+from kubenode.run import host_script
+from kubenode.runtimes import config_swap
+from kubenode.runtimes.config_swap import CRI_WAIT_SECONDS, UNPROVEN_SUFFIX, Daemon
+
+DIRECTORY = "/var/lib/kubenode/change"
+"""What a change needs while it is under way; root's, and gone afterwards."""
+
+_FUNCTIONS = host_script.read(__file__, "program_functions.sh", CRI_WAIT_SECONDS=CRI_WAIT_SECONDS)
+_CHANGE = host_script.read(__file__, "program_change.sh")
+_BACK = host_script.read(__file__, "program_back.sh")
+_OF_PACKAGES = host_script.read(__file__, "program_of_packages.sh")
+
+_IS_ACTIVE = 'cri_serves() { systemctl -q is-active "$unit"; }'
+
+
+@dataclass(frozen=True)
+class Program:
+    """How the program itself is changed, in sh.
+
+    + what: what is installed, for people: ``containerd 2.1.9``
+    + explained: from what to what: ``containerd 1.7.24 -> 2.1.9``
+    + functions: sh that defines what follows. ``$change`` is an empty directory for root alone.
+      ``program_expected``: whether what is there is still what the plan was made from.
+      ``program_fetch``: get what is new, change nothing, and set ``$candidate``, the directory that
+      has the new program. ``program_keep``: keep what is there in ``$change``. ``program_switch``:
+      the new one in place of the old one. ``program_is_there``: whether that was done whole.
+      ``program_back``: the old one in place again, wherever the switch was stopped.
+      ``program_hold``: keep upgrades from it
+    """
+
+    what: str
+    explained: str
+    functions: str
+
+
+@dataclass(frozen=True)
+class Service:
+    """What the runtime's service did before.
+
+    + is_enabled: whether it starts at boot, which it does afterwards too
+    + is_active: whether it runs. One that does not is not started, and nothing is proven of it
+    + serves: whether CRI answered. Otherwise that the unit is active is proof enough
+    """
+
+    is_enabled: bool
+    is_active: bool
+    serves: bool
+
+
+def of_packages(what: str, packages: PackageChange, manager: str) -> Program:
+    """The program that packages bring.
+
+    + what: what is installed, for people: ``containerd 2.1.9``
+    + packages: those that come and go
+    + manager: ``apt-get``
+    """
+    return Program(
+        what,
+        ", ".join(packages.explained),
+        f"{package_change.functions(packages, manager)}\n{_OF_PACKAGES.strip()}",
+    )
+
+
+def change(
+    program: Program,
+    files: Mapping[str, tuple[bytes | None, bytes]],
+    main: str,
+    daemon: Daemon,
+    service: Service,
+) -> StringCommand:
+    """A command that changes a runtime's program, and its configuration files with it.
+
+    + program: how
+    + files: content now (None: there is no such file) and new content, by path; what the new
+      program needs changed
+    + main: path of the main configuration file
+    + daemon: the runtime's
+    + service: what it did before
+
+    The command fails, and all is as it was before, when the program cannot be had, does not run, or
+    refuses the configuration; when it cannot be installed; and when the daemon does not serve
+    within CRI_WAIT_SECONDS. It fails with the daemon's own last words and says what came back.
+    """
+    items = config_swap.items_of(files)
+    definitions = definitions_of(program, main, daemon, service)
+    back = back_script(definitions).encode()
+    script = host_script.filled(
+        _CHANGE,
+        WHAT=program.what,
+        EXPLAINED=shlex.quote(program.explained),
+        DAEMON=daemon.name,
+        MAIN=shlex.quote(main),
+        NOTE_BEGINS=config_swap.NOTE_BEGINS,
+        NOTE_ENDS=config_swap.NOTE_ENDS,
+        STAGE="\n".join(
+            each.staged() + ("\nmain_staged=$temp" if each.path == main else "") for each in items
+        ),
+        KEEP="\n".join(each.kept() for each in items),
+        PUT="\n".join(each.put("go_back") for each in items),
+        BACK=len(items) + 1,
+        BACK_SUM=whole_file.sum_of(back),
+    )
+    contents = [*(new for _, new in files.values()), back]
+    return host_lock.under_lock(f"{definitions}\n{script.strip()}", contents)
+
+
+def back_script(definitions: str) -> str:
+    """The script that ends a change which was interrupted; it needs the host's lock and no more.
+
+    + definitions: sh of all the functions that the change has
+    """
+    locks = f"locks={shlex.quote(host_lock.DIRECTORY)}"
+    head = [host_lock.HEAD.strip(), host_lock.FUNCTIONS.strip(), "trap ended EXIT"]
+    return "\n".join([locks, *head, definitions, _BACK])
+
+
+def settle() -> StringCommand:
+    """A command that ends a change that was interrupted: it is kept when it is whole and serves.
+
+    Otherwise what was there before comes back. The command fails when it does not, with what is
+    now. Nothing is done where there is no such change.
+    """
+    back = shlex.quote(f"{DIRECTORY}/back.sh")
+    return host_lock.under_lock(f"[ ! -e {back} ] || sh {back}")
+
+
+def definitions_of(program: Program, main: str, daemon: Daemon, service: Service) -> str:
+    """sh of all the functions that a change has; see :func:`change` for the arguments."""
+    values = {
+        "change": DIRECTORY,
+        "note": f"{main}{UNPROVEN_SUFFIX}",
+        "is_enabled": "yes" if service.is_enabled else "",
+        "restarts": "yes" if service.is_active else "",
+    }
+    parts: Sequence[str] = [
+        *(f"{name}={shlex.quote(value)}" for name, value in values.items()),
+        whole_file.FUNCTIONS,
+        daemon.head,
+        *([] if service.serves else [_IS_ACTIVE]),
+        config_swap.SWAP_FUNCTIONS,
+        package_locks.HOLDER,
+        package_locks.PATIENTLY,
+        program.functions,
+        _FUNCTIONS,
+    ]
+    return "\n".join(part.strip() for part in parts)

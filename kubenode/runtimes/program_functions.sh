@@ -1,0 +1,50 @@
+# shellcheck shell=sh
+# Change a runtime's program, and undo it: program_back(), program_is_there() and cri_serves() are
+# given. $change is the directory for it, $unit the daemon's, $note that of its configuration files;
+# $is_enabled and $restarts are what was before.
+
+# bring_up: start what is there now
+bring_up() {
+  systemctl daemon-reload
+  # a package that is removed leaves a mask behind
+  if [ "$(readlink "/etc/systemd/system/$unit")" = /dev/null ]; then
+    systemctl -q unmask "$unit"
+  fi
+  [ -z "$is_enabled" ] || systemctl -q enable "$unit"
+  [ "$restarts" ] || return 0
+  systemctl reset-failed "$unit" 2>/dev/null
+  systemctl restart "$unit" && wait_for_cri @CRI_WAIT_SECONDS@ && runs_what_is_there
+}
+# runs_what_is_there: whether the daemon that runs is the program that is there
+runs_what_is_there() {
+  pid=$(systemctl show -p MainPID "$unit"); pid=${pid#MainPID=}
+  case $(readlink "/proc/$pid/exe") in '' | *' (deleted)') return 1;; esac
+}
+# is_new NEW OLD SUFFIX FILE
+is_new() { target_of "$4" && [ "$(sum_of "$target")" = "$1" ]; }
+is_done() {
+  [ -z "$restarts" ] || cri_serves || return 1
+  program_is_there && { [ ! -e "$note" ] || { is_whole && each_noted is_new; }; } &&
+    { [ -z "$restarts" ] || runs_what_is_there; }
+}
+# forget_change: it is proven, or undone
+forget_change() {
+  if [ -e "$note" ]; then forget || return 1; fi
+  rm -f "$change/back.sh" && sync_directory "$change" && rm -rf "$change"
+}
+# go_back: what was there before comes back, wherever the change was stopped; $outcome is what is now
+go_back() {
+  program_outcome='the old program is back'
+  program_back 2>"$change/why" ||
+    program_outcome="the old program is NOT back ($(tail -n 3 "$change/why")), what is left of it is in $change"
+  outcome=
+  if [ -e "$note" ]; then revert; fi
+  outcome="$program_outcome${outcome:+; $outcome}"
+  bring_up || {
+    outcome="$outcome; it does not come up: $(last_words)"
+    return 1
+  }
+  case $program_outcome in *' NOT '*) return 1;; esac
+  forget_change
+  [ -z "$restarts" ] || outcome="$outcome, and serves again"
+}

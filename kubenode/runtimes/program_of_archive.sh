@@ -1,0 +1,28 @@
+# shellcheck shell=sh
+# A runtime's program that a release archive brings, and packages that go for it or come for it.
+
+program_expected() { [ "$(archive_current)" = "$archive_old" ] && pm_expected; }
+# what has to be downloaded comes first: what is unpacked then costs space only
+program_fetch() {
+  if [ -n "$installs$removes" ]; then pm_fetch && pm_unpack || return 1; fi
+  archive_prepare
+  candidate=${candidate:-$change/root/usr/bin:$change/root/usr/sbin}
+}
+program_keep() { [ -z "$installs$removes" ] || pm_keep; }
+# a package that goes stops its daemon: the archive's program is in place before, and after
+program_switch() {
+  if [ -n "$archive_build" ]; then
+    archive_switch && { [ -z "$installs$removes" ] || pm_switch; }
+  else
+    { [ -z "$installs$removes" ] || pm_switch; } && archive_switch
+  fi
+}
+program_is_there() { archive_is_there && pm_is_there; }
+program_back() {
+  archive_back || return 1
+  [ -z "$installs$removes" ] || pm_back
+}
+program_hold() {
+  archive_prune || say "builds that nothing uses stay in $archive_root"
+  pm_hold
+}

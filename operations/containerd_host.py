@@ -1,0 +1,75 @@
+"""What operations on containerd make of the facts they read."""
+
+from __future__ import annotations
+
+from kubenode.facts.containerd import ContainerdFilesShape, ContainerdShape
+from kubenode.facts.runtime import CniShape
+from kubenode.files.exact_text import bytes_of
+from kubenode.linux.place import PlaceShape
+from kubenode.runtimes import other_runtimes
+from kubenode.runtimes.config_swap import Daemon
+from kubenode.runtimes.containerd import proof
+from kubenode.runtimes.containerd.plan import CniInForce
+from kubenode.runtimes.containerd.state import HandlerInForce, State, Unit
+
+COMES_FIRST = "containerd is not installed: containerd.installed comes first"
+CANNOT_TELL = "cannot tell how containerd is configured, see the lines above"
+
+
+def other_runtime(shape: other_runtimes.RuntimesShape) -> str | None:
+    """Why containerd must not be touched beside the runtime that a host has; None when it may."""
+    problem = other_runtimes.refusal(shape)
+    return f"{': '.join(problem)}: nothing was changed" if problem else None
+
+
+def contents(now: ContainerdFilesShape) -> dict[str, bytes]:
+    files = now["files"].items()
+    return {path: bytes_of(content) for path, content in files}
+
+
+def state(daemon: ContainerdShape) -> State:
+    unit, pods = daemon["unit"], daemon["pods"]
+    pending = daemon["restart_pending"]
+    return State(
+        main=daemon["config"]["path"],
+        socket=daemon["socket"],
+        unit=None
+        if unit is None
+        else Unit(
+            unit["load"],
+            unit["active"],
+            unit["enabled"],
+            unit["needs_daemon_reload"],
+            tuple(unit["wanted_by"]),
+        ),
+        cri=daemon["cri"],
+        has_ctr=daemon["ctr"],
+        error=daemon["config"]["error"],
+        is_effective=daemon["effective"],
+        handlers={
+            name: HandlerInForce(
+                handler["runtime_type"],
+                handler["cgroup_driver"],
+                handler["recognised"],
+                _place(handler["stated"]),
+                _place(handler["defined"]),
+            )
+            for name, handler in daemon["handlers"].items()
+        },
+        default_handler=daemon["default_handler"],
+        pods=None if pods is None else {"systemd": pods["systemd"], "cgroupfs": pods["cgroupfs"]},
+        restart_pending=None if pending is None else tuple(pending),
+        clock_set_back=tuple(daemon["clock_set_back"]),
+    )
+
+
+def cni_in_force(now: CniShape) -> CniInForce:
+    return CniInForce(tuple(now["bin_dirs"] or ()), now["plugins"], now["found"])
+
+
+def _place(source: PlaceShape | None) -> str | None:
+    return f"{source['file']}:{source['line']}" if source else None
+
+
+def daemon_of(daemon: ContainerdShape) -> Daemon:
+    return proof.daemon(str(daemon["installed"]["binary"]), daemon["socket"])

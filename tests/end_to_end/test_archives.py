@@ -1,0 +1,307 @@
+"""containerd of release archives on real hosts: fetched, unpacked, switched and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from docker import DockerClient
+from pyinfra.api import StringCommand
+
+from kubenode.packages import archive_change, archive_transfer
+from kubenode.packages.archive import ArchiveFile
+from tests.conftest import RunPyinfra, WriteInventory
+from tests.repositories import releases
+from tests.repositories.releases import Release
+from tests.repositories.server import (
+    Fault,
+    Server,
+    other,
+    redirect,
+    shortened,
+    status,
+    truncated,
+)
+from tests.targets import pyinfra_cli
+from tests.targets.container import Target
+from tests.targets.cri import Pod
+from tests.targets.fleet import Fleet
+from tests.targets.pyinfra_cli import Result
+from tests.targets.ssh_key import SshKey
+
+pytestmark = pytest.mark.targets
+
+DEPLOY = Path(__file__).with_name("archive_deploy.py")
+STORE, ROOT = archive_change.STORE, archive_change.ROOT
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host that has runc of its package and no containerd, and what serves archives to it."""
+
+    target: Target
+    server: Server
+    old: Release
+    new: Release
+
+    def archives(self) -> Any:
+        """What the fact says."""
+        [value] = self._fact().values()
+        return value
+
+    def _fact(self) -> dict[str, Any]:
+        folder = self.server.folder.parent
+        hosts = pyinfra_cli.write_inventory(folder / "fact.py", [self.target.host()])
+        answer = pyinfra_cli.run(
+            "--json", hosts, "fact", "kubenode.facts.archives.Archives", cwd=folder
+        )
+        assert answer.returncode == 0, answer.output
+        [by_host] = answer.json().values()
+        return dict(by_host)
+
+
+@pytest.fixture(scope="module")
+def host(docker_client: DockerClient, login_key: SshKey, package_server: Server) -> Iterator[Host]:
+    with Fleet(docker_client, login_key) as fleet:
+        target = fleet.start("trixie")
+        target.sh(
+            "apt-get -qq update; apt-get -qq install -y --no-install-recommends "
+            "runc curl wget busybox >/dev/null"
+        )
+        folder = package_server.folder
+        (folder / "runc").write_bytes(releases.RUNC.read_bytes())
+        old, new = (releases.of_debian(suite, folder) for suite in ("trixie", "forky"))
+        yield Host(target, package_server, old, new)
+
+
+# ---- How files come to a host
+
+
+CONTENT = b"an archive" * 20_000
+FETCHERS = {
+    "curl": "",
+    "wget": "mv /usr/bin/curl /usr/bin/curl-away",
+    "busybox": "mv /usr/bin/curl /usr/bin/curl-away; mv /usr/bin/wget /usr/bin/wget-away; "
+    "ln -s busybox /usr/bin/wget",
+}
+BACK_AGAIN = (
+    "for program in curl wget; do [ ! -e /usr/bin/$program-away ] || "
+    "mv -f /usr/bin/$program-away /usr/bin/$program; done"
+)
+
+
+@pytest.fixture(params=FETCHERS)
+def fetcher(request: pytest.FixtureRequest, host: Host) -> Iterator[str]:
+    """What the host fetches by."""
+    host.target.sh(FETCHERS[request.param])
+    (host.server.folder / "a.tgz").write_bytes(CONTENT)
+    try:
+        yield request.param
+    finally:
+        host.target.sh(BACK_AGAIN)
+
+
+def fetch(host: Host, url: str, digest: str | None = None) -> tuple[int, str]:
+    """Exit code and words of what a host does to fetch a file."""
+    digest = digest or releases.sum_of(host.server.folder / "a.tgz")
+    [command] = archive_transfer.brought([ArchiveFile(url, digest)], "host", True)
+    assert isinstance(command, StringCommand)
+    code, out, err = host.target.try_sh(command.get_raw_value())
+    assert out == ""
+    return code, err
+
+
+FAULTS: dict[str, tuple[Fault | None, str, str]] = {
+    "404": (status(404), "http", "404"),
+    "503": (status(503), "http", "503"),
+    "cut off": (truncated(1000), "http", "cannot fetch|is not what was asked for"),
+    "shortened": (shortened(1000), "http", "is not what was asked for: its sha256"),
+    "other": (other(b"<html>log in first</html>"), "http", "is not what was asked for"),
+    "for ever": (redirect(""), "http", "cannot fetch"),
+}
+
+
+def test_a_server_at_fault_is_a_clear_error_and_changes_nothing(host: Host, fetcher: str) -> None:
+    before = state(host.target)
+    for name, (fault, scheme, words) in FAULTS.items():
+        assert fault is not None
+        with host.server.answering("*", fault):
+            code, said = fetch(host, f"{getattr(host.server, scheme)}/a.tgz")
+        assert code == 1, name
+        assert any(word in said for word in words.split("|")), f"{name}: {said}"
+        assert "nothing was changed" in said
+        assert state(host.target) == before, name
+    code, said = fetch(host, f"{host.server.http}/a.tgz", "0" * 64)
+    assert (code, "not " + "0" * 64 in said) == (1, True)
+    # and then it converges
+    assert fetch(host, f"{host.server.http}/a.tgz")[0] == 0
+    waits = releases.sum_of(host.server.folder / "a.tgz")
+    assert host.target.sh(f"sha256sum {STORE}/* | cut -d' ' -f1").split() == [waits]
+    assert host.target.sh(f"stat -c %a {STORE} {STORE}/*").split() == ["700", "600"]
+    asked = len(host.server.requests)
+    assert fetch(host, f"{host.server.http}/a.tgz")[0] == 0
+    assert len(host.server.requests) == asked
+    host.target.sh(f"rm -r {STORE}")
+
+
+def test_tls_is_the_hosts_to_trust_and_is_not_left(host: Host, fetcher: str) -> None:
+    if fetcher == "busybox":
+        # Debian's has no TLS
+        code, said = fetch(host, f"{host.server.https}/a.tgz")
+        assert (code, "let the control machine fetch it" in said) == (1, True), said
+        return
+    before = state(host.target)
+    code, said = fetch(host, f"{host.server.https}/a.tgz")
+    assert (code, "certificate" in said, "clock says 20" in said) == (1, True, True), said
+    host.target.write("/usr/local/share/ca-certificates/t.crt", host.server.authority.decode())
+    host.target.sh("update-ca-certificates >/dev/null 2>&1")
+    try:
+        with host.server.answering("/old/*", redirect(f"{host.server.http}/moved")):
+            code, said = fetch(host, f"{host.server.https}/old/a.tgz")
+        assert (code, "without TLS" in said) == (1, True), said
+        assert state(host.target) == before
+        # the other way round, and within TLS, it is followed
+        moved = host.server.folder / "moved" / "old"
+        moved.mkdir(parents=True, exist_ok=True)
+        (moved / "a.tgz").write_bytes(CONTENT)
+        with host.server.answering("/old/*", redirect(f"{host.server.https}/moved")):
+            assert fetch(host, f"{host.server.https}/old/a.tgz")[0] == 0
+    finally:
+        host.target.sh(
+            "rm /usr/local/share/ca-certificates/t.crt; update-ca-certificates >/dev/null 2>&1; "
+            f"rm -rf {STORE}"
+        )
+
+
+def test_a_server_that_cannot_be_reached_and_a_host_without_a_program(
+    host: Host, fetcher: str
+) -> None:
+    before = state(host.target)
+    host.target.sh(f"ip route add unreachable {host.server.address}/32")
+    try:
+        code, said = fetch(host, f"{host.server.http}/a.tgz")
+    finally:
+        host.target.sh(f"ip route del unreachable {host.server.address}/32")
+    assert (code, 'fetch="control"' in said) == (1, True), said
+    code, said = fetch(host, "http://nobody.invalid/a.tgz")
+    assert (code, "cannot fetch http://nobody.invalid/a.tgz" in said) == (1, True), said
+    assert state(host.target) == before
+    if fetcher != "busybox":
+        return
+    host.target.sh("rm /usr/bin/wget")
+    code, said = fetch(host, f"{host.server.http}/a.tgz")
+    assert (code, "neither curl nor wget" in said, 'fetch="control"' in said) == (1, True, True)
+
+
+def test_a_full_disk_changes_nothing(host: Host, fetcher: str) -> None:
+    host.target.sh(f"mkdir -p {STORE}; mount -t tmpfs -o size=64k none {STORE}")
+    try:
+        code, said = fetch(host, f"{host.server.http}/a.tgz")
+        assert (code, "KiB free" in said) == (1, True), said
+        assert host.target.sh(f"ls -A {STORE}") == ""
+    finally:
+        host.target.sh(f"umount {STORE}; rmdir {STORE}")
+
+
+def test_what_is_longer_than_a_release_is_not_taken(
+    host: Host, fetcher: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive_change, "MOST_BLOCKS", 64)
+    code, said = fetch(host, f"{host.server.http}/a.tgz")
+    assert (code, "cannot fetch" in said) == (1, True), said
+    assert host.target.sh(f"ls -A {STORE}") == ""
+    host.target.sh(f"rmdir {STORE}")
+
+
+def state(target: Target) -> str:
+    """What may not change: where archives wait, are unpacked and are linked."""
+    return target.sh(
+        f"find {ROOT} /usr/local/bin /usr/local/sbin /usr/local/lib/systemd "
+        f"-printf '%p %l %s %m %i\\n' 2>/dev/null; find {STORE} -type f 2>/dev/null; true"
+    )
+
+
+# ---- The whole way, by pyinfra
+
+
+def deploy(
+    host: Host,
+    run_pyinfra: RunPyinfra,
+    inventory: WriteInventory,
+    stated: Any,
+    fetch: str = "host",
+    *options: str,
+) -> Result:
+    name, data = host.target.host()
+    hosts = inventory((name, {**data, "archive": stated, "fetch": fetch}))
+    return run_pyinfra(*(options or ("-y",)), hosts, DEPLOY)
+
+
+def shim_of(target: Target, pod: Pod) -> tuple[str, str]:
+    """Where a pod's pause process and its shim are, and since when."""
+    pid = target.sh(f"cat /run/containerd/io.containerd.runtime.v2.task/k8s.io/{pod.id}/init.pid")
+    started = target.sh(f"cut -d' ' -f4,22 /proc/{pid}/stat")
+    return pid, started
+
+
+def test_from_nothing_to_one_release_and_to_the_next_and_back(
+    host: Host, run_pyinfra: RunPyinfra, inventory: WriteInventory
+) -> None:
+    target, server = host.target, host.server
+    old, new = (releases.stated(each, server.http) for each in (host.old, host.new))
+
+    dry = deploy(host, run_pyinfra, inventory, old, "host", "--dry")
+    assert dry.returncode == 0, dry.output
+    assert f"containerd {host.old.version} (archive {host.old.version}-" in dry.output
+    asked = len(server.requests)
+    result = deploy(host, run_pyinfra, inventory, old)
+    assert result.returncode == 0, result.output
+    assert len(server.requests) == asked + 2
+    again = deploy(host, run_pyinfra, inventory, old)
+    assert "No changes" in again.output, again.output
+    assert "Success]" not in again.output
+    target.sh("systemctl enable --now containerd")
+    assert host.old.version in target.sh("containerd --version; ctr --version")
+    assert target.cri().version().startswith(host.old.version)
+    target.import_pause_image()
+
+    now = host.archives()
+    assert (now["architecture"], now["libc"], now["fetchers"]) == (
+        "amd64",
+        "glibc",
+        ["curl", "wget"],
+    )
+    assert [(each["version"], each["whole"]) for each in now["builds"]] == [
+        (host.old.version, True)
+    ]
+    assert now["current"] == now["builds"][0]["name"]
+    assert now["unit"] == "kubenode"
+    assert [found["path"] for found in now["found"]["containerd"]] == ["/usr/local/bin/containerd"]
+    assert [found["path"] for found in now["found"]["runc"]] == [
+        "/usr/local/sbin/runc",
+        "/usr/sbin/runc",
+    ]
+    assert now["stored"] == []
+
+    pod = target.cri().run_pod()
+    before = shim_of(target, pod)
+    result = deploy(host, run_pyinfra, inventory, new)
+    assert result.returncode == 0, result.output
+    assert target.cri().version().startswith(host.new.version)
+    assert shim_of(target, pod) == before
+    target.import_pause_image()
+    with target.cri().pod():
+        pass
+    # by the control machine, which has it from a file
+    result = deploy(
+        host, run_pyinfra, inventory, releases.stated(host.old, str(server.folder)), "control"
+    )
+    assert result.returncode == 0, result.output
+    assert target.cri().version().startswith(host.old.version)
+    assert shim_of(target, pod) == before
+    target.cri().remove_pod(pod.id)
+    # all builds that were there are there still, but nothing is half
+    assert target.sh(f"ls -A {STORE}; ls -A {ROOT} | grep '^[.]' || true") == ""

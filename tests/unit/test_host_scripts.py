@@ -150,6 +150,32 @@ def install_guarded(host: Host) -> str:
     return guarded_install.install(["containerd.io=2.1.9"], ["runc"]).get_raw_value()
 
 
+def able_to_hold(host: Host) -> str:
+    """dnf 4 without its plugin, which is there once it is installed."""
+    host.program("dnf", f'[ "$1" = install ] || grep -q "dnf install" {host.log}')
+    return package_locks.patiently("dnf", manager.ABLE_TO_HOLD["dnf"]).get_raw_value()
+
+
+def hold_with_dnf(host: Host) -> str:
+    host.program("dnf")
+    return package_locks.patiently("dnf", manager.hold("dnf", "containerd")).get_raw_value()
+
+
+def change_held(host: Host) -> str:
+    host.program("zypper", 'case "$*" in *" install "*) exit 106;; esac')
+    command = manager.change_held("zypper", "containerd", "containerd=1.7")
+    return package_locks.patiently("zypper", command).get_raw_value()
+
+
+def finish_rpm(host: Host) -> str:
+    entries = ("x86_64 9 containerd-1-1.x86_64", "i686 9 containerd-1-1.i686",
+               "x86_64 10 containerd-2-1.x86_64")  # fmt: skip
+    said = "".join(f"{entry}\\n" for entry in entries)
+    host.program("rpm", f"[ \"$1\" != -q ] || printf '{said}'")
+    command = manager.finish("dnf", ["containerd"])
+    return package_locks.patiently("dnf", command).get_raw_value()
+
+
 def undo(host: Host) -> str:
     """With a note that is whole, so that the old file comes back."""
     host.config.write_text("new\n")
@@ -223,6 +249,10 @@ CHANGES: list[Callable[[Host], str]] = [
     set_live,
     fetch_lists,
     unpack_again,
+    able_to_hold,
+    hold_with_dnf,
+    change_held,
+    finish_rpm,
     undo,
     start,
     fetch_archive,
@@ -263,7 +293,11 @@ def test_each_shell_runs_all_probes(shell: tuple[str, ...]) -> None:
 def test_each_shell_runs_what_changes_a_host(
     shell: tuple[str, ...], change: Callable[[Host], str], host: Host
 ) -> None:
-    finished = host.run(shell, change(host))
+    script = change(host)
+    if change is finish_rpm:
+        # busybox has an rpm of its own, and takes that
+        script = script.replace("rpm -", f"{host.programs}/rpm -")
+    finished = host.run(shell, script)
     assert finished.returncode == 0, finished.stderr
     # of the shell itself
     assert not re.search(r"not found|syntax|unexpected|bad |: line ", finished.stderr)
@@ -271,6 +305,14 @@ def test_each_shell_runs_what_changes_a_host(
         assert host.config.read_text() == "old\n"
     if change is unpack_again:
         assert "--reinstall install containerd" in host.log.read_text()
+    if change is able_to_hold:
+        assert "dnf install -y dnf-command(versionlock)\n" in host.log.read_text()
+    if change is change_held:
+        said = [line.split()[2] for line in host.log.read_text().splitlines()]
+        assert said == ["removelock", "install", "addlock"]
+    if change is finish_rpm:
+        erased = [line for line in host.log.read_text().splitlines() if " -e " in line]
+        assert erased == ["rpm -e --nodeps containerd-1-1.x86_64"]
     if change is move_away:
         moved = host.programs.parent / f"certs{whole_file.BACKUP_SUFFIX}.1"
         assert (moved / "hosts.toml").exists()
@@ -280,6 +322,23 @@ def test_each_shell_runs_what_changes_a_host(
         assert "containerd.io=2.1.9" in host.log.read_text().splitlines()[-1]
     if change is fetch_lists:
         assert "no answer" in finished.stderr
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=shell_name)
+def test_a_change_that_fails_leaves_the_package_held(shell: tuple[str, ...], host: Host) -> None:
+    command = change_held(host)
+    host.program("zypper", 'case "$*" in *" install "*) exit 104;; esac')
+    assert host.run(shell, command).returncode == 104
+    assert host.log.read_text().endswith("addlock containerd\n")
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=shell_name)
+def test_what_dnf_does_not_hold_is_an_error(shell: tuple[str, ...], host: Host) -> None:
+    command = hold_with_dnf(host)
+    host.program("dnf", "echo 'No package found for: containerd'")
+    finished = host.run(shell, command)
+    assert finished.returncode == 1
+    assert "No package found for: containerd" in finished.stderr
 
 
 @pytest.mark.parametrize("comes_up", [True, False])
@@ -386,17 +445,6 @@ def test_each_shell_proves_a_repository(
         assert list(folder.iterdir()) == []
 
 
-def rpm_words() -> list[str]:
-    """What is done to packages by dnf and zypper."""
-    return [
-        manager.ABLE_TO_HOLD["dnf"],
-        manager.hold("dnf", "containerd"),
-        manager.install("zypper", "containerd"),
-        manager.change_held("dnf", "containerd", "containerd-2.1.9"),
-        manager.finish("dnf", ["containerd"]),
-    ]
-
-
 def _pieces(path: Path) -> list[str]:
     """What is between the placeholders of a file, the longest first."""
     text = host_script.read(str(path), path.name)
@@ -410,7 +458,7 @@ def test_each_file_is_run(host: Host) -> None:
     scripts = [*probes, probe._SHELL_FUNCTIONS, probe.script(PROBES)]
     scripts += [change(host) for change in CHANGES]
     scripts += [swap_of(host).get_raw_value(), prove(host).get_raw_value()]
-    scripts += [*program_changes(host), *rpm_words()]
+    scripts += program_changes(host)
     assert len(FILES) > 30
     assert [
         path.name for path in FILES if not any(_pieces(path)[0] in each for each in scripts)

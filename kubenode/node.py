@@ -57,6 +57,11 @@ def _configure_containerd(node: settings.NodeSettings) -> None:
         cni_bin_dirs=node.cni_bin_dirs,
         change_driver_under_pods=node.change_driver_under_pods,
     )
+    if node.registry_hosts:
+        containerd.registry_hosts(
+            name="containerd knows its registries",
+            registries=node.registry_hosts,
+        )
     containerd.running(
         name="containerd serves CRI",
         change_driver_under_pods=node.change_driver_under_pods,

@@ -50,6 +50,10 @@ anything is changed.
 # kubenode_snapshotter = None
 # kubenode_registry_config_path = None
 
+# Registries' mirrors, certificates and headers: by registry, the keys of its hosts.toml. What has a
+# password in a header is for a file of its own, which you alone can read.
+# kubenode_registry_hosts = {}
+
 # Directories of CNI plugins. containerd 2.1 and later look in all of them, an older one in one.
 # kubenode_cni_bin_dirs = ["/opt/cni/bin", "/usr/lib/cni"]
 

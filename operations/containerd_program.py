@@ -25,9 +25,7 @@ from kubenode.packages import (
     archive_transfer,
     manager,
     package_locks,
-    repository_change,
     repository_proof,
-    signing_key,
 )
 from kubenode.packages.archive import Archive, Build
 from kubenode.packages.archive_transfer import FetchedBy
@@ -35,7 +33,7 @@ from kubenode.packages.choice import is_series, upstream_of
 from kubenode.packages.installation import Installed, Program, installation
 from kubenode.packages.package_change import PackageChange
 from kubenode.packages.repository_change import RepositoryChange
-from kubenode.packages.source import NotBuiltFor, Repository, docker_repository
+from kubenode.packages.source import Repository
 from kubenode.run.pyinfra_internals import is_executing, nested, print_prefix
 from kubenode.run.telling import explain, refuse
 from kubenode.runtimes import archive_program, other_runtimes, program_change
@@ -187,11 +185,18 @@ def _package_manager() -> str | None:
     return platform["package_manager"] if platform else None
 
 
-def _available(lists: CandidatesShape | None, name: str) -> list[str] | None:
+def _available(
+    lists: CandidatesShape | None, name: str, repository: Repository | None = None
+) -> list[str] | None:
     if lists is None:
         return None
+    versions = [
+        each["version"]
+        for each in lists["packages"].get(name, [])
+        if repository is None or package_operations.is_from(repository, each["origin"])
+    ]
     # two sources may have the same
-    return list(dict.fromkeys(each["version"] for each in lists["packages"].get(name, [])))
+    return list(dict.fromkeys(versions))
 
 
 def _decided(wanted: Wanted, found: _Found, available: Sequence[str] | None) -> Decision:
@@ -383,42 +388,32 @@ def _from_repository(
     if now is None or by is None:
         yield refuse(host, _NO_MANAGER if now else "cannot tell where packages come from")
         return
-    there = repository_change.Host(
-        by, now["architecture"], now["os_release"], now["files"], now["unreadable"], now["lists"]
-    )
-    try:
-        repository = docker_repository(there.os_release) if isinstance(source, str) else source
-        key = signing_key.checked(repository)
-    except (NotBuiltFor, signing_key.KeyProblem) as problem:
-        yield refuse(host, f"{problem}: nothing was changed")
+    planned = package_operations.planned_source(source, now, by)
+    if isinstance(planned, str):
+        yield refuse(host, planned)
         return
-    to_do = repository_change.present(repository, key, there)
-    if to_do.blocked:
-        yield refuse(host, f"{to_do.blocked}: nothing was changed")
-        return
-    for warning in to_do.warnings:
-        logger.warning(f"{print_prefix(host)}{warning}")
-    known = _left_as_it_is(wanted, found, to_do)
+    known = _left_as_it_is(wanted, found, planned.change)
     if known is not None:
         yield from _left(wanted, found, known)
         return
     if found.program.package is None and found.program.binary and found.build is None:
         yield refuse(host, _of_nobody(found.program, wanted))
         return
-    package_operations.explained(to_do, repository, by)
+    package_operations.explain_source(planned)
     if _needs_program(wanted, found):
         explain(host, _beforehand(wanted, found, Decision()))
-    decision = Decision()
-    if to_do.files:
-        yield repository_proof.prove(repository, by, to_do.suite, there.architecture, key.content)
-        decision = _decided(wanted, found, _available(_lists(wanted.package, name), wanted.package))
-        if decision.refusal:
-            yield refuse(host, f"{decision.refusal}: nothing was changed")
+    if planned.change.files:
+        yield from package_operations.prove(planned)
+        staged = _available(_lists(wanted.package, name), wanted.package)
+        refusal = _decided(wanted, found, staged).refusal
+        if refusal:
+            yield refuse(host, f"{refusal}: nothing was changed")
             return
-    yield from package_operations.put_in_place(to_do, repository, by)
-    if not to_do.fetches:
-        yield repository_proof.fetch_lists(repository, by)
-    decision = _decided(wanted, found, _available(_lists(wanted.package), wanted.package))
+    yield from package_operations.put_in_place(planned)
+    if not planned.change.fetches:
+        yield repository_proof.fetch_lists(planned.repository, by)
+    lists = _available(_lists(wanted.package), wanted.package, planned.repository)
+    decision = _decided(wanted, found, lists)
     if decision.version is None and decision.refusal is None:
         yield from _left(wanted, found, decision)
         return

@@ -118,7 +118,7 @@ def _host(now: RepositoriesShape, manager: str) -> repository_change.Host:
     )
 
 
-class _Source(NamedTuple):
+class PlannedSource(NamedTuple):
     """A repository, and what has to be done so that the host has it."""
 
     repository: Repository
@@ -127,9 +127,9 @@ class _Source(NamedTuple):
     change: RepositoryChange
 
 
-def _source(
+def planned_source(
     repository: Repository | Literal["docker"], now: RepositoriesShape, by: str
-) -> _Source | str:
+) -> PlannedSource | str:
     """What to do; text says why nothing may be done."""
     there = _host(now, by)
     try:
@@ -140,24 +140,29 @@ def _source(
     to_do = repository_change.present(wanted, key, there)
     if to_do.blocked:
         return f"{to_do.blocked}: nothing was changed"
-    return _Source(wanted, key, there, to_do)
+    return PlannedSource(wanted, key, there, to_do)
 
 
 def _present(
     repository: Repository | Literal["docker"], now: RepositoriesShape, by: str
 ) -> Commands:
-    source = _source(repository, now, by)
+    source = planned_source(repository, now, by)
     if isinstance(source, str):
         yield refuse(host, source)
         return
     if source.change.is_empty:
         place = repository_files.paths(source.repository.name, by).source
         host.noop(f"{place} is as wanted, signed by {source.key.fingerprint}")
-    _explain_source(source)
-    yield from _put_in_place(source)
+    explain_source(source)
+    yield from prove(source)
+    yield from put_in_place(source)
 
 
-def _explain_source(source: _Source) -> None:
+def explain_source(source: PlannedSource) -> None:
+    """Say what becomes of a repository.
+
+    + source: what is planned
+    """
     to_do, repository = source.change, source.repository
     for warning in to_do.warnings:
         logger.warning(f"{print_prefix(host)}{warning}")
@@ -170,15 +175,28 @@ def _explain_source(source: _Source) -> None:
         explain(host, f"fetch the lists of {where} with {source.there.manager}")
 
 
-def _put_in_place(source: _Source) -> Commands:
+def prove(source: PlannedSource) -> Commands:
+    """The command that fetches a repository's lists apart, where its files are new.
+
+    + source: what is not in place yet
+    """
     to_do, there = source.change, source.there
     if to_do.files:
         yield repository_proof.prove(
             source.repository, there.manager, to_do.suite, there.architecture, source.key.content
         )
+
+
+def put_in_place(source: PlannedSource) -> Commands:
+    """The commands that write a repository's files, and fetch its lists.
+
+    + source: what was proven
+    """
+    to_do = source.change
+    if to_do.files:
         yield whole_file.change(to_do.files)
     if to_do.fetches:
-        yield repository_proof.fetch_lists(source.repository, there.manager)
+        yield repository_proof.fetch_lists(source.repository, source.there.manager)
 
 
 def _text(content: bytes | None) -> str | None:
@@ -281,7 +299,7 @@ def _installed(
         if sources is None or sources["package_manager"] is None:
             yield refuse(host, _NO_MANAGER if sources else _CANNOT_TELL_SOURCES)
             return
-        planned = _source(repository, sources, sources["package_manager"])
+        planned = planned_source(repository, sources, sources["package_manager"])
         if isinstance(planned, str):
             yield refuse(host, planned)
             return
@@ -302,14 +320,15 @@ def _installed(
         return
     # pyinfra, while it prepares, goes no further than the first command
     if source is not None:
-        _explain_source(source)
+        explain_source(source)
     if not to_do.is_empty:
         refusal = _explain_beforehand(now, by, wanted, to_do, source, replaces)
         if refusal:
             yield refuse(host, refusal)
             return
     if source is not None:
-        yield from _put_in_place(source)
+        yield from prove(source)
+        yield from put_in_place(source)
     if to_do.installs or to_do.blocked:
         done = yield from _install(now, by, wanted, replaces)
         if done is None:
@@ -358,7 +377,7 @@ def _explain_beforehand(
     by: str,
     wanted: _Wanted,
     to_do: Selection,
-    source: _Source | None,
+    source: PlannedSource | None,
     replaces: Sequence[str],
 ) -> str | None:
     """Say what is done; the lists are fetched first, so that versions are what is known by now.

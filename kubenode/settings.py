@@ -30,7 +30,7 @@ from kubenode.linux.cgroups import Driver
 from kubenode.profiles import ProfileName
 from kubenode.runtimes import cni
 from kubenode.runtimes.containerd import hosts_toml, releases
-from kubenode.runtimes.containerd.source import containerd_source
+from kubenode.runtimes.containerd.source import source_of
 from kubenode.runtimes.containerd.wanted import ContainerdWanted
 from kubenode.runtimes.restart import Restart
 
@@ -134,7 +134,7 @@ class NodeSettings(BaseModel):
         "it that the source has), or a package's exact version; None takes what the source offers, "
         "and what kubenode_kubernetes_version needs",
     )
-    containerd_source: Annotated[Any, BeforeValidator(containerd_source)] = Field(
+    containerd_source: Annotated[Any, BeforeValidator(source_of)] = Field(
         default="distribution",
         description='where containerd is from: "distribution", "docker" (Docker\'s repository), a '
         "repository (a dict: name, url, suite, components, key, fingerprint, packages) or release "

@@ -44,7 +44,7 @@ from kubenode.runtimes.config_swap import start, swap, undo
 from kubenode.runtimes.containerd import releases
 from kubenode.runtimes.containerd.handlers import unrecognised
 from kubenode.runtimes.containerd.plan import Plan, plan
-from kubenode.runtimes.containerd.source import Source, containerd_source
+from kubenode.runtimes.containerd.source import Source, source_of
 from kubenode.runtimes.containerd.upkeep import upkeep
 from kubenode.runtimes.containerd.wanted import ContainerdWanted
 from kubenode.runtimes.crictl import CRICTL_CONFIG, CrictlPlan
@@ -127,7 +127,7 @@ def installed(
     except ValueError as error:
         raise OperationValueError(f"version {error}") from error
     try:
-        origin = containerd_source(source)
+        origin = source_of(source)
     except ValueError as error:
         raise OperationValueError(f"source {source!r}: {error}") from error
     try:

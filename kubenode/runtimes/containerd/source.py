@@ -13,7 +13,7 @@ Source = Literal["distribution", "docker"] | Repository | Archive
 _NAMES = ("distribution", "docker")
 
 
-def containerd_source(stated: object) -> Source:
+def source_of(stated: object) -> Source:
     """The source that a setting states; ValueError where it states none.
 
     + stated: ``distribution``, ``docker``, a :class:`~kubenode.packages.source.Repository` or an
@@ -24,7 +24,7 @@ def containerd_source(stated: object) -> Source:
 
     .. code:: python
 
-        containerd_source({
+        source_of({
             "name": "mirror", "url": "https://mirror.example.com/debian", "key": "files/mirror.asc",
             "fingerprint": "9DC858229FC7DD38854AE2D88D81803C0EBFCD88", "components": ["stable"],
             "packages": ["containerd.io"],

@@ -25,7 +25,7 @@ class PackagesShape(TypedDict):
     process is at work: what is half-done then is being done. Of rpm: whether it was stopped at one
     of these packages."""
     dpkg_at_work: str | None
-    """The process that has a lock of dpkg's or apt's, as ``PID NAME``."""
+    """The process that has a lock of dpkg's, apt's or rpm's, as ``PID NAME``."""
 
 
 # the time tells which of two entries is the newer, and so which an interrupted rpm has put there

@@ -17,6 +17,8 @@ elif command -v rpm >/dev/null; then
   # shellcheck disable=SC2086  # split on purpose
   captured limited 20 rpm -q --qf '@QUERY@' $packages
   case $status in @KNOWN@) said rpm "$output";; *) unreadable package;; esac
+  holder
+  if [ -n "$holder" ]; then value dpkg_at_work "$holder"; fi
   # dnf may be a name of dnf5
   dnf=$(command -v dnf); dnf5=$(command -v dnf5)
   if [ -n "$dnf" ]; then

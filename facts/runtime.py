@@ -39,7 +39,7 @@ class InstalledShape(TypedDict):
     """Whether dpkg was stopped at its work, on any package: apt refuses then. False while another
     process is at work: what is half-done then is being done."""
     dpkg_at_work: str | None
-    """The process that has a lock of dpkg's or apt's, as ``PID NAME``."""
+    """The process that has a lock of dpkg's, apt's or rpm's, as ``PID NAME``."""
 
 
 class HandlerShape(TypedDict):

@@ -10,21 +10,25 @@ from pyinfra.api import OperationValueError, deploy
 
 from kubenode import settings
 from kubenode.audit import aim
-from kubenode.facts.containerd import Containerd, ContainerdFiles, ContainerdPackage
+from kubenode.facts.containerd import Containerd, ContainerdFiles
 from kubenode.facts.crictl import Crictl
 from kubenode.facts.kernel import KernelModules, Sysctls
 from kubenode.facts.platform import Platform
-from kubenode.operations import containerd, kernel, platform
+from kubenode.operations import containerd, containerd_program, kernel, platform
 from kubenode.runtimes.runtime import CONTAINERD
 from kubenode.wire import joint_reading
 from kubenode.wire.probe_fact import ProbeFact
+
+_Read = tuple[type[ProbeFact[Any]], dict[str, Any]]
 
 
 class _SetUp(NamedTuple):
     """How a runtime is set up."""
 
-    installed_by: type[ProbeFact[Any]]
-    """What the operation that installs it reads first."""
+    installed_by: Callable[
+        [settings.NodeSettings], list[tuple[type[ProbeFact[Any]], dict[str, Any]]]
+    ]
+    """What the operation that installs it reads first, with its arguments."""
     install: Callable[[settings.NodeSettings], None]
     configured_by: tuple[type[ProbeFact[Any]], ...]
     """What the operations that configure and start it read first, in their order."""
@@ -35,6 +39,8 @@ def _install_containerd(node: settings.NodeSettings) -> None:
     containerd.installed(
         name="containerd is installed",
         version=node.containerd_version,
+        source=node.containerd_source,
+        fetched_by=node.containerd_fetched_by,
         hold=node.containerd_hold,
         kubernetes_version=node.kubernetes_version,
         restart=node.restart,
@@ -51,6 +57,11 @@ def _configure_containerd(node: settings.NodeSettings) -> None:
         cni_bin_dirs=node.cni_bin_dirs,
         change_driver_under_pods=node.change_driver_under_pods,
     )
+    if node.registry_hosts:
+        containerd.registry_hosts(
+            name="containerd knows its registries",
+            registries=node.registry_hosts,
+        )
     containerd.running(
         name="containerd serves CRI",
         change_driver_under_pods=node.change_driver_under_pods,
@@ -59,7 +70,7 @@ def _configure_containerd(node: settings.NodeSettings) -> None:
 
 _SET_UP = {
     CONTAINERD.name: _SetUp(
-        ContainerdPackage,
+        lambda node: containerd_program.facts(node.containerd_source),
         _install_containerd,
         (ContainerdFiles, Crictl, Containerd),
         _configure_containerd,
@@ -100,7 +111,7 @@ def prepare() -> None:
     with joint_reading.announced(
         [
             (Platform, {}),
-            (runtime.installed_by, {}),
+            *runtime.installed_by(node),
             (KernelModules, {"modules": node.modules, "persist_file": node.modules_file}),
             (Sysctls, {"keys": list(node.sysctls), "persist_file": node.sysctls_file}),
             *((fact, {}) for fact in runtime.configured_by),

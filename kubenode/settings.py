@@ -29,7 +29,8 @@ from kubenode.linux import drop_ins, kernel_modules, sysctl_d
 from kubenode.linux.cgroups import Driver
 from kubenode.profiles import ProfileName
 from kubenode.runtimes import cni
-from kubenode.runtimes.containerd import releases
+from kubenode.runtimes.containerd import hosts_toml, releases
+from kubenode.runtimes.containerd.source import source_of
 from kubenode.runtimes.containerd.wanted import ContainerdWanted
 from kubenode.runtimes.restart import Restart
 
@@ -133,6 +134,17 @@ class NodeSettings(BaseModel):
         "it that the source has), or a package's exact version; None takes what the source offers, "
         "and what kubenode_kubernetes_version needs",
     )
+    containerd_source: Annotated[Any, BeforeValidator(source_of)] = Field(
+        default="distribution",
+        description='where containerd is from: "distribution", "docker" (Docker\'s repository), a '
+        "repository (a dict: name, url, suite, components, key, fingerprint, packages) or release "
+        "archives (a dict: version, containerd, runc)",
+    )
+    containerd_fetched_by: Literal["host", "control"] = Field(
+        default="host",
+        description="who fetches archives: the host, or the control machine, once, which sends "
+        "them",
+    )
     containerd_hold: bool = Field(
         default=True,
         description="hold the package: an unattended upgrade would restart the runtime",
@@ -151,6 +163,11 @@ class NodeSettings(BaseModel):
     registry_config_path: str | None = Field(
         default=None,
         description="directory of registry hosts.toml files, None leaves what is there",
+    )
+    registry_hosts: dict[str, dict[str, Any] | None] = Field(
+        default={},
+        description="registries' mirrors, certificates and headers, as containerd.registry_hosts "
+        "takes them: by registry, None removes it; those that are not named stay",
     )
     cni_bin_dirs: Annotated[list[str], BeforeValidator(_comma_separated)] | None = Field(
         default=list(cni.DIRECTORIES),
@@ -210,6 +227,18 @@ class NodeSettings(BaseModel):
     @classmethod
     def _package_version(cls, version: str | None) -> str | None:
         return releases.check_package_version(version)
+
+    @field_validator("registry_hosts")
+    @classmethod
+    def _registries(cls, registries: dict[str, Any]) -> dict[str, Any]:
+        for name, settings in registries.items():
+            hosts_toml.check_registry(name)
+            try:
+                if settings is not None:
+                    hosts_toml.files_of(settings, None)
+            except ValueError as error:
+                raise ValueError(f"registry {name!r}: {error}") from None
+        return registries
 
     @field_validator("cni_bin_dirs")
     @classmethod
@@ -272,6 +301,9 @@ _TEXTS = {
 }
 """Settings that are a text."""
 
+
+_SECRET = {"registry_hosts"}
+"""Settings that may hold passwords: what was found is not shown."""
 
 _checked: WeakSet[State] = WeakSet()
 # by the host's name: a host would keep its run, which is the key, from being forgotten
@@ -356,7 +388,8 @@ def _mistakes(host: Host) -> Iterator[str]:
             if detail["type"] == "extra_forbidden":
                 wrong[name] = [_unknown(str(field))]
             else:
-                values[name] = detail["input"]
+                if field not in _SECRET:
+                    values[name] = detail["input"]
                 wrong.setdefault(name, []).append(
                     detail["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
                 )

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from packaging.version import Version
 from pyinfra import host, logger
-from pyinfra.api import FunctionCommand, OperationValueError, StringCommand, operation
+from pyinfra.api import (
+    FileUploadCommand,
+    FunctionCommand,
+    OperationValueError,
+    StringCommand,
+    operation,
+)
 
 from kubenode.facts.containerd import (
     Containerd,
@@ -29,6 +35,7 @@ from kubenode.operations.containerd_host import daemon_of as _daemon
 from kubenode.operations.containerd_host import other_runtime as _other_runtime
 from kubenode.operations.containerd_host import state as _state
 from kubenode.operations.containerd_registry import registry_hosts as registry_hosts
+from kubenode.packages.archive_transfer import FetchedBy
 from kubenode.run import asked
 from kubenode.run.pyinfra_internals import is_executing
 from kubenode.run.telling import explain, explain_file, later, refuse
@@ -37,6 +44,7 @@ from kubenode.runtimes.config_swap import start, swap, undo
 from kubenode.runtimes.containerd import releases
 from kubenode.runtimes.containerd.handlers import unrecognised
 from kubenode.runtimes.containerd.plan import Plan, plan
+from kubenode.runtimes.containerd.source import Source, source_of
 from kubenode.runtimes.containerd.upkeep import upkeep
 from kubenode.runtimes.containerd.wanted import ContainerdWanted
 from kubenode.runtimes.crictl import CRICTL_CONFIG, CrictlPlan
@@ -45,7 +53,7 @@ from kubenode.settings import DEFAULTS, minor_release
 from kubenode.wire import joint_reading
 from kubenode.wire.bounded import INSTALL_SECONDS, RESTART_SECONDS, bounded
 
-Commands = Generator[StringCommand | FunctionCommand, Any, None]
+Commands = Generator[StringCommand | FunctionCommand | FileUploadCommand, Any, None]
 
 
 _PACKAGE = "containerd"
@@ -56,9 +64,10 @@ _PACKAGE = "containerd"
 def installed(
     version: str | None = None,
     hold: bool = DEFAULTS.containerd_hold,
-    source: Literal["distribution"] = "distribution",
+    source: Source | Mapping[str, Any] = DEFAULTS.containerd_source,
     kubernetes_version: str | None = DEFAULTS.kubernetes_version,
     restart: Restart | None = DEFAULTS.restart,
+    fetched_by: FetchedBy = DEFAULTS.containerd_fetched_by,
 ) -> Commands:
     """
     Install containerd, or make the one that is there the one that is wanted.
@@ -69,7 +78,10 @@ def installed(
     + hold: keep the package manager from upgrading it: an unattended upgrade would restart the
       runtime (kubespray#7276, moby#48179). False leaves a hold as it is
     + source: where it comes from. ``distribution`` is the distribution's own ``containerd`` package
-      by apt, dnf or zypper
+      by apt, dnf or zypper. ``docker`` is ``containerd.io`` of Docker's repository. A
+      :class:`kubenode.packages.source.Repository` is any other, such as a mirror. An archive
+      (:func:`kubenode.packages.archive.containerd_archive`, or the dict it takes) is a release of
+      upstream's, with runc where it has one
     + kubernetes_version: release the node is for, such as ``1.37``: without *version* the newest
       that fits it is installed, and a host for which the source has none is refused, before
       anything is changed. None asks for nothing
@@ -77,15 +89,21 @@ def installed(
       ``now``, ``if-idle`` (no pod runs) or ``never``. None is ``now`` where pods survive it. Where
       they do not (2.x -> 1.x ends what 2.x has started), it is refused while pods run
 
+    + fetched_by: who fetches an archive: ``host``, or ``control``: the control machine, once, which
+      sends it to the hosts
+
     What is there is changed in one command on the host: the new packages are fetched, run, and
     shown the configuration; the old ones are kept; then they are exchanged and containerd is
     restarted. Where it does not serve as it did before, the old ones come back, from what was kept,
     and the operation fails with the reason. So does the next run after a power cut. See
     :mod:`kubenode.runtimes.program_change`.
 
-    A ``containerd.io`` package or a binary without a package counts as installed: kubenode does not
-    replace a runtime that somebody chose, unless a version is asked for that it is not. A binary
-    without a package is an error then.
+    With the source ``distribution`` a ``containerd.io`` package, an archive or a binary without a
+    package counts as installed: kubenode does not replace a runtime that somebody chose, unless a
+    version is asked for, or needed, that it is not. With any other source what is there from
+    elsewhere gives way, nothing that shadows it stays, and that is said before. A binary that is
+    from no package and no archive of kubenode's is an error then. So is Docker Engine that would
+    lose the package it needs.
     A package that dpkg has unpacked and not configured, since it was killed or the power went, does
     not count: what dpkg began is finished first (``dpkg --configure -a``, as apt asks for). Another
     process that changes packages (unattended-upgrades, cloud-init) is waited for, at most 300 s.
@@ -104,19 +122,23 @@ def installed(
             hold=True,
         )
     """
-    if source != "distribution":
-        raise OperationValueError(f"source {source!r}: only 'distribution' is known")
     try:
         releases.check_package_version(version)
     except ValueError as error:
         raise OperationValueError(f"version {error}") from error
     try:
+        origin = source_of(source)
+    except ValueError as error:
+        raise OperationValueError(f"source {source!r}: {error}") from error
+    try:
         release = minor_release(kubernetes_version) if kubernetes_version is not None else None
         check_restart(restart)
     except ValueError as error:
         raise OperationValueError(str(error)) from error
+    if fetched_by not in ("host", "control"):
+        raise OperationValueError(f"fetched_by is host or control, not {fetched_by!r}")
     yield from containerd_program.steps(
-        containerd_program.Wanted(version, hold, source, release, restart)
+        containerd_program.Wanted(version, hold, origin, release, restart, fetched_by)
     )
 
 

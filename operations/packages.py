@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import Any, Literal
+import re
+from collections.abc import Generator, Sequence
+from typing import Any, Literal, NamedTuple
 
 from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, OperationValueError, StringCommand, operation
 
+from kubenode.facts.installation import Installation
+from kubenode.facts.package_versions import PackageVersions, PackageVersionsShape
 from kubenode.facts.repositories import Repositories, RepositoriesShape
 from kubenode.files import whole_file
 from kubenode.files.exact_text import is_utf8, text_of
-from kubenode.packages import repository_change, repository_files, repository_proof, signing_key
+from kubenode.packages import (
+    apt_sources,
+    guarded_install,
+    manager,
+    package_locks,
+    repository_change,
+    repository_files,
+    repository_proof,
+    signing_key,
+)
+from kubenode.packages.installation import Installed
 from kubenode.packages.repository_change import RepositoryChange
-from kubenode.packages.source import NotBuiltFor, Repository, docker_repository
-from kubenode.run.pyinfra_internals import print_prefix
+from kubenode.packages.selection import Offer, Selection, select
+from kubenode.packages.signing_key import SigningKey
+from kubenode.packages.source import NotBuiltFor, Repository, check_package, docker_repository
+from kubenode.run.pyinfra_internals import is_executing, print_prefix
 from kubenode.run.telling import explain, explain_file, refuse
 from kubenode.wire import joint_reading
 from kubenode.wire.bounded import INSTALL_SECONDS, bounded
 
 Commands = Generator[StringCommand | FunctionCommand, Any, None]
 
+_CANNOT_TELL_SOURCES = "cannot tell where packages come from, see the lines above"
+_CANNOT_TELL_PACKAGES = "cannot tell which packages are installed, see the lines above"
 _NO_MANAGER = "no known package manager (apt-get, dnf, zypper): a repository is of no use here"
 
 
@@ -68,18 +85,26 @@ def repository(
             ),
         )
     """
-    if repository != "docker" and not isinstance(repository, Repository):
-        raise OperationValueError(f"repository is a Repository or 'docker', not {repository!r}")
-    name = repository if isinstance(repository, str) else repository.name
+    _check(repository)
+    name = _name(repository)
     now = joint_reading.get_fact(Repositories, repository=name)
     if now is None:
-        yield refuse(host, "cannot tell where packages come from, see the lines above")
+        yield refuse(host, _CANNOT_TELL_SOURCES)
     elif now["package_manager"] is None:
         yield refuse(host, _NO_MANAGER)
     elif present:
-        yield from _present(repository, _host(now, now["package_manager"]))
+        yield from _present(repository, now, now["package_manager"])
     else:
-        yield from _absent(name, _host(now, now["package_manager"]))
+        yield from _absent(name, now, now["package_manager"])
+
+
+def _check(repository: object) -> None:
+    if repository != "docker" and not isinstance(repository, Repository):
+        raise OperationValueError(f"repository is a Repository or 'docker', not {repository!r}")
+
+
+def _name(repository: Repository | Literal["docker"]) -> str:
+    return repository if isinstance(repository, str) else repository.name
 
 
 def _host(now: RepositoriesShape, manager: str) -> repository_change.Host:
@@ -93,59 +118,85 @@ def _host(now: RepositoriesShape, manager: str) -> repository_change.Host:
     )
 
 
-def _present(repository: Repository | Literal["docker"], there: repository_change.Host) -> Commands:
+class PlannedSource(NamedTuple):
+    """A repository, and what has to be done so that the host has it."""
+
+    repository: Repository
+    key: SigningKey
+    there: repository_change.Host
+    change: RepositoryChange
+
+
+def planned_source(
+    repository: Repository | Literal["docker"], now: RepositoriesShape, by: str
+) -> PlannedSource | str:
+    """What to do; text says why nothing may be done."""
+    there = _host(now, by)
     try:
         wanted = docker_repository(there.os_release) if isinstance(repository, str) else repository
         key = signing_key.checked(wanted)
     except (NotBuiltFor, signing_key.KeyProblem) as problem:
-        yield refuse(host, f"{problem}: nothing was changed")
-        return
+        return f"{problem}: nothing was changed"
     to_do = repository_change.present(wanted, key, there)
     if to_do.blocked:
-        yield refuse(host, f"{to_do.blocked}: nothing was changed")
-        return
-    for warning in to_do.warnings:
-        logger.warning(f"{print_prefix(host)}{warning}")
-    if to_do.is_empty:
-        place = repository_files.paths(wanted.name, there.manager).source
-        host.noop(f"{place} is as wanted, signed by {key.fingerprint}")
-        return
-    explained(to_do, wanted, there.manager)
-    if to_do.files:
-        yield repository_proof.prove(
-            wanted, there.manager, to_do.suite, there.architecture, key.content
-        )
-    yield from put_in_place(to_do, wanted, there.manager)
+        return f"{to_do.blocked}: nothing was changed"
+    return PlannedSource(wanted, key, there, to_do)
 
 
-def explained(to_do: RepositoryChange, repository: Repository, manager: str) -> None:
+def _present(
+    repository: Repository | Literal["docker"], now: RepositoriesShape, by: str
+) -> Commands:
+    source = planned_source(repository, now, by)
+    if isinstance(source, str):
+        yield refuse(host, source)
+        return
+    if source.change.is_empty:
+        place = repository_files.paths(source.repository.name, by).source
+        host.noop(f"{place} is as wanted, signed by {source.key.fingerprint}")
+    explain_source(source)
+    yield from prove(source)
+    yield from put_in_place(source)
+
+
+def explain_source(source: PlannedSource) -> None:
     """Say what becomes of a repository.
 
-    + to_do: what is not blocked
-    + repository, manager: of which, by which
+    + source: what is planned
     """
+    to_do, repository = source.change, source.repository
+    for warning in to_do.warnings:
+        logger.warning(f"{print_prefix(host)}{warning}")
     where = f"{repository.url}{f' {to_do.suite}' if to_do.suite else ''}"
     if to_do.files:
-        explain(
-            host,
-            f"prove {where}: fetch its lists apart, signed by {repository.fingerprint}",
-        )
+        explain(host, f"prove {where}: fetch its lists apart, signed by {repository.fingerprint}")
     for change in to_do.files:
         explain_file(host, change.path, _text(change.old), _text(change.new))
     if to_do.fetches:
-        explain(host, f"fetch the lists of {where} with {manager}")
+        explain(host, f"fetch the lists of {where} with {source.there.manager}")
 
 
-def put_in_place(to_do: RepositoryChange, repository: Repository, manager: str) -> Commands:
-    """The commands that follow what was proven.
+def prove(source: PlannedSource) -> Commands:
+    """The command that fetches a repository's lists apart, where its files are new.
 
-    + to_do: what is not blocked
-    + repository, manager: of which, by which
+    + source: what is not in place yet
     """
+    to_do, there = source.change, source.there
+    if to_do.files:
+        yield repository_proof.prove(
+            source.repository, there.manager, to_do.suite, there.architecture, source.key.content
+        )
+
+
+def put_in_place(source: PlannedSource) -> Commands:
+    """The commands that write a repository's files, and fetch its lists.
+
+    + source: what was proven
+    """
+    to_do = source.change
     if to_do.files:
         yield whole_file.change(to_do.files)
     if to_do.fetches:
-        yield repository_proof.fetch_lists(repository, manager)
+        yield repository_proof.fetch_lists(source.repository, source.there.manager)
 
 
 def _text(content: bytes | None) -> str | None:
@@ -155,8 +206,8 @@ def _text(content: bytes | None) -> str | None:
     return text if is_utf8(text) else "(no text)\n"
 
 
-def _absent(name: str, there: repository_change.Host) -> Commands:
-    to_do = repository_change.absent(name, there)
+def _absent(name: str, now: RepositoriesShape, by: str) -> Commands:
+    to_do = repository_change.absent(name, _host(now, by))
     if to_do.blocked:
         yield refuse(host, f"{to_do.blocked}: nothing was changed")
         return
@@ -168,3 +219,255 @@ def _absent(name: str, there: repository_change.Host) -> Commands:
     for change in to_do.files:
         explain_file(host, change.path, _text(change.old), None)
     yield whole_file.change(to_do.files)
+
+
+@operation()
+@bounded(INSTALL_SECONDS)
+def installed(
+    packages: str | Sequence[str],
+    repository: Repository | Literal["docker"] | None = None,
+    version: str | None = None,
+    hold: bool = True,
+    replaces: str | Sequence[str] = (),
+) -> Commands:
+    """
+    Install packages, in the version that is wanted, and keep them in it.
+
+    + packages: their names
+    + repository: where they come from, which is put in place first: see
+      :func:`repository`. None takes them from what the host has
+    + version: in full (``2.1.9-1~debian.13~trixie``), a release (``2.1.9``) or a series (``2.1``:
+      the newest of it that the source has; what is installed of a series stays). It is that of all
+      *packages*. None takes what the package manager would, and leaves what is installed alone
+    + hold: keep upgrades from them. False leaves a hold as it is
+    + replaces: names of packages that may go for them, because they conflict
+
+    The host is refused before anything is installed when the source has no such version, with what
+    it has, and when other packages would go for it that *replaces* does not name: apt is asked for
+    that first. What a package's configuration files were changed to stays. A package that is held
+    is changed only where *version* asks for another one. Another process that changes packages is
+    waited for, at most 300 s, and what dpkg was stopped at is finished first. An apt source that
+    does not answer is a warning with apt's words.
+
+    Of dnf and zypper a version in full is taken, or none: a package that conflicts is their error.
+
+    Sources: apt-get(8), apt-mark(8), dpkg(1).
+
+    **Example:**
+
+    .. code:: python
+
+        packages.installed(
+            name="Docker's containerd of the 2.1 series takes the place of Debian's",
+            packages="containerd.io",
+            repository="docker",
+            version="2.1",
+            replaces=("containerd", "runc"),
+        )
+    """
+    names = _names("packages", packages)
+    may_go = _names("replaces", replaces)
+    if not names:
+        raise OperationValueError("packages names none")
+    if version is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+~:-]{0,127}", version):
+        raise OperationValueError(f"version {version!r} is none")
+    if repository is not None:
+        _check(repository)
+    yield from _installed(names, repository, version, hold, may_go)
+
+
+def _names(argument: str, value: str | Sequence[str]) -> list[str]:
+    names = [value] if isinstance(value, str) else list(value)
+    for name in names:
+        try:
+            check_package(name)
+        except ValueError as error:
+            raise OperationValueError(f"{argument}: {error}") from error
+    return list(dict.fromkeys(names))
+
+
+def _installed(
+    names: list[str],
+    repository: Repository | Literal["docker"] | None,
+    version: str | None,
+    hold: bool,
+    replaces: Sequence[str],
+) -> Commands:
+    source = None
+    if repository is not None:
+        sources = joint_reading.get_fact(Repositories, repository=_name(repository))
+        if sources is None or sources["package_manager"] is None:
+            yield refuse(host, _NO_MANAGER if sources else _CANNOT_TELL_SOURCES)
+            return
+        planned = planned_source(repository, sources, sources["package_manager"])
+        if isinstance(planned, str):
+            yield refuse(host, planned)
+            return
+        source = planned
+    now = joint_reading.get_fact(PackageVersions, packages=names)
+    if now is None:
+        yield refuse(host, _CANNOT_TELL_PACKAGES)
+        return
+    wanted = _Wanted(names, None if source is None else source.repository, version, hold)
+    to_do = _selection(now, wanted)
+    if to_do.is_empty and (source is None or source.change.is_empty):
+        there = [f"{each['name']} {each['version']}" for each in now["installed"]["installed"]]
+        host.noop(f"{', '.join(there)}: installed" + (" and held" if hold else ""))
+        return
+    by = now["package_manager"]
+    if by is None:
+        yield refuse(host, f"no known package manager: install {', '.join(names)} yourself")
+        return
+    # pyinfra, while it prepares, goes no further than the first command
+    if source is not None:
+        explain_source(source)
+    if not to_do.is_empty:
+        refusal = _explain_beforehand(now, by, wanted, to_do, source, replaces)
+        if refusal:
+            yield refuse(host, refusal)
+            return
+    if source is not None:
+        yield from prove(source)
+        yield from put_in_place(source)
+    if to_do.installs or to_do.blocked:
+        done = yield from _install(now, by, wanted, replaces)
+        if done is None:
+            return
+        to_do = done
+    for name in to_do.holds:
+        yield package_locks.patiently(by, manager.hold(by, name))
+
+
+class _Wanted(NamedTuple):
+    """What :func:`installed` was asked for."""
+
+    names: list[str]
+    repository: Repository | None
+    version: str | None
+    hold: bool
+
+    def __str__(self) -> str:
+        return f"{', '.join(self.names)} {self.version or ''}".rstrip()
+
+
+def _selection(now: PackageVersionsShape, wanted: _Wanted) -> Selection:
+    there = [Installed(**package) for package in now["installed"]["installed"]]
+    found = now["candidates"]
+    offers = None
+    if found is not None:
+        offers = {
+            name: Offer(
+                list(
+                    dict.fromkeys(
+                        each["version"]
+                        for each in found["packages"][name]
+                        if wanted.repository is None or is_from(wanted.repository, each["origin"])
+                    )
+                ),
+                found["preferred"][name],
+            )
+            for name in wanted.names
+        }
+    where = "this host's sources" if wanted.repository is None else wanted.repository.url
+    return select(wanted.names, there, offers, wanted.version, wanted.hold, where)
+
+
+def _explain_beforehand(
+    now: PackageVersionsShape,
+    by: str,
+    wanted: _Wanted,
+    to_do: Selection,
+    source: PlannedSource | None,
+    replaces: Sequence[str],
+) -> str | None:
+    """Say what is done; the lists are fetched first, so that versions are what is known by now.
+
+    Returns why that would be refused.
+    """
+    at_work = now["installed"]["dpkg_at_work"]
+    if to_do.installs or to_do.blocked:
+        if at_work:
+            explain(host, f"wait for process {at_work}, which changes packages")
+        if at_work or now["installed"]["dpkg_interrupted"]:
+            explain(host, "dpkg finishes what it was stopped at, if it was (dpkg --configure -a)")
+        if by == "apt-get":
+            explain(host, "fetch the lists of packages (apt-get update)")
+        if not is_executing(host):
+            is_known = now["candidates"] is not None and now["candidates"]["fetched"]
+            if (source is not None and not source.change.is_empty) or (
+                by == "apt-get" and not is_known
+            ):
+                explain(host, f"{wanted} is then installed from these lists")
+            elif to_do.blocked:
+                logger.warning(f"{print_prefix(host)}as the lists are now, {to_do.blocked}")
+            elif problem := _explain_installation(by, to_do, replaces):
+                return problem
+    for name in to_do.holds if not to_do.blocked else wanted.names if wanted.hold else ():
+        explain(host, f"hold {name}: upgrades leave it alone")
+    return None
+
+
+def _pinned(by: str, to_do: Selection) -> list[str]:
+    return [manager.pinned(by, name, version) for name, version in to_do.installs.items()]
+
+
+def _explain_installation(by: str, to_do: Selection, replaces: Sequence[str]) -> str | None:
+    """Say what comes and what goes; returns why that is refused."""
+    going: dict[str, str] = {}
+    if by == "apt-get":
+        pinned = _pinned(by, to_do)
+        would = joint_reading.get_fact_now(Installation, packages=pinned)
+        if would is None or would["error"]:
+            why = would["error"] if would else "apt does not say what it would do"
+            return f"{', '.join(pinned)} cannot be installed: {why}: nothing was installed"
+        going = would["removes"]
+        if problem := guarded_install.unannounced(going, replaces):
+            return f"{', '.join(pinned)}: {problem}: nothing was installed"
+    for phrase in to_do.explained:
+        explain(host, f"install {phrase}")
+    for name, there in going.items():
+        explain(host, f"remove {name} {there} for it")
+    return None
+
+
+def _install(
+    now: PackageVersionsShape, by: str, wanted: _Wanted, replaces: Sequence[str]
+) -> Generator[StringCommand | FunctionCommand, Any, Selection | None]:
+    """Returns what was done; None where the host was refused."""
+    finishes = now["installed"]["dpkg_at_work"] or now["installed"]["dpkg_interrupted"]
+    if finishes:
+        yield package_locks.patiently(by, manager.FINISH_DPKG)
+    if by == "apt-get":
+        simulation = " && ".join(manager.simulated(name, False) for name in wanted.names)
+        yield package_locks.with_lists_fetched(simulation)
+        if finishes:
+            yield package_locks.patiently(by, manager.UNPACK_AGAIN)
+    after = joint_reading.get_fact_now(PackageVersions, packages=wanted.names)
+    if after is None:
+        yield refuse(host, _CANNOT_TELL_PACKAGES)
+        return None
+    to_do = _selection(after, wanted)
+    if to_do.blocked:
+        yield refuse(host, f"{to_do.blocked}: nothing was installed")
+        return None
+    if not to_do.installs:
+        return to_do
+    if problem := _explain_installation(by, to_do, replaces):
+        yield refuse(host, problem)
+        return None
+    pinned = _pinned(by, to_do)
+    if by == "apt-get":
+        yield guarded_install.install(pinned, replaces)
+    else:
+        for package in pinned:
+            yield package_locks.patiently(by, manager.install(by, package))
+    return to_do
+
+
+def is_from(repository: Repository, origin: str) -> bool:
+    """Whether a version is from a repository.
+
+    + repository: it
+    + origin: as :class:`kubenode.facts.candidates.CandidateShape` has it
+    """
+    return apt_sources.base(origin.partition(" ")[0]) == apt_sources.base(repository.url)

@@ -32,6 +32,12 @@ anything is changed.
 # Exact package version, such as "1.7.24~ds1-6+deb13u1"; None: what the distribution offers.
 # kubenode_containerd_version = None
 
+# Where containerd is from: "distribution", "docker" (Docker's repository), a repository of your own
+# or release archives, each a dict (docs/sources.md has examples).
+# kubenode_containerd_source = "distribution"
+# Who fetches archives: the host, or the control machine, once, which sends them ("control").
+# kubenode_containerd_fetched_by = "host"
+
 # Hold the package, so that an unattended upgrade does not restart the runtime.
 # kubenode_containerd_hold = True
 
@@ -43,6 +49,10 @@ anything is changed.
 # kubenode_pause_image = None
 # kubenode_snapshotter = None
 # kubenode_registry_config_path = None
+
+# Registries' mirrors, certificates and headers: by registry, the keys of its hosts.toml. What has a
+# password in a header is for a file of its own, which you alone can read.
+# kubenode_registry_hosts = {}
 
 # Directories of CNI plugins. containerd 2.1 and later look in all of them, an older one in one.
 # kubenode_cni_bin_dirs = ["/opt/cni/bin", "/usr/lib/cni"]

@@ -61,7 +61,7 @@ class Asked:
 
     version: str | None
     kubernetes: tuple[int, int] | None
-    source: str = "distribution"
+    source: str
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,8 @@ def decide(
 
     .. code:: python
 
-        decide(Asked(None, (1, 37)), ["1.7.24~ds1-6+deb13u1"], None, date.today()).refusal
+        asked = Asked(None, (1, 37), "distribution")
+        decide(asked, ["1.7.24~ds1-6+deb13u1"], None, date.today()).refusal
     """
     row = None if asked.kubernetes is None else kubernetes_releases.release_of(asked.kubernetes)
     if present is not None and asked.version is None:

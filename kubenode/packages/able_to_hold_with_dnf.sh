@@ -5,9 +5,8 @@ able() { dnf versionlock --help >/dev/null 2>&1; }
 if ! able; then
   dnf install -y 'dnf-command(versionlock)'
   if ! able; then
-    echo 'dnf has no version locks, so it cannot hold a package. Install the package that has' \
+    fail 'dnf has no version locks, so it cannot hold a package. Install the package that has' \
       'dnf-command(versionlock), enable its plugin (/etc/dnf/plugins/versionlock.conf), or do not' \
-      'ask for a hold. Nothing else was changed.' >&2
-    exit 1
+      'ask for a hold. Nothing else was changed.'
   fi
 fi

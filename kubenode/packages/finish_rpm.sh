@@ -6,7 +6,7 @@ for package in @PACKAGES@; do
   rpm -q --qf '%{ARCH} %{INSTALLTIME} %{NEVRA}\n' "$package" | sort -k1,1 -k2,2rn | {
     newest=
     while read -r architecture _ entry; do
-      if [ "$architecture" = "$newest" ]; then rpm -e --nodeps --noscripts "$entry" || exit; fi
+      if [ "$architecture" = "$newest" ]; then rpm -e --nodeps "$entry" || exit; fi
       newest=$architecture
     done
   } || exit

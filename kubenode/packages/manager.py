@@ -38,7 +38,8 @@ _INSTALL: Mapping[str, str] = {
 _CHANGE_HELD = host_script.read(__file__, "change_held.sh")
 
 ABLE_TO_HOLD: Mapping[str, str] = {"dnf": host_script.read(__file__, "able_to_hold_with_dnf.sh")}
-"""What is run before a package is installed that is held afterwards, by manager."""
+"""What is run before a package is installed that is held afterwards, by manager: where it cannot be
+held it is not installed."""
 
 FINISH_DPKG = "DEBIAN_FRONTEND=noninteractive dpkg --force-confdef --force-confold --configure -a"
 """dpkg finishes what it was stopped at."""
@@ -131,7 +132,9 @@ def hold(manager: str, package: str) -> str:
     + manager: ``apt-get``, ``dnf`` or ``zypper``
     + package: its name
     """
-    return host_script.filled(_HOLD[manager], PACKAGE=shlex.quote(package))
+    command = host_script.filled(_HOLD[manager], PACKAGE=shlex.quote(package))
+    able = ABLE_TO_HOLD.get(manager)
+    return f"{able}\n{command}" if able else command
 
 
 def is_version(installed: str, wanted: str) -> bool:

@@ -1,7 +1,7 @@
 # shellcheck shell=sh
-# Who holds apt's and dpkg's locks.
+# Who holds apt's, dpkg's and rpm's locks.
 
-# holder: set $holder to the process that has one of apt's and dpkg's locks, as "PID NAME". The
+# holder: set $holder to the process that has one of these locks, as "PID NAME". The
 # kernel lists processes that hold any lock; who holds these has them open too, and is root. A
 # container has files of the same names, which are others.
 holder() {

@@ -1,10 +1,11 @@
 """Wait for a package manager that is at work: unattended-upgrades, cloud-init, another run.
 
 apt and dpkg take four locks (fcntl(2), so flock(1) does not see them), and only ``apt-get install``
-can wait for one of them by itself (``DPkg::Lock::Timeout``). dnf waits as long as it takes; zypper
-when ``ZYPP_LOCK_TIMEOUT`` says so.
+can wait for one of them by itself (``DPkg::Lock::Timeout``). rpm has one, and does not wait for it.
+While dnf and zypper fetch lists and packages they have others: for those dnf waits as long as it
+takes, and zypper when ``ZYPP_LOCK_TIMEOUT`` says so.
 
-Sources: apt.conf(5), dpkg(1), zypper(8), proc_locks(5).
+Sources: apt.conf(5), dpkg(1), zypper(8), proc_locks(5), rpm's lib/rpmlock.c.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ LOCKS = (
     "/var/lib/dpkg/lock",
     "/var/lib/apt/lists/lock",
     "/var/cache/apt/archives/lock",
+    "/var/lib/rpm/.rpm.lock",
+    "/usr/lib/sysimage/rpm/.rpm.lock",
 )
 
 HOLDER = host_script.read(
@@ -47,10 +50,8 @@ def patiently(manager: str, command: str) -> StringCommand:
         yield package_locks.patiently("apt-get", "apt-get update")
     """
     if manager == "zypper":
-        return host_lock.as_command(f"export ZYPP_LOCK_TIMEOUT={WAIT_SECONDS}\n{command}")
-    if manager != "apt-get":
-        return host_lock.as_command(command)
-    return host_lock.as_command(_with_apt(command, "patiently run"))
+        command = f"export ZYPP_LOCK_TIMEOUT={WAIT_SECONDS}\n{command}"
+    return host_lock.as_command(_once_alone(command, "patiently run"))
 
 
 def with_lists_fetched(simulation: str) -> StringCommand:
@@ -67,11 +68,11 @@ def with_lists_fetched(simulation: str) -> StringCommand:
     Source: apt-get(8); exit code 100 says that anything went wrong.
     """
     script = host_script.read(__file__, "lists_fetched.sh", SIMULATION=simulation)
-    command = host_lock.as_command(_with_apt("apt-get update", script))
+    command = host_lock.as_command(_once_alone("apt-get update", script))
     return Telling(*command.bits, _separator=command.separator)
 
 
-def _with_apt(command: str, script: str) -> str:
+def _once_alone(command: str, script: str) -> str:
     return (
         f"{host_lock.HEAD.strip()}\n{HOLDER.strip()}\n{PATIENTLY.strip()}\n"
         f"run() {{ {command}; }}\n{script.strip()}"

@@ -23,7 +23,7 @@ patiently() {
     [ "$status" != 0 ] || return 0
     case $error in
       *'ould not get lock'* | *'nable to lock'* | *'nable to acquire'*' lock'* | \
-        *'locked by another process'*) ;;
+        *'locked by another process'* | *"an't create transaction lock"*) ;;
       *) return "$status";;
     esac
     [ "$waited" -lt @WAIT_SECONDS@ ] || return "$status"

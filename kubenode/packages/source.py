@@ -46,7 +46,7 @@ _LIKE_RHEL = ("rhel", "almalinux", "rocky", "ol")
 _NOT_DEBIAN = ("raspbian",)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Repository:
     """A repository of packages. ValueError where a field cannot be what it has to be.
 
@@ -88,6 +88,11 @@ class Repository:
     components: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     signs_metadata: bool = False
+
+    def __repr__(self) -> str:
+        # pyinfra shows it with each operation, and a key's text has many lines
+        where = f"{self.url} {self.suite or ''}".rstrip()
+        return f"<Repository {self.name} {where}, signed by {self.fingerprint}>"
 
     def __post_init__(self) -> None:
         for field in ("name", "url", "key", "fingerprint"):

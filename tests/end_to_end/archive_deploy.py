@@ -1,7 +1,7 @@
 """containerd of a release archive, by the parts that an operation is made of.
 
 ``host.data.archive`` states the release, or is None to leave archives; ``host.data.fetch`` says who
-fetches.
+fetches. With ``host.data.plugins`` it is the CNI plugins instead.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pyinfra.api import operation
 
 from kubenode.facts.archives import Archives
 from kubenode.facts.containerd import Containerd
+from kubenode.operations import cni
 from kubenode.packages import archive
 from kubenode.packages.archive_cache import FetchError
 from kubenode.packages.archive_transfer import FetchedBy, brought
@@ -66,7 +67,14 @@ def from_archive(stated: Any, fetch: FetchedBy) -> Generator[Any, Any, None]:
     )
 
 
-if __name__ != "__main__" and host.data.get("fetch"):
+if host.data.get("plugins"):
+    cni.plugins(
+        name="CNI plugins",
+        source=host.data.get("plugins"),
+        fetch=host.data.get("fetch"),
+        directory=host.data.get("directory"),
+    )
+else:
     from_archive(
         name="containerd of an archive",
         stated=host.data.get("archive"),

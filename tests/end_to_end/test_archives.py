@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +17,7 @@ from pyinfra.api import StringCommand
 from kubenode.packages import archive_change, archive_transfer
 from kubenode.packages.archive import ArchiveFile
 from tests.conftest import RunPyinfra, WriteInventory
+from tests.end_to_end.test_cni import CONFLIST, NETWORK
 from tests.repositories import releases
 from tests.repositories.releases import Release
 from tests.repositories.server import (
@@ -48,19 +52,18 @@ class Host:
     new: Release
 
     def archives(self) -> Any:
-        """What the fact says."""
-        [value] = self._fact().values()
-        return value
+        """What the host has of archives."""
+        return self.fact("archives.Archives")
 
-    def _fact(self) -> dict[str, Any]:
+    def fact(self, name: str) -> Any:
+        """What a fact says, by its module and class."""
         folder = self.server.folder.parent
         hosts = pyinfra_cli.write_inventory(folder / "fact.py", [self.target.host()])
-        answer = pyinfra_cli.run(
-            "--json", hosts, "fact", "kubenode.facts.archives.Archives", cwd=folder
-        )
+        answer = pyinfra_cli.run("--json", hosts, "fact", f"kubenode.facts.{name}", cwd=folder)
         assert answer.returncode == 0, answer.output
         [by_host] = answer.json().values()
-        return dict(by_host)
+        [value] = by_host.values()
+        return value
 
 
 @pytest.fixture(scope="module")
@@ -234,9 +237,10 @@ def deploy(
     stated: Any,
     fetch: str = "host",
     *options: str,
+    **more: Any,
 ) -> Result:
     name, data = host.target.host()
-    hosts = inventory((name, {**data, "archive": stated, "fetch": fetch}))
+    hosts = inventory((name, {**data, "archive": stated, "fetch": fetch, **more}))
     return run_pyinfra(*(options or ("-y",)), hosts, DEPLOY)
 
 
@@ -305,3 +309,94 @@ def test_from_nothing_to_one_release_and_to_the_next_and_back(
     target.cri().remove_pod(pod.id)
     # all builds that were there are there still, but nothing is half
     assert target.sh(f"ls -A {STORE}; ls -A {ROOT} | grep '^[.]' || true") == ""
+
+
+# ---- The CNI plugins
+
+
+def plugins_of(release: Release, url: str) -> dict[str, Any]:
+    return {
+        "version": release.version,
+        "url": f"{url}/{release.path.name}",
+        "sha256": {"amd64": release.sha256},
+    }
+
+
+def sums(release: Release) -> dict[str, str]:
+    """The sum of each plugin in an archive."""
+    with tarfile.open(release.path) as archive:
+        members = {member.name.removeprefix("./"): member for member in archive}
+        return {
+            name: hashlib.sha256(opened.read()).hexdigest()
+            for name, member in members.items()
+            if name not in ("LICENSE", "README.md") and (opened := archive.extractfile(member))
+        }
+
+
+def in_place(target: Target, directory: str, release: Release) -> dict[str, str]:
+    """The same of the plugins that a host has."""
+    said = target.sh(f"cd {directory} && sha256sum {' '.join(sums(release))}")
+    return {name: digest for digest, name in map(str.split, said.splitlines())}
+
+
+def test_plugins_go_where_containerd_looks_and_others_stay(
+    host: Host, run_pyinfra: RunPyinfra, inventory: WriteInventory
+) -> None:
+    target, server = host.target, host.server
+
+    def run(plugins: object, fetch: str = "host", *options: str, **more: Any) -> Result:
+        return deploy(host, run_pyinfra, inventory, None, fetch, *options, plugins=plugins, **more)
+
+    first = releases.plugins_of_debian("trixie", server.folder)
+    second = releases.plugins_of_debian("forky", server.folder)
+    target.sh(
+        "mkdir -p /etc/containerd; containerd config default >/etc/containerd/config.toml; "
+        "systemctl restart containerd"
+    )
+    [directory] = host.fact("containerd.Containerd")["cni"]["bin_dirs"]
+    target.sh(f"mkdir -p {directory}")
+    target.write(f"{directory}/calico", "calico\n")
+    stated = plugins_of(first, server.http)
+    dry = run(stated, "host", "--dry")
+    assert f"{directory}: CNI plugins {first.version}" in dry.output
+    result = run(stated)
+    assert result.returncode == 0, result.output
+    assert sums(first) == in_place(target, directory, first)
+    assert "No changes" in run(stated).output
+
+    # one that somebody has cut off, and a link, are seen
+    target.sh(f": >{directory}/loopback")
+    dry = run(stated, "host", "--dry")
+    assert "as they were unpacked again" in dry.output
+
+    result = run(plugins_of(second, str(server.folder)), "control")
+    assert result.returncode == 0, result.output
+    assert f"CNI plugins {first.version} -> {second.version}" in result.output
+    assert sums(second) == in_place(target, directory, second)
+    assert target.read(f"{directory}/calico") == "calico\n"
+    assert target.sh(f"ls -A {directory} | grep '^[.]' || true; ls -A {STORE}") == ""
+
+    before = target.sh(f"cd {directory} && sha256sum *")
+    odd = server.folder / "odd.tgz"
+    for files, words in (
+        ({"./bridge": b"\x7fELF of another architecture"}, "does not run on this host"),
+        ({"./bin/bridge": b"x"}, "no archive of CNI plugins"),
+        ({"./../bridge": b"x"}, "no archive of CNI plugins"),
+    ):
+        releases.pack(odd, files)
+        result = run(plugins_of(Release("9.9.9", odd), server.http))
+        assert (result.returncode, words in result.output) == (1, True), result.output
+        assert target.sh(f"cd {directory} && sha256sum *") == before
+
+    target.write(CONFLIST, json.dumps(NETWORK))
+    with target.cri().pod(network="POD"):
+        assert "veth" in target.sh("ip -o link show master test0")
+    target.sh(f"rm {CONFLIST}")
+
+    result = run("distribution")
+    assert result.returncode == 0, result.output
+    assert "bridge" in target.sh("ls /usr/lib/cni")
+    assert "No changes" in run("distribution").output
+    # the package's are dpkg's
+    result = run(stated, directory="/usr/lib/cni")
+    assert (result.returncode, "has the plugins of the package" in result.output) == (1, True)

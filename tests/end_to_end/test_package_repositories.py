@@ -45,8 +45,7 @@ def fresh(node: Target) -> Iterator[Target]:
     """The node without what a test has put there."""
     yield node
     node.sh(
-        "dpkg -l containerd.io >/dev/null 2>&1 && apt-mark unhold containerd.io && "
-        "apt-get purge -y containerd.io; "
+        "apt-mark unhold containerd.io >/dev/null 2>&1; apt-get purge -y containerd.io runc; "
         f"rm -rf /etc/apt/keyrings/* {SOURCES}* /etc/apt/sources.list.d/*.list {STAGED} "
         "/var/lib/apt/lists/172*"
     )
@@ -235,3 +234,79 @@ def test_lists_that_were_not_fetched_are_fetched_by_the_next_run(
     result = deploy(repository(mirror))
     assert result.returncode == 0, result.output
     assert "2.1.9" in fresh.sh("apt-cache policy containerd.io")
+
+
+# ---- Installed
+
+
+def installed(mirror: DockerMirror, *, source: bool = True, **arguments: Any) -> str:
+    """The call that installs containerd.io."""
+    fields = dict(mirror.fields())
+    words = [f"{name}={value!r}" for name, value in arguments.items()]
+    if source:
+        words.insert(0, f"repository=Repository(**{fields!r})")
+    return f"installed('containerd.io', {', '.join(words)})"
+
+
+def version_of(target: Target, package: str = "containerd.io") -> str:
+    code, out, _ = target.try_sh(f"dpkg-query -W -f '${{db:Status-Abbrev}} ${{Version}}' {package}")
+    return out if code == 0 else ""
+
+
+def test_a_package_is_installed_from_a_repository_up_and_down_and_held(
+    mirror: DockerMirror, fresh: Target, deploy: Deploy
+) -> None:
+    before = state(fresh)
+    dry = deploy(installed(mirror, version="1.7"), "--dry")
+    assert dry.returncode == 0, dry.output
+    assert "containerd.io 1.7 is then installed" in dry.output, dry.output
+    assert state(fresh) == before
+
+    first = deploy(installed(mirror, version="1.7"))
+    assert first.returncode == 0, first.output
+    assert version_of(fresh) == "hi  1.7.24-1"
+    again = deploy(installed(mirror, version="1.7"))
+    assert again.output.count("No changes") == 1, again.output
+
+    fresh.sh("sed -i 's/^disabled_plugins.*/disabled_plugins = []/' /etc/containerd/config.toml")
+    dry = deploy(installed(mirror, version="2.1.9"), "--dry")
+    assert "install containerd.io 1.7.24-1 -> 2.1.9-1~debian.13~trixie" in dry.output
+    assert version_of(fresh) == "hi  1.7.24-1"
+    up = deploy(installed(mirror, version="2.1.9"))
+    assert up.returncode == 0, up.output
+    assert version_of(fresh) == "hi  2.1.9-1~debian.13~trixie"
+    assert "disabled_plugins = []" in fresh.read("/etc/containerd/config.toml")
+
+    down = deploy(installed(mirror, version="1.7.24-1", source=False))
+    assert down.returncode == 0, down.output
+    assert version_of(fresh) == "hi  1.7.24-1"
+    # what is held stays where no version is asked for, and apt has a newer one
+    assert nothing_changed(deploy(installed(mirror)))
+    assert "2.1.9" in fresh.sh("apt-cache policy containerd.io | grep Candidate")
+
+
+def test_a_version_that_the_source_has_not_is_refused_with_what_it_has(
+    mirror: DockerMirror, fresh: Target, deploy: Deploy
+) -> None:
+    result = deploy(installed(mirror, version="2.3"))
+    assert result.returncode != 0
+    assert "has no 2.3: it has 2.1.9-1~debian.13~trixie, 1.7.24-1" in result.output
+    assert version_of(fresh) == ""
+
+
+def test_nothing_goes_for_it_that_is_not_named(
+    mirror: DockerMirror, fresh: Target, deploy: Deploy
+) -> None:
+    fresh.sh("apt-get install -y --no-install-recommends runc")
+    refused = deploy(installed(mirror, version="2.1"))
+    assert refused.returncode != 0
+    assert "would be removed for it" in refused.output
+    assert "replaces=('runc',)" in refused.output
+    assert (version_of(fresh), version_of(fresh, "runc")[:2]) == ("", "ii")
+
+    dry = deploy(installed(mirror, version="2.1", replaces=["runc"]), "--dry")
+    assert "remove runc" in dry.output
+    result = deploy(installed(mirror, version="2.1", replaces=["runc"]))
+    assert result.returncode == 0, result.output
+    assert (version_of(fresh)[:2], version_of(fresh, "runc")[:2]) == ("hi", "un")
+    fresh.sh("apt-get purge -y runc")

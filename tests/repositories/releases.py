@@ -23,6 +23,9 @@ from packaging.version import Version
 
 from tests.repositories import binaries
 
+PLUGINS = ("bridge", "host-local", "loopback", "portmap")
+"""Of a release's twenty."""
+
 VARIABLE = "KUBENODE_TEST_CONTAINERD"
 PROGRAMS = ("containerd", "containerd-shim-runc-v2", "ctr")
 
@@ -64,6 +67,23 @@ def of_debian(suite: str, folder: Path) -> Release:
     return packed(found[1], content, folder)
 
 
+def plugins_of_debian(suite: str, folder: Path) -> Release:
+    """The CNI plugins of a Debian release, as upstream would archive them.
+
+    + suite: Debian code name
+    + folder: where the archive is put
+    """
+    deb = binaries.fetched(suite, "containernetworking-plugins")
+    found = re.match(r"containernetworking-plugins_([0-9.]+)", deb.name)
+    assert found, deb.name
+    with tempfile.TemporaryDirectory() as unpacked:
+        subprocess.run(["dpkg-deb", "-x", deb, unpacked], check=True)
+        files = {f"./{name}": Path(unpacked, "usr/lib/cni", name).read_bytes() for name in PLUGINS}
+    path = folder / f"cni-plugins-linux-amd64-v{found[1]}.tgz"
+    pack(path, {**files, "./LICENSE": b"", "./README.md": b"plugins\n"})
+    return Release(found[1], path)
+
+
 def debians_runc(suite: str) -> bytes:
     """The runc of a Debian release."""
     with tempfile.TemporaryDirectory() as unpacked:
@@ -98,15 +118,20 @@ def packed(version: str, programs: Mapping[str, bytes], folder: Path) -> Release
     + folder: where it is put
     """
     path = folder / f"containerd-{version}-linux-amd64.tar.gz"
+    pack(path, {f"bin/{name}": content for name, content in programs.items()})
+    return Release(version, path)
+
+
+def pack(path: Path, files: Mapping[str, bytes]) -> None:
+    """Make an archive of files, of some user as upstream's are."""
     with (
         gzip.GzipFile(path, "wb", compresslevel=1, mtime=0) as compressed,
         tarfile.open(fileobj=compressed, mode="w") as tar,
     ):
-        for name, content in programs.items():
-            member = tarfile.TarInfo(f"bin/{name}")
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
             member.size, member.mode, member.uid = len(content), 0o755, 1001
             tar.addfile(member, io.BytesIO(content))
-    return Release(version, path)
 
 
 def stated(release: Release, url: str, runc: Path | None = RUNC) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from packaging.version import Version
 
 from kubenode.kubelet.containerd_choice import Asked, Decision, Present, decide
 
+OWN = "distribution"
 TODAY = date(2026, 11, 25)
 BOOKWORM = ["1.6.20~ds1-1+deb12u1"]
 TRIXIE = ["1.7.24~ds1-6+deb13u1"]
@@ -34,7 +35,7 @@ def present(release: str, package: str | None = None) -> Present:
 def test_a_source_without_a_release_that_fits_is_refused(
     available: list[str], kubernetes: tuple[int, int], needs: str
 ) -> None:
-    decision = decide(Asked(None, kubernetes), available, None, TODAY)
+    decision = decide(Asked(None, kubernetes, OWN), available, None, TODAY)
     assert decision == Decision(
         refusal=f"Kubernetes 1.{kubernetes[1]} needs {needs}: the distribution has {available[0]}; "
         'set kubenode_containerd_source="docker" (Docker\'s repository) or "archive" (upstream\'s '
@@ -64,7 +65,7 @@ def test_where_the_hosts_pins_name_one_that_fits_it_is_taken() -> None:
 def test_without_a_kubernetes_release_an_old_one_is_installed_with_a_warning(
     available: list[str], ended: str
 ) -> None:
-    decision = decide(Asked(None, None), available, None, TODAY)
+    decision = decide(Asked(None, None, OWN), available, None, TODAY)
     assert decision.version == available[0]
     assert decision.refusal is None
     (warning,) = decision.warnings
@@ -76,30 +77,34 @@ def test_no_warning_of_a_release_that_upstream_supports() -> None:
     assert decide(Asked(None, None, "docker"), DOCKER, None, TODAY) == Decision(DOCKER[0])
     assert decide(Asked("2.3.3", None, "docker"), DOCKER, None, TODAY) == Decision(DOCKER[1])
     # the table does not reach to it
-    assert decide(Asked(None, None), ["2.9.0-1"], None, TODAY) == Decision("2.9.0-1")
-    assert not decide(Asked(None, None), TRIXIE, None, date(2026, 9, 30)).warnings
+    assert decide(Asked(None, None, OWN), ["2.9.0-1"], None, TODAY) == Decision("2.9.0-1")
+    assert not decide(Asked(None, None, OWN), TRIXIE, None, date(2026, 9, 30)).warnings
 
 
 def test_what_is_there_is_left_alone_where_nothing_else_is_asked_for() -> None:
-    assert decide(Asked(None, None), TRIXIE, present("1.6.20"), TODAY) == Decision()
-    assert decide(Asked(None, (1, 37)), TRIXIE, present("2.2.7"), TODAY) == Decision()
+    assert decide(Asked(None, None, OWN), TRIXIE, present("1.6.20"), TODAY) == Decision()
+    assert decide(Asked(None, (1, 37), OWN), TRIXIE, present("2.2.7"), TODAY) == Decision()
     # nothing is asked of the source for it
-    assert decide(Asked(None, (1, 37)), None, present("2.2.7"), TODAY) == Decision()
+    assert decide(Asked(None, (1, 37), OWN), None, present("2.2.7"), TODAY) == Decision()
 
 
 def test_what_is_there_and_does_not_fit_is_changed_or_the_host_is_refused() -> None:
     old = present("1.7.24", TRIXIE[0])
     assert decide(Asked(None, (1, 37), "docker"), DOCKER, old, TODAY).version == DOCKER[0]
-    refused = decide(Asked(None, (1, 37)), TRIXIE, old, TODAY)
+    refused = decide(Asked(None, (1, 37), OWN), TRIXIE, old, TODAY)
     assert refused.version is None
     assert "containerd 1.7.24 is installed and does not fit" in str(refused.refusal)
     assert 'kubenode_containerd_source="docker"' in str(refused.refusal)
 
 
 def test_what_cannot_be_told_is_never_taken_for_right() -> None:
-    unknown = decide(Asked(None, (1, 37)), DOCKER, Present(None), TODAY)
+    unknown = decide(Asked(None, (1, 37), OWN), DOCKER, Present(None), TODAY)
     assert str(unknown.refusal).startswith("cannot tell which containerd is installed")
-    for asked in (Asked(None, (1, 37)), Asked("2.3", None), Asked(None, None)):
+    for asked in (
+        Asked(None, (1, 37), OWN),
+        Asked("2.3", None, OWN),
+        Asked(None, None, OWN),
+    ):
         refused = decide(asked, None, None, TODAY)
         assert refused.refusal == "cannot tell which versions of containerd the distribution has"
 
@@ -146,7 +151,7 @@ def test_a_version_that_is_named_and_does_not_fit_is_installed_with_a_warning() 
 
 
 def test_a_version_that_the_source_does_not_have_is_refused_with_what_it_has() -> None:
-    said = decide(Asked("2.3", None), TRIXIE, None, TODAY).refusal
+    said = decide(Asked("2.3", None, OWN), TRIXIE, None, TODAY).refusal
     assert said == (
         f"the distribution has no 2.3: it has {TRIXIE[0]}; set "
         'kubenode_containerd_source="docker" (Docker\'s repository) or "archive" (upstream\'s '
@@ -161,11 +166,11 @@ def test_a_version_that_the_source_does_not_have_is_refused_with_what_it_has() -
 
 
 def test_a_kubernetes_release_older_than_the_table_asks_for_nothing() -> None:
-    decision = decide(Asked(None, (1, 20)), TRIXIE, None, TODAY)
+    decision = decide(Asked(None, (1, 20), OWN), TRIXIE, None, TODAY)
     assert decision.version == TRIXIE[0]
     assert not any("Kubernetes" in warning for warning in decision.warnings)
 
 
 def test_a_source_of_pre_releases_only_is_refused() -> None:
-    said = decide(Asked(None, None), ["2.4.0~rc.1-1"], None, TODAY).refusal
+    said = decide(Asked(None, None, OWN), ["2.4.0~rc.1-1"], None, TODAY).refusal
     assert said == "the distribution has no release of containerd: it has 2.4.0~rc.1-1"

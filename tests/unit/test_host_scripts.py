@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import io
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,13 +20,16 @@ from kubenode.facts import (
     archives,
     candidates,
     cgroup,
+    cni_plugins,
     containerd,
+    installation,
     kernel,
     kernel_config,
     kubeadm,
     kubelet,
     machine,
     network,
+    package_versions,
     platform,
     pods,
     repositories,
@@ -36,8 +41,10 @@ from kubenode.operations import kernel as kernel_operations
 from kubenode.packages import (
     archive_change,
     archive_transfer,
+    guarded_install,
     manager,
     package_locks,
+    plugins_change,
     repository_proof,
 )
 from kubenode.packages.archive import ArchiveFile, Build
@@ -62,11 +69,11 @@ FILES = sorted(
 )
 
 PROBES = {
-    "candidates": candidates.script(["containerd"]),
     "archives": archives.script(),
     "package": containerd.script_package(),
     "daemon": containerd.script_daemon(),
     "cgroups": cgroup.script_cgroups(),
+    "cni_plugins": cni_plugins.script(),
     "drivers": cgroup.script_drivers(),
     "kubelet": kubelet.script(),
     "pods": pods.script(),
@@ -78,6 +85,9 @@ PROBES = {
     "network": network.script(),
     "platform": platform.script(),
     "repositories": repositories.script("docker"),
+    "candidates": candidates.script(["containerd"]),
+    "package_versions": package_versions.script(["containerd"]),
+    "installation": installation.script(["containerd"]),
     "runtimes": runtimes.script(),
     "swap": swap.script(),
 }
@@ -114,6 +124,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     monkeypatch.setattr(host_lock, "DIRECTORY", str(tmp_path / "lock"))
     monkeypatch.setattr(archive_change, "ROOT", str(tmp_path / "lib"))
     monkeypatch.setattr(archive_change, "STORE", str(tmp_path / "store"))
+    monkeypatch.setattr(plugins_change, "NOTE", str(tmp_path / "plugins"))
     return Host(tmp_path)
 
 
@@ -132,6 +143,37 @@ def unpack_again(host: Host) -> str:
     host.program("dpkg-query", r"printf '%s\n' 'iHR containerd'")
     host.program("apt-get", 'for last; do :; done; [ "$last" = containerd ]')
     return manager.UNPACK_AGAIN
+
+
+def install_guarded(host: Host) -> str:
+    host.program("apt-get", '[ "$2" != -s ] || echo "Remv runc [1.1.15]"')
+    return guarded_install.install(["containerd.io=2.1.9"], ["runc"]).get_raw_value()
+
+
+def able_to_hold(host: Host) -> str:
+    """dnf 4 without its plugin, which is there once it is installed."""
+    host.program("dnf", f'[ "$1" = install ] || grep -q "dnf install" {host.log}')
+    return package_locks.patiently("dnf", manager.ABLE_TO_HOLD["dnf"]).get_raw_value()
+
+
+def hold_with_dnf(host: Host) -> str:
+    host.program("dnf")
+    return package_locks.patiently("dnf", manager.hold("dnf", "containerd")).get_raw_value()
+
+
+def change_held(host: Host) -> str:
+    host.program("zypper", 'case "$*" in *" install "*) exit 106;; esac')
+    command = manager.change_held("zypper", "containerd", "containerd=1.7")
+    return package_locks.patiently("zypper", command).get_raw_value()
+
+
+def finish_rpm(host: Host) -> str:
+    entries = ("x86_64 9 containerd-1-1.x86_64", "i686 9 containerd-1-1.i686",
+               "x86_64 10 containerd-2-1.x86_64")  # fmt: skip
+    said = "".join(f"{entry}\\n" for entry in entries)
+    host.program("rpm", f"[ \"$1\" != -q ] || printf '{said}'")
+    command = manager.finish("dnf", ["containerd"])
+    return package_locks.patiently("dnf", command).get_raw_value()
 
 
 def undo(host: Host) -> str:
@@ -187,15 +229,37 @@ def move_away(host: Host) -> str:
     return whole_file.move_away([f"{folder}/certs", f"{folder}/none"]).get_raw_value()
 
 
+def unpack_plugins(host: Host) -> str:
+    """One plugin, which is a script here."""
+    plugin = b'#!/bin/sh\necho \'{"supportedVersions": ["0.4.0"]}\'\n'
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        member = tarfile.TarInfo("./bridge")
+        member.size = len(plugin)
+        tar.addfile(member, io.BytesIO(plugin))
+    digest = whole_file.sum_of(packed.getvalue())
+    store = Path(archive_change.STORE)
+    store.mkdir(exist_ok=True)
+    (store / digest).write_bytes(packed.getvalue())
+    file = ArchiveFile("/plugins.tgz", digest)
+    return plugins_change.change("1.9.1", file, f"{store.parent}/cni").get_raw_value()
+
+
 CHANGES: list[Callable[[Host], str]] = [
     set_live,
     fetch_lists,
     unpack_again,
+    able_to_hold,
+    hold_with_dnf,
+    change_held,
+    finish_rpm,
     undo,
     start,
     fetch_archive,
     unpack_archive,
     move_away,
+    install_guarded,
+    unpack_plugins,
 ]
 
 
@@ -229,7 +293,11 @@ def test_each_shell_runs_all_probes(shell: tuple[str, ...]) -> None:
 def test_each_shell_runs_what_changes_a_host(
     shell: tuple[str, ...], change: Callable[[Host], str], host: Host
 ) -> None:
-    finished = host.run(shell, change(host))
+    script = change(host)
+    if change is finish_rpm:
+        # busybox has an rpm of its own, and takes that
+        script = script.replace("rpm -", f"{host.programs}/rpm -")
+    finished = host.run(shell, script)
     assert finished.returncode == 0, finished.stderr
     # of the shell itself
     assert not re.search(r"not found|syntax|unexpected|bad |: line ", finished.stderr)
@@ -237,13 +305,40 @@ def test_each_shell_runs_what_changes_a_host(
         assert host.config.read_text() == "old\n"
     if change is unpack_again:
         assert "--reinstall install containerd" in host.log.read_text()
+    if change is able_to_hold:
+        assert "dnf install -y dnf-command(versionlock)\n" in host.log.read_text()
+    if change is change_held:
+        said = [line.split()[2] for line in host.log.read_text().splitlines()]
+        assert said == ["removelock", "install", "addlock"]
+    if change is finish_rpm:
+        erased = [line for line in host.log.read_text().splitlines() if " -e " in line]
+        assert erased == ["rpm -e --nodeps containerd-1-1.x86_64"]
     if change is move_away:
         moved = host.programs.parent / f"certs{whole_file.BACKUP_SUFFIX}.1"
         assert (moved / "hosts.toml").exists()
         assert moved.stat().st_mode & 0o777 == 0o700
         assert not (host.programs.parent / "certs").exists()
+    if change is install_guarded:
+        assert "containerd.io=2.1.9" in host.log.read_text().splitlines()[-1]
     if change is fetch_lists:
         assert "no answer" in finished.stderr
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=shell_name)
+def test_a_change_that_fails_leaves_the_package_held(shell: tuple[str, ...], host: Host) -> None:
+    command = change_held(host)
+    host.program("zypper", 'case "$*" in *" install "*) exit 104;; esac')
+    assert host.run(shell, command).returncode == 104
+    assert host.log.read_text().endswith("addlock containerd\n")
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=shell_name)
+def test_what_dnf_does_not_hold_is_an_error(shell: tuple[str, ...], host: Host) -> None:
+    command = hold_with_dnf(host)
+    host.program("dnf", "echo 'No package found for: containerd'")
+    finished = host.run(shell, command)
+    assert finished.returncode == 1
+    assert "No package found for: containerd" in finished.stderr
 
 
 @pytest.mark.parametrize("comes_up", [True, False])
@@ -295,6 +390,18 @@ def program_changes(host: Host) -> list[str]:
     return scripts
 
 
+@pytest.mark.parametrize("shell", SHELLS, ids=shell_name)
+def test_nothing_is_installed_where_more_would_go_than_may(
+    shell: tuple[str, ...], host: Host
+) -> None:
+    command = install_guarded(host)
+    host.program("apt-get", '[ "$2" != -s ] || echo "Remv docker.io [26.1]"')
+    finished = host.run(shell, command)
+    assert finished.returncode == 1
+    assert "docker.io would be removed, and was not before" in finished.stderr
+    assert len(host.log.read_text().splitlines()) == 1
+
+
 def prove(host: Host) -> StringCommand:
     """With an apt-get that fetches one list, which has the package."""
     host.program(
@@ -338,17 +445,6 @@ def test_each_shell_proves_a_repository(
         assert list(folder.iterdir()) == []
 
 
-def rpm_words() -> list[str]:
-    """What is done to packages by dnf and zypper."""
-    return [
-        manager.ABLE_TO_HOLD["dnf"],
-        manager.hold("dnf", "containerd"),
-        manager.install("zypper", "containerd"),
-        manager.change_held("dnf", "containerd", "containerd-2.1.9"),
-        manager.finish("dnf", ["containerd"]),
-    ]
-
-
 def _pieces(path: Path) -> list[str]:
     """What is between the placeholders of a file, the longest first."""
     text = host_script.read(str(path), path.name)
@@ -362,7 +458,7 @@ def test_each_file_is_run(host: Host) -> None:
     scripts = [*probes, probe._SHELL_FUNCTIONS, probe.script(PROBES)]
     scripts += [change(host) for change in CHANGES]
     scripts += [swap_of(host).get_raw_value(), prove(host).get_raw_value()]
-    scripts += [*program_changes(host), *rpm_words()]
+    scripts += program_changes(host)
     assert len(FILES) > 30
     assert [
         path.name for path in FILES if not any(_pieces(path)[0] in each for each in scripts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -88,6 +89,23 @@ def test_an_rpms_version_stands_for_any_of_its_releases(version: str, release: s
 @pytest.mark.parametrize("of_manager", ["apt-get", "dnf", "zypper"])
 def test_words_are_whole(of_manager: str) -> None:
     wanted = manager.pinned(of_manager, "x", "1;2")
-    for command in (manager.install(of_manager, wanted, "-o y"), manager.hold(of_manager, "x;y")):
-        assert "{" not in command
-        assert "';'" in command or "'x" in command
+    commands = [manager.install(of_manager, wanted, "-o y"), manager.hold(of_manager, "x;y")]
+    if of_manager != "apt-get":
+        commands += [manager.change_held(of_manager, "x;y", wanted), manager.finish("dnf", ["x;y"])]
+    for command in commands:
+        assert not re.search(r"\{options|\{package|@[A-Z]+@", command)
+        assert "'x" in command
+
+
+def test_an_epoch_is_left_out_or_right() -> None:
+    assert manager.is_version("3:2.1-1", "2.1")
+    assert manager.is_version("3:2.1-1", "3:2.1-1")
+    assert not manager.is_version("3:2.1-1", "2:2.1-1")
+    assert not manager.is_version("2.1-1", "3:2.1")
+
+
+def test_rpm_finishes_where_it_was_stopped() -> None:
+    stopped = replace(PROGRAM, package=replace(THERE, configured=False), dpkg_interrupted=True)
+    for by in ("dnf", "zypper"):
+        assert of(stopped).explained(by)[0].startswith("rpm was interrupted")
+    assert manager.finish("apt-get", ["x"]) == manager.FINISH_DPKG

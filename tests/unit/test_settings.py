@@ -199,6 +199,24 @@ def test_the_defaults_are_the_tutorials() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "registries",
+    [
+        {"docker.io": {"host": {"https://m": {"header": {"X": "hunter2"}, "skipverify": True}}}},
+        {"docker.io": ["hunter2"]},
+        {"docker.io": {"header": {"X": ["hunter2", 5]}}},
+        {"https://user:hunter2@docker.io": {}},
+        "hunter2",
+    ],
+)
+def test_a_mistake_in_a_registry_does_not_say_its_password(dry: Dry, registries: object) -> None:
+    result = dry(data={"kubenode_registry_hosts": registries})
+    assert result.returncode == 1
+    assert "kubenode_registry_hosts" in result.output
+    assert "hunter2" not in result.output
+    assert "Traceback" not in result.output
+
+
 def test_the_documented_group_data_names_every_setting() -> None:
     text = (ROOT / "inventories" / "group_data" / "all.py").read_text()
     for name, field in NodeSettings.model_fields.items():

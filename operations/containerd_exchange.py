@@ -1,0 +1,118 @@
+"""Exchange the containerd of a host for another one: the gate, the files, the one command."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, NamedTuple
+
+from packaging.version import Version
+from pyinfra import host, logger
+from pyinfra.api import FunctionCommand, StringCommand
+
+from kubenode.facts.containerd import ContainerdFiles, ContainerdFilesShape
+from kubenode.operations import containerd_host
+from kubenode.run.pyinfra_internals import print_prefix
+from kubenode.run.telling import explain, explain_file, refuse
+from kubenode.runtimes import program_change
+from kubenode.runtimes.containerd.all_files import edits_by
+from kubenode.runtimes.containerd.releases import pods_survive
+from kubenode.runtimes.containerd.version_change import consequences
+from kubenode.runtimes.edit import ConfigError, Edit
+from kubenode.runtimes.program_change import Program, Service
+from kubenode.runtimes.restart import Restart, postponed
+from kubenode.wire import joint_reading
+
+Commands = Generator[StringCommand | FunctionCommand, Any, None]
+
+
+def exchange(program: Program, release: Version | None, restart: Restart | None) -> Commands:
+    """
+    The command that exchanges the program, and carries the configuration over.
+
+    + program: how it is changed
+    + release: of containerd that it brings; None: it cannot be told
+    + restart: when it may be, see :func:`kubenode.operations.containerd.installed`
+
+    The host is refused where pods would not survive it, and where the configuration cannot be
+    carried over; it is left as it is where the restart has to wait.
+    """
+    now = joint_reading.get_fact_now(ContainerdFiles)
+    if now is None or release is None:
+        yield refuse(host, f"{program.explained}: {containerd_host.CANNOT_TELL}")
+        return
+    gate = _gate(restart, now, release)
+    if gate.refusal:
+        yield refuse(host, f"{program.explained}: {gate.refusal}: nothing was changed")
+        return
+    if gate.postponed:
+        logger.warning(f"{print_prefix(host)}{program.explained} waits: {gate.postponed}")
+        return
+    carried = _carried_over(now, release)
+    if isinstance(carried, str):
+        yield refuse(host, f"{program.explained}: {carried}: nothing was changed")
+        return
+    files = containerd_host.contents(now)
+    explain(host, program.explained)
+    for path, edit in carried.items():
+        for change in edit.changes:
+            explain(host, f"{path}: {change}")
+        explain_file(host, path, files[path].decode(errors="replace"), edit.text)
+    daemon = now["containerd"]
+    yield program_change.change(
+        program,
+        {path: (files[path], edit.text.encode()) for path, edit in carried.items()},
+        daemon["config"]["path"],
+        containerd_host.daemon_of(daemon),
+        _service(now),
+    )
+
+
+class _Gate(NamedTuple):
+    """Why a restart may not be, or has to wait."""
+
+    refusal: str | None = None
+    postponed: str | None = None
+
+
+def _gate(restart: Restart | None, now: ContainerdFilesShape, new: Version) -> _Gate:
+    daemon = now["containerd"]
+    if not _service(now).is_active:
+        return _Gate()
+    counts = daemon["pods"]
+    pods = None if counts is None else counts["systemd"] + counts["cgroupfs"]
+    old = daemon["installed"]["version"]
+    survive = old is not None and pods_survive(Version(old), new)
+    if not survive and pods != 0:
+        running = "it cannot be told whether pods run" if pods is None else f"{pods} containers run"
+        return _Gate(
+            refusal=f"{running}, and containerd {new.major}.x loses what {old or 'the other'} has "
+            "started: drain the node first (kubectl drain)"
+        )
+    return _Gate(postponed=postponed(restart, pods, survive))
+
+
+def _service(now: ContainerdFilesShape) -> Service:
+    unit = now["containerd"]["unit"]
+    return Service(
+        is_enabled=unit is not None and unit["enabled"] == "enabled",
+        is_active=unit is not None and unit["active"] in ("active", "activating", "reloading"),
+        serves=now["containerd"]["cri"] == "serving",
+    )
+
+
+def _carried_over(now: ContainerdFilesShape, release: Version) -> dict[str, Edit] | str:
+    """The files that the other release needs changed, or why it cannot have them."""
+    if now["unreadable"]:
+        return f"cannot read {', '.join(now['unreadable'])}"
+    main = now["containerd"]["config"]["path"]
+    files = containerd_host.contents(now)
+    for consequence in consequences(main, files, release):
+        if consequence.stops:
+            return consequence.text
+        logger.warning(f"{print_prefix(host)}{consequence.text}")
+    try:
+        edits = edits_by(lambda config, is_root: Edit(config.text, ()), main, files, release)
+    except ConfigError as error:
+        return str(error)
+    # one that says nothing is begun when containerd is configured
+    return {path: edit for path, edit in edits.items() if files.get(path, b"").strip()}

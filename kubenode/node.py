@@ -56,6 +56,7 @@ def _configure_containerd(node: settings.NodeSettings) -> None:
         registry_config_path=node.registry_config_path,
         cni_bin_dirs=node.cni_bin_dirs,
         change_driver_under_pods=node.change_driver_under_pods,
+        restart=node.restart,
     )
     if node.registry_hosts:
         containerd.registry_hosts(
@@ -65,6 +66,7 @@ def _configure_containerd(node: settings.NodeSettings) -> None:
     containerd.running(
         name="containerd serves CRI",
         change_driver_under_pods=node.change_driver_under_pods,
+        restart=node.restart,
     )
 
 

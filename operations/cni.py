@@ -25,17 +25,21 @@ from kubenode.packages.installation import Installed, Program, installation
 from kubenode.run.pyinfra_internals import is_executing
 from kubenode.run.telling import explain, refuse
 from kubenode.runtimes import cni
+from kubenode.settings import DEFAULTS
 from kubenode.wire import joint_reading
 from kubenode.wire.bounded import INSTALL_SECONDS, bounded
 
 Commands = Generator[StringCommand | FileUploadCommand | FunctionCommand, Any, None]
 
+DISTRIBUTION: Literal["distribution"] = "distribution"
+"""The source that has the plugins as a package."""
+
 
 @operation()
 @bounded(INSTALL_SECONDS)
 def plugins(
-    source: Literal["distribution"] | Mapping[str, Any] | Archive = "distribution",
-    fetch: FetchedBy = "host",
+    source: Literal["distribution"] | Mapping[str, Any] | Archive = DISTRIBUTION,
+    fetch: FetchedBy = DEFAULTS.containerd_fetched_by,
     directory: str | None = None,
 ) -> Commands:
     """

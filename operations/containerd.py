@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, NamedTuple
 
 from packaging.version import Version
@@ -48,7 +48,7 @@ from kubenode.runtimes.containerd.source import Source, source_of
 from kubenode.runtimes.containerd.upkeep import upkeep
 from kubenode.runtimes.containerd.wanted import ContainerdWanted
 from kubenode.runtimes.crictl import CRICTL_CONFIG, CrictlPlan
-from kubenode.runtimes.restart import Restart, check_restart
+from kubenode.runtimes.restart import Restart, check_restart, postponed
 from kubenode.settings import DEFAULTS, minor_release
 from kubenode.wire import joint_reading
 from kubenode.wire.bounded import INSTALL_SECONDS, RESTART_SECONDS, bounded
@@ -151,6 +151,7 @@ def configured(
     registry_config_path: str | None = None,
     cni_bin_dirs: Sequence[str] | None = None,
     change_driver_under_pods: bool = DEFAULTS.change_driver_under_pods,
+    restart: Restart | None = DEFAULTS.restart,
 ) -> Commands:
     """
     Configure containerd for Kubernetes: the cgroup driver of every runc-type handler, CRI switched
@@ -166,6 +167,9 @@ def configured(
       the first of these that has them all, else the first
     + change_driver_under_pods: change the driver although pods of the other driver run. They keep
       running in the old place, kubelet then manages the new one: drain the node instead
+    + restart: when a daemon that runs is restarted for it: ``now``, ``if-idle`` (no pod runs) or
+      ``never``. None is ``now``, as pods survive it. A restart that has to wait is a warning, and
+      the audit shows it
 
     The files are edited structurally in the tables of their own version (2, 3 or 4); a version 1
     file becomes version 2, and one of a version above the release's the highest that it takes.
@@ -200,11 +204,19 @@ def configured(
         )
     except ValueError as error:
         raise OperationValueError(str(error)) from error
+    _check_restart(restart)
     for other in asked.by_others(host, "containerd.configured", asdict(wanted)):
         if problem := _contradiction(other, asdict(wanted)):
             yield refuse(host, asked.contradiction(host, problem))
             return
-    yield from _configured(wanted, change_driver_under_pods)
+    yield from _configured(wanted, change_driver_under_pods, restart)
+
+
+def _check_restart(restart: object) -> None:
+    try:
+        check_restart(restart)
+    except ValueError as error:
+        raise OperationValueError(str(error)) from error
 
 
 def _contradiction(other: dict[str, Any], mine: dict[str, Any]) -> str | None:
@@ -224,6 +236,8 @@ class _ToDo(NamedTuple):
 
     containerd: Plan
     crictl: CrictlPlan
+    waits: str | None
+    """Why a restart that this takes has to wait."""
 
     @property
     def blocked(self) -> str | None:
@@ -234,7 +248,9 @@ class _ToDo(NamedTuple):
         return not self.containerd.edits and self.crictl.new == self.crictl.old
 
 
-def _configured(wanted: ContainerdWanted, change_driver_under_pods: bool) -> Commands:
+def _configured(
+    wanted: ContainerdWanted, change_driver_under_pods: bool, restart: Restart | None
+) -> Commands:
     both = joint_reading.get_both(ContainerdFiles, Crictl)
     now, now_crictl = both
     if now is None or now_crictl is None:
@@ -249,7 +265,7 @@ def _configured(wanted: ContainerdWanted, change_driver_under_pods: bool) -> Com
         else:
             yield later(host, "containerd will be configured once it is installed")
         return
-    to_do = _to_do(now, now_crictl, wanted, change_driver_under_pods)
+    to_do = _to_do(now, now_crictl, wanted, change_driver_under_pods, restart)
     explained = None
     if _is_unsettled(now):
         explained = _explain_beforehand(now, to_do)
@@ -259,7 +275,7 @@ def _configured(wanted: ContainerdWanted, change_driver_under_pods: bool) -> Com
             yield refuse(host, _CANNOT_TELL)
             return
         now = settled
-        to_do = _to_do(now, now_crictl, wanted, change_driver_under_pods)
+        to_do = _to_do(now, now_crictl, wanted, change_driver_under_pods, restart)
     if to_do.blocked:
         yield refuse(host, to_do.blocked)
         return
@@ -277,19 +293,24 @@ def _to_do(
     now_crictl: CrictlFileShape,
     wanted: ContainerdWanted,
     change_driver_under_pods: bool,
+    restart: Restart | None,
 ) -> _ToDo:
     version = now["containerd"]["installed"]["version"]
+    state = _state(now["containerd"])
+    planned = plan(
+        _contents(now),
+        None if version is None else Version(version),
+        wanted,
+        state,
+        None if wanted.cni_bin_dirs is None else _cni(now["containerd"]["cni"]),
+        now["unreadable"],
+        change_driver_under_pods,
+    )
+    waits = postponed(restart, state.pods_count) if planned.restarts else None
     return _ToDo(
-        plan(
-            _contents(now),
-            None if version is None else Version(version),
-            wanted,
-            _state(now["containerd"]),
-            None if wanted.cni_bin_dirs is None else _cni(now["containerd"]["cni"]),
-            now["unreadable"],
-            change_driver_under_pods,
-        ),
+        replace(planned, restarts=planned.restarts and waits is None),
         crictl.planned(now_crictl, now["containerd"]["socket"]),
+        waits,
     )
 
 
@@ -336,6 +357,8 @@ def _explain(now: ContainerdFilesShape, to_do: _ToDo) -> None:
         for change in edit.changes:
             explain(host, f"{path}: {change}")
         explain_file(host, path, files[path].decode() if path in files else None, edit.text)
+    if to_do.waits:
+        logger.warning(f"{host.print_prefix}the restart of containerd waits: {to_do.waits}")
     if to_do.containerd.restarts:
         explain(host, f"restart containerd and wait for CRI on {now['containerd']['socket']}")
     crictl.explained(to_do.crictl)
@@ -391,12 +414,17 @@ def _configured_already(daemon: ContainerdShape, cgroup_driver: str) -> str:
 
 @operation()
 @bounded(RESTART_SECONDS)
-def running(change_driver_under_pods: bool = DEFAULTS.change_driver_under_pods) -> Commands:
+def running(
+    change_driver_under_pods: bool = DEFAULTS.change_driver_under_pods,
+    restart: Restart | None = DEFAULTS.restart,
+) -> Commands:
     """
     Keep containerd enabled, running and serving CRI, with the configuration that is on disk.
 
     + change_driver_under_pods: restart a daemon whose configuration was edited although pods of
       the other cgroup driver run
+
+    + restart: when it is restarted: ``now``, ``if-idle`` (no pod runs) or ``never``; None: ``now``
 
     A daemon whose files were changed after it started is restarted; running containers stay (their
     shims hold them). So is one of which that cannot be told, as the host's clock was set back; the
@@ -411,6 +439,7 @@ def running(change_driver_under_pods: bool = DEFAULTS.change_driver_under_pods) 
             name="containerd serves CRI, also after the next boot",
         )
     """
+    _check_restart(restart)
     now = joint_reading.get_fact(Containerd)
     if now is None:
         yield refuse(host, "cannot tell whether containerd runs, see the lines above")
@@ -424,10 +453,12 @@ def running(change_driver_under_pods: bool = DEFAULTS.change_driver_under_pods) 
         else:
             yield later(host, "containerd will be enabled and started once it is installed")
         return
-    to_do = upkeep(_state(now), change_driver_under_pods)
+    to_do = upkeep(_state(now), change_driver_under_pods, restart)
     if to_do.blocked:
         yield refuse(host, to_do.blocked)
         return
+    if to_do.postponed:
+        logger.warning(f"{host.print_prefix}the restart of containerd waits: {to_do.postponed}")
     if not to_do.steps:
         enabled = now["unit"]["enabled"] if now["unit"] else ""
         host.noop(

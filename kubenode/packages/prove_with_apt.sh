@@ -36,16 +36,19 @@ if [ "$status" = 0 ]; then
 fi
 if [ "$status" != 0 ]; then
   printf '%s\n' "$said" | grep -v -E '^(Get|Hit|Ign|Fetched|Reading)' >&2
+  clock="the clock of this host says $(date -u '+%Y-%m-%d %H:%M') UTC"
+  # of a signature that does not count apt says last that it is not signed
   case $said in
-    *NO_PUBKEY* | *'Missing key'* | *'No good signature'* | *'is not signed'*)
-      why='is not signed by the pinned key: see which key signs it, and what fingerprint is set';;
-    *EXPKEYSIG* | *'xpired'*)
-      why='is signed by a key that has expired: ask who signs it, or see the clock of this host';;
-    *'not valid yet'* | *'Not live until'* | *'not yet valid'*)
-      why="is signed in the future of this host's clock ($(date -u '+%Y-%m-%d %H:%M') UTC): set it";;
-    *'ertificate verif'* | *'ertificate is NOT trusted'* | *'rtificate issuer is unknown'*)
+    *'ertificate verif'*)
       why='has a TLS certificate that this host does not trust';;
-    *404* | *'does not have a Release file'*)
+    *'invalid since'*) why="has a signature that is too old ($clock)";;
+    *'not valid yet'* | *'ot live until'* | *'invalid for another'*)
+      why="is signed in the future: $clock, set it where that is wrong";;
+    *EXPKEYSIG* | *'xpired'*)
+      why="is signed by a key that has expired: ask who signs it ($clock)";;
+    *NO_PUBKEY* | *'Missing key'* | *'is not signed'*)
+      why='is not signed by the pinned key: see which key signs it, and what fingerprint is set';;
+    *' 404 '* | *'does not have a Release file'*)
       why='has not what is asked for: see its url, suite and components';;
     *"doesn't have the component"* | *"doesn't support architecture"*)
       why='has not that component, or nothing for this architecture';;

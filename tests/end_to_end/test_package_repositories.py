@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from docker import DockerClient
 
 from tests.conftest import RunPyinfra, WriteInventory
+from tests.end_to_end.test_writes_on_targets import holding
 from tests.repositories import keys
+from tests.repositories.apt import small_package
 from tests.repositories.docker_mirror import DockerMirror
-from tests.repositories.server import Server, other, redirect, shortened, status, truncated
+from tests.repositories.server import (
+    Answer,
+    Server,
+    other,
+    redirect,
+    shortened,
+    status,
+    truncated,
+)
 from tests.targets.container import Target
 from tests.targets.fleet import Fleet
 from tests.targets.pyinfra_cli import Result
@@ -146,73 +158,76 @@ def test_a_repository_is_removed_and_its_packages_stay(
     assert "there is no repository docker" in again.output
 
 
-def _faulty(mirror: DockerMirror, what: str) -> tuple[dict[str, Any], Any]:
-    """Fields of the repository, and what the server does."""
-    stranger, expired = keys.generated(), keys.generated(seconds=1)
-    if what == "an expired key":
-        expired.wait_until_expired()
-    unsigned = (mirror.apt.releases / "Release").read_bytes()
-    faults: dict[str, tuple[dict[str, Any], Any]] = {
-        "404": ({}, ("*Release*", status(404))),
-        "another suite": ({"suite": "sid"}, None),
-        "another component": ({"components": ("edge",)}, None),
-        "another package": ({"packages": ("docker-ee",)}, None),
-        "redirect to nowhere": ({}, ("*Release*", redirect("http://127.0.0.1:9"))),
-        "a truncated index": ({}, ("*/Packages*", truncated())),
-        "a shortened index": ({}, ("*/Packages*", shortened())),
-        "another index": ({}, ("*/Packages*", other(b"Package: containerd.io\n"))),
-        "a shortened signature": ({}, ("*Release*", shortened())),
-        "no signature": ({}, ("*/InRelease", other(unsigned))),
-        "another's signature": (
-            {"key": stranger.public, "fingerprint": stranger.fingerprint}, None),
-        "not reachable": ({"url": "http://127.0.0.1:9/linux/debian"}, None),
-        "no such server": ({"url": "http://nowhere.invalid/linux/debian"}, None),
-        "a certificate that nobody vouches for": (
-            {"url": f"{mirror.server.https}/linux/debian"}, None),
-        "another fingerprint": ({"fingerprint": stranger.fingerprint}, None),
-        "an expired key": ({"key": expired.public, "fingerprint": expired.fingerprint}, None),
-        "a revoked key": ({"key": mirror.key.revoked().public}, None),
-        "no key": ({"key": "/nowhere/docker.asc"}, None),
-    }  # fmt: skip
-    return faults[what]
+class Fault(NamedTuple):
+    """How a repository is not what it has to be, and what is said of it."""
+
+    says: str
+    answers: tuple[str, Answer] | None = None
+    """Which files the server answers with what."""
+    fields: dict[str, Any] = {}  # noqa: RUF012
+    """What the repository says instead."""
 
 
-SAYS = {
-    "404": "does not have a Release file",
-    "another suite": "see its url, suite and components",
-    "another component": "has not that component",
-    "another package": "has no package docker-ee",
-    "redirect to nowhere": "127.0.0.1:9",
-    "a truncated index": "gave no lists",
-    "a shortened index": "unexpected size",
-    "another index": "unexpected size",
-    "a shortened signature": "repository docker",
-    "no signature": "repository docker",
-    "another's signature": "is not signed by the pinned key",
-    "not reachable": "Connection refused",
-    "no such server": "resolv",
-    "a certificate that nobody vouches for": "TLS certificate that this host does not trust",
-    "another fingerprint": "is pinned",
-    "an expired key": "expired on",
-    "a revoked key": "revoked",
-    "no key": "No such file",
-}
+def faults(mirror: DockerMirror) -> dict[str, Fault]:
+    stranger, expired = keys.generated(), keys.generated(seconds=0)
+    expired.wait_until_expired()
+    unsigned = other((mirror.apt.releases / "Release").read_bytes())
+    not_pinned = "is not signed by the pinned key"
+    return {
+        "404": Fault("does not have a Release file", ("*Release*", status(404))),
+        "503": Fault("503", ("*Release*", status(503))),
+        "suite": Fault("see its url, suite and components", None, {"suite": "sid"}),
+        "component": Fault("has not that component", None, {"components": ("edge",)}),
+        "package": Fault("has no package docker-ee", None, {"packages": ("docker-ee",)}),
+        "redirect": Fault("127.0.0.1:9", ("*Release*", redirect("http://127.0.0.1:9"))),
+        "truncated": Fault("gave no lists", ("*/Packages*", truncated())),
+        "shortened": Fault("unexpected size", ("*/Packages*", shortened())),
+        "index": Fault("unexpected size", ("*/Packages*", other(b"Package: containerd.io\n"))),
+        "signature": Fault("is not signed", ("*Release*", shortened())),
+        "unsigned": Fault("Clearsigned file isn't valid", ("*/InRelease", unsigned)),
+        "stranger": Fault(
+            not_pinned, None, {"key": stranger.public, "fingerprint": stranger.fingerprint}
+        ),
+        "refused": Fault("Connection refused", None, {"url": "http://127.0.0.1:9/linux/debian"}),
+        "nowhere": Fault("resolv", None, {"url": "http://nowhere.invalid/linux/debian"}),
+        "tls": Fault(
+            "TLS certificate that this host does not trust",
+            None,
+            {"url": f"{mirror.server.https}/linux/debian"},
+        ),
+        "fingerprint": Fault("is pinned", None, {"fingerprint": stranger.fingerprint}),
+        "expired": Fault(
+            "expired on", None, {"key": expired.public, "fingerprint": expired.fingerprint}
+        ),
+        "revoked": Fault("is revoked", None, {"key": mirror.key.revoked().public}),
+        "nokey": Fault("No such file", None, {"key": "/nowhere/docker.asc"}),
+    }
 
 
-@pytest.mark.parametrize("what", SAYS)
 def test_a_repository_that_is_not_what_it_has_to_be_changes_nothing(
-    what: str, mirror: DockerMirror, fresh: Target, deploy: Deploy
+    mirror: DockerMirror, fresh: Target, deploy: Deploy
 ) -> None:
+    """All in one run, which goes on behind a failure."""
     before = state(fresh)
-    fields, fault = _faulty(mirror, what)
-    if fault is None:
-        result = deploy(repository(mirror, **fields))
-    else:
-        with mirror.server.answering(*fault):
-            result = deploy(repository(mirror, **fields))
-    assert result.returncode != 0, result.output
-    assert SAYS[what] in result.output
-    assert "nothing was changed" in result.output
+    every = faults(mirror)
+    calls = []
+    with ExitStack() as answering:
+        for name, fault in every.items():
+            fields = {"url": f"{mirror.server.http}/{name}/linux/debian", **fault.fields}
+            (mirror.server.folder / name).symlink_to(".")
+            if fault.answers:
+                pattern, answer = fault.answers
+                answering.enter_context(mirror.server.answering(f"/{name}/{pattern}", answer))
+            call = repository(mirror, **{"name": name, **fields})
+            calls.append(call.removesuffix(")") + ", _ignore_errors=True)")
+        result = deploy("\npackages.".join(calls))
+    said = result.output.split("--> Starting operation: ")[1:]
+    assert len(said) == len(every), result.output
+    for (name, fault), text in zip(every.items(), said, strict=True):
+        assert f"<Repository {name} " in text
+        assert fault.says in text, text
+        assert "nothing was changed" in text, text
+        assert "Error" in text, text
     assert state(fresh) == before
 
 
@@ -234,6 +249,118 @@ def test_lists_that_were_not_fetched_are_fetched_by_the_next_run(
     result = deploy(repository(mirror))
     assert result.returncode == 0, result.output
     assert "2.1.9" in fresh.sh("apt-cache policy containerd.io")
+
+
+def test_another_entry_with_another_key_is_found_before_apt_refuses_all(
+    mirror: DockerMirror, fresh: Target, deploy: Deploy
+) -> None:
+    entry = f"deb [signed-by=/etc/apt/keyrings/old.asc] {mirror.linux}/debian trixie stable\n"
+    fresh.write("/etc/apt/sources.list.d/old.list", f"# as the documentation had it\n{entry}")
+    before = state(fresh)
+    result = deploy(repository(mirror))
+    assert result.returncode != 0
+    assert "/etc/apt/sources.list.d/old.list:2 has" in result.output
+    assert state(fresh) == before
+
+    # control: it is what apt says of the two
+    fresh.write(SOURCES, f"Types: deb\nURIs: {mirror.linux}/debian\nSuites: trixie\n"
+                f"Components: stable\nSigned-By: {KEY}\n")  # fmt: skip
+    assert "Conflicting values set for option Signed-By" in fresh.try_sh("apt-get update")[2]
+    fresh.sh(f"rm {SOURCES} /etc/apt/sources.list.d/old.list")
+    assert deploy(repository(mirror)).returncode == 0
+
+
+def test_a_clock_that_is_wrong_is_named_with_its_time(
+    mirror: DockerMirror, fresh: Target, deploy: Deploy
+) -> None:
+    """As a host whose clock is behind sees it, and one whose clock is ahead."""
+    fresh.write(
+        "/etc/apt/apt.conf.d/zz-clock",
+        'Acquire::Check-Date "true"; Acquire::Check-Valid-Until "true";\n',
+    )
+    now, days = datetime.now(UTC), timedelta(days=1)
+    try:
+        for date, valid_for, says in (
+            (now + 5 * days, None, "is signed in the future: the clock of this host says"),
+            (now - 5 * days, days, "has a signature that is too old (the clock of this host"),
+        ):
+            mirror.apt.publish(mirror.key, date=date, valid_for=valid_for)
+            before = state(fresh)
+            result = deploy(repository(mirror))
+            assert result.returncode != 0
+            assert says in result.output, result.output
+            assert state(fresh) == before
+    finally:
+        mirror.publish()
+        fresh.sh("rm /etc/apt/apt.conf.d/zz-clock")
+
+
+def test_where_there_is_no_room_nothing_is_changed(
+    mirror: DockerMirror, fresh: Target, deploy: Deploy
+) -> None:
+    fresh.sh(f"mkdir -p {STAGED} && mount -t tmpfs -o size=16k,mode=755 full {STAGED}")
+    before = state(fresh)
+    try:
+        result = deploy(repository(mirror))
+    finally:
+        fresh.sh(f"umount {STAGED}")
+    assert result.returncode != 0
+    assert "nothing was changed" in result.output
+    assert state(fresh) == before
+    assert deploy(repository(mirror)).returncode == 0
+
+
+def test_who_changes_packages_is_waited_for(
+    mirror: DockerMirror, fresh: Target, deploy: Deploy
+) -> None:
+    """apt's lists are another's while the repository is put in place."""
+    with holding(fresh, "/var/lib/apt/lists/lock"):
+        fresh.sh("setsid sh -c 'sleep 8; rm -f /root/hold' >/dev/null 2>&1 &")
+        result = deploy(repository(mirror), "-y", "-vvv")
+    assert result.returncode == 0, result.output
+    assert "waits for process" in result.output
+    assert "2.1.9" in fresh.sh("apt-cache policy containerd.io")
+
+
+@pytest.mark.parametrize("suite", ["bookworm", "forky"])
+def test_the_other_judges_of_signatures_are_understood(
+    suite: str,
+    package_server: Server,
+    targets: Fleet,
+    tmp_path: Path,
+    run_pyinfra: RunPyinfra,
+    inventory: WriteInventory,
+) -> None:
+    """bookworm's apt has gpgv, which calls a key expired that sqv takes for what it signed."""
+    target = targets.start(suite, init="sleep")
+    mortal = keys.generated(seconds=15)
+    mirror = DockerMirror(package_server, suite, [], mortal)
+    mirror.apt.add(small_package(tmp_path, "containerd.io", "1.0-1"))
+    mirror.publish()
+    longer = mortal.prolonged(datetime.now(UTC) + timedelta(days=1)).public
+    stranger = keys.generated()
+    mortal.wait_until_expired()
+    fields = {"stranger": {"key": stranger.public, "fingerprint": stranger.fingerprint},
+              "docker": {"key": longer}}  # fmt: skip
+    path = tmp_path / "deploy.py"
+    path.write_text(
+        "from kubenode.operations import packages\n"
+        "from kubenode.packages.source import Repository\n"
+        + "".join(
+            f"packages.{repository(mirror, name=name, **each).removesuffix(')')}, "
+            "_ignore_errors=True)\n"
+            for name, each in fields.items()
+        )
+    )
+    result = run_pyinfra("-y", inventory(target.host()), path)
+    assert "repository stranger is not signed by the pinned key" in result.output, result.output
+    if suite == "bookworm":
+        assert "EXPKEYSIG" in result.output
+        assert "repository docker is signed by a key that has expired" in result.output, (
+            result.output
+        )
+    else:
+        assert "1.0-1" in target.sh("apt-cache policy containerd.io")
 
 
 # ---- Installed

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pysequoia
 from pysequoia import ArmorKind, Cert, CipherSuite, Profile, SignatureMode, Tsk
+
+_BACK = 60
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,8 @@ class Key:
         revocation = self.certificate.revoke(self.secret.certifier())
         return Key(self.secret, Cert.from_bytes(bytes(self.certificate) + bytes(revocation)))
 
-    def prolonged(self, until: datetime | None) -> Key:
+    def prolonged(self, until: datetime) -> Key:
         """The same key with another date of expiry, and so the same fingerprint."""
-        assert until is not None
         longer = self.certificate.set_expiration(until, self.secret.certifier())
         return Key(self.secret, longer)
 
@@ -52,7 +53,8 @@ class Key:
         """Return once the key is expired: it must have been generated with few seconds."""
         expires = self.certificate.expiration
         assert expires is not None
-        while datetime.now(UTC) <= expires:
+        # its subkeys are some moments younger, and expire by their own age
+        while datetime.now(UTC) <= expires + timedelta(seconds=3):
             time.sleep(0.1)
 
 
@@ -66,6 +68,7 @@ def generated(name: str = "kubenode's tests <test@example.org>", seconds: int | 
         name,
         profile=Profile.RFC4880,
         cipher_suite=CipherSuite.Cv25519,
-        validity_seconds=seconds,
+        # Sequoia dates a new key back
+        validity_seconds=None if seconds is None else seconds + _BACK,
     )
     return Key(secret, secret.extract_certificate())

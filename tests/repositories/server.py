@@ -21,16 +21,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from docker import DockerClient
 
-Fault = Callable[["Handler"], None]
+Answer = Callable[["Handler"], None]
 """What answers a request in the file's place."""
 
 
-def status(code: int) -> Fault:
+def status(code: int) -> Answer:
     """An error, such as 404 or 503."""
     return lambda handler: handler.send_error(code)
 
 
-def redirect(to: str) -> Fault:
+def redirect(to: str) -> Answer:
     """A redirect; the path that was asked for is put behind *to*."""
 
     def answer(handler: Handler) -> None:
@@ -42,7 +42,7 @@ def redirect(to: str) -> Fault:
     return answer
 
 
-def truncated(most: int = 200) -> Fault:
+def truncated(most: int = 200) -> Answer:
     """The file's own length, and the connection is closed before all of it was sent."""
 
     def answer(handler: Handler) -> None:
@@ -56,12 +56,12 @@ def truncated(most: int = 200) -> Fault:
     return answer
 
 
-def shortened(most: int = 200) -> Fault:
+def shortened(most: int = 200) -> Answer:
     """The file's beginning, as if that were all of it."""
     return lambda handler: handler.send(handler.content()[:most])
 
 
-def other(content: bytes) -> Fault:
+def other(content: bytes) -> Answer:
     """Something else than the file."""
     return lambda handler: handler.send(content)
 
@@ -116,7 +116,7 @@ class Server:
         self.address = address
         self.requests: list[str] = []
         """The paths that were asked for, in their order."""
-        self._faults: list[tuple[str, Fault]] = []
+        self._faults: list[tuple[str, Answer]] = []
         self._key, self.authority = _certificate(address)
         handler = partial(Handler, owner=self, directory=str(folder))
         self._plain = _Quiet((address, 0), handler)
@@ -148,7 +148,7 @@ class Server:
     """The certificate, PEM."""
 
     @contextmanager
-    def answering(self, pattern: str, fault: Fault) -> Iterator[None]:
+    def answering(self, pattern: str, fault: Answer) -> Iterator[None]:
         """Answer requests with a fault, in this block.
 
         + pattern: of paths, ``"*/InRelease"``; the latest that matches counts
@@ -161,7 +161,7 @@ class Server:
         finally:
             self._faults.remove(entry)
 
-    def asked(self, path: str) -> Fault | None:
+    def asked(self, path: str) -> Answer | None:
         """Note a request; the fault that answers it, None for the file."""
         self.requests.append(path)
         return next(

@@ -124,7 +124,7 @@ CHECKS = (
         "capability, and pulls from the registry itself. A key that it does not know, such as "
         "skipverify, it does not even log. So a mirror is not used, and nobody is told.",
         judge=of_containerd(_hosts),
-        remedy="containerd.registry_hosts() writes the file, or correct what the finding names; "
+        remedy="containerd.registry_hosts writes the file, or correct what the finding names; "
         "nothing has to be restarted",
         operation="containerd.registry_hosts",
         sources=(f"{_DOCS}hosts.md",),
@@ -137,7 +137,7 @@ CHECKS = (
         why="A header has a registry's password or token in clear text. Who can read the file can "
         "pull what the node can, and often push.",
         judge=of_containerd(_secrets),
-        remedy="chmod 0600 the files, or containerd.registry_hosts(); change the passwords that "
+        remedy="chmod 0600 the files, or containerd.registry_hosts; change the passwords that "
         "others have seen",
         operation="containerd.registry_hosts",
         sources=(f"{_DOCS}hosts.md",),
@@ -150,7 +150,7 @@ CHECKS = (
         why="Where config_path names a directory that does not exist, containerd pulls without "
         "mirrors, certificates and headers, and says nothing.",
         judge=of_containerd(_directory),
-        remedy="containerd.registry_hosts() makes it, or correct config_path "
+        remedy="containerd.registry_hosts makes it, or correct config_path "
         "(kubenode_registry_config_path)",
         operation="containerd.registry_hosts",
         sources=(

@@ -63,6 +63,11 @@ class State:
     clock_set_back: tuple[str, ...]
     """Files, or the socket, that the host's clock has yet to come to."""
 
+    @property
+    def pods_count(self) -> int | None:
+        """Running containers of pods, of either driver."""
+        return None if self.pods is None else sum(self.pods.values())
+
     def wrong_handlers(self, driver: str) -> list[str]:
         """The handlers that have another driver.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from kubenode.linux.unit import can_be_enabled, starts_at_boot, why_not_at_boot
 from kubenode.runtimes.containerd.state import State, Unit
+from kubenode.runtimes.restart import Restart, postponed
 
 
 @dataclass(frozen=True)
@@ -16,11 +17,13 @@ class Upkeep:
     + steps: commands, in their order; none when all is as it should be
     + explained: what they change, a sentence each
     + blocked: why nothing may be done
+    + postponed: why a restart that is due is none of the steps
     """
 
     steps: tuple[str, ...] = ()
     explained: tuple[str, ...] = ()
     blocked: str | None = None
+    postponed: str | None = None
 
 
 class _Blocked(Exception):
@@ -33,13 +36,16 @@ class _Step:
     commands: tuple[str, ...]
 
 
-def upkeep(state: State, change_driver_under_pods: bool = False) -> Upkeep:
+def upkeep(
+    state: State, change_driver_under_pods: bool = False, restart: Restart | None = None
+) -> Upkeep:
     """
     The commands after which containerd runs with what its files say, now and after the next boot.
 
     + state: what the host says of it
     + change_driver_under_pods: restart a daemon whose configuration was edited although pods of
       the other cgroup driver run
+    + restart: when it may be restarted, see :mod:`kubenode.runtimes.restart`
 
     **Example:**
 
@@ -49,13 +55,21 @@ def upkeep(state: State, change_driver_under_pods: bool = False) -> Upkeep:
     """
     try:
         unit = _usable_unit(state)
-        steps = [*_enabled(unit), *_active(state, unit, change_driver_under_pods)]
+        waits = _is_due(state, unit) and postponed(restart, state.pods_count)
+        active = [] if waits else _active(state, unit, change_driver_under_pods)
+        steps = [*_enabled(unit), *active]
     except _Blocked as blocked:
         return Upkeep(blocked=str(blocked))
     return Upkeep(
         tuple(command for step in steps for command in step.commands),
         tuple(step.explained for step in steps),
+        postponed=waits or None,
     )
+
+
+def _is_due(state: State, unit: Unit) -> bool:
+    """Whether the daemon runs, and has to be restarted."""
+    return unit.active == "active" and bool(state.restart_pending or state.clock_set_back)
 
 
 def _usable_unit(state: State) -> Unit:
@@ -105,7 +119,7 @@ def _active(state: State, unit: Unit, change_driver_under_pods: bool) -> list[_S
                 ),
             )
         ]
-    if state.restart_pending or state.clock_set_back:
+    if _is_due(state, unit):
         return [_restarted(state, change_driver_under_pods)]
     if state.cri == "disabled":
         raise _Blocked(

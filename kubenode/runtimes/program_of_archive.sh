@@ -17,7 +17,16 @@ program_switch() {
     { [ -z "$installs$removes" ] || pm_switch; } && archive_switch
   fi
 }
-program_is_there() { archive_is_there && pm_is_there; }
+program_is_there() { archive_is_there && pm_is_there && archive_runs; }
+# archive_runs: whether the daemon that runs is of the new build: the old one's program is still there
+archive_runs() {
+  [ "$restarts" ] || return 0
+  pid=$(systemctl show -p MainPID "$unit"); pid=${pid#MainPID=}
+  case ${archive_build:+in}:$(readlink "/proc/$pid/exe") in
+    in:"$archive_root/$archive_build"/*) return 0;;
+    in:* | :"$archive_root"/* | :) return 1;;
+  esac
+}
 program_back() {
   archive_back || return 1
   [ -z "$installs$removes" ] || pm_back

@@ -140,8 +140,8 @@ CHECKS = (
         "can lack what kubelet asks for.",
         judge=of_containerd(_containerd),
         remedy="drain the node and upgrade containerd: kubenode_kubernetes_version asks for one "
-        "that fits, kubenode_containerd_version for one by name, and kubenode_containerd_source says "
-        "which source has it",
+        "that fits, kubenode_containerd_version for one by name, and kubenode_containerd_source "
+        "says which source has it",
         mirrors=("kubeadm: ContainerRuntimeVersion (a warning there, from 1.35 on)",),
         sources=("https://containerd.io/releases/#kubernetes-support",),
     ),

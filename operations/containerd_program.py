@@ -495,7 +495,11 @@ def _from_archive(wanted: Wanted, source: Archive, found: _Found) -> Commands:
     except archive_cache.FetchError as error:
         yield refuse(host, f"{error}: nothing was changed")
         return
-    yield from containerd_exchange.exchange(program, Version(build.version), wanted.restart)
+    # a package takes its shim with it
+    keeps_shims = not set(going.removes) - {"runc"}
+    yield from containerd_exchange.exchange(
+        program, Version(build.version), wanted.restart, keeps_shims
+    )
 
 
 def _decided_for_archive(wanted: Wanted, source: Archive) -> Decision:

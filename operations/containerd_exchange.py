@@ -89,9 +89,9 @@ def _gate(
     old = daemon["installed"]["version"]
     survive = keeps_shims and old is not None and pods_survive(Version(old), new)
     if not survive and pods != 0:
-        running = "it cannot be told whether pods run" if pods is None else f"{pods} containers run"
+        running = "pods may run" if pods is None else f"{pods} containers run"
         return _Gate(
-            refusal=f"{running}, and they would not survive it: drain the node first (kubectl drain)"
+            refusal=f"{running} and would not survive it: drain the node first (kubectl drain)"
         )
     return _Gate(postponed=postponed(restart, pods, survive))
 

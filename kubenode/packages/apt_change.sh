@@ -81,7 +81,10 @@ pm_expected() {
     esac
   done
 }
+# an apt-get outlives the shell that has started it
+until_others_end() { (waited=0; said=; wait_for_packages); }
 pm_is_there() {
+  until_others_end || return 1
   for package in $installs; do
     [ "$(version_of "${package%%=*}")" = "${package#*=}" ] || return 1
   done
@@ -97,10 +100,12 @@ hold() { apt-mark hold "$@" 9>&-; }
 pm_keep() {
   mkdir -m 0700 "$change/old" || return 1
   : >"$change/held"
+  : >"$change/old/conffiles"
   for name in $(mine); do
     [ "$(version_of "$name")" ] || continue
     case $(status_of "$name") in h*) printf '%s\n' "$name" >>"$change/held";; esac
     repack "$name" || { say "cannot keep the package $name as it is"; return 1; }
+    dpkg-query -s "$name" >"$change/old/$name.status" || return 1
   done
   sync
 }
@@ -127,13 +132,27 @@ repack() {
         fi;;
     esac
   done
-  # a conffile that somebody has removed cannot be packed
-  if [ -f "$tree/DEBIAN/conffiles" ]; then
-    while read -r path; do
-      if [ -e "$tree$path" ]; then printf '%s\n' "$path"; fi
-    done <"$tree/DEBIAN/conffiles" >"$change/conffiles"
-    cat "$change/conffiles" >"$tree/DEBIAN/conffiles"
-  fi
+  # dpkg-query --control-path leaves conffiles out. In the package one that somebody has changed gets
+  # one more line. Else dpkg would take what is in it for the package's own, and the next upgrade
+  # would replace it without a question. One that somebody has removed cannot be packed.
+  # shellcheck disable=SC2016  # not for sh to expand
+  dpkg-query -W -f '${Conffiles}\n' "$name" >"$change/recorded" || return 1
+  while read -r path recorded flag; do
+    if [ -z "$path" ] || [ "$flag" ]; then continue; fi
+    printf '%s\n' "$path" >>"$change/old/conffiles"
+    if [ -e "$path.dpkg-dist" ]; then
+      mkdir -p "$change/dist${path%/*}" &&
+        cp -dp "$path.dpkg-dist" "$change/dist$path.dpkg-dist" || return 1
+    fi
+    [ -e "$tree$path" ] || continue
+    now=$(md5sum <"$tree$path") || return 1
+    [ "${now%% *}" = "$recorded" ] || echo '# kept by kubenode' >>"$tree$path"
+    printf '%s\n' "$path" >>"$tree/DEBIAN/conffiles"
+  done <"$change/recorded"
+  (
+    cd "$tree" || exit 1
+    find . -path ./DEBIAN -prune -o -path ./etc -prune -o -type f -exec sha256sum {} +
+  ) >"$change/old/$name.sums" || return 1
   dpkg-deb -Znone -b "$tree" "$change/old/$name.deb" >/dev/null && rm -rf "$tree"
 }
 pm_switch() {
@@ -144,14 +163,22 @@ pm_switch() {
     return 1
   }
 }
+# is_untouched NAME: whether the package is to dpkg and on disk what pm_keep has kept
+is_untouched() {
+  [ "$(dpkg-query -s "$1" 2>/dev/null)" = "$(cat "$change/old/$1.status")" ] &&
+    (cd / && sha256sum -c "$change/old/$1.sums") >/dev/null 2>&1
+}
 pm_back() {
+  until_others_end || return 1
   dpkg_quietly --configure -a
   for name in $(mine); do
     [ -e "$change/old/$name.deb" ] || [ -z "$(status_of "$name")" ] || dpkg_quietly --force-depends --remove "$name"
   done
   for deb in "$change"/old/*.deb; do
     [ -e "$deb" ] || continue
-    set -- "$@" "$deb"
+    name=${deb##*/}
+    # a disk that is full, or a file that cannot be replaced, is no reason to fail twice
+    is_untouched "${name%.deb}" || set -- "$@" "$deb"
   done
   [ "$#" = 0 ] || dpkg_quietly --force-downgrade --force-depends --install "$@" ||
     dpkg_quietly --force-all --install "$@"
@@ -163,5 +190,11 @@ pm_back() {
       return 1
     }
   done
+  # what the new package, and the one that was kept, have put beside a file that was changed
+  while read -r path; do
+    if [ -e "$change/dist$path.dpkg-dist" ]; then
+      cp -dp "$change/dist$path.dpkg-dist" "$path.dpkg-dist"
+    else rm -f "$path.dpkg-dist"; fi
+  done <"$change/old/conffiles"
   while read -r name; do patiently hold "$name" >/dev/null; done <"$change/held"
 }

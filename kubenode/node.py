@@ -11,6 +11,7 @@ from pyinfra.api import OperationValueError, deploy
 from kubenode import settings
 from kubenode.audit import aim
 from kubenode.facts.containerd import Containerd, ContainerdFiles
+from kubenode.facts.containerd_service import ContainerdService
 from kubenode.facts.crictl import Crictl
 from kubenode.facts.kernel import KernelModules, Sysctls
 from kubenode.facts.platform import Platform
@@ -30,7 +31,7 @@ class _SetUp(NamedTuple):
     ]
     """What the operation that installs it reads first, with its arguments."""
     install: Callable[[settings.NodeSettings], None]
-    configured_by: tuple[type[ProbeFact[Any]], ...]
+    configured_by: Callable[[settings.NodeSettings], tuple[type[ProbeFact[Any]], ...]]
     """What the operations that configure and start it read first, in their order."""
     configure: Callable[[settings.NodeSettings], None]
 
@@ -45,6 +46,15 @@ def _install_containerd(node: settings.NodeSettings) -> None:
         kubernetes_version=node.kubernetes_version,
         restart=node.restart,
     )
+
+
+def _states_service(node: settings.NodeSettings) -> bool:
+    return node.proxy is not None or node.limit_nofile is not None
+
+
+def _containerd_configured_by(node: settings.NodeSettings) -> tuple[type[ProbeFact[Any]], ...]:
+    service = (ContainerdService,) if _states_service(node) else ()
+    return (ContainerdFiles, Crictl, *service, Containerd)
 
 
 def _configure_containerd(node: settings.NodeSettings) -> None:
@@ -63,6 +73,13 @@ def _configure_containerd(node: settings.NodeSettings) -> None:
             name="containerd knows its registries",
             registries=node.registry_hosts,
         )
+    if _states_service(node):
+        containerd.service(
+            name="containerd has its proxies and limits",
+            proxy=node.proxy,
+            limit_nofile=node.limit_nofile,
+            restart=node.restart,
+        )
     containerd.running(
         name="containerd serves CRI",
         change_driver_under_pods=node.change_driver_under_pods,
@@ -74,7 +91,7 @@ _SET_UP = {
     CONTAINERD.name: _SetUp(
         lambda node: containerd_program.facts(node.containerd_source),
         _install_containerd,
-        (ContainerdFiles, Crictl, Containerd),
+        _containerd_configured_by,
         _configure_containerd,
     ),
 }
@@ -116,7 +133,7 @@ def prepare() -> None:
             *runtime.installed_by(node),
             (KernelModules, {"modules": node.modules, "persist_file": node.modules_file}),
             (Sysctls, {"keys": list(node.sysctls), "persist_file": node.sysctls_file}),
-            *((fact, {}) for fact in runtime.configured_by),
+            *((fact, {}) for fact in runtime.configured_by(node)),
         ]
     ):
         platform.supported(

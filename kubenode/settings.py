@@ -29,7 +29,7 @@ from kubenode.linux import drop_ins, kernel_modules, sysctl_d
 from kubenode.linux.cgroups import Driver
 from kubenode.profiles import ProfileName
 from kubenode.runtimes import cni
-from kubenode.runtimes.containerd import hosts_toml, releases
+from kubenode.runtimes.containerd import hosts_toml, releases, service
 from kubenode.runtimes.containerd.source import source_of
 from kubenode.runtimes.containerd.wanted import ContainerdWanted
 from kubenode.runtimes.restart import Restart
@@ -169,6 +169,16 @@ class NodeSettings(BaseModel):
         description="registries' mirrors, certificates and headers, as containerd.registry_hosts "
         "takes them: by registry, None removes it; those that are not named stay",
     )
+    proxy: dict[str, str] | None = Field(
+        default=None,
+        description="HTTP_PROXY, HTTPS_PROXY and NO_PROXY of containerd, which a change restarts; "
+        "{} removes those of kubenode, None leaves what is there",
+    )
+    limit_nofile: int | str | None = Field(
+        default=None,
+        description="LimitNOFILE of containerd.service, which a change restarts: a number, "
+        'infinity or "SOFT:HARD"; None leaves what is there',
+    )
     cni_bin_dirs: Annotated[list[str], BeforeValidator(_comma_separated)] | None = Field(
         default=list(cni.DIRECTORIES),
         description="directories of CNI plugins; containerd before 2.1 gets one of them; None "
@@ -240,6 +250,18 @@ class NodeSettings(BaseModel):
                 raise ValueError(f"registry {name!r}: {error}") from None
         return registries
 
+    @field_validator("proxy")
+    @classmethod
+    def _proxies(cls, proxy: dict[str, str] | None) -> dict[str, str] | None:
+        if proxy is not None:
+            service.check_proxy(proxy)
+        return proxy
+
+    @field_validator("limit_nofile")
+    @classmethod
+    def _limit(cls, limit: int | str | None) -> int | str | None:
+        return None if limit is None else service.check_limit(limit)
+
     @field_validator("cni_bin_dirs")
     @classmethod
     def _cni_directories(cls, directories: list[str] | None) -> list[str] | None:
@@ -302,7 +324,7 @@ _TEXTS = {
 """Settings that are a text."""
 
 
-_SECRET = {"registry_hosts"}
+_SECRET = {"registry_hosts", "proxy"}
 """Settings that may hold passwords: what was found is not shown."""
 
 _checked: WeakSet[State] = WeakSet()

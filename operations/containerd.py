@@ -35,6 +35,7 @@ from kubenode.operations.containerd_host import daemon_of as _daemon
 from kubenode.operations.containerd_host import other_runtime as _other_runtime
 from kubenode.operations.containerd_host import state as _state
 from kubenode.operations.containerd_registry import registry_hosts as registry_hosts
+from kubenode.operations.containerd_service import service as service
 from kubenode.packages.archive_transfer import FetchedBy
 from kubenode.run import asked
 from kubenode.run.pyinfra_internals import is_executing

@@ -25,13 +25,17 @@ from kubenode.wire import joint_reading
 Commands = Generator[StringCommand | FunctionCommand, Any, None]
 
 
-def exchange(program: Program, release: Version | None, restart: Restart | None) -> Commands:
+def exchange(
+    program: Program, release: Version | None, restart: Restart | None, keeps_shims: bool = True
+) -> Commands:
     """
     The command that exchanges the program, and carries the configuration over.
 
     + program: how it is changed
     + release: of containerd that it brings; None: it cannot be told
     + restart: when it may be, see :func:`kubenode.operations.containerd.installed`
+    + keeps_shims: whether running pods' shims stay at their path. containerd gives up a pod whose
+      shim is gone when it restarts (rancher/rke2#10613)
 
     The host is refused where pods would not survive it, and where the configuration cannot be
     carried over; it is left as it is where the restart has to wait.
@@ -40,7 +44,7 @@ def exchange(program: Program, release: Version | None, restart: Restart | None)
     if now is None or release is None:
         yield refuse(host, f"{program.explained}: {containerd_host.CANNOT_TELL}")
         return
-    gate = _gate(restart, now, release)
+    gate = _gate(restart, now, release, keeps_shims)
     if gate.refusal:
         yield refuse(host, f"{program.explained}: {gate.refusal}: nothing was changed")
         return
@@ -74,19 +78,20 @@ class _Gate(NamedTuple):
     postponed: str | None = None
 
 
-def _gate(restart: Restart | None, now: ContainerdFilesShape, new: Version) -> _Gate:
+def _gate(
+    restart: Restart | None, now: ContainerdFilesShape, new: Version, keeps_shims: bool
+) -> _Gate:
     daemon = now["containerd"]
     if not _service(now).is_active:
         return _Gate()
     counts = daemon["pods"]
     pods = None if counts is None else counts["systemd"] + counts["cgroupfs"]
     old = daemon["installed"]["version"]
-    survive = old is not None and pods_survive(Version(old), new)
+    survive = keeps_shims and old is not None and pods_survive(Version(old), new)
     if not survive and pods != 0:
-        running = "it cannot be told whether pods run" if pods is None else f"{pods} containers run"
+        running = "pods may run" if pods is None else f"{pods} containers run"
         return _Gate(
-            refusal=f"{running}, and containerd {new.major}.x loses what {old or 'the other'} has "
-            "started: drain the node first (kubectl drain)"
+            refusal=f"{running} and would not survive it: drain the node first (kubectl drain)"
         )
     return _Gate(postponed=postponed(restart, pods, survive))
 

@@ -471,8 +471,13 @@ def _from_archive(wanted: Wanted, source: Archive, found: _Found) -> Commands:
         yield refuse(host, f"{refusal}: nothing was changed")
         return
     by = _package_manager() if going.removes else "apt-get"
-    if by is None:
-        yield refuse(host, _NO_MANAGER)
+    if by != "apt-get":
+        names = ", ".join(going.removes)
+        yield refuse(
+            host,
+            f"{names} would go for the archive, which kubenode does with apt-get only so far: "
+            f"remove {names} first; nothing was changed",
+        )
         return
     program = archive_program.of_archive(
         build,
@@ -490,7 +495,11 @@ def _from_archive(wanted: Wanted, source: Archive, found: _Found) -> Commands:
     except archive_cache.FetchError as error:
         yield refuse(host, f"{error}: nothing was changed")
         return
-    yield from containerd_exchange.exchange(program, Version(build.version), wanted.restart)
+    # a package takes its shim with it
+    keeps_shims = not set(going.removes) - {"runc"}
+    yield from containerd_exchange.exchange(
+        program, Version(build.version), wanted.restart, keeps_shims
+    )
 
 
 def _decided_for_archive(wanted: Wanted, source: Archive) -> Decision:

@@ -131,6 +131,12 @@ def planned_source(
     repository: Repository | Literal["docker"], now: RepositoriesShape, by: str
 ) -> PlannedSource | str:
     """What to do; text says why nothing may be done."""
+    if by != "apt-get":
+        return (
+            f"a repository is proven before it is trusted, which kubenode can do with apt only so "
+            f"far, and this host has {by}: nothing was changed; let the host have the repository "
+            "by other means, or take the distribution's packages"
+        )
     there = _host(now, by)
     try:
         wanted = docker_repository(there.os_release) if isinstance(repository, str) else repository

@@ -54,6 +54,11 @@ anything is changed.
 # password in a header is for a file of its own, which you alone can read.
 # kubenode_registry_hosts = {}
 
+# What containerd pulls through, and how many files it may open. A change restarts containerd, when
+# it may be restarted. A proxy's password is for a file of its own, too.
+# kubenode_proxy = None
+# kubenode_limit_nofile = None
+
 # Directories of CNI plugins. containerd 2.1 and later look in all of them, an older one in one.
 # kubenode_cni_bin_dirs = ["/opt/cni/bin", "/usr/lib/cni"]
 

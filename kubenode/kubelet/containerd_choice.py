@@ -27,9 +27,9 @@ _SOURCES = {
 _OTHER_SOURCES = {
     "distribution": (
         'kubenode_containerd_source="docker" (Docker\'s repository)',
-        '"archive" (upstream\'s release archives)',
+        "an archive (docs/sources.md)",
     ),
-    "docker": ('kubenode_containerd_source="archive" (upstream\'s release archives)',),
+    "docker": ("kubenode_containerd_source to an archive (docs/sources.md)",),
 }
 """Where newer releases are, by the source that is asked."""
 

@@ -265,8 +265,20 @@ archive_use() {
       rm -f "$archive_root/current" && sync_directory "$archive_root"
   fi
 }
+# archive_leave_shim: containerd looks for a running pod's shim by the path that it was started by,
+# and gives the pod up where nothing is there (rancher/rke2#10613). So that path leads to the shim of
+# the package then.
+archive_leave_shim() {
+  archive_link_of containerd-shim-runc-v2
+  if [ -e "$link" ]; then return 0; fi
+  for directory in /usr/sbin /usr/bin /sbin /bin; do
+    [ -x "$directory/${link##*/}" ] || continue
+    archive_point "$link" "$directory/${link##*/}"
+    return
+  done
+}
 archive_switch() {
-  if [ -z "$archive_build" ]; then archive_use ''; return; fi
+  if [ -z "$archive_build" ]; then archive_use '' && archive_leave_shim; return; fi
   archive_is_whole "$archive_build" || {
     say "$archive_root/$archive_build is not whole: run again"
     return 1

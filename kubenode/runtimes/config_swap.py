@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pyinfra.api import StringCommand
 
 from kubenode.files import host_lock, whole_file
-from kubenode.files.whole_file import BACKUP_SUFFIX
+from kubenode.files.whole_file import BACKUP_SUFFIX, Change
 from kubenode.run import host_script
 from kubenode.wire import time_limit
 
@@ -118,6 +118,7 @@ def swap(
     main: str,
     daemon: Daemon,
     restart: bool,
+    also: Sequence[Change] = (),
 ) -> StringCommand:
     """A command that replaces configuration files of a runtime, all or none.
 
@@ -125,6 +126,8 @@ def swap(
     + main: path of the main configuration file
     + daemon: the runtime's
     + restart: restart the daemon and wait until CRI answers (at most CRI_WAIT_SECONDS)
+    + also: files of its unit, which get a new content and may be secret; with these systemd reads
+      its units again
 
     The new main file is checked before anything is replaced, and the whole afterwards. When the
     daemon refuses either, or does not come up, the old files return (and the daemon with them) and
@@ -134,11 +137,28 @@ def swap(
     run was interrupted meanwhile.
     """
     items = items_of(files)
+    contents = [new for _, new in files.values()]
+    sums = []
+    for change in also:
+        if change.new is None:
+            raise ValueError(f"{change.path}: a swap removes no file")
+        item = Item(len(contents) + 1, change.path, change.before, whole_file.sum_of(change.new))
+        contents.append(change.new)
+        if change.secret:
+            # as arguments are for everybody to read, see Change
+            number = len(contents) + 1
+            contents.append(f"{item.before} {item.after}".encode())
+            sums.append(f'sums_{number}=$(printf %s "$content_{number}" | base64 -d)')
+            before, after = f"${{sums_{number}% *}}", f"${{sums_{number}#* }}"
+            item = Item(item.number, item.path, before, after, secret=True)
+        items.append(item)
+    reload = "systemctl daemon-reload" if also else ""
     stage = [each.staged() + (_checked(daemon) if each.path == main else "") for each in items]
     parts = [
         whole_file.FUNCTIONS.strip(),
         daemon.head,
         SWAP_FUNCTIONS.strip(),
+        *sums,
         host_script.filled(
             _SWAP,
             NOTE=shlex.quote(f"{main}{UNPROVEN_SUFFIX}"),
@@ -159,12 +179,15 @@ def swap(
                 UNIT=shlex.quote(daemon.unit),
                 DAEMON=daemon.name,
                 CRI_WAIT_SECONDS=CRI_WAIT_SECONDS,
+                RELOAD=f"{reload}; " if reload else "",
             )
         )
+    elif reload:
+        parts.append(reload)
     parts.append(
         'forget || fail "the new configuration is in place and works, and $note cannot be removed"'
     )
-    return host_lock.under_lock(_lines(parts), [new for _, new in files.values()])
+    return host_lock.under_lock(_lines(parts), contents)
 
 
 def _lines(scripts: Iterable[str]) -> str:
@@ -190,6 +213,16 @@ class Item:
     path: str
     before: str
     after: str
+    secret: bool = False
+    """Whether it is for root alone, and so is what is kept of it."""
+
+    @property
+    def _kind(self) -> str:
+        return " private" if self.secret else ""
+
+    @staticmethod
+    def _word(text: str) -> str:
+        return f'"{text}"' if text.startswith("$") else text
 
     def staged(self) -> str:
         """sh that stages it in ``$temp``, when the file is still what was expected."""
@@ -197,8 +230,9 @@ class Item:
         cannot_write = shlex.quote(f"cannot write beside {self.path}: nothing was changed")
         return (
             f"target_of {quoted} || fail {cannot_write}\n"
-            f'expect "$target" {self.before}\n'
-            f'stage "$target" {self.after} "$content_{self.number}" || fail {cannot_write}'
+            f'expect "$target" {self._word(self.before)}\n'
+            f'stage "$target" {self._word(self.after)} "$content_{self.number}" || '
+            f"fail {cannot_write}"
         )
 
     def kept(self) -> str:
@@ -206,7 +240,7 @@ class Item:
         quoted = shlex.quote(self.path)
         cannot_keep = shlex.quote(f"cannot keep a backup of {self.path}: nothing was changed")
         return (
-            f'target_of {quoted} && keep "$target" || fail {cannot_keep}\n'
+            f'target_of {quoted} && keep "$target"{self._kind} || fail {cannot_keep}\n'
             f'suffix=${{backup#"$target"}}\n'
             f'lines="${{lines}}{self.after} {self.before} ${{suffix:--}} "{quoted}"$nl"'
         )
@@ -218,7 +252,7 @@ class Item:
         """
         return (
             f"why=$({{ target_of {shlex.quote(self.path)} && "
-            f'commit "$target" {self.before}; }} 2>&1) || {{\n'
+            f'commit "$target" {self._word(self.before)}{self._kind}; }} 2>&1) || {{\n'
             f"  {back}\n"
             f'  fail {shlex.quote(f"cannot replace {self.path}")} "($why): $outcome"\n}}'
         )

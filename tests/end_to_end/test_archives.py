@@ -6,7 +6,7 @@ import hashlib
 import json
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,13 @@ import pytest
 from docker import DockerClient
 from pyinfra.api import StringCommand
 
-from kubenode.packages import archive_change, archive_transfer
+from kubenode.files import host_lock, whole_file
+from kubenode.packages import archive, archive_change, archive_transfer
 from kubenode.packages.archive import ArchiveFile
+from kubenode.runtimes import program_change
+from kubenode.runtimes.archive_program import of_archive
+from kubenode.runtimes.containerd import proof
+from kubenode.wire import time_limit
 from tests.conftest import RunPyinfra, WriteInventory
 from tests.end_to_end.test_cni import CONFLIST, NETWORK
 from tests.repositories import releases
@@ -237,9 +242,10 @@ def deploy(
     stated: Any,
     fetch: str = "host",
     *options: str,
+    at: tuple[str, dict[str, Any]] | None = None,
     **more: Any,
 ) -> Result:
-    name, data = host.target.host()
+    name, data = at or host.target.host()
     hosts = inventory((name, {**data, "archive": stated, "fetch": fetch, **more}))
     return run_pyinfra(*(options or ("-y",)), hosts, DEPLOY)
 
@@ -255,7 +261,7 @@ def test_from_nothing_to_one_release_and_to_the_next_and_back(
     host: Host, run_pyinfra: RunPyinfra, inventory: WriteInventory
 ) -> None:
     target, server = host.target, host.server
-    old, new = (releases.stated(each, server.http) for each in (host.old, host.new))
+    old = releases.stated(host.old, server.http)
 
     dry = deploy(host, run_pyinfra, inventory, old, "host", "--dry")
     assert dry.returncode == 0, dry.output
@@ -292,23 +298,194 @@ def test_from_nothing_to_one_release_and_to_the_next_and_back(
 
     pod = target.cri().run_pod()
     before = shim_of(target, pod)
-    result = deploy(host, run_pyinfra, inventory, new)
-    assert result.returncode == 0, result.output
-    assert target.cri().version().startswith(host.new.version)
-    assert shim_of(target, pod) == before
-    target.import_pause_image()
-    with target.cri().pod():
-        pass
-    # by the control machine, which has it from a file
+    # upstream's own too, where a variable names them
+    for release in (host.new, *releases.of_upstream(server.folder)):
+        result = deploy(host, run_pyinfra, inventory, releases.stated(release, server.http))
+        assert result.returncode == 0, result.output
+        # Debian's says 2.1.9+ds1, upstream's v2.3.4
+        assert target.cri().version().removeprefix("v").startswith(release.version)
+        assert shim_of(target, pod) == before
+        target.import_pause_image()
+        with target.cri().pod():
+            pass
+
+    # by the control machine, and a user who becomes root
+    over_ssh = target.host_over_ssh("operator")
     result = deploy(
-        host, run_pyinfra, inventory, releases.stated(host.old, str(server.folder)), "control"
+        host,
+        run_pyinfra,
+        inventory,
+        old,
+        "control",
+        at=(over_ssh[0], {**over_ssh[1], "_sudo": True}),
     )
     assert result.returncode == 0, result.output
     assert target.cri().version().startswith(host.old.version)
     assert shim_of(target, pod) == before
     target.cri().remove_pod(pod.id)
-    # all builds that were there are there still, but nothing is half
+    # nothing waits, and nothing is half
     assert target.sh(f"ls -A {STORE}; ls -A {ROOT} | grep '^[.]' || true") == ""
+
+
+BROKEN = """#!/bin/sh
+case $1 in
+  --version) echo containerd github.com/containerd/containerd/v2 v9.9.9 0123;;
+  config) exec /usr/local/bin/containerd "$@";;
+  *) echo it has no legs >&2; exit 1;;
+esac
+"""
+
+
+def broken(server: Server) -> Release:
+    """A release whose programs run, and whose daemon does not."""
+    content = dict.fromkeys(releases.PROGRAMS, BROKEN.encode())
+    return releases.packed("9.9.9", content, server.folder)
+
+
+def test_a_release_that_does_not_come_up_gives_way_to_the_old_one(
+    host: Host, run_pyinfra: RunPyinfra, inventory: WriteInventory
+) -> None:
+    target, server = host.target, host.server
+    before = in_use(host, run_pyinfra, inventory)
+    pod = target.cri().run_pod()
+    process = shim_of(target, pod)
+    result = deploy(host, run_pyinfra, inventory, releases.stated(broken(server), server.http))
+    assert result.returncode == 1
+    assert "did not come up; the old program is back, and serves again" in result.output
+    assert "it has no legs" in result.output
+    assert target.cri().version().startswith(host.old.version)
+    assert links(target) == before
+    assert shim_of(target, pod) == process
+    target.cri().remove_pod(pod.id)
+
+
+def test_a_change_that_is_killed_is_ended_by_the_next_run(
+    host: Host, run_pyinfra: RunPyinfra, inventory: WriteInventory
+) -> None:
+    target, server = host.target, host.server
+    before = in_use(host, run_pyinfra, inventory)
+    release = releases.stated(host.new, server.http)
+    build = archive.build(archive.containerd_archive(release), "amd64")
+    target.sh(f"rm -rf {ROOT}/{build.name}")
+    for command in archive_transfer.brought(build.files, "host", True):
+        assert isinstance(command, StringCommand)
+        target.sh(command.get_raw_value())
+    current = host.archives()["current"]
+    # while it is unpacked, before the switch, behind it, and when all is proven
+    for steps in (1, 1, 2, 3):
+        assert killed_at(steps, target, of_archive(build, current, host.old.version)) == 137
+        assert target.cri().conditions()["RuntimeReady"]
+        target.sh(program_change.settle().get_raw_value())
+        now = host.archives()
+        [used] = [each for each in now["builds"] if each["name"] == now["current"]]
+        assert used["whole"]
+        # what runs is what is in use
+        assert target.cri().version().startswith(used["version"])
+        assert used["version"] == (host.new if steps == 3 else host.old).version
+        if steps != 3:
+            assert links(target) == before
+    target.import_pause_image()
+    with target.cri().pod():
+        pass
+    assert "No changes" in deploy(host, run_pyinfra, inventory, release).output
+
+
+def killed_at(steps: int, target: Target, program: program_change.Program) -> int:
+    """Exit code of a change that ends when so many of its directories were to be put on disk."""
+    ends = f"kubenode_steps=$((kubenode_steps + 1)); [ $kubenode_steps -lt {steps} ] || kill -9 $$"
+    # what undoes the change has these functions too, and goes on to its end
+    counts = (
+        f'kubenode_steps=0\nif [ "$0" = /root/change.sh ]; then sync_directory() {{ {ends}; }}; fi'
+    )
+    command = program_change.change(
+        replace(program, functions=f"{program.functions}\n{counts}"),
+        {},
+        "/etc/containerd/config.toml",
+        proof.daemon("containerd", "/run/containerd/containerd.sock"),
+        program_change.Service(is_enabled=True, is_active=True, serves=True),
+    )
+    lines: Any = command.connector_arguments["_stdin"]
+    target.write("/root/change.sh", command.get_raw_value())
+    target.write("/root/stdin", "".join(f"{line}\n" for line in lines))
+    return target.try_sh("sh /root/change.sh </root/stdin")[0]
+
+
+def in_use(host: Host, run_pyinfra: RunPyinfra, inventory: WriteInventory) -> str:
+    """Let the host have the old release, and serve; its links."""
+    result = deploy(
+        host, run_pyinfra, inventory, releases.stated(host.old, str(host.server.folder))
+    )
+    assert result.returncode == 0, result.output
+    host.target.sh("systemctl enable --now containerd")
+    assert host.target.cri().version().startswith(host.old.version)
+    host.target.import_pause_image()
+    return links(host.target)
+
+
+def links(target: Target) -> str:
+    """What is run by which name."""
+    return target.sh(
+        f"for path in /usr/local/bin/* /usr/local/sbin/* {ROOT}/current; do "
+        'printf "%s %s\\n" "$path" "$(readlink "$path")"; done; '
+        "cat /usr/local/lib/systemd/system/containerd.service"
+    )
+
+
+def test_leaving_archives_leads_back_to_the_package(
+    host: Host, run_pyinfra: RunPyinfra, inventory: WriteInventory
+) -> None:
+    target = host.target
+    in_use(host, run_pyinfra, inventory)
+    pod = target.cri().run_pod()
+    process = shim_of(target, pod)
+    target.sh("apt-get -qq install -y --no-install-recommends containerd >/dev/null")
+    # the archive's is before the package's still
+    assert target.sh("command -v containerd") == "/usr/local/bin/containerd\n"
+    result = deploy(host, run_pyinfra, inventory, None)
+    assert result.returncode == 0, result.output
+    assert target.sh("command -v containerd; command -v ctr").split() == [
+        "/usr/bin/containerd",
+        "/usr/bin/ctr",
+    ]
+    pid = target.sh("systemctl show -P MainPID containerd").strip()
+    assert target.sh(f"readlink /proc/{pid}/exe") == "/usr/bin/containerd\n"
+    assert shim_of(target, pod) == process
+    target.cri().remove_pod(pod.id)
+    assert "No changes" in deploy(host, run_pyinfra, inventory, None).output
+
+
+def test_a_build_for_a_newer_libc_is_refused(
+    docker_client: DockerClient, login_key: SshKey, tmp_path: Path
+) -> None:
+    """trixie's and forky's runc want glibc 2.38, bookworm has 2.36."""
+    content = {name: BROKEN.encode() for name in releases.PROGRAMS}
+    plain = releases.packed("9.9.9", content, tmp_path)
+    newer = releases.packed(
+        "9.9.8",
+        # no release wants more than bookworm has: one that would
+        {
+            name: program.replace(b"GLIBC_2.34", b"GLIBC_2.99")
+            for name, program in releases.programs_of_debian("forky").items()
+        },
+        tmp_path,
+    )
+    runc = tmp_path / "runc"
+    runc.write_bytes(releases.debians_runc("forky"))
+    with Fleet(docker_client, login_key) as fleet:
+        target = fleet.start("bookworm", init="sleep")
+        for release, words in ((plain, "GLIBC_2.38' not found"), (newer, "GLIBC_2.99' not found")):
+            stated = archive.containerd_archive(releases.stated(release, str(tmp_path), runc))
+            build = archive.build(stated, "amd64")
+            target.sh(f"mkdir -m 700 -p {STORE}")
+            for file in build.files:
+                target.put(Path(file.address), f"{STORE}/{file.sha256}")
+            functions = [whole_file.FUNCTIONS, time_limit.FUNCTIONS]
+            script = "\n".join([*functions, archive_change.change(build, None), "archive_prepare"])
+            code, _, said = target.try_sh(host_lock.under_lock(script).get_raw_value())
+            assert (code, words in said) == (1, True), said
+            assert "does not run here" in said
+            assert "nothing was changed" in said
+            assert target.sh(f"find {ROOT} -mindepth 1") == ""
 
 
 # ---- The CNI plugins
@@ -324,12 +501,12 @@ def plugins_of(release: Release, url: str) -> dict[str, Any]:
 
 def sums(release: Release) -> dict[str, str]:
     """The sum of each plugin in an archive."""
-    with tarfile.open(release.path) as archive:
-        members = {member.name.removeprefix("./"): member for member in archive}
+    with tarfile.open(release.path) as tar:
+        members = {member.name.removeprefix("./"): member for member in tar}
         return {
             name: hashlib.sha256(opened.read()).hexdigest()
             for name, member in members.items()
-            if name not in ("LICENSE", "README.md") and (opened := archive.extractfile(member))
+            if name not in ("LICENSE", "README.md") and (opened := tar.extractfile(member))
         }
 
 

@@ -97,9 +97,9 @@ def prepared(
         fact = pyinfra_cli.run(
             "--json", hosts, "fact", "kubenode.facts.containerd.ContainerdPackage", cwd=folder
         ).json()["kubenode.facts.containerd.ContainerdPackage"]
-        # what comes before containerd is done: this machine may be slow
-        until = "until [ -e /etc/sysctl.d/k8s.conf ]; do sleep 0.2; done"
-        target.sh(f"setsid sh -c '{until}; sleep 8; rm /root/hold' >/dev/null 2>&1 &")
+        # this machine may be slow: the run has come to where it waits, and says so for some seconds
+        until = "until pgrep -fx 'sleep 1' >/root/waits; do sleep 0.2; done"
+        target.sh(f'setsid sh -c "{until}; sleep 4; rm /root/hold" >/dev/null 2>&1 &')
         result = pyinfra_cli.run("-y", "-vvv", hosts, DEPLOY, cwd=folder)
         assert result.returncode == 0, result.output
         yield Prepared(target, result, plain, fact[target.host()[0]])

@@ -61,10 +61,16 @@ def of_debian(suite: str, folder: Path) -> Release:
     deb = binaries.fetched(suite, "containerd")
     found = re.match(r"containerd_([0-9.]+)", deb.name)
     assert found, deb.name
+    return packed(found[1], programs_of_debian(suite), folder)
+
+
+def programs_of_debian(suite: str) -> dict[str, bytes]:
+    """What is in that archive, by name."""
     with tempfile.TemporaryDirectory() as unpacked:
-        subprocess.run(["dpkg-deb", "-x", deb, unpacked], check=True)
-        content = {name: Path(unpacked, "usr/bin", name).read_bytes() for name in PROGRAMS}
-    return packed(found[1], content, folder)
+        subprocess.run(
+            ["dpkg-deb", "-x", binaries.fetched(suite, "containerd"), unpacked], check=True
+        )
+        return {name: Path(unpacked, "usr/bin", name).read_bytes() for name in PROGRAMS}
 
 
 def plugins_of_debian(suite: str, folder: Path) -> Release:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import io
 import posixpath
 import shlex
+import tarfile
 import time
 import uuid
 from collections.abc import Callable
@@ -91,6 +93,14 @@ class Target:
             f"mkdir -p {shlex.quote(folder)} && "
             f"printf %s {encoded} | base64 -d >{shlex.quote(path)}"
         )
+
+    def put(self, source: Path, path: str) -> None:
+        """Copy a file of this machine, of any size; the folder exists, and is in no tmpfs."""
+        with io.BytesIO() as packed:
+            with tarfile.open(fileobj=packed, mode="w") as tar:
+                tar.add(source, posixpath.basename(path))
+            if not self._container.put_archive(posixpath.dirname(path), packed.getvalue()):
+                raise TargetError(f"{self.name}: {source} could not be copied")
 
     def read(self, path: str) -> str:
         """The content of a file, CommandError when there is none."""

@@ -38,8 +38,8 @@ def test_a_source_without_a_release_that_fits_is_refused(
     decision = decide(Asked(None, kubernetes, OWN), available, None, TODAY)
     assert decision == Decision(
         refusal=f"Kubernetes 1.{kubernetes[1]} needs {needs}: the distribution has {available[0]}; "
-        'set kubenode_containerd_source="docker" (Docker\'s repository) or "archive" (upstream\'s '
-        "release archives), or name one of these in kubenode_containerd_version"
+        'set kubenode_containerd_source="docker" (Docker\'s repository) or '
+        "an archive (docs/sources.md), or name one of these in kubenode_containerd_version"
     )
 
 
@@ -154,12 +154,12 @@ def test_a_version_that_the_source_does_not_have_is_refused_with_what_it_has() -
     said = decide(Asked("2.3", None, OWN), TRIXIE, None, TODAY).refusal
     assert said == (
         f"the distribution has no 2.3: it has {TRIXIE[0]}; set "
-        'kubenode_containerd_source="docker" (Docker\'s repository) or "archive" (upstream\'s '
-        "release archives)"
+        'kubenode_containerd_source="docker" (Docker\'s repository) or '
+        "an archive (docs/sources.md)"
     )
     said = decide(Asked("2.9", None, "docker"), DOCKER, None, TODAY).refusal
     assert said is not None
-    assert said.endswith('kubenode_containerd_source="archive" (upstream\'s release archives)')
+    assert said.endswith("kubenode_containerd_source to an archive (docs/sources.md)")
     assert decide(Asked("2.9", None, "archive"), ["2.3.4"], None, TODAY).refusal == (
         "the archive has no 2.9: it has 2.3.4"
     )

@@ -8,14 +8,22 @@ import pytest
 from pyinfra.api import OperationValueError
 
 from kubenode import node
+from kubenode.facts.containerd_service import ContainerdService
 from kubenode.runtimes.runtime import RUNTIMES
-from kubenode.settings import NodeSettings
+from kubenode.settings import DEFAULTS, NodeSettings
 
 
 def test_each_runtime_that_can_be_set_has_operations_and_a_row() -> None:
     for name in get_args(get_type_hints(NodeSettings)["runtime"]):
-        assert node._set_up_by(name).configured_by
+        assert node._set_up_by(name).configured_by(DEFAULTS)
         assert name in {row.name for row in RUNTIMES}
+
+
+def test_what_is_not_set_is_not_read() -> None:
+    configured_by = node._set_up_by("containerd").configured_by
+    assert ContainerdService not in configured_by(DEFAULTS)
+    assert ContainerdService in configured_by(NodeSettings(proxy={}))
+    assert ContainerdService in configured_by(NodeSettings(limit_nofile=4096))
 
 
 @pytest.mark.parametrize("name", ["crio", "docker", "mcr", "rkt", ""])

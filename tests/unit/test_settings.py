@@ -217,6 +217,23 @@ def test_a_mistake_in_a_registry_does_not_say_its_password(dry: Dry, registries:
     assert "Traceback" not in result.output
 
 
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        {"HTTPS_PROXY": "user:hunter2@proxy:3128"},
+        {"HTTPS_PROXY": ["hunter2"]},
+        {"https_proxy": "http://user:hunter2@proxy"},
+        "hunter2",
+    ],
+)
+def test_a_mistake_in_a_proxy_does_not_say_its_password(dry: Dry, proxy: object) -> None:
+    result = dry(data={"kubenode_proxy": proxy})
+    assert result.returncode == 1
+    assert "kubenode_proxy" in result.output
+    assert "hunter2" not in result.output
+    assert "Traceback" not in result.output
+
+
 def test_the_documented_group_data_names_every_setting() -> None:
     text = (ROOT / "inventories" / "group_data" / "all.py").read_text()
     for name, field in NodeSettings.model_fields.items():
@@ -349,6 +366,9 @@ ARGUMENTS: list[tuple[Callable[..., Any], str, str]] = [
     (containerd.configured, "snapshotter", "snapshotter"),
     (containerd.configured, "registry_config_path", "registry_config_path"),
     (containerd.configured, "change_driver_under_pods", "change_driver_under_pods"),
+    (containerd.service, "proxy", "proxy"),
+    (containerd.service, "limit_nofile", "limit_nofile"),
+    (containerd.service, "restart", "restart"),
     (containerd.running, "change_driver_under_pods", "change_driver_under_pods"),
     (platform.supported, "cgroup_driver", "cgroup_driver"),
     (platform.supported, "kubernetes_version", "kubernetes_version"),

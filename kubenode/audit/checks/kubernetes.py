@@ -139,8 +139,9 @@ CHECKS = (
         "warns of a runtime that does not tell kubelet its cgroup driver (1.x). An older release "
         "can lack what kubelet asks for.",
         judge=of_containerd(_containerd),
-        remedy="upgrade containerd (kubenode_containerd_version, from a source that has it), "
-        "after draining the node",
+        remedy="drain the node and upgrade containerd: kubenode_kubernetes_version asks for one "
+        "that fits, kubenode_containerd_version for one by name, and kubenode_containerd_source "
+        "says which source has it",
         mirrors=("kubeadm: ContainerRuntimeVersion (a warning there, from 1.35 on)",),
         sources=("https://containerd.io/releases/#kubernetes-support",),
     ),

@@ -171,11 +171,11 @@ def test_another_process_of_the_manager_is_waited_for(host: Host) -> None:
         host.target.sh("rpmkeys --import /srv/rpm/good.asc")
     install = "dnf -y" if host.is_dnf else "zypper --non-interactive"
     host.target.sh(f"systemd-run --quiet --unit=busy {install} install slow")
-    # it ends when a command of the deploy has waited for it a while
+    host.target.sh("until [ -e /run/slow-runs ]; do sleep 0.1; done")
+    # it ends some time after the deploy has begun, whose watches sleep for a second at a time
     host.target.sh(
-        "systemd-run --quiet --unit=ends sh -c 'until grep -qs wait_for_package[s] "
-        "/proc/[0-9]*/cmdline; do sleep 0.1; done; sleep 2; touch /run/slow-may-end'\n"
-        "until pgrep -f /var/tmp/rpm-tmp; do sleep 0.1; done"
+        "systemd-run --quiet --unit=ends "
+        "sh -c 'until pgrep -xf \"sleep 1\"; do sleep 0.1; done; sleep 8; touch /run/slow-may-end'"
     )
     result = host.becomes("1.7.24", whole=True)
     assert re.search("wait for process [0-9]+ (dnf|zypper|rpm)", result.output), result.output
@@ -257,10 +257,10 @@ def test_a_transaction_that_was_killed_is_finished(host: Host) -> None:
     )
     host.target.sh(
         "mv /usr/bin/systemctl /usr/bin/systemctl.real\n"
-        "printf '#!/bin/sh\\nexec sleep 1000\\n' >/usr/bin/systemctl\n"
+        "printf '#!/bin/sh\\ntouch /run/hangs; exec sleep 1000\\n' >/usr/bin/systemctl\n"
         "chmod 755 /usr/bin/systemctl\n"
         f"setsid {install} >/root/killed 2>&1 </dev/null & group=$!\n"
-        "until pgrep -x sleep; do sleep 0.1; done\n"
+        "until [ -e /run/hangs ]; do sleep 0.1; done\n"
         "kill -9 -$group\n"
         "mv /usr/bin/systemctl.real /usr/bin/systemctl"
     )

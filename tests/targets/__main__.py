@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 
-from tests.targets import container, daemon, image, side_by_side
+from tests.targets import container, daemon, image, rpm_image, side_by_side
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,6 +24,8 @@ def _build(options: argparse.Namespace) -> None:
     image.ensure(client, options.suites, _say)
     for suite in options.suites:
         _say(f"{suite}: image {image.tag(suite)} is there")
+    if set(options.suites) == set(image.SUITES):
+        rpm_image.ensure(client, rpm_image.SUITES, _say)
 
 
 def _up(options: argparse.Namespace) -> None:
@@ -58,7 +60,7 @@ def _clean(options: argparse.Namespace) -> None:
         target.stop()
         _say(f"{target.name}: removed, with its volume")
     if options.images:
-        for tag in image.remove(client):
+        for tag in (*rpm_image.remove(client), *image.remove(client)):
             _say(f"{tag}: removed")
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import tarfile
 import time
 from collections.abc import Iterable, Mapping
@@ -59,6 +60,16 @@ def ensure(client: DockerClient, kinds: Iterable[str], say: image.Say) -> None:
         say(f"{kind}: building an image and its RPMs, about a minute for the first")
         _build(client, kind)
         say(f"{kind}: image {tag(kind)} built in {time.monotonic() - started:.0f} s")
+
+
+def remove(client: DockerClient) -> list[str]:
+    """Remove every image of these hosts, of any content; the tags removed."""
+    ours = re.compile(rf"{image.REPOSITORY}:({'|'.join(SUITES)})-[0-9a-f]{{12}}")
+    found = client.images.list(image.REPOSITORY)
+    tags = [tag for each in found for tag in each.tags if ours.fullmatch(tag)]
+    for each in tags:
+        client.images.remove(each)
+    return tags
 
 
 def _exists(client: DockerClient, kind: str) -> bool:

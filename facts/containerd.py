@@ -285,8 +285,11 @@ def parse_daemon(package: Reading, daemon: Reading) -> Daemon:
         "imports": imports,
         "effective": dump is not None,
         **_settings(dump or main, [*([main] if main else []), *drop_ins], version),
+        # of systemd nobody knows what file it gives containerd, where it does not answer
         "left_by_packages": None
         if "left" not in daemon.texts
+        or daemon.value("path") is None
+        or f"unit:{UNIT}" in daemon.unreadable
         else [name for name in daemon.text("left") if name],
         "deprecations": _deprecations(daemon),
         "registry_hosts": registry_hosts.parse(

@@ -90,7 +90,7 @@ class Repositories(ProbeFact[RepositoriesShape]):
             "os_release": {"ID": "debian", "VERSION_CODENAME": "trixie"},
             "files": {"/etc/apt/sources.list.d/debian.sources": "Types: deb\\n..."},
             "unreadable": [],
-            "lists": ["deb.debian.org_debian_dists_trixie_InRelease"],
+            "lists": ["mirror.example.org_debian_dists_trixie_InRelease"],
         }
 
     **Example:**

@@ -25,8 +25,8 @@ class CandidateShape(TypedDict):
     version: str
     """As the package manager calls it, with its epoch where it has one."""
     origin: str
-    """Where from: URL, suite and component, such as ``http://mirror.example.org/debian trixie/main``.
-    A version that several sources have is there for each of them."""
+    """Where from: URL, suite and component: ``http://mirror.example.org/debian trixie/main``. A
+    version that several sources have is there for each of them."""
 
 
 class CandidatesShape(TypedDict):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from typing import Any, NamedTuple
 
 from packaging.version import Version
@@ -25,49 +25,75 @@ from kubenode.wire import joint_reading
 Commands = Generator[StringCommand | FunctionCommand, Any, None]
 
 
-def exchange(
-    program: Program, release: Version | None, restart: Restart | None, keeps_shims: bool = True
-) -> Commands:
-    """
-    The command that exchanges the program, and carries the configuration over.
+class Exchange(NamedTuple):
+    """What becomes of a host's containerd, or why nothing may, or nothing does yet."""
 
-    + program: how it is changed
-    + release: of containerd that it brings; None: it cannot be told
+    now: ContainerdFilesShape | None = None
+    carried: Mapping[str, Edit] = {}
+    """The files that the other release needs changed."""
+    refusal: str | None = None
+    postponed: str | None = None
+
+
+def planned(release: Version | None, restart: Restart | None, keeps_shims: bool = True) -> Exchange:
+    """
+    What exchanging containerd does to the host: reads it, and warns of what is going to be ignored.
+
+    + release: the one that it becomes; None: it cannot be told
     + restart: when it may be, see :func:`kubenode.operations.containerd.installed`
     + keeps_shims: whether running pods' shims stay at their path. containerd gives up a pod whose
       shim is gone when it restarts (rancher/rke2#10613)
 
-    The host is refused where pods would not survive it, and where the configuration cannot be
-    carried over; it is left as it is where the restart has to wait.
+    It is refused where pods would not survive it, and where the configuration cannot be carried
+    over; it is postponed where the restart has to wait.
     """
     now = joint_reading.get_fact_now(ContainerdFiles)
     if now is None or release is None:
-        yield refuse(host, f"{program.explained}: {containerd_host.CANNOT_TELL}")
-        return
+        return Exchange(refusal=containerd_host.CANNOT_TELL)
     gate = _gate(restart, now, release, keeps_shims)
-    if gate.refusal:
-        yield refuse(host, f"{program.explained}: {gate.refusal}: nothing was changed")
-        return
-    if gate.postponed:
-        logger.warning(f"{print_prefix(host)}{program.explained} waits: {gate.postponed}")
-        return
+    if gate.refusal or gate.postponed:
+        return Exchange(refusal=gate.refusal, postponed=gate.postponed)
     carried = _carried_over(now, release)
     if isinstance(carried, str):
-        yield refuse(host, f"{program.explained}: {carried}: nothing was changed")
-        return
-    files = containerd_host.contents(now)
-    explain(host, program.explained)
-    for path, edit in carried.items():
+        return Exchange(refusal=carried)
+    return Exchange(now, carried)
+
+
+def tell(explained: str, plan: Exchange) -> None:
+    """Say what is going to be changed.
+
+    + explained: the programs: from what to what
+    + plan: what is neither refused nor postponed
+    """
+    explain(host, explained)
+    files = containerd_host.contents(plan.now) if plan.now else {}
+    for path, edit in plan.carried.items():
         for change in edit.changes:
             explain(host, f"{path}: {change}")
         explain_file(host, path, files[path].decode(errors="replace"), edit.text)
-    daemon = now["containerd"]
+
+
+def exchanged(program: Program, plan: Exchange) -> Commands:
+    """
+    The command that exchanges the program, and carries the configuration over.
+
+    + program: how it is changed
+    + plan: of what :func:`planned` found
+    """
+    if plan.postponed:
+        logger.warning(f"{print_prefix(host)}{program.explained} waits: {plan.postponed}")
+        return
+    if plan.refusal or plan.now is None:
+        yield refuse(host, f"{program.explained}: {plan.refusal}: nothing was changed")
+        return
+    files = containerd_host.contents(plan.now)
+    daemon = plan.now["containerd"]
     yield program_change.change(
         program,
-        {path: (files[path], edit.text.encode()) for path, edit in carried.items()},
+        {path: (files[path], edit.text.encode()) for path, edit in plan.carried.items()},
         daemon["config"]["path"],
         containerd_host.daemon_of(daemon),
-        _service(now),
+        _service(plan.now),
     )
 
 
@@ -102,6 +128,7 @@ def _service(now: ContainerdFilesShape) -> Service:
         is_enabled=unit is not None and unit["enabled"] == "enabled",
         is_active=unit is not None and unit["active"] in ("active", "activating", "reloading"),
         serves=now["containerd"]["cri"] == "serving",
+        is_masked=unit is not None and unit["load"] == "masked",
     )
 
 

@@ -72,4 +72,5 @@ def _place(source: PlaceShape | None) -> str | None:
 
 
 def daemon_of(daemon: ContainerdShape) -> Daemon:
-    return proof.daemon(str(daemon["installed"]["binary"]), daemon["socket"])
+    # one that is not there yet is looked for in PATH, with no directory before it
+    return proof.daemon(daemon["installed"]["binary"] or "/usr/bin/containerd", daemon["socket"])

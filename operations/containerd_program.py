@@ -23,6 +23,7 @@ from kubenode.packages import (
     archive,
     archive_cache,
     archive_transfer,
+    guarded_install,
     manager,
     package_locks,
     repository_proof,
@@ -280,6 +281,10 @@ def _installed(wanted: Wanted, found: _Found, by: str) -> Commands:
     """A host without a containerd that works gets the distribution's."""
     name = wanted.package
     to_do = installation(found.program, name, wanted.version, wanted.hold)
+    problem = to_do.blocked or _not_by(by, wanted)
+    if problem:
+        yield refuse(host, f"{problem}: nothing was changed")
+        return
     for sentence in to_do.explained(by):
         explain(host, sentence)
     if wanted.kubernetes is not None and wanted.version is None:
@@ -307,6 +312,18 @@ def _installed(wanted: Wanted, found: _Found, by: str) -> Commands:
     )
     if to_do.holds:
         yield package_locks.patiently(by, manager.hold(by, to_do.holds))
+
+
+def _not_by(by: str, wanted: Wanted) -> str | None:
+    """Why a package manager cannot be asked for that, None when it can."""
+    if by == "apt-get" or (wanted.version is not None and not is_series(wanted.version)):
+        return None
+    if wanted.version is None and wanted.kubernetes is None:
+        return None
+    return (
+        f"kubenode does not ask {by} so far which versions it has: set kubenode_containerd_version "
+        "to one package version in full"
+    )
 
 
 def _decided_by_lists(wanted: Wanted, found: _Found, by: str) -> Decision:
@@ -363,7 +380,10 @@ def _exchanged(wanted: Wanted, found: _Found, by: str, decision: Decision) -> Co
         return
     _warn(decision)
     name, version = wanted.package, decision.version
-    change = packages.exchange(found.packages, name, version, wanted.hold)
+    package = found.program.package
+    # a package that apt installs again loses its hold
+    is_held = package is not None and package.held and package.name == name
+    change = packages.exchange(found.packages, name, version, wanted.hold or is_held)
     if problem := packages.refusal(found.packages, change):
         yield refuse(host, f"{problem}: nothing was changed")
         return
@@ -373,7 +393,10 @@ def _exchanged(wanted: Wanted, found: _Found, by: str, decision: Decision) -> Co
         )
     else:
         program = program_change.of_packages(f"{name} {version}", change, by)
-    yield from containerd_exchange.exchange(program, upstream_of(version), wanted.restart)
+    plan = containerd_exchange.planned(upstream_of(version), wanted.restart)
+    if not (plan.refusal or plan.postponed):
+        containerd_exchange.tell(program.explained, plan)
+    yield from containerd_exchange.exchanged(program, plan)
 
 
 # ---- From a repository
@@ -424,9 +447,23 @@ def _from_repository(
         yield refuse(host, f"{decision.refusal}: nothing was changed")
     else:
         _warn(decision)
-        yield from _install(by, wanted.package, decision.version)
-        if wanted.hold:
-            yield package_locks.patiently(by, manager.hold(by, wanted.package))
+        yield from _installed_beside_nothing(wanted, found, by, decision.version)
+
+
+def _installed_beside_nothing(wanted: Wanted, found: _Found, by: str, version: str) -> Commands:
+    """A host without a containerd that works gets a repository's; what conflicts with it goes."""
+    name = wanted.package
+    change = packages.exchange(found.packages, name, version, wanted.hold)
+    if problem := packages.refusal(found.packages, change):
+        yield refuse(host, f"{problem}: nothing was changed")
+        return
+    for phrase in change.explained:
+        explain(host, phrase)
+    if found.program.dpkg_interrupted:
+        yield package_locks.patiently(by, manager.UNPACK_AGAIN)
+    yield guarded_install.install([manager.pinned(by, name, version)], change.removes)
+    for held in change.holds:
+        yield package_locks.patiently(by, manager.hold(by, held))
 
 
 def _needs_program(wanted: Wanted, found: _Found) -> bool:
@@ -486,20 +523,22 @@ def _from_archive(wanted: Wanted, source: Archive, found: _Found) -> Commands:
         packages=going if going.removes else None,
         manager=by,
     )
+    # a package takes its shim with it
+    keeps_shims = not set(going.removes) - {"runc"}
+    plan = containerd_exchange.planned(Version(build.version), wanted.restart, keeps_shims)
+    _warn(decision)
+    if plan.refusal or plan.postponed:
+        yield from containerd_exchange.exchanged(program, plan)
+        return
     for file in build.files:
         explain(host, f"{file.address} comes to the host, sha256 {file.sha256}")
-    explain(host, program.explained)
-    _warn(decision)
+    containerd_exchange.tell(program.explained, plan)
     try:
         yield from archive_transfer.brought(build.files, wanted.fetched_by, is_executing(host))
     except archive_cache.FetchError as error:
         yield refuse(host, f"{error}: nothing was changed")
         return
-    # a package takes its shim with it
-    keeps_shims = not set(going.removes) - {"runc"}
-    yield from containerd_exchange.exchange(
-        program, Version(build.version), wanted.restart, keeps_shims
-    )
+    yield from containerd_exchange.exchanged(program, plan)
 
 
 def _decided_for_archive(wanted: Wanted, source: Archive) -> Decision:
@@ -523,7 +562,9 @@ def _going(found: _Found, build: Build) -> PackageChange:
 
 def _is_linked(archives: ArchivesShape, build: Build) -> bool:
     whole = {each["name"]: each["whole"] for each in archives["builds"] or ()}
-    wanted = [name for name in archives["links"] if build.runc is not None or "runc" not in name]
+    wanted = [
+        name for name in archives["links"] if build.runc is not None or not name.endswith("/runc")
+    ]
     return (
         whole.get(build.name) is True
         and archives["unit"] is not None

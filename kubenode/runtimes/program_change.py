@@ -28,7 +28,15 @@ from kubenode.runtimes.config_swap import CRI_WAIT_SECONDS, UNPROVEN_SUFFIX, Dae
 DIRECTORY = "/var/lib/kubenode/change"
 """What a change needs while it is under way; root's, and gone afterwards."""
 
-_FUNCTIONS = host_script.read(__file__, "program_functions.sh", CRI_WAIT_SECONDS=CRI_WAIT_SECONDS)
+RESTART_SECONDS = 180
+"""How long systemd may take to start the daemon; its own limit is 90 s where the unit has none."""
+
+_FUNCTIONS = host_script.read(
+    __file__,
+    "program_functions.sh",
+    CRI_WAIT_SECONDS=CRI_WAIT_SECONDS,
+    RESTART_SECONDS=RESTART_SECONDS,
+)
 _CHANGE = host_script.read(__file__, "program_change.sh")
 _BACK = host_script.read(__file__, "program_back.sh")
 _OF_PACKAGES = host_script.read(__file__, "program_of_packages.sh")
@@ -63,11 +71,13 @@ class Service:
     + is_enabled: whether it starts at boot, which it does afterwards too
     + is_active: whether it runs. One that does not is not started, and nothing is proven of it
     + serves: whether CRI answered. Otherwise that the unit is active is proof enough
+    + is_masked: whether somebody has masked it, which it is afterwards too
     """
 
     is_enabled: bool
     is_active: bool
     serves: bool
+    is_masked: bool = False
 
 
 def of_packages(what: str, packages: PackageChange, manager: str) -> Program:
@@ -153,6 +163,7 @@ def definitions_of(program: Program, main: str, daemon: Daemon, service: Service
         "change": DIRECTORY,
         "note": f"{main}{UNPROVEN_SUFFIX}",
         "is_enabled": "yes" if service.is_enabled else "",
+        "is_masked": "yes" if service.is_masked else "",
         "restarts": "yes" if service.is_active else "",
     }
     parts: Sequence[str] = [

@@ -1,19 +1,20 @@
 # shellcheck shell=sh
 # Change a runtime's program, and undo it: program_back(), program_is_there() and cri_serves() are
 # given. $change is the directory for it, $unit the daemon's, $note that of its configuration files;
-# $is_enabled and $restarts are what was before.
+# $is_enabled, $is_masked and $restarts are what was before.
 
 # bring_up: start what is there now
 bring_up() {
   systemctl daemon-reload
   # a package that is removed leaves a mask behind
-  if [ "$(readlink "/etc/systemd/system/$unit")" = /dev/null ]; then
+  if [ -z "$is_masked" ] && [ "$(readlink "/etc/systemd/system/$unit")" = /dev/null ]; then
     systemctl -q unmask "$unit"
   fi
   [ -z "$is_enabled" ] || systemctl -q enable "$unit"
   [ "$restarts" ] || return 0
   systemctl reset-failed "$unit" 2>/dev/null
-  systemctl restart "$unit" && wait_for_cri @CRI_WAIT_SECONDS@ && runs_what_is_there
+  # a unit may have no limit of its own
+  limited @RESTART_SECONDS@ systemctl restart "$unit" && wait_for_cri @CRI_WAIT_SECONDS@ && runs_what_is_there
 }
 # runs_what_is_there: whether the daemon that runs is the program that is there
 runs_what_is_there() {

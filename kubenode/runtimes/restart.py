@@ -36,7 +36,7 @@ def postponed(restart: Restart | None, pods: int | None, pods_survive: bool = Tr
     if wanted == "now" or (wanted == "if-idle" and pods == 0):
         return None
     if wanted == "never":
-        return "kubenode_restart is never: restart it yourself, or set now or if-idle"
+        return "kubenode_restart is never: set now or if-idle when it may be restarted"
     running = "it cannot be told whether pods run" if pods is None else f"{pods} containers run"
     return (
         f"{running}, and kubenode_restart is if-idle: drain the node (kubectl drain) and run "

@@ -32,8 +32,8 @@ class Point:
 
 
 INSTALLING = (
-    Point("the modules' file is staged", "/usr/bin/mv", "*/etc/modules-load.d/k8s.conf"),
     Point("dpkg configures containerd", "/usr/bin/deb-systemd-helper", "*containerd.service*"),
+    Point("the modules' file is staged", "/usr/bin/mv", "*/etc/modules-load.d/k8s.conf"),
 )
 CONFIGURING = (
     Point("the new configuration is staged", "/usr/bin/mv", "*/etc/containerd/config.toml"),

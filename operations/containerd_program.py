@@ -320,9 +320,10 @@ def _not_by(by: str, wanted: Wanted) -> str | None:
         return None
     if wanted.version is None and wanted.kubernetes is None:
         return None
+    asked = f"{wanted.version} is a series" if wanted.version else "a Kubernetes release is set"
     return (
-        f"kubenode does not ask {by} so far which versions it has: set kubenode_containerd_version "
-        "to one package version in full"
+        f"{asked}, and kubenode does not ask {by} so far which versions it has: set "
+        "kubenode_containerd_version to one package version in full"
     )
 
 

@@ -237,9 +237,12 @@ def test_the_distributions_package_is_taken_beside_what_obsoletes_it(host: Host)
 def test_a_held_package_changes_on_purpose(host: Host) -> None:
     assert "containerd 1.6.20" in host.becomes("1.6.20").output
     assert changes(host.becomes("2.1.9").output)["Node | containerd is installed"][0] == 1
-    failed = host.deploy("9.9")
+    series = host.deploy("9.9")
+    assert series.returncode != 0
+    assert "9.9 is a series" in series.output
+    failed = host.deploy("9.9.9")
     assert failed.returncode != 0
-    assert "9.9" in failed.output
+    assert "9.9.9" in failed.output
     # it was held before, and is
     host.serves("2.1.9")
     host.upgrade()

@@ -17,6 +17,7 @@ from kubenode.packages.source import Repository
 from kubenode.run.telling import explain, refuse
 from kubenode.runtimes import other_runtimes, program_change
 from kubenode.runtimes.containerd.source import Source
+from kubenode.runtimes.runtime import CONTAINERD
 from kubenode.wire import joint_reading
 from kubenode.wire.probe_fact import ProbeFact
 
@@ -51,7 +52,7 @@ def steps(wanted: Wanted) -> Commands:
     if shape is None:
         yield refuse(host, _CANNOT_TELL)
         return
-    if problem := other_runtimes.refusal(shape["runtimes"]):
+    if problem := other_runtimes.refusal(shape["runtimes"], CONTAINERD):
         yield refuse(host, f"{': '.join(problem)}: nothing was changed")
         return
     found = _found(shape, wanted)

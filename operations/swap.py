@@ -83,11 +83,8 @@ def off(unless_allowed: bool = False) -> Commands:
         host.noop("no swap is on, and nothing turns it on at boot")
         return
     _explain(now, to_do)
-    yield whole_file.change(
-        [_explained(edit) for edit in to_do.edits],
-        between=_functions() + "\nfits",
-        after=_now(to_do),
-    )
+    changes = [_explained(edit) for edit in to_do.edits]
+    yield whole_file.change(changes, *_steps(to_do))
 
 
 def _read(also_kubelet: bool) -> tuple[SwapSourcesShape | None, KubeletShape | None]:
@@ -155,26 +152,24 @@ def _explained(edit: Edit) -> whole_file.Change:
     return whole_file.Change(edit.path, old, exact_text.bytes_of(edit.new))
 
 
-def _functions() -> str:
-    """Sh functions that turn swap off on the host."""
-    script = host_script.read(
-        __file__, "swap_off.sh", MARGIN_KIB=MARGIN_KIB, SWAPOFF_SECONDS=SWAPOFF_SECONDS
-    )
-    return f"{time_limit.FUNCTIONS.strip()}\n{script.strip()}"
+FUNCTIONS = host_script.read(
+    __file__, "swap_off.sh", MARGIN_KIB=MARGIN_KIB, SWAPOFF_SECONDS=SWAPOFF_SECONDS
+).strip()
 
 
-def _now(to_do: SwapOff) -> str:
-    """Sh that turns swap off, when the files say so already.
+def _steps(to_do: SwapOff) -> tuple[str, str]:
+    """Sh that runs before the files are replaced, and sh that turns swap off when they are.
 
-    Before systemd forgets what it has started: a unit that it does not know it cannot stop as its
-    file says (zram-generator(8)).
+    The files come first: what is interrupted then has no swap after a boot. systemd reads them
+    last: a unit whose file is gone for it, it cannot stop as that said (zram-generator(8)).
     """
     steps = ["turn_off"]
     if to_do.stopped:
         steps += [f"stop {' '.join(map(shlex.quote, to_do.stopped))}", "turn_off"]
     if to_do.edits:
         steps.append("forget")
-    return "\n".join([*steps, "stays_off"])
+    before = f"{time_limit.FUNCTIONS.strip()}\n{FUNCTIONS}\nfits"
+    return before, "\n".join([*steps, "stays_off"])
 
 
 @operation()

@@ -2,12 +2,13 @@
 # Turn swap off now, with all else that swap.py wants of a host: under its lock, with limited().
 
 swaps=/proc/swaps; meminfo=/proc/meminfo; margin=@MARGIN_KIB@
-# in_use: sets $devices to what is on, as the kernel writes it, and $used to what is in it, in KiB
+# in_use: sets $devices to what is on, as the kernel writes it, a line each, $names to the same for
+# people, and $used to what is in it, in KiB
 in_use() {
-  devices=; used=0
+  devices=; names=; used=0
   while read -r device _ _ in_it _; do
     case $device in Filename) continue;; esac
-    devices=$devices$device$nl; used=$((used + in_it))
+    devices=$devices$device$nl; names=${names:+$names, }$device; used=$((used + in_it))
   done <"$swaps" || fail "cannot read $swaps: nothing was changed"
 }
 # fits: fail when what is in swap would not go into memory
@@ -42,7 +43,7 @@ turn_off() {
     124 | 137) why="swapoff did not end within @SWAPOFF_SECONDS@ s";;
     *) why="swapoff failed ($said)";;
   esac
-  fail "$why: still on is ${devices%"$nl"}; what turns it on at boot is off; run again, or reboot"
+  fail "$why: still on is $names; what turns it on at boot is off; run again, or reboot"
 }
 # stop UNIT...: those that are active
 stop() {
@@ -63,5 +64,5 @@ forget() {
 # stays_off: fail when something has turned it on again
 stays_off() {
   in_use
-  [ -z "$devices" ] || fail "swap was turned on again: ${devices%"$nl"}"
+  [ -z "$devices" ] || fail "swap was turned on again: $names"
 }

@@ -119,7 +119,15 @@ def change(changes: Sequence[Change], between: str = "", after: str = "") -> Str
             f"{action} || fail {shlex.quote(f'cannot {verb} {item.path}')}: "
             f'"$(as_it_was {path} {old} "$backup_{number}")"'
         )
-    steps = [*sums, *expect, *stage, *keep, *filter(None, [between]), *commit, *filter(None, [after])]
+    steps = [
+        *sums,
+        *expect,
+        *stage,
+        *keep,
+        *filter(None, [between]),
+        *commit,
+        *filter(None, [after]),
+    ]
     return host_lock.under_lock("\n".join([FUNCTIONS.strip(), *steps]), contents)
 
 

@@ -82,6 +82,10 @@ def off(unless_allowed: bool = False) -> Commands:
     if not now["live"] and not to_do.edits:
         host.noop("no swap is on, and nothing turns it on at boot")
         return
+    if kubelet is not None and kubelet["fail_swap_on"] is None:
+        why = f"cannot tell whether kubelet is told to live with swap ({kubelet['error']})"
+        yield refuse(host, f'{why}: correct that, or say kubenode_swap="off" or "keep"')
+        return
     _explain(now, to_do)
     changes = [_explained(edit) for edit in to_do.edits]
     yield whole_file.change(changes, *_steps(to_do))
@@ -152,9 +156,11 @@ def _explained(edit: Edit) -> whole_file.Change:
     return whole_file.Change(edit.path, old, exact_text.bytes_of(edit.new))
 
 
-FUNCTIONS = host_script.read(
+_SCRIPT = host_script.read(
     __file__, "swap_off.sh", MARGIN_KIB=MARGIN_KIB, SWAPOFF_SECONDS=SWAPOFF_SECONDS
-).strip()
+)
+FUNCTIONS = f"{time_limit.FUNCTIONS.strip()}\n{_SCRIPT.strip()}"
+"""What turns swap off on the host."""
 
 
 def _steps(to_do: SwapOff) -> tuple[str, str]:
@@ -168,8 +174,7 @@ def _steps(to_do: SwapOff) -> tuple[str, str]:
         steps += [f"stop {' '.join(map(shlex.quote, to_do.stopped))}", "turn_off"]
     if to_do.edits:
         steps.append("forget")
-    before = f"{time_limit.FUNCTIONS.strip()}\n{FUNCTIONS}\nfits"
-    return before, "\n".join([*steps, "stays_off"])
+    return f"{FUNCTIONS}\nfits", "\n".join([*steps, "stays_off"])
 
 
 @operation()

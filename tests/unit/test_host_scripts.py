@@ -264,7 +264,7 @@ def swap_off(host: Host, used: int = 1000, swapoff: str = "", after: str = "stay
     # busybox has one of its own, and takes that
     functions = functions.replace(' swapoff "', f' {host.programs}/swapoff "')
     change = whole_file.Change(str(folder / "fstab"), None, b"")
-    before = f"{time_limit.FUNCTIONS}\n{functions}\nfits"
+    before = f"{functions}\nfits"
     steps = f"turn_off\nstop zramswap.service\nturn_off\nforget\n{after}"
     command = whole_file.change([change], before, steps)
     lines = command.connector_arguments["_stdin"]

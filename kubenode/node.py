@@ -14,8 +14,10 @@ from kubenode.facts.containerd import Containerd, ContainerdFiles
 from kubenode.facts.containerd_service import ContainerdService
 from kubenode.facts.crictl import Crictl
 from kubenode.facts.kernel import KernelModules, Sysctls
+from kubenode.facts.kubelet import Kubelet
 from kubenode.facts.platform import Platform
-from kubenode.operations import containerd, containerd_program, kernel, platform
+from kubenode.facts.swap import SwapSources
+from kubenode.operations import containerd, containerd_program, kernel, platform, swap
 from kubenode.runtimes.runtime import CONTAINERD
 from kubenode.wire import joint_reading
 from kubenode.wire.probe_fact import ProbeFact
@@ -98,6 +100,23 @@ _SET_UP = {
 """By the runtime's name in its row, see :mod:`kubenode.runtimes.runtime`."""
 
 
+def _swap_read_by(node: settings.NodeSettings) -> list[_Read]:
+    """What the operation for ``kubenode_swap`` reads."""
+    facts: dict[str | None, tuple[type[ProbeFact[Any]], ...]] = {
+        None: (SwapSources, Kubelet),
+        "off": (SwapSources,),
+        "limited": (Kubelet, Platform),
+    }
+    return [(fact, {}) for fact in facts.get(node.swap, ())]
+
+
+def _set_swap(node: settings.NodeSettings) -> None:
+    if node.swap in (None, "off"):
+        swap.off(name="No swap", unless_allowed=node.swap is None)
+    elif node.swap == "limited":
+        swap.limited(name="Swap for pods")
+
+
 def _set_up_by(name: str) -> _SetUp:
     if name not in _SET_UP:
         raise OperationValueError(
@@ -111,8 +130,8 @@ def prepare() -> None:
     """
     Make the host a node on which kubelet can start pods, now and after the next reboot.
 
-    It installs the container runtime, loads and persists modules, sets and persists sysctls, and
-    configures and starts the runtime. The host's ``kubenode_`` data decide the details
+    It installs the container runtime, turns swap off, loads and persists modules, sets and persists
+    sysctls, and configures and starts the runtime. The host's ``kubenode_`` data decide the details
     (:class:`kubenode.settings.NodeSettings`). A host that cannot be a node fails alone, before any
     change. A wrong setting ends the run before any host is changed.
 
@@ -131,6 +150,7 @@ def prepare() -> None:
         [
             (Platform, {}),
             *runtime.installed_by(node),
+            *_swap_read_by(node),
             (KernelModules, {"modules": node.modules, "persist_file": node.modules_file}),
             (Sysctls, {"keys": list(node.sysctls), "persist_file": node.sysctls_file}),
             *((fact, {}) for fact in runtime.configured_by(node)),
@@ -144,6 +164,7 @@ def prepare() -> None:
         )
         # first of what changes anything: a source may have nothing that this node can use
         runtime.install(node)
+        _set_swap(node)
         kernel.modules(
             name="Kernel modules",
             modules=node.modules,

@@ -122,6 +122,11 @@ class NodeSettings(BaseModel):
         default=False,
         description="disable a line elsewhere that would win at boot, instead of failing the host",
     )
+    swap: Literal["off", "limited", "keep"] | None = Field(
+        default=None,
+        description="off (now and at boot), limited (checks that kubelet can give pods swap) or "
+        "keep; None is off, unless kubelet is told to live with swap (failSwapOn: false)",
+    )
     runtime: Annotated[Runtime, BeforeValidator(_runtime)] = Field(
         default="containerd",
         description="container runtime to install and configure",

@@ -23,6 +23,10 @@ anything is changed.
 # line. True: that line is commented out, with a mark and a backup.
 # kubenode_sysctls_override = False
 
+# "off" turns swap off, now and at boot. "limited" leaves it, and checks that kubelet can give pods
+# swap. "keep" leaves it. None is "off", unless kubelet is told to live with swap.
+# kubenode_swap = None
+
 # The runtime to install and configure; there is no other one yet.
 # kubenode_runtime = "containerd"
 

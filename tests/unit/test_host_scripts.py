@@ -39,6 +39,7 @@ from kubenode.facts import (
 )
 from kubenode.files import host_lock, whole_file
 from kubenode.operations import kernel as kernel_operations
+from kubenode.operations import swap as swap_operations
 from kubenode.packages import (
     archive_change,
     archive_transfer,
@@ -247,8 +248,33 @@ def unpack_plugins(host: Host) -> str:
     return plugins_change.change("1.9.1", file, f"{store.parent}/cni").get_raw_value()
 
 
+SWAPS = "Filename Type Size Used Priority\n"
+
+
+def swap_off(host: Host, used: int = 1000, swapoff: str = "", after: str = "stays_off") -> str:
+    """With a swap file that has a blank in its name, and a service that runs."""
+    folder = host.programs.parent
+    swaps, meminfo = folder / "swaps", folder / "meminfo"
+    swaps.write_text(f"{SWAPS}/a\\040swap file 65532 {used} -2\n/dev/zram0 partition 64 0 5\n")
+    meminfo.write_text("MemTotal: 4000000 kB\nMemAvailable: 200000 kB\n")
+    host.program("swapoff", swapoff or f"printf '{SWAPS.strip()}\\n' >{swaps}")
+    host.program("systemctl", '[ "$1" != show ] || echo ActiveState=active')
+    functions = swap_operations.FUNCTIONS.replace("/proc/swaps", str(swaps))
+    functions = functions.replace("/proc/meminfo", str(meminfo))
+    # busybox has one of its own, and takes that
+    functions = functions.replace(' swapoff "', f' {host.programs}/swapoff "')
+    change = whole_file.Change(str(folder / "fstab"), None, b"")
+    before = f"{functions}\nfits"
+    steps = f"turn_off\nstop zramswap.service\nturn_off\nforget\n{after}"
+    command = whole_file.change([change], before, steps)
+    lines = command.connector_arguments["_stdin"]
+    text = "".join(f"{line}\n" for line in lines)
+    return f"printf %s '{text}' | {{ {command.get_raw_value()}\n}}"
+
+
 CHANGES: list[Callable[[Host], str]] = [
     set_live,
+    swap_off,
     fetch_lists,
     unpack_again,
     able_to_hold,
@@ -305,6 +331,11 @@ def test_each_shell_runs_what_changes_a_host(
     assert not re.search(r"not found|syntax|unexpected|bad |: line ", finished.stderr)
     if change is undo:
         assert host.config.read_text() == "old\n"
+    if change is swap_off:
+        said = host.log.read_text().splitlines()
+        assert said[:3] == ["swapoff /a swap /dev/zram0",
+                            "systemctl show -p ActiveState zramswap.service",
+                            "systemctl stop zramswap.service"]  # fmt: skip
     if change is unpack_again:
         assert "--reinstall install containerd" in host.log.read_text()
     if change is able_to_hold:
@@ -324,6 +355,50 @@ def test_each_shell_runs_what_changes_a_host(
         assert "containerd.io=2.1.9" in host.log.read_text().splitlines()[-1]
     if change is fetch_lists:
         assert "no answer" in finished.stderr
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=shell_name)
+def test_swap_that_does_not_fit_into_memory_stays_and_no_file_is_changed(
+    shell: tuple[str, ...], host: Host
+) -> None:
+    # 200000 KiB are available, of which 128 MiB are to stay free
+    finished = host.run(shell, swap_off(host, used=70000))
+    assert finished.returncode == 1
+    assert "does not fit into memory" in finished.stderr
+    assert not host.log.exists()
+    assert not (host.programs.parent / "fstab").exists()
+    # what is empty needs no memory
+    (host.programs.parent / "meminfo").write_text("")
+    script = swap_off(host, used=0).replace(str(host.programs.parent / "meminfo"), "/dev/null")
+    assert host.run(shell, script).returncode == 0
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=shell_name)
+@pytest.mark.parametrize(
+    ("swapoff", "why"),
+    [
+        ("echo 'Cannot allocate memory' >&2; exit 2", "swapoff failed (Cannot allocate memory)"),
+        ("sleep 60", "swapoff did not end within 900 s"),
+    ],
+)
+def test_swap_that_stays_on_is_said_and_comes_back_at_no_boot(
+    shell: tuple[str, ...], swapoff: str, why: str, host: Host
+) -> None:
+    script = swap_off(host, swapoff=swapoff).replace(
+        f"limited {swap_operations.SWAPOFF_SECONDS} ", "limited 1 "
+    )
+    finished = host.run(shell, script)
+    assert finished.returncode == 1
+    assert f"{why}: still on is /a\\040swap" in finished.stderr
+    assert (host.programs.parent / "fstab").exists()
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=shell_name)
+def test_swap_that_something_turns_on_again_is_found(shell: tuple[str, ...], host: Host) -> None:
+    again = f"echo '/x file 1 0 -2' >>{host.programs.parent / 'swaps'}; stays_off"
+    finished = host.run(shell, swap_off(host, after=again))
+    assert finished.returncode == 1
+    assert "swap was turned on again: /x" in finished.stderr
 
 
 @pytest.mark.parametrize("shell", SHELLS, ids=shell_name)

@@ -10,9 +10,8 @@ from pyinfra.api import OperationValueError, deploy
 
 from kubenode import settings
 from kubenode.audit import aim
-from kubenode.facts.containerd import Containerd, ContainerdFiles
+from kubenode.facts.containerd import Containerd
 from kubenode.facts.containerd_service import ContainerdService
-from kubenode.facts.crictl import Crictl
 from kubenode.facts.kernel import KernelModules, Sysctls
 from kubenode.facts.kubelet import Kubelet
 from kubenode.facts.platform import Platform
@@ -33,7 +32,7 @@ class _SetUp(NamedTuple):
     ]
     """What the operation that installs it reads first, with its arguments."""
     install: Callable[[settings.NodeSettings], None]
-    configured_by: Callable[[settings.NodeSettings], tuple[type[ProbeFact[Any]], ...]]
+    configured_by: Callable[[settings.NodeSettings], list[_Read]]
     """What the operations that configure and start it read first, in their order."""
     configure: Callable[[settings.NodeSettings], None]
 
@@ -54,9 +53,9 @@ def _states_service(node: settings.NodeSettings) -> bool:
     return node.proxy is not None or node.limit_nofile is not None
 
 
-def _containerd_configured_by(node: settings.NodeSettings) -> tuple[type[ProbeFact[Any]], ...]:
-    service = (ContainerdService,) if _states_service(node) else ()
-    return (ContainerdFiles, Crictl, *service, Containerd)
+def _containerd_configured_by(node: settings.NodeSettings) -> list[_Read]:
+    service: list[_Read] = [(ContainerdService, {})] if _states_service(node) else []
+    return [*containerd.facts_of(node.containerd_handlers), *service, (Containerd, {})]
 
 
 def _configure_containerd(node: settings.NodeSettings) -> None:
@@ -67,6 +66,9 @@ def _configure_containerd(node: settings.NodeSettings) -> None:
         snapshotter=node.snapshotter,
         registry_config_path=node.registry_config_path,
         cni_bin_dirs=node.cni_bin_dirs,
+        handlers=node.containerd_handlers,
+        default_handler=node.containerd_default_handler,
+        fragment=node.containerd_fragment,
         change_driver_under_pods=node.change_driver_under_pods,
         restart=node.restart,
     )
@@ -153,7 +155,7 @@ def prepare() -> None:
             *_swap_read_by(node),
             (KernelModules, {"modules": node.modules, "persist_file": node.modules_file}),
             (Sysctls, {"keys": list(node.sysctls), "persist_file": node.sysctls_file}),
-            *((fact, {}) for fact in runtime.configured_by(node)),
+            *runtime.configured_by(node),
         ]
     ):
         platform.supported(

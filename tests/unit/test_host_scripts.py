@@ -23,6 +23,7 @@ from kubenode.facts import (
     cni_plugins,
     containerd,
     containerd_service,
+    handler_needs,
     installation,
     kernel,
     kernel_config,
@@ -37,7 +38,7 @@ from kubenode.facts import (
     runtimes,
     swap,
 )
-from kubenode.files import host_lock, whole_file
+from kubenode.files import host_lock, toml_text, whole_file
 from kubenode.operations import kernel as kernel_operations
 from kubenode.operations import swap as swap_operations
 from kubenode.packages import (
@@ -90,6 +91,7 @@ PROBES = {
     "repositories": repositories.script("docker"),
     "candidates": candidates.script(["containerd"]),
     "package_versions": package_versions.script(["containerd"]),
+    "handler_needs": handler_needs.script(["containerd-shim-runc-v2", "/bin/sh"], ["/etc/passwd"]),
     "installation": installation.script(["containerd"]),
     "runtimes": runtimes.script(),
     "swap": swap.script(),
@@ -197,12 +199,13 @@ def start(host: Host) -> str:
     return config_swap.start(daemon(host), ["true"]).get_raw_value()
 
 
-def daemon(host: Host) -> config_swap.Daemon:
-    return proof.daemon(str(host.programs / "containerd"), "/nowhere")
+def daemon(host: Host, *stated: toml_text.Path) -> config_swap.Daemon:
+    return proof.daemon(str(host.programs / "containerd"), "/nowhere", stated)
 
 
 def serving(host: Host) -> None:
-    host.program("containerd")
+    # what its dump prints is as of 1.x and 2.x
+    host.program("containerd", f"cat <<'E'\n{DUMP}E\n")
     host.program("systemctl")
     host.program("ctr", "printf '%s\\n' 'io.containerd.grpc.v1 cri linux/amd64 ok '")
 
@@ -437,13 +440,60 @@ def test_each_shell_swaps_files_and_brings_them_back(
     assert ("serves CRI again" in finished.stderr) is not comes_up
 
 
-def swap_of(host: Host) -> StringCommand:
+def swap_of(host: Host, *stated: toml_text.Path) -> StringCommand:
     return config_swap.swap(
         {str(host.config): (b"old\n", b"new\n")},
         str(host.config),
-        daemon(host),
+        daemon(host, *stated),
         restart=True,
     )
+
+
+DUMP = """\
+version = 2
+oom_score = 0
+[plugins]
+  [plugins."io.containerd.x.v1.y"]
+    aList = ["a", "[b]"]
+
+    [plugins."io.containerd.x.v1.y".tables]
+      [[plugins.'io.containerd.x.v1.y'.tables.several]]
+        z = 1
+[timeouts]
+  "io.containerd.timeout.shim.cleanup" = "7s"
+"""
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=shell_name)
+@pytest.mark.parametrize(
+    ("path", "is_known"),
+    [
+        (("oom_score",), True),
+        (("plugins", "io.containerd.x.v1.y", "alist"), True),
+        (("plugins", "io.containerd.x.v1.y", "tables", "several"), True),
+        (("timeouts", "io.containerd.timeout.shim.cleanup"), True),
+        (("timeouts", "io.containerd.timeout.shim.clean"), False),
+        (("plugins", "io.containerd.x.v1.y", "oom_score"), False),
+        (("alist",), False),
+    ],
+)
+def test_what_containerd_does_not_know_is_not_left_in_place(
+    host: Host, shell: tuple[str, ...], path: toml_text.Path, is_known: bool
+) -> None:
+    host.config.write_text("old\n")
+    serving(host)
+    command = swap_of(host, ("version",), path)
+    finished = host.run(
+        shell, command.get_raw_value(), tuple(command.connector_arguments["_stdin"])
+    )
+    assert finished.returncode == (0 if is_known else 1), finished.stderr
+    assert host.config.read_text() == ("new\n" if is_known else "old\n")
+    if not is_known:
+        name = ".".join(map(str, path))
+        assert f"the old configuration is back: this release knows nothing of {name}," in (
+            finished.stderr
+        )
+        assert "systemctl restart" not in host.log.read_text()
 
 
 def program_changes(host: Host) -> list[str]:
@@ -534,7 +584,7 @@ def test_each_file_is_run(host: Host) -> None:
     probes = [part for script in PROBES.values() for part in (script.shell, *script.shared)]
     scripts = [*probes, probe._SHELL_FUNCTIONS, probe.script(PROBES)]
     scripts += [change(host) for change in CHANGES]
-    scripts += [swap_of(host).get_raw_value(), prove(host).get_raw_value()]
+    scripts += [swap_of(host, ("version",)).get_raw_value(), prove(host).get_raw_value()]
     scripts += program_changes(host)
     assert len(FILES) > 30
     assert [

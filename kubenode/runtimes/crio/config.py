@@ -47,7 +47,7 @@ PLUGIN_DIRS = ("crio", "network", "plugin_dirs")
 ROOT = ("crio", "root")
 LISTEN = ("crio", "api", "listen")
 
-_KINDS: Mapping[Path, type] = {
+_KINDS: Mapping[Path, type[Any]] = {
     CGROUP_MANAGER: str,
     CONMON_CGROUP: str,
     DEFAULT_RUNTIME: str,
@@ -64,7 +64,11 @@ _NAMED_TABLES = frozenset({"runtimes", "workloads"})
 """Tables whose keys are names: a later file replaces what is below one of them as a whole."""
 _ADDED_UP = frozenset({("crio", "storage_option")})
 """Settings of which every file's entries count."""
-_NAMES = {str: "a string", dict: "a table", list: "an array of strings"}
+_NAMES: Mapping[type[Any], str] = {
+    str: "a string",
+    dict: "a table",
+    list: "an array of strings",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +250,7 @@ class _File:
             value = value.get(key) if isinstance(value, dict) else None
         return tuple(found)
 
-    def _wrong(self, path: Path, kind: type) -> ConfigError:
+    def _wrong(self, path: Path, kind: type[Any]) -> ConfigError:
         line = self.toml.line_of(path)
         return ConfigError(self.path, line, 1, f"{dotted(path)} is not {_NAMES[kind]}")
 

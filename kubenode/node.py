@@ -111,8 +111,8 @@ def prepare() -> None:
     """
     Make the host a node on which kubelet can start pods, now and after the next reboot.
 
-    It installs containerd, loads and persists modules, sets and persists sysctls, and configures
-    and starts containerd. The host's ``kubenode_`` data decide the details
+    It installs the container runtime, loads and persists modules, sets and persists sysctls, and
+    configures and starts the runtime. The host's ``kubenode_`` data decide the details
     (:class:`kubenode.settings.NodeSettings`). A host that cannot be a node fails alone, before any
     change. A wrong setting ends the run before any host is changed.
 
@@ -140,6 +140,7 @@ def prepare() -> None:
             name="Can this host be a node?",
             cgroup_driver=node.cgroup_driver,
             kubernetes_version=node.kubernetes_version,
+            runtime=node.runtime,
         )
         # first of what changes anything: a source may have nothing that this node can use
         runtime.install(node)

@@ -41,6 +41,7 @@ from kubenode.runtimes import archive_program, other_runtimes, program_change
 from kubenode.runtimes.containerd import packages
 from kubenode.runtimes.containerd.source import Source
 from kubenode.runtimes.restart import Restart
+from kubenode.runtimes.runtime import CONTAINERD
 from kubenode.wire import joint_reading
 from kubenode.wire.probe_fact import ProbeFact
 
@@ -136,7 +137,7 @@ def steps(wanted: Wanted) -> Commands:
     if shape is None:
         yield refuse(host, _CANNOT_TELL)
         return
-    if problem := other_runtimes.refusal(shape["runtimes"]):
+    if problem := other_runtimes.refusal(shape["runtimes"], CONTAINERD):
         yield refuse(host, f"{': '.join(problem)}: nothing was changed")
         return
     found = _found(shape, wanted)

@@ -22,6 +22,8 @@ elif [ -n "$program" ]; then
 else value version ''; fi
 
 # Every file below the folder is read by CRI-O, whatever its name is.
+# What is stated was sent before: this is for the rest.
+files=; missing=; links=; linked_files=; kernel_files=
 configured=; count=0
 if [ -e @DROP_INS@ ]; then
   captured find @DROP_INS@/ -maxdepth 8 ! -type d

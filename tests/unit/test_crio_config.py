@@ -105,7 +105,7 @@ def test_a_handlers_table_replaces_the_whole_of_earlier_ones() -> None:
     [
         ("= 3", "1:1: Invalid statement"),
         ("[crio]\nruntime = 3\n", "2:1: crio.runtime is not a table"),
-        ("[crio.runtime]\ncgroup_manager = true\n", "2:1: crio.runtime.cgroup_manager is not a str"),
+        ("[crio.runtime]\ncgroup_manager = true\n", "2:1: crio.runtime.cgroup_manager is not a"),
         ("[crio.network]\nplugin_dirs = [1]\n", "2:1: crio.network.plugin_dirs is not an array"),
         ("[crio.runtime]\nruntimes.x = 1\n", "2:1: crio.runtime.runtimes.x is not a table"),
         ('[crio.runtime]\nconmon_cgroup = "a"\nConmon_cgroup = "b"\n', "are one key to CRI-O"),

@@ -38,7 +38,7 @@ def daemon(program: str, socket: str) -> Daemon:
         name=CRIO.cri,
         unit=unit,
         functions=f"{head}\n{FUNCTIONS.strip()}",
-        programs=("crio", "mktemp", "cp", "rm"),
+        programs=("crio", "mktemp", "cp", "rm", "sed"),
     )
 
 

@@ -22,3 +22,12 @@ cri_serves() { asked info | grep -q '^cgroup driver: '; }
 # program_runs: whether the one that PATH has first runs at all
 # shellcheck disable=SC2329  # for a change of the program
 program_runs() { limited @PROGRAM_SECONDS@ crio --config= --config-dir= --version >/dev/null; }
+# has_in_force LINE: wait until the daemon says it of itself: a reload is no answer
+has_in_force() {
+  waited=0
+  until asked config | sed 's/^ *//' | grep -qxF -e "$1"; do
+    [ "$waited" -lt 20 ] || fail "CRI-O was reloaded, and has not in force: $1"
+    sleep 1
+    waited=$((waited + 1))
+  done
+}

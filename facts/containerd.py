@@ -186,12 +186,13 @@ _CONFIG = host_script.read(
     LEFT_SUFFIXES=" ".join(LEFT_SUFFIXES),
 )
 _DATA_ROOT = host_script.read(__file__, "data_root.sh")
+_CNI_FOUND = host_script.read(__file__, "cni_found.sh")
 
 
 def script_daemon() -> probe.Script:
     """The script of the daemon probe: configuration and service; ``config dump`` only reads."""
     return probe.Script(
-        f"{_PATH}\n{_DATA_ROOT}\n{_CONFIG}\n{_DAEMON_SCRIPT}\n{registry_hosts.SCRIPT}",
+        f"{_PATH}\n{_DATA_ROOT}\n{_CNI_FOUND}\n{_CONFIG}\n{_DAEMON_SCRIPT}\n{registry_hosts.SCRIPT}",
         files=(DEFAULT_CONFIG,),
         units=(UNIT,),
         properties=_PROPERTIES,

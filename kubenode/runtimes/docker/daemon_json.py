@@ -62,6 +62,11 @@ class Document:
         return None if member is None else _line(self.text, member.key_start)
 
     @property
+    def placed(self) -> list[tuple[Member, int]]:
+        """Its keys, and their lines."""
+        return [(member, _line(self.text, member.key_start)) for member in self.members]
+
+    @property
     def driver(self) -> str | None:
         """The cgroup driver that ``exec-opts`` states; None: none."""
         # the last one wins, and the option's name folds case (moby, parseExecOptions)

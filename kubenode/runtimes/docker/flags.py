@@ -69,7 +69,7 @@ _KNOWN = """
     tlscert tlskey tlsverify userland-proxy userland-proxy-path userns-remap
     """
 KNOWN = frozenset(_KNOWN.split())
-"""Keys that some release from 20.10 on knows: dockerd ends at its start with one that it does not."""
+"""Keys that some release from 20.10 on knows: dockerd does not start with any other."""
 
 
 def stated(words: Sequence[str]) -> dict[str, list[str]]:

@@ -10,7 +10,7 @@ import shlex
 import tarfile
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -236,6 +236,7 @@ def start(
     cgroup: CgroupView = "v2",
     key: SshKey | None = None,
     tag: str | None = None,
+    volumes: Sequence[str] = (),
 ) -> Target:
     """Start a target and wait until it is up. Its image must exist, see :func:`image.ensure`.
 
@@ -248,11 +249,13 @@ def start(
       later, and so forky, do not boot in it
     + key: who may log in by SSH
     + tag: an image made from the suite's own, which it is by default
+    + volumes: folders that are to be on no overlay, such as ``/var/lib/docker``
     """
     name = name or f"{role}-{suite}-{uuid.uuid4().hex[:6]}"
     mounts = [
         # overlay on overlay fails: containerd needs a folder that is not on the container's overlay
-        Mount(target="/var/lib/containerd", source=None, type="volume"),
+        Mount(target=folder, source=None, type="volume")
+        for folder in ("/var/lib/containerd", *volumes)
     ]
     if Path("/lib/modules").is_dir():
         # the modules of the kernel that runs, where it has any

@@ -172,6 +172,12 @@ class Cri:
             self.remove_pod(pod_id)
             raise
 
+    def is_ready(self, pod: Pod) -> bool:
+        """Whether the runtime says that a pod runs."""
+        status = self._call("PodSandboxStatus", pod_sandbox_id=pod.id).status
+        # SANDBOX_READY
+        return bool(status.id == pod.id and status.state == 0)
+
     def run_container(self, pod: Pod, image: str, memory_limit: int) -> Container:
         """Run a container in a pod; it goes with the pod.
 

@@ -203,4 +203,4 @@ def _tell_agent(plan: _Plan) -> None:
         lines[number] = f"{MARK}{lines[number]}"
     lines.insert(numbers[-1] + 1, f"{key}=n")
     plan.new[path] = "\n".join(lines)
-    plan.explained.append(f"{path} has the Azure Linux agent make swap: {key}=n")
+    plan.explained.append(f"{path} has the Azure Linux agent make swap at boot: {key}=n")

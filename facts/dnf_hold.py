@@ -1,4 +1,4 @@
-"""By which means dnf holds a package on a host: its version locks, or what ``dnf.conf`` excludes."""
+"""By which means dnf holds a package: its version locks, or what ``dnf.conf`` excludes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class DnfHoldShape(TypedDict):
     """What :class:`DnfHold` returns."""
 
     versionlock: bool
-    """Whether dnf has version locks: dnf5 by itself, dnf 4 by a plugin that many hosts lack, or have
+    """Whether dnf has version locks: dnf5 by itself, dnf 4 by a plugin that many hosts lack or have
     turned off."""
     conf: str | None
     """Exact content of ``/etc/dnf/dnf.conf``, None when there is none."""

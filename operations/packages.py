@@ -360,7 +360,8 @@ def _selection(now: PackageVersionsShape, wanted: _Wanted) -> Selection:
     there = [Installed(**package) for package in now["installed"]["installed"]]
     found = now["candidates"]
     offers = None
-    if found is not None:
+    # dnf and zypper fetch their lists while they install
+    if found is not None and now["package_manager"] == "apt-get":
         offers = {
             name: Offer(
                 list(

@@ -37,4 +37,4 @@ def test_version_locks_are_there_when_dnf_would_obey_them(said: Reading, has: bo
 
 def test_a_configuration_that_cannot_be_read_is_unknown() -> None:
     with pytest.raises(ProbeError, match=CONF):
-        dnf_hold.parse(Reading(values={"versionlock": "yes"}, unreadable={CONF}))
+        dnf_hold.parse(Reading(values={"versionlock": "yes"}, unreadable=frozenset({CONF})))

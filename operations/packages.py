@@ -9,16 +9,13 @@ from typing import Any, Literal, NamedTuple
 from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, OperationValueError, StringCommand, operation
 
-from kubenode.facts.installation import Installation
 from kubenode.facts.package_versions import PackageVersions, PackageVersionsShape
 from kubenode.facts.repositories import Repositories, RepositoriesShape
 from kubenode.files import whole_file
 from kubenode.files.exact_text import is_utf8, text_of
+from kubenode.operations import package_steps
 from kubenode.packages import (
     apt_sources,
-    guarded_install,
-    manager,
-    package_locks,
     repository_change,
     repository_files,
     repository_proof,
@@ -336,12 +333,9 @@ def _installed(
         yield from prove(source)
         yield from put_in_place(source)
     if to_do.installs or to_do.blocked:
-        done = yield from _install(now, by, wanted, replaces)
-        if done is None:
-            return
-        to_do = done
-    for name in to_do.holds:
-        yield package_locks.patiently(by, manager.hold(by, name))
+        yield from _install(now, by, wanted, replaces)
+    else:
+        yield from package_steps.held(by, to_do.holds)
 
 
 class _Wanted(NamedTuple):
@@ -407,68 +401,40 @@ def _explain_beforehand(
                 explain(host, f"{wanted} is then installed from these lists")
             elif to_do.blocked:
                 logger.warning(f"{print_prefix(host)}as the lists are now, {to_do.blocked}")
-            elif problem := _explain_installation(by, to_do, replaces):
+            elif problem := package_steps.tell(by, _packages(now, to_do, replaces)):
                 return problem
     for name in to_do.holds if not to_do.blocked else wanted.names if wanted.hold else ():
         explain(host, f"hold {name}: upgrades leave it alone")
     return None
 
 
-def _pinned(by: str, to_do: Selection) -> list[str]:
-    return [manager.pinned(by, name, version) for name, version in to_do.installs.items()]
-
-
-def _explain_installation(by: str, to_do: Selection, replaces: Sequence[str]) -> str | None:
-    """Say what comes and what goes; returns why that is refused."""
-    going: dict[str, str] = {}
-    if by == "apt-get":
-        pinned = _pinned(by, to_do)
-        would = joint_reading.get_fact_now(Installation, packages=pinned)
-        if would is None or would["error"]:
-            why = would["error"] if would else "apt does not say what it would do"
-            return f"{', '.join(pinned)} cannot be installed: {why}: nothing was installed"
-        going = would["removes"]
-        if problem := guarded_install.unannounced(going, replaces):
-            return f"{', '.join(pinned)}: {problem}: nothing was installed"
-    for phrase in to_do.explained:
-        explain(host, f"install {phrase}")
-    for name, there in going.items():
-        explain(host, f"remove {name} {there} for it")
-    return None
+def _packages(
+    now: PackageVersionsShape, to_do: Selection, replaces: Sequence[str]
+) -> package_steps.Packages:
+    held = {each["name"] for each in now["installed"]["installed"] if each["held"]}
+    return package_steps.Packages(to_do.installs, to_do.now, held, to_do.holds, replaces)
 
 
 def _install(
     now: PackageVersionsShape, by: str, wanted: _Wanted, replaces: Sequence[str]
-) -> Generator[StringCommand | FunctionCommand, Any, Selection | None]:
-    """Returns what was done; None where the host was refused."""
+) -> Commands:
     finishes = now["installed"]["dpkg_at_work"] or now["installed"]["dpkg_interrupted"]
-    if finishes:
-        yield package_locks.patiently(by, manager.FINISH_DPKG)
-    if by == "apt-get":
-        simulation = " && ".join(manager.simulated(name, False) for name in wanted.names)
-        yield package_locks.with_lists_fetched(simulation)
-        if finishes:
-            yield package_locks.patiently(by, manager.UNPACK_AGAIN)
+    yield from package_steps.ready(
+        by, wanted.names, finishes=bool(finishes), holds=bool(wanted.hold)
+    )
     after = joint_reading.get_fact_now(PackageVersions, packages=wanted.names)
     if after is None:
         yield refuse(host, _CANNOT_TELL_PACKAGES)
-        return None
+        return
     to_do = _selection(after, wanted)
     if to_do.blocked:
         yield refuse(host, f"{to_do.blocked}: nothing was installed")
-        return None
-    if not to_do.installs:
-        return to_do
-    if problem := _explain_installation(by, to_do, replaces):
-        yield refuse(host, problem)
-        return None
-    pinned = _pinned(by, to_do)
-    if by == "apt-get":
-        yield guarded_install.install(pinned, replaces)
+    elif to_do.installs:
+        yield from package_steps.installed(
+            by, _packages(after, to_do, replaces), unpacks_again=bool(finishes)
+        )
     else:
-        for package in pinned:
-            yield package_locks.patiently(by, manager.install(by, package))
-    return to_do
+        yield from package_steps.held(by, to_do.holds)
 
 
 def is_from(repository: Repository, origin: str) -> bool:

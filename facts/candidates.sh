@@ -12,7 +12,9 @@ is_staged() { [ -d "$staged" ] && trusted "$staged"; }
 # installed on purpose. dnf has no way to be asked without a line in its logs.
 dnf_says() {
   set --
-  [ "$(command -v dnf)" -ef "$(command -v dnf5)" ] || set -- --showduplicates
+  # a plugin of dnf 4 writes a list of all packages for completion by the shell
+  [ "$(command -v dnf)" -ef "$(command -v dnf5)" ] ||
+    set -- --showduplicates --disableplugin=generate_completion_cache
   if [ -n "$staged" ]; then
     is_staged || { echo "there are no lists in $staged"; return 1; }
     set -- "$@" --setopt=reposdir="$staged" --setopt=cachedir="$staged/cache" \

@@ -106,6 +106,11 @@ class Target:
         """The content of a file, CommandError when there is none."""
         return self.sh(f"cat {shlex.quote(path)}")
 
+    def folder(self, path: str) -> bytes:
+        """A folder with all that is in it, as a tar archive; it is in no tmpfs."""
+        chunks, _ = self._container.get_archive(path)
+        return b"".join(chunks)
+
     def host(self) -> tuple[str, dict[str, str]]:
         """The target in a pyinfra inventory, through Docker as root."""
         return f"@docker/{self.name}", {"docker_identifier": self.name}

@@ -29,7 +29,7 @@ from kubenode.linux.unit import PROPERTIES, UnitShape, parse_unit
 from kubenode.packages.archive import ARCHITECTURES
 from kubenode.run import host_script
 from kubenode.runtimes.config_swap import UNPROVEN_SUFFIX, read_note
-from kubenode.runtimes.docker import cri_dockerd, daemon_json, flags
+from kubenode.runtimes.docker import cri_archive, cri_dockerd, daemon_json, flags
 from kubenode.runtimes.docker.packages import RELATED, is_engine
 from kubenode.runtimes.edit import ConfigError
 from kubenode.runtimes.other_runtimes import RuntimesShape
@@ -135,6 +135,9 @@ class DockerPackageShape(InstalledShape):
     cri_dockerd: str | None
     """The path of cri-dockerd."""
     cri_dockerd_version: str | None
+    cri_build: str | None
+    """The release archive that is in use, such as ``0.4.3-1f2e3d4c``, with its units; None: none
+    is."""
     cri_dockerd_unit: bool
     """Whether systemd has a unit of it, and of its socket."""
     engine_active: bool | None
@@ -179,7 +182,13 @@ _STARTED = "ActiveEnterTimestampMonotonic"
 
 def script_package() -> probe.Script:
     """The script of the package probe."""
-    own = host_script.read(__file__, "docker_package.sh")
+    own = host_script.read(
+        __file__,
+        "docker_package.sh",
+        ARCHIVES=cri_archive.ROOT,
+        LINK=cri_archive.LINK,
+        UNITS=" ".join(f"{cri_archive.UNITS_IN}/{name}" for name in cri_archive.UNITS),
+    )
     return probe.Script(
         f"{own}\n{packages.shell(RELATED)}",
         files=("/etc/os-release",),
@@ -234,6 +243,7 @@ def parse_package(reading: Reading, others: RuntimesShape) -> DockerPackageShape
         "packages": found["installed"],
         "cri_dockerd": reading.value("cri_dockerd") or None,
         "cri_dockerd_version": _version(reading.value("cri_version")),
+        "cri_build": reading.value("cri_build") or None,
         "cri_dockerd_unit": any(
             units[unit] is not None and units[socket] is not None
             for unit, socket in cri_dockerd.SOCKETS.items()
@@ -601,6 +611,7 @@ class DockerPackage(ProbeFact[DockerPackageShape]):
             "packages": [{"name": "docker.io", ...}, {"name": "docker-cli", ...}],
             "cri_dockerd": "/usr/bin/cri-dockerd",
             "cri_dockerd_version": "0.4.3",
+            "cri_build": None,
             "cri_dockerd_unit": True,
             "engine_active": True,
             "architecture": "amd64",

@@ -9,3 +9,9 @@ if [ -n "$cri_dockerd" ]; then
   captured_part limited 10 "$cri_dockerd" --version; value cri_version "$output"
 fi
 captured_part limited 10 uname -m; value machine "$output"
+build=
+if [ -x @LINK@ ] && [ "$(readlink @LINK@)" = @ARCHIVES@/current/cri-dockerd ]; then
+  build=$(readlink @ARCHIVES@/current)
+  for file in @UNITS@; do [ -f "$file" ] || build=; done
+fi
+value cri_build "$build"

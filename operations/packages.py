@@ -273,7 +273,7 @@ def installed(
         raise OperationValueError(f"version {version!r} is none")
     if repository is not None:
         _check(repository)
-    yield from _installed(names, repository, version, hold, may_go)
+    yield from installing(names, repository, version, hold, may_go)
 
 
 def _names(argument: str, value: str | Sequence[str]) -> list[str]:
@@ -286,13 +286,18 @@ def _names(argument: str, value: str | Sequence[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _installed(
-    names: list[str],
+def installing(
+    packages: Sequence[str],
     repository: Repository | Literal["docker"] | None,
     version: str | None,
     hold: bool,
     replaces: Sequence[str],
 ) -> Commands:
+    """The commands of :func:`installed`, for an operation that installs packages among others.
+
+    + packages, repository, version, hold, replaces: as :func:`installed` takes them, checked
+    """
+    names = list(packages)
     source = None
     if repository is not None:
         sources = joint_reading.get_fact(Repositories, repository=_name(repository))

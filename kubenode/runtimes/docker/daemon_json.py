@@ -236,6 +236,14 @@ def edited(document: Document, wanted: Mapping[str, Any], driver: str | None = N
     return Edit(text, tuple(changes))
 
 
+def may_have_passwords(text: str) -> bool:
+    """Whether the file may not be shown: it has a proxy, or an address with a user in it.
+
+    + text: of the file
+    """
+    return "proxy" in text or "proxies" in text or "@" in text
+
+
 def _same(one: Any, other: Any) -> bool:
     # true is 1 to Python, and not to dockerd
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)

@@ -131,7 +131,7 @@ def _configure_docker(node: settings.NodeSettings) -> None:
 _DOCKER = _SetUp(
     lambda node: [(DockerPackage, {})],
     _install_docker,
-    lambda node: (DockerFiles, Crictl, Docker),
+    lambda node: [(DockerFiles, {}), (Crictl, {}), (Docker, {})],
     _configure_docker,
 )
 _SET_UP = {

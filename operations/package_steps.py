@@ -9,8 +9,10 @@ from pyinfra import host
 from pyinfra.api import FunctionCommand, StringCommand
 
 from kubenode.facts.installation import Installation
+from kubenode.files import whole_file
+from kubenode.files.exact_text import is_utf8, text_of
 from kubenode.packages import guarded_install, manager, package_locks
-from kubenode.run.telling import explain, refuse
+from kubenode.run.telling import explain, explain_file, refuse
 from kubenode.wire import joint_reading
 
 Commands = Generator[StringCommand | FunctionCommand, Any, None]
@@ -113,3 +115,23 @@ def held(by: str, names: Sequence[str]) -> Commands:
     """
     for name in names:
         yield package_locks.patiently(by, manager.hold(by, name))
+
+
+def tell_files(changes: Sequence[whole_file.Change]) -> None:
+    """Say which files are written, of what unattended-upgrades and needrestart leave alone.
+
+    + changes: of :mod:`kubenode.packages.left_alone`
+    """
+    for change in changes:
+        old, new = (None if each is None else text_of(each) for each in (change.old, change.new))
+        shown = old if old is None or is_utf8(old) else "(no text)\n"
+        explain_file(host, change.path, shown, new)
+
+
+def write(changes: Sequence[whole_file.Change]) -> Commands:
+    """The command that writes them.
+
+    + changes: of :mod:`kubenode.packages.left_alone`
+    """
+    if changes:
+        yield whole_file.change(changes)

@@ -8,7 +8,18 @@ from typing import Literal, TypedDict
 
 from packaging.version import Version
 
-from kubenode.facts import cni_found, file_systems, mounts, packages, registry_hosts, runtimes
+from kubenode.facts import (
+    cni_found,
+    file_systems,
+    image_based,
+    left_alone,
+    mounts,
+    packages,
+    registry_hosts,
+    runtimes,
+)
+from kubenode.facts.image_based import SystemShape
+from kubenode.facts.left_alone import LeftAloneShape
 from kubenode.facts.registry_hosts import RegistryFileState, RegistryHostsShape
 from kubenode.facts.runtime import (
     CniShape,
@@ -67,7 +78,9 @@ class ContainerdPackageShape(InstalledShape):
     it: ``containerd``, ``containerd.io``, ``runc``, ``docker.io``, ``docker-ce``, ..."""
     change: str | None
     """A change of the program that was interrupted: ``containerd 1.7.24 -> 2.1.9``."""
+    left_alone: LeftAloneShape
     runtimes: RuntimesShape
+    system: SystemShape
 
 
 class ImportShape(TypedDict):
@@ -197,6 +210,16 @@ def script_daemon() -> probe.Script:
         programs=("tail",),
         answers=("path", "socket_state", "pods"),
     )
+
+
+def script_left_alone() -> probe.Script:
+    """The script of the probe of what unattended-upgrades and needrestart leave alone."""
+    return left_alone.script([CONTAINERD.name])
+
+
+def parse_left_alone(reading: Reading) -> LeftAloneShape:
+    """What the two leave alone, from what the host sent."""
+    return left_alone.parse(reading, [CONTAINERD.name], [], [UNIT])
 
 
 def parse_package(reading: Reading) -> InstalledShape:
@@ -518,7 +541,15 @@ class ContainerdPackage(ProbeFact[ContainerdPackageShape]):
             "dpkg_at_work": None,
             "packages": [{"name": "containerd", ...}, {"name": "runc", ...}],
             "change": None,
+            "left_alone": {
+                "files": {"/etc/apt/apt.conf.d/52kubenode-containerd.conf": "..."},
+                "services": {},
+                "apt": True,
+                "needrestart": False,
+                "restarts": ["containerd.service"],
+            },
             "runtimes": {"programs": ["containerd"], ...},
+            "system": {"image": None, "usr": "writable"},
         }
 
     **Example:**
@@ -529,7 +560,14 @@ class ContainerdPackage(ProbeFact[ContainerdPackageShape]):
     """
 
     def command(self) -> str:
-        return self.asking({PACKAGE_PROBE: script_package(), runtimes.PROBE: runtimes.script()})
+        return self.asking(
+            {
+                PACKAGE_PROBE: script_package(),
+                image_based.PROBE: image_based.script(),
+                left_alone.PROBE: script_left_alone(),
+                runtimes.PROBE: runtimes.script(),
+            }
+        )
 
     def parse(self, readings: Readings) -> ContainerdPackageShape:
         reading = readings[PACKAGE_PROBE]
@@ -538,7 +576,9 @@ class ContainerdPackage(ProbeFact[ContainerdPackageShape]):
             **_installed(reading, found),
             "packages": found["installed"],
             "change": reading.value("change") or None,
+            "left_alone": parse_left_alone(readings[left_alone.PROBE]),
             "runtimes": runtimes.parse(readings),
+            "system": image_based.parse(readings[image_based.PROBE]),
         }
 
 

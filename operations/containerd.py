@@ -82,7 +82,8 @@ def installed(
       series (``2.3``: the newest of it that the source has). None leaves an installed one alone,
       unless it does not fit *kubernetes_version*
     + hold: keep the package manager from upgrading it: an unattended upgrade would restart the
-      runtime (kubespray#7276, moby#48179). False leaves a hold as it is
+      runtime (kubespray#7276, moby#48179). With apt unattended-upgrades and needrestart are told to
+      leave it alone too (:mod:`kubenode.packages.left_alone`). False leaves all that as it is
     + source: where it comes from. ``distribution`` is the distribution's own ``containerd`` package
       by apt, dnf or zypper. ``docker`` is ``containerd.io`` of Docker's repository. A
       :class:`kubenode.packages.source.Repository` is any other, such as a mirror. An archive

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, OperationValueError, StringCommand, operation
 
+from kubenode.facts import image_based, left_alone
 from kubenode.facts.package_versions import PackageVersions, PackageVersionsShape
 from kubenode.facts.repositories import Repositories, RepositoriesShape
 from kubenode.files import whole_file
@@ -23,6 +24,7 @@ from kubenode.packages import (
     signing_key,
 )
 from kubenode.packages.installation import Installed
+from kubenode.packages.left_alone import LeftAlone, apt_file, changes, needrestart_file
 from kubenode.packages.repository_change import RepositoryChange
 from kubenode.packages.selection import Offer, Selection, select
 from kubenode.packages.signing_key import SigningKey
@@ -88,6 +90,8 @@ def repository(
     now = joint_reading.get_fact(Repositories, repository=name)
     if now is None:
         yield refuse(host, _CANNOT_TELL_SOURCES)
+    elif problem := image_based.refusal(now["system"]):
+        yield refuse(host, problem)
     elif now["package_manager"] is None:
         yield refuse(host, _NO_MANAGER)
     elif present:
@@ -239,7 +243,9 @@ def installed(
     + version: in full (``2.1.9-1~debian.13~trixie``), a release (``2.1.9``) or a series (``2.1``:
       the newest of it that the source has; what is installed of a series stays). It is that of all
       *packages*. None takes what the package manager would, and leaves what is installed alone
-    + hold: keep upgrades from them. False leaves a hold as it is
+    + hold: keep upgrades from them, and with apt tell unattended-upgrades and needrestart to leave
+      them and their services alone (:mod:`kubenode.packages.left_alone`). False leaves all that as
+      it is
     + replaces: names of packages that may go for them, because they conflict
 
     The host is refused before anything is installed when the source has no such version, with what
@@ -304,6 +310,9 @@ def installing(
         if sources is None or sources["package_manager"] is None:
             yield refuse(host, _NO_MANAGER if sources else _CANNOT_TELL_SOURCES)
             return
+        if problem := image_based.refusal(sources["system"]):
+            yield refuse(host, problem)
+            return
         planned = planned_source(repository, sources, sources["package_manager"])
         if isinstance(planned, str):
             yield refuse(host, planned)
@@ -313,9 +322,13 @@ def installing(
     if now is None:
         yield refuse(host, _CANNOT_TELL_PACKAGES)
         return
+    if problem := image_based.refusal(now["system"]):
+        yield refuse(host, problem)
+        return
     wanted = _Wanted(names, None if source is None else source.repository, version, hold)
     to_do = _selection(now, wanted)
-    if to_do.is_empty and (source is None or source.change.is_empty):
+    unspared = _unspared(now, wanted)
+    if to_do.is_empty and not unspared and (source is None or source.change.is_empty):
         there = [f"{each['name']} {each['version']}" for each in now["installed"]["installed"]]
         host.noop(f"{', '.join(there)}: installed" + (" and held" if hold else ""))
         return
@@ -338,6 +351,23 @@ def installing(
         yield from _install(now, by, wanted, replaces)
     else:
         yield from package_steps.held(by, to_do.holds)
+        yield from package_steps.write(unspared)
+
+
+def _unspared(now: PackageVersionsShape, wanted: _Wanted) -> list[whole_file.Change]:
+    """The files in which unattended-upgrades and needrestart have yet to be told to leave what is
+    installed alone."""
+    shape = now["left_alone"]
+    if not (wanted.hold and shape["apt"]):
+        return []
+    there = left_alone.contents(shape)
+    installed = {each["name"] for each in now["installed"]["installed"]}
+    return [
+        change
+        for name in wanted.names
+        if name in installed
+        for change in changes(LeftAlone(name, [name], shape["services"][name]), there)
+    ]
 
 
 class _Wanted(NamedTuple):
@@ -403,6 +433,15 @@ def _explain_beforehand(
                 logger.warning(f"{print_prefix(host)}as the lists are now, {to_do.blocked}")
             elif problem := package_steps.tell(by, _packages(now, to_do, replaces)):
                 return problem
+    package_steps.tell_files(_unspared(now, wanted))
+    installed = {each["name"] for each in now["installed"]["installed"]}
+    for name in wanted.names if wanted.hold and by == "apt-get" else ():
+        if name not in installed:
+            explain(
+                host,
+                f"unattended-upgrades and needrestart are told to leave {name} and its services "
+                f"alone ({apt_file(name)}, {needrestart_file(name)})",
+            )
     holds = to_do.holds if not to_do.blocked else wanted.names if wanted.hold else ()
     for name in holds:
         explain(host, f"hold {name}: upgrades leave it alone")
@@ -432,8 +471,14 @@ def _install(
         yield from package_steps.installed(
             by, _packages(after, to_do, replaces), unpacks_again=bool(finishes)
         )
+        # only now it is known which services they have
+        after = joint_reading.get_fact_now(PackageVersions, packages=wanted.names)
+        if after is None:
+            yield refuse(host, _CANNOT_TELL_PACKAGES)
+            return
     else:
         yield from package_steps.held(by, to_do.holds)
+    yield from package_steps.write(_unspared(after, wanted))
 
 
 def is_from(repository: Repository, origin: str) -> bool:

@@ -42,7 +42,8 @@ anything is changed.
 # Who fetches archives: the host, or the control machine, once, which sends them ("control").
 # kubenode_containerd_fetched_by = "host"
 
-# Hold the package, so that an unattended upgrade does not restart the runtime.
+# Hold the package, so that an unattended upgrade does not restart the runtime. unattended-upgrades and
+# needrestart are told to leave it alone too.
 # kubenode_containerd_hold = True
 
 # When a change restarts the runtime: "now", "if-idle" (when no pod runs) or "never". None is now

@@ -148,7 +148,8 @@ class ContainerdFilesShape(TypedDict):
     note of one that cannot be followed."""
 
 
-_PROGRAM = host_script.read(__file__, "containerd_program.sh")
+SHARED_PROGRAM = host_script.read(__file__, "containerd_program.sh")
+"""What every probe that runs containerd, or looks beside it, begins with."""
 
 _PATH = host_script.read(__file__, "containerd_path.sh")
 _PACKAGE_SCRIPT = host_script.read(
@@ -169,7 +170,7 @@ def script_package() -> probe.Script:
         f"{_PATH}\n{_PACKAGE_SCRIPT}\n{packages.shell(_ASKED_FOR)}",
         units=(UNIT,),
         properties=("ExecStart",),
-        shared=(_PROGRAM,),
+        shared=(SHARED_PROGRAM,),
         answers=("binary", "version"),
     )
 
@@ -192,7 +193,7 @@ def script_daemon() -> probe.Script:
         files=(DEFAULT_CONFIG,),
         units=(UNIT,),
         properties=_PROPERTIES,
-        shared=(_PROGRAM, file_systems.ASK),
+        shared=(SHARED_PROGRAM, file_systems.ASK),
         programs=("tail",),
         answers=("path", "socket_state", "pods"),
     )

@@ -124,6 +124,11 @@ class NodeSettings(BaseModel):
         default=False,
         description="disable a line elsewhere that would win at boot, instead of failing the host",
     )
+    swap: Literal["off", "limited", "keep"] | None = Field(
+        default=None,
+        description="off (now and at boot), limited (checks that kubelet can give pods swap) or "
+        "keep; None is off, unless kubelet is told to live with swap (failSwapOn: false)",
+    )
     runtime: Annotated[Runtime, BeforeValidator(_runtime)] = Field(
         default="containerd",
         description="container runtime to install and configure",
@@ -186,6 +191,21 @@ class NodeSettings(BaseModel):
         default=list(cni.DIRECTORIES),
         description="directories of CNI plugins; containerd before 2.1 gets one of them; None "
         "leaves what is there",
+    )
+    containerd_handlers: dict[str, dict[str, Any] | None] = Field(
+        default={},
+        description="runtime handlers by name, as containerd.configured takes them (runtime_type, "
+        "options, pod_annotations, ...): nvidia, runsc, kata, crun; None removes one; those that "
+        "are not named stay",
+    )
+    containerd_default_handler: str | None = Field(
+        default=None,
+        description="handler of pods that ask for none, None leaves what is there",
+    )
+    containerd_fragment: str | dict[str, Any] | None = Field(
+        default=None,
+        description="anything else of containerd's configuration, as TOML or as a dict of the "
+        "same, merged into its files; None in the dict takes a key away; no place for passwords",
     )
     docker_source: Annotated[Any, BeforeValidator(engine_source)] = Field(
         default="distribution",
@@ -333,6 +353,22 @@ class NodeSettings(BaseModel):
         if directories is not None:
             cni.check_directories(directories)
         return directories
+
+    @field_validator("containerd_handlers")
+    @classmethod
+    def _handlers(cls, handlers: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        # cgroup_driver stands before it; it is not there where it is wrong itself
+        ContainerdWanted(info.data.get("cgroup_driver", "systemd"), handlers=handlers)
+        return handlers
+
+    @field_validator("containerd_default_handler", "containerd_fragment")
+    @classmethod
+    def _of_containerd(cls, value: Any, info: ValidationInfo) -> Any:
+        wanted: dict[str, Any] = {str(info.field_name).removeprefix("containerd_"): value}
+        handlers = info.data.get("containerd_handlers", {})
+        driver = info.data.get("cgroup_driver", "systemd")
+        ContainerdWanted(driver, handlers=handlers, **wanted)
+        return value
 
     @field_validator("pause_image", "snapshotter", "registry_config_path")
     @classmethod

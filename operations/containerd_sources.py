@@ -15,7 +15,7 @@ from kubenode.facts.candidates import Candidates, CandidatesShape
 from kubenode.facts.containerd import ContainerdPackageShape
 from kubenode.facts.platform import Platform
 from kubenode.kubelet.containerd_choice import Asked, Decision, Present, decide
-from kubenode.operations import containerd_exchange, package_steps
+from kubenode.operations import containerd_exchange, package_hold, package_steps
 from kubenode.operations import packages as package_operations
 from kubenode.packages import manager, package_locks
 from kubenode.packages.archive import Archive
@@ -175,6 +175,9 @@ def left(wanted: Wanted, found: Found, decision: Decision) -> Commands:
     by = package_manager()
     if by is None:
         yield refuse(host, f"{package.name} cannot be held: no known package manager")
+        return
+    if problem := package_hold.problem([package.name], by):
+        yield refuse(host, f"{problem}: nothing was changed")
         return
     explain(host, f"hold {package.name}: upgrades leave it alone")
     yield from package_steps.held(by, [package.name])

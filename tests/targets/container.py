@@ -106,6 +106,11 @@ class Target:
         """The content of a file, CommandError when there is none."""
         return self.sh(f"cat {shlex.quote(path)}")
 
+    def folder(self, path: str) -> bytes:
+        """A folder with all that is in it, as a tar archive; it is in no tmpfs."""
+        chunks, _ = self._container.get_archive(path)
+        return b"".join(chunks)
+
     def host(self) -> tuple[str, dict[str, str]]:
         """The target in a pyinfra inventory, through Docker as root."""
         return f"@docker/{self.name}", {"docker_identifier": self.name}
@@ -166,10 +171,13 @@ class Target:
                 lambda: self.try_sh("cat /proc/1/comm")[1].strip() == "sleep", "did not start"
             )
 
-    def cri(self) -> Cri:
-        """A client of containerd's CRI in the target."""
+    def cri(self, socket: str = "/run/containerd/containerd.sock") -> Cri:
+        """A client of a runtime's CRI in the target.
+
+        + socket: the runtime's
+        """
         return Cri(
-            socket=Path(f"/proc/{self.pid}/root/run/containerd/containerd.sock"),
+            socket=Path(f"/proc/{self.pid}/root{socket}"),
             cgroup_of=lambda pid: self.read(f"/proc/{pid}/cgroup"),
         )
 

@@ -182,6 +182,12 @@ class Cri:
         status = self._call("PodSandboxStatus", pod_sandbox_id=pod_id, verbose=True)
         return int(json.loads(status.info["info"])["pid"])
 
+    def is_ready(self, pod: Pod) -> bool:
+        """Whether the runtime says that a pod runs."""
+        status = self._call("PodSandboxStatus", pod_sandbox_id=pod.id).status
+        # SANDBOX_READY
+        return bool(status.id == pod.id and status.state == 0)
+
     def run_container(self, pod: Pod, image: str, memory_limit: int) -> Container:
         """Run a container in a pod; it goes with the pod.
 
@@ -238,9 +244,8 @@ def _cgroup_path(text: str) -> str:
     return unified if unified != "/" else paths.get("name=systemd", "/")
 
 
-@functools.cache
-def _messages() -> Mapping[str, Any]:
-    """The message classes of :file:`cri.proto`, by full name."""
+def descriptors() -> bytes:
+    """:file:`cri.proto` compiled: a serialized ``FileDescriptorSet``."""
     with tempfile.TemporaryDirectory(prefix="kubenode-cri-") as folder:
         output = Path(folder, "cri.binpb")
         subprocess.run(
@@ -255,7 +260,13 @@ def _messages() -> Mapping[str, Any]:
             check=True,
             stdin=subprocess.DEVNULL,
         )
-        files = descriptor_pb2.FileDescriptorSet.FromString(output.read_bytes())
+        return output.read_bytes()
+
+
+@functools.cache
+def _messages() -> Mapping[str, Any]:
+    """The message classes of :file:`cri.proto`, by full name."""
+    files = descriptor_pb2.FileDescriptorSet.FromString(descriptors())
     pool = descriptor_pool.DescriptorPool()
     for file in files.file:
         pool.Add(file)

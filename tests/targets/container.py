@@ -181,6 +181,24 @@ class Target:
             cgroup_of=lambda pid: self.read(f"/proc/{pid}/cgroup"),
         )
 
+    def cri_dockerd(self) -> Cri:
+        """A client of cri-dockerd's CRI in the target, whose status has no PIDs."""
+        inspect = "docker inspect -f '{{.State.Pid}}'"
+        return Cri(
+            socket=Path(f"/proc/{self.pid}/root/run/cri-dockerd.sock"),
+            cgroup_of=lambda pid: self.read(f"/proc/{pid}/cgroup"),
+            pid_of=lambda pod: int(self.sh(f"{inspect} {shlex.quote(pod)}")),
+        )
+
+    def load_pause_image(self, name: str = "registry.k8s.io/pause:3.10") -> None:
+        """Give Docker Engine a pause image, without a registry.
+
+        + name: cri-dockerd's
+        """
+        if not self._container.put_archive("/root", pause_image.as_upload("pause.tar", name)):
+            raise TargetError(f"{self.name}: the pause image could not be copied")
+        self.sh("docker load -qi /root/pause.tar && rm /root/pause.tar")
+
     def pause_image(self) -> str:
         """The pause image that containerd wants."""
         # 2.x has the image in another plugin, whose settings the CRI status does not hold

@@ -15,7 +15,15 @@ from kubenode.facts.containerd_service import ContainerdService
 from kubenode.facts.crictl import Crictl
 from kubenode.facts.kernel import KernelModules, Sysctls
 from kubenode.facts.platform import Platform
-from kubenode.operations import containerd, containerd_program, kernel, platform
+from kubenode.facts.prerequisites import Prerequisites
+from kubenode.operations import (
+    containerd,
+    containerd_program,
+    kernel,
+    kubernetes,
+    packages,
+    platform,
+)
 from kubenode.runtimes.runtime import CONTAINERD
 from kubenode.wire import joint_reading
 from kubenode.wire.probe_fact import ProbeFact
@@ -106,13 +114,19 @@ def _set_up_by(name: str) -> _SetUp:
     return _SET_UP[name]
 
 
+def _installs_kubernetes(node: settings.NodeSettings) -> bool:
+    return node.kubernetes_source is not None
+
+
 @deploy("Node")
 def prepare() -> None:
     """
     Make the host a node on which kubelet can start pods, now and after the next reboot.
 
-    It installs containerd, loads and persists modules, sets and persists sysctls, and configures
-    and starts containerd. The host's ``kubenode_`` data decide the details
+    It installs containerd and, where a Kubernetes release is set, the programs that kubelet and
+    kubeadm use; it loads and persists modules, sets and persists sysctls, configures and starts
+    containerd, and installs kubelet and kubeadm where ``kubenode_kubernetes_source`` says from
+    where. The host's ``kubenode_`` data decide the details
     (:class:`kubenode.settings.NodeSettings`). A host that cannot be a node fails alone, before any
     change. A wrong setting ends the run before any host is changed.
 
@@ -131,9 +145,11 @@ def prepare() -> None:
         [
             (Platform, {}),
             *runtime.installed_by(node),
+            *([(Prerequisites, {})] if node.wants_prerequisites else []),
             (KernelModules, {"modules": node.modules, "persist_file": node.modules_file}),
             (Sysctls, {"keys": list(node.sysctls), "persist_file": node.sysctls_file}),
             *((fact, {}) for fact in runtime.configured_by(node)),
+            *(kubernetes.facts(node.kubernetes_packages) if _installs_kubernetes(node) else []),
         ]
     ):
         platform.supported(
@@ -143,6 +159,13 @@ def prepare() -> None:
         )
         # first of what changes anything: a source may have nothing that this node can use
         runtime.install(node)
+        if node.wants_prerequisites:
+            # before the modules: EL 10 has br_netfilter in a package of its own
+            packages.prerequisites(
+                name="What kubelet and kubeadm use is there",
+                kubernetes_version=node.kubernetes_version,
+                profiles=node.profiles,
+            )
         kernel.modules(
             name="Kernel modules",
             modules=node.modules,
@@ -155,6 +178,15 @@ def prepare() -> None:
             override=node.sysctls_override,
         )
         runtime.configure(node)
+        if _installs_kubernetes(node) and node.kubernetes_version is not None:
+            # behind the runtime: kubelet does not start without one
+            kubernetes.installed(
+                name="Kubernetes' packages are installed",
+                version=node.kubernetes_version,
+                source=node.kubernetes_source,
+                packages=node.kubernetes_packages,
+                hold=node.kubernetes_hold,
+            )
 
 
 @deploy("Node")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from pyinfra import host, logger
@@ -11,9 +11,11 @@ from pyinfra.api import FunctionCommand, OperationValueError, StringCommand, ope
 
 from kubenode.facts.installation import Installation
 from kubenode.facts.package_versions import PackageVersions, PackageVersionsShape
+from kubenode.facts.prerequisites import NETWORK_MANAGER_UNIT, Prerequisites, PrerequisitesShape
 from kubenode.facts.repositories import Repositories, RepositoriesShape
 from kubenode.files import whole_file
-from kubenode.files.exact_text import is_utf8, text_of
+from kubenode.files.exact_text import bytes_of, is_utf8, text_of
+from kubenode.kubelet import prerequisites as needs
 from kubenode.packages import (
     apt_sources,
     guarded_install,
@@ -29,8 +31,10 @@ from kubenode.packages.repository_change import RepositoryChange
 from kubenode.packages.selection import Offer, Selection, select
 from kubenode.packages.signing_key import SigningKey
 from kubenode.packages.source import NotBuiltFor, Repository, check_package, docker_repository
+from kubenode.profiles import PROFILES, ProfileName
 from kubenode.run.pyinfra_internals import is_executing, print_prefix
 from kubenode.run.telling import explain, explain_file, refuse
+from kubenode.settings import DEFAULTS, minor_release
 from kubenode.wire import joint_reading
 from kubenode.wire.bounded import INSTALL_SECONDS, bounded
 
@@ -314,16 +318,35 @@ def _installed(
     if now is None:
         yield refuse(host, _CANNOT_TELL_PACKAGES)
         return
-    wanted = _Wanted(names, None if source is None else source.repository, version, hold)
-    to_do = _selection(now, wanted)
+    wanted = Wanted(names, None if source is None else source.repository, version, hold)
+    to_do = selection(now, wanted)
     if to_do.is_empty and (source is None or source.change.is_empty):
         there = [f"{each['name']} {each['version']}" for each in now["installed"]["installed"]]
         host.noop(f"{', '.join(there)}: installed" + (" and held" if hold else ""))
         return
+    yield from steps(now, wanted, source, replaces)
+
+
+def steps(
+    now: PackageVersionsShape,
+    wanted: Wanted,
+    source: PlannedSource | None,
+    replaces: Sequence[str] = (),
+) -> Generator[StringCommand | FunctionCommand, Any, Selection | None]:
+    """The commands that put a repository in place, and install and hold packages.
+
+    + now: what there is of the packages
+    + wanted: what is asked for
+    + source: the repository they come from; None for what the host has
+    + replaces: names of packages that may go for them
+
+    Returns what was done, None where the host was refused.
+    """
+    to_do = selection(now, wanted)
     by = now["package_manager"]
     if by is None:
-        yield refuse(host, f"no known package manager: install {', '.join(names)} yourself")
-        return
+        yield refuse(host, f"no known package manager: install {', '.join(wanted.names)} yourself")
+        return None
     # pyinfra, while it prepares, goes no further than the first command
     if source is not None:
         explain_source(source)
@@ -331,32 +354,47 @@ def _installed(
         refusal = _explain_beforehand(now, by, wanted, to_do, source, replaces)
         if refusal:
             yield refuse(host, refusal)
-            return
+            return None
     if source is not None:
         yield from prove(source)
         yield from put_in_place(source)
     if to_do.installs or to_do.blocked:
         done = yield from _install(now, by, wanted, replaces)
         if done is None:
-            return
+            return None
         to_do = done
     for name in to_do.holds:
         yield package_locks.patiently(by, manager.hold(by, name))
+    return to_do
 
 
-class _Wanted(NamedTuple):
-    """What :func:`installed` was asked for."""
+class Wanted(NamedTuple):
+    """What is asked for.
+
+    + names: of the packages
+    + repository: where they come from; None for what the host has
+    + version, hold, newest: see :func:`kubenode.packages.selection.select`
+    """
 
     names: list[str]
     repository: Repository | None
-    version: str | None
+    version: str | Mapping[str, str] | None
     hold: bool
+    newest: tuple[str, ...] = ()
 
     def __str__(self) -> str:
+        if isinstance(self.version, Mapping):
+            named = (f"{name} {self.version.get(name, '')}".rstrip() for name in self.names)
+            return ", ".join(named)
         return f"{', '.join(self.names)} {self.version or ''}".rstrip()
 
 
-def _selection(now: PackageVersionsShape, wanted: _Wanted) -> Selection:
+def selection(now: PackageVersionsShape, wanted: Wanted) -> Selection:
+    """What would be done, as far as it is known now.
+
+    + now: what there is of the packages
+    + wanted: what is asked for
+    """
     there = [Installed(**package) for package in now["installed"]["installed"]]
     found = now["candidates"]
     offers = None
@@ -375,13 +413,13 @@ def _selection(now: PackageVersionsShape, wanted: _Wanted) -> Selection:
             for name in wanted.names
         }
     where = "this host's sources" if wanted.repository is None else wanted.repository.url
-    return select(wanted.names, there, offers, wanted.version, wanted.hold, where)
+    return select(wanted.names, there, offers, wanted.version, wanted.hold, where, wanted.newest)
 
 
 def _explain_beforehand(
     now: PackageVersionsShape,
     by: str,
-    wanted: _Wanted,
+    wanted: Wanted,
     to_do: Selection,
     source: PlannedSource | None,
     replaces: Sequence[str],
@@ -437,7 +475,7 @@ def _explain_installation(by: str, to_do: Selection, replaces: Sequence[str]) ->
 
 
 def _install(
-    now: PackageVersionsShape, by: str, wanted: _Wanted, replaces: Sequence[str]
+    now: PackageVersionsShape, by: str, wanted: Wanted, replaces: Sequence[str]
 ) -> Generator[StringCommand | FunctionCommand, Any, Selection | None]:
     """Returns what was done; None where the host was refused."""
     finishes = now["installed"]["dpkg_at_work"] or now["installed"]["dpkg_interrupted"]
@@ -452,7 +490,7 @@ def _install(
     if after is None:
         yield refuse(host, _CANNOT_TELL_PACKAGES)
         return None
-    to_do = _selection(after, wanted)
+    to_do = selection(after, wanted)
     if to_do.blocked:
         yield refuse(host, f"{to_do.blocked}: nothing was installed")
         return None
@@ -477,3 +515,116 @@ def is_from(repository: Repository, origin: str) -> bool:
     + origin: as :class:`kubenode.facts.candidates.CandidateShape` has it
     """
     return apt_sources.base(origin.partition(" ")[0]) == apt_sources.base(repository.url)
+
+
+# ---- Prerequisites
+
+
+@operation()
+@bounded(INSTALL_SECONDS)
+def prerequisites(
+    kubernetes_version: str | None = DEFAULTS.kubernetes_version,
+    profiles: Sequence[ProfileName] = tuple(DEFAULTS.profiles),
+) -> Commands:
+    """
+    Install the programs that kubelet, kubeadm and kube-proxy use, as far as they are missing.
+
+    + kubernetes_version: the release the node is for, such as ``1.37``: older ones use more
+      programs. None is the newest
+    + profiles: what the node is used for: ``ipvs`` and ``nftables`` have programs of their own
+
+    A program counts where it is in PATH, whatever it came from. What is there is left alone, and
+    nothing is held. On EL 10 the modules of the running kernel that cloud images lack come too
+    (``kernel-modules-extra-RELEASE``, which has br_netfilter). Where NetworkManager is, it is told
+    to leave the interfaces of CNI plugins alone (``/etc/NetworkManager/conf.d/kubenode.conf``), and
+    needrestart to restart no runtime and no kubelet (``/etc/needrestart/conf.d/kubenode.conf``).
+
+    A system that packages do not change (an image, or a read-only ``/usr``) is refused where a
+    program is missing, with its name. Another process that changes packages is waited for.
+
+    Sources: see :mod:`kubenode.kubelet.prerequisites`.
+
+    **Example:**
+
+    .. code:: python
+
+        packages.prerequisites(
+            name="What kubelet and kubeadm use is there",
+            kubernetes_version="1.37",
+        )
+    """
+    try:
+        minor = None if kubernetes_version is None else minor_release(kubernetes_version)
+    except (ValueError, AttributeError) as error:
+        raise OperationValueError(f"kubernetes_version {kubernetes_version!r}: {error}") from None
+    if isinstance(profiles, str) or not set(profiles) <= PROFILES.keys():
+        raise OperationValueError(f"profiles {profiles!r}: a list of {', '.join(PROFILES)}")
+    now = joint_reading.get_fact(Prerequisites)
+    if now is None:
+        yield refuse(host, "cannot tell which programs there are, see the lines above")
+        return
+    to_do = needs.plan(_described(now), minor, profiles)
+    if to_do.blocked:
+        yield refuse(host, f"{to_do.blocked}: nothing was changed")
+    elif to_do.is_empty:
+        host.noop("the programs that kubelet, kubeadm and kube-proxy use are there")
+    else:
+        yield from _with_prerequisites(now, to_do, minor, profiles)
+
+
+def _described(now: PrerequisitesShape) -> needs.Host:
+    return needs.Host(
+        now["package_manager"],
+        now["os_release"],
+        now["image"],
+        now["usr"],
+        now["programs"],
+        now["kernel"],
+        now["bridge_module"],
+        now["apparmor"],
+        now["told"],
+        {path: bytes_of(text) for path, text in now["files"].items()},
+        now["unreadable"],
+    )
+
+
+def _with_prerequisites(
+    now: PrerequisitesShape,
+    to_do: needs.Plan,
+    minor: tuple[int, int] | None,
+    profiles: Sequence[str],
+) -> Commands:
+    for need in to_do.missing:
+        explain(host, f"{need.program} is missing ({need.of})")
+    if to_do.kernel_package:
+        explain(host, f"install {to_do.kernel_package}: the running kernel lacks br_netfilter")
+    for change in to_do.files:
+        explain_file(host, change.path, _text(change.old), _text(change.new))
+    installs = False
+    if to_do.packages:
+        for command in _installed(list(to_do.packages), None, None, hold=False, replaces=()):
+            installs = True
+            yield command
+    if to_do.kernel_package:
+        yield package_locks.patiently("dnf", manager.install("dnf", to_do.kernel_package))
+    if to_do.files:
+        yield whole_file.change(to_do.files)
+        told = [change.path for change in to_do.files]
+        if needs.NETWORK_MANAGER in told and now["network_manager_active"]:
+            explain(host, f"{NETWORK_MANAGER_UNIT} reads its configuration again")
+            yield StringCommand(f"systemctl reload {NETWORK_MANAGER_UNIT}")
+    if to_do.packages and (is_executing(host) or not installs):
+        yield from _are_there_now(minor, profiles)
+
+
+def _are_there_now(minor: tuple[int, int] | None, profiles: Sequence[str]) -> Commands:
+    """A package may be installed, and its program be gone."""
+    after = joint_reading.get_fact_now(Prerequisites)
+    left = () if after is None else needs.plan(_described(after), minor, profiles).missing
+    if left:
+        names = ", ".join(need.program for need in left)
+        yield refuse(
+            host,
+            f"{names}: still missing, although what has it is installed: somebody removed it, or "
+            "it is in no directory of PATH: install its package again",
+        )

@@ -68,6 +68,18 @@ anything is changed.
 # The release the node is for, such as "1.36": from 1.35 on a host with cgroup v1 fails.
 # kubenode_kubernetes_version = None
 
+# Install kubelet, kubeadm, kubectl, cri-tools and kubernetes-cni of kubenode_kubernetes_version:
+# "upstream" from Kubernetes' own repositories, a dict from a mirror of them, such as
+# {"url": "https://mirror.example.org/kubernetes/{version}/{format}"}. None installs none of them.
+# A control plane is taken to a new release with kubenode_kubernetes_packages = ["kubeadm"] first.
+# kubenode_kubernetes_source = None
+# kubenode_kubernetes_packages = ["kubelet", "kubeadm", "kubectl", "cri-tools", "kubernetes-cni"]
+# kubenode_kubernetes_hold = True
+
+# Install the programs that kubelet, kubeadm and kube-proxy use and the host lacks (conntrack,
+# socat, iptables, ...). None does where kubenode_kubernetes_version is set.
+# kubenode_prerequisites = None
+
 # What the audit expects besides what every node needs: "bridge-cni", "ipv6", "ipvs", "nftables",
 # "control-plane".
 # kubenode_profiles = ["bridge-cni"]

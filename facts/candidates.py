@@ -90,7 +90,8 @@ def parse(reading: Reading, names: Sequence[str]) -> CandidatesShape:
         elif match := re.fullmatch(r" (?:\*\*\*|   ) (\S+)(?: -?\d+)?(?: \(phased \d+%\))?", line):
             version = match[1]
         # what is installed is a version too, and none that can be had
-        elif match := re.fullmatch(r" {6,}-?\d+ (\S+://.+)", line):
+        # a folder of the host's own is file:/, and no list's
+        elif match := re.fullmatch(r" {6,}-?\d+ ([a-z][a-z0-9+.-]*:.+)", line):
             origin = re.sub(r" \S+ Packages$", "", match[1])
             if version and len(found[name]) < _MOST_VERSIONS:
                 found[name].append({"version": version, "origin": origin})

@@ -123,10 +123,10 @@ def prepare() -> None:
     """
     Make the host a node on which kubelet can start pods, now and after the next reboot.
 
-    It installs containerd and, where a Kubernetes release is set, the programs that kubelet and
-    kubeadm use; it loads and persists modules, sets and persists sysctls, configures and starts
-    containerd, and installs kubelet and kubeadm where ``kubenode_kubernetes_source`` says from
-    where. The host's ``kubenode_`` data decide the details
+    It installs the container runtime and, where a Kubernetes release is set, the programs that
+    kubelet and kubeadm use; it loads and persists modules, sets and persists sysctls, configures
+    and starts the runtime, and installs kubelet and kubeadm where ``kubenode_kubernetes_source``
+    says from where. The host's ``kubenode_`` data decide the details
     (:class:`kubenode.settings.NodeSettings`). A host that cannot be a node fails alone, before any
     change. A wrong setting ends the run before any host is changed.
 
@@ -156,6 +156,7 @@ def prepare() -> None:
             name="Can this host be a node?",
             cgroup_driver=node.cgroup_driver,
             kubernetes_version=node.kubernetes_version,
+            runtime=node.runtime,
         )
         # first of what changes anything: a source may have nothing that this node can use
         runtime.install(node)

@@ -11,7 +11,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 from weakref import WeakKeyDictionary, WeakSet
 
 from pydantic import (
@@ -37,8 +37,10 @@ from kubenode.runtimes.restart import Restart
 
 PREFIX = "kubenode_"
 
-Runtime = Literal["containerd"]
-"""The runtimes that :func:`kubenode.node.prepare` can install and configure."""
+Runtime = Literal["containerd", "crio", "docker", "mcr"]
+
+PREPARED: tuple[Runtime, ...] = ("containerd",)
+"""The runtimes that :func:`kubenode.node.prepare` can install and configure so far."""
 
 
 def _comma_separated(value: object) -> object:
@@ -81,10 +83,9 @@ def _kubernetes_source(value: object) -> object:
 
 
 def _runtime(value: object) -> object:
-    runtimes = get_args(Runtime)
-    if value in runtimes:
+    if value in PREPARED:
         return value
-    expected = " or ".join(map(repr, runtimes))
+    expected = " or ".join(map(repr, PREPARED))
     raise ValueError(f"{expected}, this release of kubenode prepares no other runtime")
 
 
@@ -128,7 +129,7 @@ class NodeSettings(BaseModel):
     )
     runtime: Annotated[Runtime, BeforeValidator(_runtime)] = Field(
         default="containerd",
-        description="container runtime to install and configure; there is no other one yet",
+        description="container runtime to install and configure",
     )
     cgroup_driver: Driver = Field(
         default="systemd", description="cgroup driver of every runc-type runtime handler"

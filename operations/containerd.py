@@ -26,7 +26,7 @@ from kubenode.facts.containerd import (
 from kubenode.facts.crictl import Crictl, CrictlFileShape
 from kubenode.files import host_lock, whole_file
 from kubenode.linux.cgroups import Driver
-from kubenode.operations import containerd_program, crictl
+from kubenode.operations import containerd_program, containerd_sources, crictl
 from kubenode.operations.containerd_host import CANNOT_TELL as _CANNOT_TELL
 from kubenode.operations.containerd_host import COMES_FIRST as _COMES_FIRST
 from kubenode.operations.containerd_host import cni_in_force as _cni
@@ -139,7 +139,7 @@ def installed(
     if fetched_by not in ("host", "control"):
         raise OperationValueError(f"fetched_by is host or control, not {fetched_by!r}")
     yield from containerd_program.steps(
-        containerd_program.Wanted(version, hold, origin, release, restart, fetched_by)
+        containerd_sources.Wanted(version, hold, origin, release, restart, fetched_by)
     )
 
 

@@ -11,6 +11,7 @@ from kubenode.runtimes.config_swap import Daemon
 from kubenode.runtimes.containerd import proof
 from kubenode.runtimes.containerd.plan import CniInForce
 from kubenode.runtimes.containerd.state import HandlerInForce, State, Unit
+from kubenode.runtimes.runtime import CONTAINERD
 
 COMES_FIRST = "containerd is not installed: containerd.installed comes first"
 CANNOT_TELL = "cannot tell how containerd is configured, see the lines above"
@@ -18,7 +19,7 @@ CANNOT_TELL = "cannot tell how containerd is configured, see the lines above"
 
 def other_runtime(shape: other_runtimes.RuntimesShape) -> str | None:
     """Why containerd must not be touched beside the runtime that a host has; None when it may."""
-    problem = other_runtimes.refusal(shape)
+    problem = other_runtimes.refusal(shape, CONTAINERD)
     return f"{': '.join(problem)}: nothing was changed" if problem else None
 
 

@@ -9,18 +9,14 @@ from typing import Any, Literal, NamedTuple
 from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, OperationValueError, StringCommand, operation
 
-from kubenode.facts.installation import Installation
 from kubenode.facts.package_versions import PackageVersions, PackageVersionsShape
-from kubenode.facts.prerequisites import NETWORK_MANAGER_UNIT, Prerequisites, PrerequisitesShape
 from kubenode.facts.repositories import Repositories, RepositoriesShape
 from kubenode.files import whole_file
-from kubenode.files.exact_text import bytes_of, is_utf8, text_of
-from kubenode.kubelet import prerequisites as needs
+from kubenode.files.exact_text import is_utf8, text_of
+from kubenode.operations import package_steps
+from kubenode.operations.prerequisites import prerequisites as prerequisites
 from kubenode.packages import (
     apt_sources,
-    guarded_install,
-    manager,
-    package_locks,
     repository_change,
     repository_files,
     repository_proof,
@@ -31,10 +27,8 @@ from kubenode.packages.repository_change import RepositoryChange
 from kubenode.packages.selection import Offer, Selection, select
 from kubenode.packages.signing_key import SigningKey
 from kubenode.packages.source import NotBuiltFor, Repository, check_package, docker_repository
-from kubenode.profiles import PROFILES, ProfileName
 from kubenode.run.pyinfra_internals import is_executing, print_prefix
 from kubenode.run.telling import explain, explain_file, refuse
-from kubenode.settings import DEFAULTS, minor_release
 from kubenode.wire import joint_reading
 from kubenode.wire.bounded import INSTALL_SECONDS, bounded
 
@@ -359,12 +353,8 @@ def steps(
         yield from prove(source)
         yield from put_in_place(source)
     if to_do.installs or to_do.blocked:
-        done = yield from _install(now, by, wanted, replaces)
-        if done is None:
-            return None
-        to_do = done
-    for name in to_do.holds:
-        yield package_locks.patiently(by, manager.hold(by, name))
+        return (yield from _install(now, by, wanted, replaces))
+    yield from package_steps.held(by, to_do.holds)
     return to_do
 
 
@@ -444,34 +434,18 @@ def _explain_beforehand(
                 explain(host, f"{wanted} is then installed from these lists")
             elif to_do.blocked:
                 logger.warning(f"{print_prefix(host)}as the lists are now, {to_do.blocked}")
-            elif problem := _explain_installation(by, to_do, replaces):
+            elif problem := package_steps.tell(by, _packages(now, to_do, replaces)):
                 return problem
     for name in to_do.holds if not to_do.blocked else wanted.names if wanted.hold else ():
         explain(host, f"hold {name}: upgrades leave it alone")
     return None
 
 
-def _pinned(by: str, to_do: Selection) -> list[str]:
-    return [manager.pinned(by, name, version) for name, version in to_do.installs.items()]
-
-
-def _explain_installation(by: str, to_do: Selection, replaces: Sequence[str]) -> str | None:
-    """Say what comes and what goes; returns why that is refused."""
-    going: dict[str, str] = {}
-    if by == "apt-get":
-        pinned = _pinned(by, to_do)
-        would = joint_reading.get_fact_now(Installation, packages=pinned)
-        if would is None or would["error"]:
-            why = would["error"] if would else "apt does not say what it would do"
-            return f"{', '.join(pinned)} cannot be installed: {why}: nothing was installed"
-        going = would["removes"]
-        if problem := guarded_install.unannounced(going, replaces):
-            return f"{', '.join(pinned)}: {problem}: nothing was installed"
-    for phrase in to_do.explained:
-        explain(host, f"install {phrase}")
-    for name, there in going.items():
-        explain(host, f"remove {name} {there} for it")
-    return None
+def _packages(
+    now: PackageVersionsShape, to_do: Selection, replaces: Sequence[str]
+) -> package_steps.Packages:
+    held = {each["name"] for each in now["installed"]["installed"] if each["held"]}
+    return package_steps.Packages(to_do.installs, to_do.now, held, to_do.holds, replaces)
 
 
 def _install(
@@ -479,13 +453,9 @@ def _install(
 ) -> Generator[StringCommand | FunctionCommand, Any, Selection | None]:
     """Returns what was done; None where the host was refused."""
     finishes = now["installed"]["dpkg_at_work"] or now["installed"]["dpkg_interrupted"]
-    if finishes:
-        yield package_locks.patiently(by, manager.FINISH_DPKG)
-    if by == "apt-get":
-        simulation = " && ".join(manager.simulated(name, False) for name in wanted.names)
-        yield package_locks.with_lists_fetched(simulation)
-        if finishes:
-            yield package_locks.patiently(by, manager.UNPACK_AGAIN)
+    yield from package_steps.ready(
+        by, wanted.names, finishes=bool(finishes), holds=bool(wanted.hold)
+    )
     after = joint_reading.get_fact_now(PackageVersions, packages=wanted.names)
     if after is None:
         yield refuse(host, _CANNOT_TELL_PACKAGES)
@@ -494,17 +464,12 @@ def _install(
     if to_do.blocked:
         yield refuse(host, f"{to_do.blocked}: nothing was installed")
         return None
-    if not to_do.installs:
-        return to_do
-    if problem := _explain_installation(by, to_do, replaces):
-        yield refuse(host, problem)
-        return None
-    pinned = _pinned(by, to_do)
-    if by == "apt-get":
-        yield guarded_install.install(pinned, replaces)
+    if to_do.installs:
+        yield from package_steps.installed(
+            by, _packages(after, to_do, replaces), unpacks_again=bool(finishes)
+        )
     else:
-        for package in pinned:
-            yield package_locks.patiently(by, manager.install(by, package))
+        yield from package_steps.held(by, to_do.holds)
     return to_do
 
 
@@ -515,116 +480,3 @@ def is_from(repository: Repository, origin: str) -> bool:
     + origin: as :class:`kubenode.facts.candidates.CandidateShape` has it
     """
     return apt_sources.base(origin.partition(" ")[0]) == apt_sources.base(repository.url)
-
-
-# ---- Prerequisites
-
-
-@operation()
-@bounded(INSTALL_SECONDS)
-def prerequisites(
-    kubernetes_version: str | None = DEFAULTS.kubernetes_version,
-    profiles: Sequence[ProfileName] = tuple(DEFAULTS.profiles),
-) -> Commands:
-    """
-    Install the programs that kubelet, kubeadm and kube-proxy use, as far as they are missing.
-
-    + kubernetes_version: the release the node is for, such as ``1.37``: older ones use more
-      programs. None is the newest
-    + profiles: what the node is used for: ``ipvs`` and ``nftables`` have programs of their own
-
-    A program counts where it is in PATH, whatever it came from. What is there is left alone, and
-    nothing is held. On EL 10 the modules of the running kernel that cloud images lack come too
-    (``kernel-modules-extra-RELEASE``, which has br_netfilter). Where NetworkManager is, it is told
-    to leave the interfaces of CNI plugins alone (``/etc/NetworkManager/conf.d/kubenode.conf``), and
-    needrestart to restart no runtime and no kubelet (``/etc/needrestart/conf.d/kubenode.conf``).
-
-    A system that packages do not change (an image, or a read-only ``/usr``) is refused where a
-    program is missing, with its name. Another process that changes packages is waited for.
-
-    Sources: see :mod:`kubenode.kubelet.prerequisites`.
-
-    **Example:**
-
-    .. code:: python
-
-        packages.prerequisites(
-            name="What kubelet and kubeadm use is there",
-            kubernetes_version="1.37",
-        )
-    """
-    try:
-        minor = None if kubernetes_version is None else minor_release(kubernetes_version)
-    except (ValueError, AttributeError) as error:
-        raise OperationValueError(f"kubernetes_version {kubernetes_version!r}: {error}") from None
-    if isinstance(profiles, str) or not set(profiles) <= PROFILES.keys():
-        raise OperationValueError(f"profiles {profiles!r}: a list of {', '.join(PROFILES)}")
-    now = joint_reading.get_fact(Prerequisites)
-    if now is None:
-        yield refuse(host, "cannot tell which programs there are, see the lines above")
-        return
-    to_do = needs.plan(_described(now), minor, profiles)
-    if to_do.blocked:
-        yield refuse(host, f"{to_do.blocked}: nothing was changed")
-    elif to_do.is_empty:
-        host.noop("the programs that kubelet, kubeadm and kube-proxy use are there")
-    else:
-        yield from _with_prerequisites(now, to_do, minor, profiles)
-
-
-def _described(now: PrerequisitesShape) -> needs.Host:
-    return needs.Host(
-        now["package_manager"],
-        now["os_release"],
-        now["image"],
-        now["usr"],
-        now["programs"],
-        now["kernel"],
-        now["bridge_module"],
-        now["apparmor"],
-        now["told"],
-        {path: bytes_of(text) for path, text in now["files"].items()},
-        now["unreadable"],
-    )
-
-
-def _with_prerequisites(
-    now: PrerequisitesShape,
-    to_do: needs.Plan,
-    minor: tuple[int, int] | None,
-    profiles: Sequence[str],
-) -> Commands:
-    for need in to_do.missing:
-        explain(host, f"{need.program} is missing ({need.of})")
-    if to_do.kernel_package:
-        explain(host, f"install {to_do.kernel_package}: the running kernel lacks br_netfilter")
-    for change in to_do.files:
-        explain_file(host, change.path, _text(change.old), _text(change.new))
-    installs = False
-    if to_do.packages:
-        for command in _installed(list(to_do.packages), None, None, hold=False, replaces=()):
-            installs = True
-            yield command
-    if to_do.kernel_package:
-        yield package_locks.patiently("dnf", manager.install("dnf", to_do.kernel_package))
-    if to_do.files:
-        yield whole_file.change(to_do.files)
-        told = [change.path for change in to_do.files]
-        if needs.NETWORK_MANAGER in told and now["network_manager_active"]:
-            explain(host, f"{NETWORK_MANAGER_UNIT} reads its configuration again")
-            yield StringCommand(f"systemctl reload {NETWORK_MANAGER_UNIT}")
-    if to_do.packages and (is_executing(host) or not installs):
-        yield from _are_there_now(minor, profiles)
-
-
-def _are_there_now(minor: tuple[int, int] | None, profiles: Sequence[str]) -> Commands:
-    """A package may be installed, and its program be gone."""
-    after = joint_reading.get_fact_now(Prerequisites)
-    left = () if after is None else needs.plan(_described(after), minor, profiles).missing
-    if left:
-        names = ", ".join(need.program for need in left)
-        yield refuse(
-            host,
-            f"{names}: still missing, although what has it is installed: somebody removed it, or "
-            "it is in no directory of PATH: install its package again",
-        )

@@ -59,49 +59,53 @@ def pinned(manager: str, package: str, version: str | None) -> str:
     return f"{package}{'-' if manager == 'dnf' else '='}{version}" if version else package
 
 
-def simulated(package: str, is_pinned: bool) -> str:
-    """apt's command that succeeds when a package can be installed, and does nothing.
+def simulated(names: Sequence[str]) -> str:
+    """apt's command that succeeds when packages can be installed, and does nothing.
 
-    + package: as :func:`pinned` gives it
-    + is_pinned: whether an exact version is asked for
+    + names: of the packages
     """
-    may_change = " --allow-downgrades --allow-change-held-packages" if is_pinned else ""
-    return f"apt-get -s install --no-install-recommends{may_change} {shlex.quote(package)}"
+    words = " ".join(map(shlex.quote, names))
+    return f"apt-get -s install --no-install-recommends {words}"
 
 
-def apt_options(is_pinned: bool, wait_seconds: int) -> str:
-    """What apt-get is told besides the package.
+def apt_held(is_pinned: bool) -> str:
+    """What apt-get is told of packages that are held.
 
     + is_pinned: whether an exact version is asked for: a held package may change then
+    """
+    return " --allow-change-held-packages" if is_pinned else ""
+
+
+def install_with_apt(pinned: Sequence[str], wait_seconds: int) -> str:
+    """apt's command that installs packages, or makes them other versions.
+
+    + pinned: the packages, as :func:`pinned` gives them
     + wait_seconds: how long it waits for another process that has dpkg's lock
     """
-    held = " --allow-change-held-packages" if is_pinned else ""
-    return f"-o DPkg::Lock::Timeout={wait_seconds}{held}"
+    held = apt_held(any("=" in each for each in pinned))
+    return (
+        f"{_APT_GET} install --no-install-recommends --allow-downgrades "
+        f"-o DPkg::Lock::Timeout={wait_seconds}{held} {' '.join(map(shlex.quote, pinned))}"
+    )
 
 
-def install(manager: str, package: str, options: str = "") -> str:
+def install(manager: str, package: str) -> str:
     """The command that installs a package, or makes it another version.
 
-    + manager: ``apt-get``, ``dnf`` or ``zypper``
+    + manager: ``dnf`` or ``zypper``
     + package: as :func:`pinned` gives it
-    + options: apt's, see :func:`apt_options`
 
-    pyinfra's own operation is used for apt. Those for dnf and zypper are not: zypper's takes any
-    key that a repository shows (``--gpg-auto-import-keys``) and leaves a newer version where it is
-    without a word, and dnf's takes what obsoletes the package instead of it.
+    pyinfra's own operations are not used. zypper's takes any key that a repository shows
+    (``--gpg-auto-import-keys``) and leaves a newer version where it is without a word, dnf's takes
+    what obsoletes the package instead of it, and apt's removes what conflicts without a word.
     """
-    if manager == "apt-get":
-        return (
-            f"{_APT_GET} install --no-install-recommends --allow-downgrades "
-            f"{options} {shlex.quote(package)}"
-        )
     return host_script.filled(_INSTALL[manager], PACKAGE=shlex.quote(package))
 
 
 def change_held(manager: str, name: str, package: str) -> str:
     """The command that makes a held package another version, and holds that.
 
-    + manager: ``dnf`` or ``zypper``; apt-get has an option for it, see :func:`apt_options`
+    + manager: ``dnf`` or ``zypper``; apt-get has an option for it, see :func:`apt_held`
     + name: the package's
     + package: as :func:`pinned` gives it
 

@@ -41,14 +41,6 @@ class Selection:
         """Whether there is nothing to do."""
         return not (self.installs or self.holds or self.blocked)
 
-    @property
-    def explained(self) -> list[str]:
-        """What is installed, a phrase each: ``jq 1.6-2 -> 1.7.1-6``."""
-        return [
-            f"{name} {self.now.get(name, '(not installed)')} -> {version or 'what there is'}"
-            for name, version in self.installs.items()
-        ]
-
 
 def select(
     names: Sequence[str],

@@ -93,6 +93,7 @@ class Daemon:
 
     + name: as messages call it
     + unit: what is restarted, and has its log
+    + also: units that are restarted with it, since they read its configuration too
     + functions: sh that defines two functions, and the variables they need. ``check FILE`` fails
       when the daemon would not take the file as its main configuration, and prints why.
       ``cri_serves`` succeeds when CRI answers. Both may call ``limited SECONDS
@@ -104,11 +105,18 @@ class Daemon:
     unit: str
     functions: str
     programs: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+
+    @property
+    def units(self) -> str:
+        """The units that are restarted, as words of sh."""
+        return shlex.join((self.unit, *self.also))
 
     @property
     def head(self) -> str:
         """The sh that all scripts of this daemon begin with."""
-        return f"""unit={shlex.quote(self.unit)}
+        also = f"\nunits={shlex.quote(self.units)}" if self.also else ""
+        return f"""unit={shlex.quote(self.unit)}{also}
 {CRI_FUNCTIONS.strip()}
 {self.functions.strip()}"""
 
@@ -176,7 +184,7 @@ def swap(
         parts.append(
             host_script.filled(
                 _BRING_UP,
-                UNIT=shlex.quote(daemon.unit),
+                UNITS=daemon.units,
                 DAEMON=daemon.name,
                 CRI_WAIT_SECONDS=CRI_WAIT_SECONDS,
                 RELOAD=f"{reload}; " if reload else "",

@@ -60,7 +60,7 @@ def test_a_minimal_host_gets_what_it_lacks_and_nothing_twice(
     target.sh("mv $(command -v conntrack) /root/")
     gone = run_pyinfra("-y", hosts, deploy)
     assert gone.returncode == 1
-    assert "conntrack: still missing, although what has it is installed" in gone.output
+    assert "conntrack: missing, and what has it is installed (conntrack)" in gone.output
 
 
 def test_prepare_does_it_for_a_release_and_an_image_is_refused_by_name(

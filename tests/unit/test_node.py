@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import get_args, get_type_hints
-
 import pytest
 from pyinfra.api import OperationValueError
 
 from kubenode import node
 from kubenode.facts.containerd_service import ContainerdService
 from kubenode.runtimes.runtime import RUNTIMES
-from kubenode.settings import DEFAULTS, NodeSettings
+from kubenode.settings import DEFAULTS, PREPARED, NodeSettings
 
 
 def test_each_runtime_that_can_be_set_has_operations_and_a_row() -> None:
-    for name in get_args(get_type_hints(NodeSettings)["runtime"]):
+    for name in PREPARED:
         assert node._set_up_by(name).configured_by(DEFAULTS)
         assert name in {row.name for row in RUNTIMES}
 

@@ -1,0 +1,115 @@
+"""Install packages with the host's package manager: the steps that all operations share."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Generator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from pyinfra import host
+from pyinfra.api import FunctionCommand, StringCommand
+
+from kubenode.facts.installation import Installation
+from kubenode.packages import guarded_install, manager, package_locks
+from kubenode.run.telling import explain, refuse
+from kubenode.wire import joint_reading
+
+Commands = Generator[StringCommand | FunctionCommand, Any, None]
+
+
+class Packages(NamedTuple):
+    """Packages that are installed together.
+
+    + versions: in full, by name; None is what the package manager takes
+    + now: what is installed of them, by name
+    + held: names of those that are held now
+    + holds: names of those that are held afterwards
+    + may_go: names of packages that may be removed for them; no other is
+    """
+
+    versions: Mapping[str, str | None]
+    now: Mapping[str, str] = {}
+    held: Collection[str] = ()
+    holds: Sequence[str] = ()
+    may_go: Collection[str] = ()
+
+    def pinned(self, by: str) -> list[str]:
+        """Them, as a package manager is asked for them."""
+        return [manager.pinned(by, name, version) for name, version in self.versions.items()]
+
+
+def ready(by: str, names: Sequence[str], *, finishes: bool, holds: bool) -> Commands:
+    """The commands after which the package manager can say what there is of packages.
+
+    + by: ``apt-get``, ``dnf`` or ``zypper``
+    + names: of the packages
+    + finishes: whether something may be left that was stopped half-way, which is finished first
+    + holds: whether one is held afterwards: where that cannot be, nothing is installed
+    """
+    if finishes:
+        yield package_locks.patiently(by, manager.finish(by, names))
+    if holds and by in manager.ABLE_TO_HOLD:
+        yield package_locks.patiently(by, manager.ABLE_TO_HOLD[by])
+    if by == "apt-get":
+        yield package_locks.with_lists_fetched(manager.simulated(names))
+
+
+def tell(by: str, wanted: Packages) -> str | None:
+    """Say what comes, and what goes for it; returns why that is refused.
+
+    + by: ``apt-get``, ``dnf`` or ``zypper``; apt says it by the lists that the host has now
+    + wanted: the packages
+    """
+    going: Mapping[str, str] = {}
+    if by == "apt-get":
+        pinned = wanted.pinned(by)
+        would = joint_reading.get_fact_now(Installation, packages=pinned)
+        if would is None or would["error"]:
+            why = would["error"] if would else "apt does not say what it would do"
+            return f"{', '.join(pinned)} cannot be installed: {why}: nothing was installed"
+        going = would["removes"]
+        if problem := guarded_install.unannounced(going, wanted.may_go):
+            return f"{', '.join(pinned)}: {problem}: nothing was installed"
+    for name, version in wanted.versions.items():
+        was = wanted.now.get(name, "(not installed)")
+        explain(host, f"install {name} {was} -> {version or 'what there is'}")
+    for name, there in going.items():
+        explain(host, f"remove {name} {there} for it")
+    return None
+
+
+def installed(by: str, wanted: Packages, *, unpacks_again: bool) -> Commands:
+    """The commands that install packages, after what they change was told, and hold them.
+
+    + by: ``apt-get``, ``dnf`` or ``zypper``
+    + wanted: the packages
+    + unpacks_again: whether dpkg may have been stopped while it unpacked
+
+    The host is refused where they cannot be had, or something would go for them that must not.
+    """
+    if problem := tell(by, wanted):
+        yield refuse(host, problem)
+        return
+    if by == "apt-get":
+        if unpacks_again:
+            yield package_locks.patiently(by, manager.UNPACK_AGAIN)
+        yield guarded_install.install(wanted.pinned(by), wanted.may_go)
+    else:
+        for name, package in zip(wanted.versions, wanted.pinned(by), strict=True):
+            command = manager.install(by, package)
+            if name in wanted.held:
+                command = manager.change_held(by, name, package)
+            yield package_locks.patiently(by, command)
+    # those of dnf and zypper are held again by what changes them
+    yield from held(
+        by, [name for name in wanted.holds if by == "apt-get" or name not in wanted.held]
+    )
+
+
+def held(by: str, names: Sequence[str]) -> Commands:
+    """The commands that keep upgrades from packages.
+
+    + by: ``apt-get``, ``dnf`` or ``zypper``
+    + names: of the packages
+    """
+    for name in names:
+        yield package_locks.patiently(by, manager.hold(by, name))

@@ -5,9 +5,10 @@ kubelet says "unknown flag: --NAME" and systemd starts it again and again. kubea
 ``/etc/sysconfig/kubelet`` or a drop-in of the unit stays.
 
 Sources: :data:`KNOWN` is the reference page of kubelet 1.34 ("kubelet", Kubernetes'
-command-line-tools-reference); :data:`REMOVED` has the change that removed each, and what was gone
-by 1.34 where no change is named. ``kubelet`` parses its flags before it prints its version
-(cmd/kubelet/app/server.go), so a program can be asked too: see :mod:`kubenode.kubelet.service`.
+command-line-tools-reference), and was compared with cmd/kubelet/app/options of 1.36.2;
+:data:`REMOVED` has the change that removed each, and what was gone by 1.34 where no change is
+named. ``kubelet`` parses its flags before it prints its version (cmd/kubelet/app/server.go), so a
+program can be asked too: see :mod:`kubenode.kubelet.service`.
 """
 
 from __future__ import annotations
@@ -62,21 +63,20 @@ KNOWN = frozenset(
         "volume-plugin-dir", "volume-stats-agg-period",
     }
 )  # fmt: skip
-"""Flags of 1.34."""
+"""Flags of 1.34. Those of 1.36.2 are the same without pod-infra-container-image."""
 
 UNLISTED = frozenset(
     {
         "application-metrics-count-limit", "boot-id-file", "container-hints", "containerd",
-        "containerd-env-metadata-whitelist", "containerd-namespace",
-        "docker-env-metadata-whitelist", "docker-only", "docker-root", "enable-load-reader",
-        "event-storage-age-limit", "event-storage-event-limit", "global-housekeeping-interval",
-        "housekeeping-interval", "log-cadvisor-usage", "machine-id-file",
+        "containerd-namespace", "enable-load-reader", "event-storage-age-limit",
+        "event-storage-event-limit", "global-housekeeping-interval", "housekeeping-interval",
+        "log-cadvisor-usage", "machine-id-file", "max-housekeeping-interval",
         "storage-driver-buffer-duration", "storage-driver-db", "storage-driver-host",
         "storage-driver-password", "storage-driver-secure", "storage-driver-table",
         "storage-driver-user",
     }
 )  # fmt: skip
-"""cAdvisor's, which kubelet takes and which its page does not list: nobody knows until when."""
+"""cAdvisor's, which kubelet takes and which its page does not list (globalflags_linux.go)."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,9 @@ REMOVED: Mapping[str, Removal] = MappingProxyType(
         ),
         **_gone(
             "allow-privileged api-servers auth-path babysit-daemons bootstrap-checkpoint-path "
-            "cadvisor-port chaos-chance configure-cbr0 containerized docker-exec-handler "
+            "cadvisor-port chaos-chance configure-cbr0 containerd-env-metadata-whitelist "
+            "containerized docker-env-metadata-whitelist docker-exec-handler docker-only "
+            "docker-root docker-tls "
             "enable-cadvisor-json-endpoints experimental-bootstrap-kubeconfig "
             "experimental-check-node-capabilities-before-mount experimental-fail-swap-on "
             "experimental-kernel-memcg-notification experimental-qos-reserved "

@@ -93,7 +93,7 @@ def parse(own: Reading, of_kubelet: Reading, of_kubeadm: Reading) -> KubernetesS
     own.known(_MANIFEST)
     shape = kubelet.parse(of_kubelet)
     release = platform.os_release(own)
-    words, error = _words(of_kubelet)
+    found, error = words(of_kubelet)
     settings, settings_error = _settings(of_kubelet)
     said = parse_version(own.value("containerd") or "")
     return {
@@ -102,9 +102,9 @@ def parse(own: Reading, of_kubelet: Reading, of_kubeadm: Reading) -> KubernetesS
         "active": shape["active"],
         "replaced": own.value("replaced") == "yes",
         "enabled": shape["enabled"],
-        "joined": _joined(of_kubeadm),
+        "joined": is_joined(of_kubeadm),
         "api_servers": _api_servers(own),
-        "words": [{"text": word.text, "source": word.source} for word in words],
+        "words": [{"text": word.text, "source": word.source} for word in found],
         "running_flags": _running(of_kubelet),
         "error": error,
         "settings": settings,
@@ -117,7 +117,11 @@ def parse(own: Reading, of_kubelet: Reading, of_kubeadm: Reading) -> KubernetesS
     }
 
 
-def _joined(reading: Reading) -> Literal["yes", "no", "unknown"]:
+def is_joined(reading: Reading) -> Literal["yes", "no", "unknown"]:
+    """Whether a node has a kubeconfig of a cluster.
+
+    + reading: of kubeadm's probe
+    """
     there = [
         kubeadm.parse(reading)["files"][path]
         for path in (kubeadm.KUBELET_CONF, kubeadm.BOOTSTRAP_CONF)
@@ -125,7 +129,11 @@ def _joined(reading: Reading) -> Literal["yes", "no", "unknown"]:
     return "yes" if True in there else "unknown" if None in there else "no"
 
 
-def _words(reading: Reading) -> tuple[list[Word], str | None]:
+def words(reading: Reading) -> tuple[list[Word], str | None]:
+    """What kubelet's unit would start it with now, or why that cannot be told.
+
+    + reading: of kubelet's probe
+    """
     try:
         return kubelet_start.words_at_next_start(reading), None
     except CannotTell as trouble:

@@ -14,12 +14,14 @@ from kubenode.facts.containerd import Containerd, ContainerdFiles
 from kubenode.facts.containerd_service import ContainerdService
 from kubenode.facts.crictl import Crictl
 from kubenode.facts.kernel import KernelModules, Sysctls
+from kubenode.facts.kubelet_files import KubeletFiles
 from kubenode.facts.platform import Platform
 from kubenode.facts.prerequisites import Prerequisites
 from kubenode.operations import (
     containerd,
     containerd_program,
     kernel,
+    kubelet,
     kubernetes,
     packages,
     platform,
@@ -149,6 +151,7 @@ def prepare() -> None:
             (KernelModules, {"modules": node.modules, "persist_file": node.modules_file}),
             (Sysctls, {"keys": list(node.sysctls), "persist_file": node.sysctls_file}),
             *((fact, {}) for fact in runtime.configured_by(node)),
+            *([(KubeletFiles, {})] if node.kubelet is not None else []),
             *(kubernetes.facts(node.kubernetes_packages) if _installs_kubernetes(node) else []),
         ]
     ):
@@ -187,6 +190,13 @@ def prepare() -> None:
                 source=node.kubernetes_source,
                 packages=node.kubernetes_packages,
                 hold=node.kubernetes_hold,
+            )
+        if node.kubelet is not None:
+            # behind the runtime: the driver is the same on both sides
+            kubelet.configured(
+                name="kubelet is configured",
+                settings={"cgroupDriver": node.cgroup_driver, **node.kubelet},
+                change_driver_under_pods=node.change_driver_under_pods,
             )
 
 

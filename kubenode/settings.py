@@ -25,6 +25,7 @@ from pydantic import (
 )
 from pyinfra.api import Host, OperationValueError, State
 
+from kubenode.kubelet import fields
 from kubenode.linux import drop_ins, kernel_modules, sysctl_d
 from kubenode.linux.cgroups import Driver
 from kubenode.packages import kubernetes_source as kubernetes_packaging
@@ -212,6 +213,11 @@ class NodeSettings(BaseModel):
     kubernetes_hold: bool = Field(
         default=True, description="hold these packages: an unattended upgrade skips no drain"
     )
+    kubelet: dict[str, Any] | None = Field(
+        default=None,
+        description="fields of kubelet's configuration, as kubelet.configured takes them, such as "
+        '{"failSwapOn": False}; cgroupDriver is kubenode_cgroup_driver; None leaves all as it is',
+    )
     prerequisites: bool | None = Field(
         default=None,
         description="install the programs that kubelet, kubeadm and kube-proxy use and the host "
@@ -242,6 +248,15 @@ class NodeSettings(BaseModel):
         if not names or not set(names) <= {*known}:
             raise ValueError(f"a list of {', '.join(known)}")
         return names
+
+    @field_validator("kubelet")
+    @classmethod
+    def _kubelet_fields(cls, settings: dict[str, Any] | None) -> dict[str, Any] | None:
+        if settings is not None:
+            fields.check(settings)
+            if "cgroupDriver" in settings:
+                raise ValueError("cgroupDriver is that of kubenode_cgroup_driver: set it there")
+        return settings
 
     @field_validator("kubernetes_source")
     @classmethod

@@ -76,6 +76,10 @@ anything is changed.
 # kubenode_kubernetes_packages = ["kubelet", "kubeadm", "kubectl", "cri-tools", "kubernetes-cni"]
 # kubenode_kubernetes_hold = True
 
+# Fields of kubelet's configuration that must agree with the node, such as {"failSwapOn": False,
+# "memorySwap": {"swapBehavior": "LimitedSwap"}, "containerLogMaxSize": "50Mi"}. cgroupDriver is kubenode_cgroup_driver. {} has that alone; None leaves kubelet as it is.
+# kubenode_kubelet = None
+
 # Install the programs that kubelet, kubeadm and kube-proxy use and the host lacks (conntrack,
 # socat, iptables, ...). None does where kubenode_kubernetes_version is set.
 # kubenode_prerequisites = None

@@ -16,12 +16,14 @@ from pyinfra.api import StringCommand
 from kubenode.files import host_lock
 from kubenode.kubelet.command_line import UNIT, Flag, Word
 from kubenode.run import host_script
-from kubenode.wire import time_limit
+from kubenode.runtimes.config_swap import CRI_FUNCTIONS, Daemon
 
 WAIT_SECONDS = 60
 """How long kubelet may take until it is healthy."""
 
 PROGRAM_SECONDS = 20
+
+_STAYS_SECONDS = 3
 
 _PORT = 10248
 
@@ -54,13 +56,25 @@ def _stated(
     return default if value is None else value
 
 
-def functions(address: str | None) -> str:
-    """sh that tells whether kubelet is healthy: ``wait_for_health SECONDS``, ``last_words``.
+def _health(address: str | None) -> str:
+    health = host_script.read(
+        __file__, "health.sh", ADDRESS=address or "", STAYS_SECONDS=_STAYS_SECONDS
+    )
+    return f"{health}\ncri_serves() {{ is_healthy; }}"
 
+
+def daemon(words: Sequence[Word], address: str | None) -> Daemon:
+    """What :mod:`kubenode.runtimes.config_swap` has to know of kubelet.
+
+    + words: what its unit starts it with once its files are changed
     + address: see :func:`health_address`
+
+    No program tells whether kubelet would take a configuration; whether it takes its flags it tells
+    itself. So that is what is asked before, and its health afterwards.
     """
-    health = host_script.read(__file__, "health.sh", ADDRESS=address or "")
-    return f"{time_limit.FUNCTIONS.strip()}\n{health}"
+    flags = " ".join(shlex.quote(word.text) for word in words)
+    check = f"check() {{ limited {PROGRAM_SECONDS} kubelet {flags} --version 2>&1 >/dev/null; }}"
+    return Daemon("kubelet", UNIT, f"{_health(address)}\n{check}", serves="is healthy")
 
 
 def restart(words: Sequence[Word], address: str | None) -> StringCommand:
@@ -78,7 +92,7 @@ def restart(words: Sequence[Word], address: str | None) -> StringCommand:
         PROGRAM_SECONDS=PROGRAM_SECONDS,
         WAIT_SECONDS=WAIT_SECONDS,
     )
-    return host_lock.under_lock(f"{functions(address)}\n{script}")
+    return host_lock.under_lock(f"{CRI_FUNCTIONS.strip()}\n{_health(address)}\n{script}")
 
 
 def enable() -> StringCommand:

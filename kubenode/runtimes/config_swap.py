@@ -99,6 +99,7 @@ class Daemon:
       ``cri_serves`` succeeds when CRI answers. Both may call ``limited SECONDS
       COMMAND...`` (:mod:`kubenode.wire.time_limit`); :data:`PROGRAM_SECONDS` are enough
     + programs: what they call besides the daemon itself
+    + serves: what ``cri_serves`` tells of it, for messages
     """
 
     name: str
@@ -106,6 +107,7 @@ class Daemon:
     functions: str
     programs: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
+    serves: str = "serves CRI"
 
     @property
     def units(self) -> str:
@@ -187,6 +189,7 @@ def swap(
                 UNITS=daemon.units,
                 DAEMON=daemon.name,
                 CRI_WAIT_SECONDS=CRI_WAIT_SECONDS,
+                SERVES=daemon.serves,
                 RELOAD=f"{reload}; " if reload else "",
             )
         )

@@ -32,6 +32,9 @@ RUNTIME_INSTALLED = Reference("runtime.installed")
 RUNTIME_CONFIG = Reference("runtime.config-readable")
 CRI_SERVING = Reference("runtime.cri-serving")
 
+CRI_DOCKERD = Reference("docker.cri-dockerd")
+DOCKER_KEYS = Reference("docker.keys")
+
 CRI_ENABLED = Reference("containerd.cri-enabled")
 CONFIG_VERSION = Reference("containerd.config-version")
 DROP_IN_VERSION = Reference("containerd.drop-in-version")

@@ -71,7 +71,8 @@ class EngineShape(TypedDict):
 class StatedShape(TypedDict):
     """A setting of daemon.json, and where it stands."""
 
-    value: object
+    value: str
+    """As JSON."""
     place: PlaceShape
 
 
@@ -344,7 +345,7 @@ def parse_daemon(package: Reading, daemon: Reading, found_pods: Reading | None) 
         "asked": daemon.value("engine") or "unknown",
         "engine": engine,
         "stated": {
-            member.key: {"value": member.value, "place": {"file": path, "line": line}}
+            member.key: {"value": json.dumps(member.value), "place": {"file": path, "line": line}}
             for member, line in (document.placed if document else ())
             # a mirror's address may have a password
             if member.key not in _SECRET and "@" not in json.dumps(member.value)
@@ -682,7 +683,7 @@ class Docker(ProbeFact[DockerServiceShape]):
             },
             "stated": {
                 "live-restore": {
-                    "value": True,
+                    "value": "true",
                     "place": {"file": "/etc/docker/daemon.json", "line": 5},
                 },
             },

@@ -67,8 +67,8 @@ anything is changed.
 # Directories of CNI plugins. containerd 2.1 and later look in all of them, an older one in one.
 # kubenode_cni_bin_dirs = ["/opt/cni/bin", "/usr/lib/cni"]
 
-# Where Docker Engine is from: "distribution", "docker" (Docker's repository), "mcr", or a repository
-# of your own, which is a dict.
+# Where Docker Engine is from: "distribution", "docker" (Docker's repository), "mcr", or a
+# repository of your own, which is a dict.
 # kubenode_docker_source = "distribution"
 # kubenode_docker_version = None
 # kubenode_docker_hold = True

@@ -15,7 +15,12 @@ from kubenode.audit.checks.check import (
     unknown,
     violated,
 )
-from kubenode.audit.checks.references import CRI_DOCKERD, CRI_SERVING, RUNTIME_CONFIG
+from kubenode.audit.checks.references import (
+    CONFIG_APPLIED,
+    CRI_DOCKERD,
+    CRI_SERVING,
+    RUNTIME_CONFIG,
+)
 from kubenode.audit.checks.runtime_in_use import in_use
 from kubenode.facts.docker import DockerShape
 from kubenode.runtimes.docker import cri_dockerd, releases
@@ -94,6 +99,8 @@ def _driver_in_force(_: Subject, docker: DockerShape) -> Verdict:
         return unknown("Docker Engine does not say")
     if stated is None or engine["driver"] is None or stated == engine["driver"]:
         return met(f"{engine['driver']}")
+    if docker["restart_pending"]:
+        return not_applicable(f"it runs with {engine['driver']}, {CONFIG_APPLIED}")
     place = docker["driver_place"]
     return violated(
         f"it runs with {engine['driver']}, and {stated} is stated",

@@ -27,7 +27,8 @@ anything is changed.
 # swap. "keep" leaves it. None is "off", unless kubelet is told to live with swap.
 # kubenode_swap = None
 
-# The runtime to install and configure; there is no other one yet.
+# The runtime to install and configure: "containerd", "docker" (Docker Engine with cri-dockerd) or
+# "mcr" (Mirantis Container Runtime, with the same settings as docker).
 # kubenode_runtime = "containerd"
 
 # "systemd" or "cgroupfs"; kubelet must use the same.
@@ -66,6 +67,25 @@ anything is changed.
 
 # Directories of CNI plugins. containerd 2.1 and later look in all of them, an older one in one.
 # kubenode_cni_bin_dirs = ["/opt/cni/bin", "/usr/lib/cni"]
+
+# Where Docker Engine is from: "distribution", "docker" (Docker's repository), "mcr", or a
+# repository of your own, which is a dict.
+# kubenode_docker_source = "distribution"
+# kubenode_docker_version = None
+# kubenode_docker_hold = True
+# kubenode_mcr_channel = "stable-29.4"
+
+# Where cri-dockerd is from, which answers kubelet for Docker Engine: a release archive or a
+# repository, each a dict (docs/sources.md has examples). None leaves the one that is there.
+# kubenode_cri_dockerd_source = None
+
+# Containers survive a restart of Docker Engine. None leaves what is there: a Swarm excludes it.
+# kubenode_docker_live_restore = True
+# None leaves what is there.
+# kubenode_docker_log_driver = None
+# kubenode_docker_log_opts = None
+# kubenode_docker_storage_driver = None
+# kubenode_docker_registry_mirrors = None
 
 # Runtime handlers, which pods choose by a RuntimeClass (nvidia, runsc, kata, crun): by name, the
 # keys of containerd's table. Their programs must be on the host; docs/handlers.md has examples.

@@ -13,10 +13,18 @@ from kubenode.audit import aim
 from kubenode.facts.containerd import Containerd, ContainerdFiles
 from kubenode.facts.containerd_service import ContainerdService
 from kubenode.facts.crictl import Crictl
+from kubenode.facts.crio import Crio, CrioFiles
 from kubenode.facts.kernel import KernelModules, Sysctls
 from kubenode.facts.platform import Platform
-from kubenode.operations import containerd, containerd_program, kernel, platform
-from kubenode.runtimes.runtime import CONTAINERD
+from kubenode.operations import (
+    containerd,
+    containerd_program,
+    crio,
+    crio_program,
+    kernel,
+    platform,
+)
+from kubenode.runtimes.runtime import CONTAINERD, CRIO
 from kubenode.wire import joint_reading
 from kubenode.wire.probe_fact import ProbeFact
 
@@ -87,12 +95,47 @@ def _configure_containerd(node: settings.NodeSettings) -> None:
     )
 
 
+def _install_crio(node: settings.NodeSettings) -> None:
+    crio.installed(
+        name="CRI-O is installed",
+        version=node.crio_version,
+        source=node.crio_source,
+        hold=node.crio_hold,
+        kubernetes_version=node.kubernetes_version,
+        restart=node.restart,
+    )
+
+
+def _configure_crio(node: settings.NodeSettings) -> None:
+    crio.configured(
+        name="CRI-O is configured",
+        cgroup_driver=node.cgroup_driver,
+        pause_image=node.pause_image,
+        monitor_cgroup=node.crio_monitor_cgroup,
+        default_runtime=node.crio_default_runtime,
+        cni_bin_dirs=node.cni_bin_dirs,
+        change_driver_under_pods=node.change_driver_under_pods,
+        restart=node.restart,
+    )
+    crio.running(
+        name="CRI-O serves CRI",
+        change_driver_under_pods=node.change_driver_under_pods,
+        restart=node.restart,
+    )
+
+
 _SET_UP = {
     CONTAINERD.name: _SetUp(
         lambda node: containerd_program.facts(node.containerd_source),
         _install_containerd,
         _containerd_configured_by,
         _configure_containerd,
+    ),
+    CRIO.name: _SetUp(
+        lambda node: crio_program.facts(node.crio_source),
+        _install_crio,
+        lambda node: (CrioFiles, Crictl, Crio),
+        _configure_crio,
     ),
 }
 """By the runtime's name in its row, see :mod:`kubenode.runtimes.runtime`."""

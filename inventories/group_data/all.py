@@ -23,7 +23,7 @@ anything is changed.
 # line. True: that line is commented out, with a mark and a backup.
 # kubenode_sysctls_override = False
 
-# The runtime to install and configure; there is no other one yet.
+# The runtime to install and configure: "containerd" or "crio".
 # kubenode_runtime = "containerd"
 
 # "systemd" or "cgroupfs"; kubelet must use the same.
@@ -40,6 +40,16 @@ anything is changed.
 
 # Hold the package, so that an unattended upgrade does not restart the runtime.
 # kubenode_containerd_hold = True
+
+# CRI-O, where it is the runtime: its series ("1.36"), a release or a package's exact version; None is
+# the series of kubenode_kubernetes_version. The source is "distribution" or a repository, a dict with
+# url, key and fingerprint, where {minor} in the url stands for CRI-O's minor release.
+# kubenode_crio_version = None
+# kubenode_crio_source = "distribution"
+# kubenode_crio_hold = True
+# Where its monitors run ("pod" or a slice), and its handler for pods that name none ("crun").
+# kubenode_crio_monitor_cgroup = None
+# kubenode_crio_default_runtime = None
 
 # When a change restarts the runtime: "now", "if-idle" (when no pod runs) or "never". None is now
 # where pods survive it.

@@ -180,9 +180,7 @@ def _brought(wanted: Wanted, there: _There) -> Commands:
             yield repository_proof.fetch_lists(repository, by)
     else:
         explain(host, f"fetch the lists of packages, then {_beforehand(wanted, there)}")
-    yield from package_steps.ready(
-        by, [PACKAGE], finishes=there.finishes, holds=wanted.hold and not there.is_held
-    )
+    yield from package_steps.ready(by, [PACKAGE], finishes=there.finishes)
     yield from _taken(wanted, there, by, repository)
 
 

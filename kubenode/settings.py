@@ -25,8 +25,10 @@ from pydantic import (
 )
 from pyinfra.api import Host, OperationValueError, State
 
+from kubenode.kubelet import fields
 from kubenode.linux import drop_ins, kernel_modules, sysctl_d
 from kubenode.linux.cgroups import Driver
+from kubenode.packages import kubernetes_source as kubernetes_packaging
 from kubenode.profiles import ProfileName
 from kubenode.runtimes import cni
 from kubenode.runtimes.containerd import hosts_toml, releases, service
@@ -80,6 +82,10 @@ def _package(value: object) -> object:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         raise ValueError(f"text, and {value} is a number: quote it, with --data as '\"{value}\"'")
     return value
+
+
+def _kubernetes_source(value: object) -> object:
+    return None if value is None else kubernetes_packaging.kubernetes_source(value)
 
 
 def _runtime(value: object) -> object:
@@ -286,6 +292,30 @@ class NodeSettings(BaseModel):
         description='release the node is for, such as "1.36"; from 1.35 on cgroup v1 is refused',
     )
 
+    kubernetes_source: Annotated[Any, BeforeValidator(_kubernetes_source)] = Field(
+        default=None,
+        description="where kubelet, kubeadm and kubectl of kubenode_kubernetes_version come from: "
+        '"upstream" (Kubernetes\' own repositories) or a mirror (a dict: url with {version} and '
+        "{format}, key, fingerprint); None installs none of them",
+    )
+    kubernetes_packages: Annotated[list[str], BeforeValidator(_comma_separated)] = Field(
+        default=list(kubernetes_packaging.PACKAGES),
+        description="which of them; a control plane gets kubeadm of a new release first",
+    )
+    kubernetes_hold: bool = Field(
+        default=True, description="hold these packages: an unattended upgrade skips no drain"
+    )
+    kubelet: dict[str, Any] | None = Field(
+        default=None,
+        description="fields of kubelet's configuration, as kubelet.configured takes them, such as "
+        '{"failSwapOn": False}; cgroupDriver is kubenode_cgroup_driver; None leaves all as it is',
+    )
+    prerequisites: bool | None = Field(
+        default=None,
+        description="install the programs that kubelet, kubeadm and kube-proxy use and the host "
+        "lacks (conntrack, socat, ...); None does where kubenode_kubernetes_version is set",
+    )
+
     profiles: Annotated[list[ProfileName], BeforeValidator(_comma_separated)] = Field(
         default=["bridge-cni"],
         description="what the audit expects besides: bridge-cni, ipv6, ipvs, nftables, "
@@ -302,6 +332,31 @@ class NodeSettings(BaseModel):
         if version is not None:
             minor_release(version)
         return version
+
+    @field_validator("kubernetes_packages")
+    @classmethod
+    def _kubernetes_packages(cls, names: list[str]) -> list[str]:
+        known = kubernetes_packaging.PACKAGES
+        if not names or not set(names) <= {*known}:
+            raise ValueError(f"a list of {', '.join(known)}")
+        return names
+
+    @field_validator("kubelet")
+    @classmethod
+    def _kubelet_fields(cls, settings: dict[str, Any] | None) -> dict[str, Any] | None:
+        if settings is not None:
+            fields.check(settings)
+            if "cgroupDriver" in settings:
+                raise ValueError("cgroupDriver is that of kubenode_cgroup_driver: set it there")
+        return settings
+
+    @field_validator("kubernetes_source")
+    @classmethod
+    def _of_a_release(cls, source: Any, info: ValidationInfo) -> Any:
+        # one that is wrong is not there, and has its own message
+        if source is not None and info.data.get("kubernetes_version", "") is None:
+            raise ValueError("packages of a release: set kubenode_kubernetes_version too")
+        return source
 
     @field_validator("modules")
     @classmethod
@@ -414,6 +469,15 @@ class NodeSettings(BaseModel):
         wanted: dict[str, Any] = {str(info.field_name): word}
         ContainerdWanted("systemd", **wanted)
         return word
+
+    @property
+    def wants_prerequisites(self) -> bool:
+        """Whether :func:`kubenode.operations.packages.prerequisites` is a part of the node."""
+        return (
+            self.kubernetes_version is not None
+            if self.prerequisites is None
+            else (self.prerequisites)
+        )
 
 
 DEFAULTS = NodeSettings()

@@ -42,8 +42,8 @@ anything is changed.
 # Who fetches archives: the host, or the control machine, once, which sends them ("control").
 # kubenode_containerd_fetched_by = "host"
 
-# Hold the package, so that an unattended upgrade does not restart the runtime. unattended-upgrades and
-# needrestart are told to leave it alone too.
+# Hold the package, so that an unattended upgrade does not restart the runtime.
+# unattended-upgrades and needrestart are told to leave it alone too.
 # kubenode_containerd_hold = True
 
 # CRI-O, where it is the runtime: its series ("1.36"), a release or a package's exact version; None is
@@ -93,6 +93,23 @@ anything is changed.
 
 # The release the node is for, such as "1.36": from 1.35 on a host with cgroup v1 fails.
 # kubenode_kubernetes_version = None
+
+# Install kubelet, kubeadm, kubectl, cri-tools and kubernetes-cni of kubenode_kubernetes_version:
+# "upstream" from Kubernetes' own repositories, a dict from a mirror of them, such as
+# {"url": "https://mirror.example.org/kubernetes/{version}/{format}"}. None installs none of them.
+# A control plane is taken to a new release with kubenode_kubernetes_packages = ["kubeadm"] first.
+# kubenode_kubernetes_source = None
+# kubenode_kubernetes_packages = ["kubelet", "kubeadm", "kubectl", "cri-tools", "kubernetes-cni"]
+# kubenode_kubernetes_hold = True
+
+# Fields of kubelet's configuration that must agree with the node, such as {"failSwapOn": False,
+# "memorySwap": {"swapBehavior": "LimitedSwap"}, "containerLogMaxSize": "50Mi"}.
+# cgroupDriver is kubenode_cgroup_driver. {} has that alone; None leaves kubelet as it is.
+# kubenode_kubelet = None
+
+# Install the programs that kubelet, kubeadm and kube-proxy use and the host lacks (conntrack,
+# socat, iptables, ...). None does where kubenode_kubernetes_version is set.
+# kubenode_prerequisites = None
 
 # What the audit expects besides what every node needs: "bridge-cni", "ipv6", "ipvs", "nftables",
 # "control-plane".

@@ -13,6 +13,7 @@ from kubenode.audit import aim
 from kubenode.facts.containerd import Containerd
 from kubenode.facts.containerd_service import ContainerdService
 from kubenode.facts.crictl import Crictl
+from kubenode.facts.crio import Crio, CrioFiles
 from kubenode.facts.docker import Docker, DockerFiles, DockerPackage
 from kubenode.facts.kernel import KernelModules, Sysctls
 from kubenode.facts.kubelet import Kubelet
@@ -23,6 +24,8 @@ from kubenode.facts.swap import SwapSources
 from kubenode.operations import (
     containerd,
     containerd_program,
+    crio,
+    crio_program,
     docker,
     kernel,
     kubelet,
@@ -31,7 +34,7 @@ from kubenode.operations import (
     platform,
     swap,
 )
-from kubenode.runtimes.runtime import CONTAINERD, DOCKER, MCR
+from kubenode.runtimes.runtime import CONTAINERD, CRIO, DOCKER, MCR
 from kubenode.wire import joint_reading
 from kubenode.wire.probe_fact import ProbeFact
 
@@ -105,6 +108,35 @@ def _configure_containerd(node: settings.NodeSettings) -> None:
     )
 
 
+def _install_crio(node: settings.NodeSettings) -> None:
+    crio.installed(
+        name="CRI-O is installed",
+        version=node.crio_version,
+        source=node.crio_source,
+        hold=node.crio_hold,
+        kubernetes_version=node.kubernetes_version,
+        restart=node.restart,
+    )
+
+
+def _configure_crio(node: settings.NodeSettings) -> None:
+    crio.configured(
+        name="CRI-O is configured",
+        cgroup_driver=node.cgroup_driver,
+        pause_image=node.pause_image,
+        monitor_cgroup=node.crio_monitor_cgroup,
+        default_runtime=node.crio_default_runtime,
+        cni_bin_dirs=node.cni_bin_dirs,
+        change_driver_under_pods=node.change_driver_under_pods,
+        restart=node.restart,
+    )
+    crio.running(
+        name="CRI-O serves CRI",
+        change_driver_under_pods=node.change_driver_under_pods,
+        restart=node.restart,
+    )
+
+
 def _install_docker(node: settings.NodeSettings) -> None:
     docker.installed(
         name="Docker Engine and cri-dockerd are installed",
@@ -152,6 +184,12 @@ _SET_UP = {
         _install_containerd,
         _containerd_configured_by,
         _configure_containerd,
+    ),
+    CRIO.name: _SetUp(
+        lambda node: crio_program.facts(node.crio_source),
+        _install_crio,
+        lambda node: [(CrioFiles, {}), (Crictl, {}), (Crio, {})],
+        _configure_crio,
     ),
     DOCKER.name: _DOCKER,
     MCR.name: _DOCKER,

@@ -34,6 +34,9 @@ from kubenode.runtimes import cni
 from kubenode.runtimes.containerd import hosts_toml, releases, service
 from kubenode.runtimes.containerd.source import source_of
 from kubenode.runtimes.containerd.wanted import ContainerdWanted
+from kubenode.runtimes.crio import version_choice
+from kubenode.runtimes.crio.source import source_of as crio_source_of
+from kubenode.runtimes.crio.wanted import CrioWanted
 from kubenode.runtimes.docker.source import MCR_CHANNEL, cri_dockerd_of, engine_source
 from kubenode.runtimes.docker.wanted import DockerWanted
 from kubenode.runtimes.restart import Restart
@@ -42,7 +45,7 @@ PREFIX = "kubenode_"
 
 Runtime = Literal["containerd", "crio", "docker", "mcr"]
 
-PREPARED: tuple[Runtime, ...] = ("containerd", "docker", "mcr")
+PREPARED: tuple[Runtime, ...] = ("containerd", "crio", "docker", "mcr")
 """The runtimes that :func:`kubenode.node.prepare` can install and configure so far."""
 
 
@@ -162,6 +165,29 @@ class NodeSettings(BaseModel):
     containerd_hold: bool = Field(
         default=True,
         description="hold the package: an unattended upgrade would restart the runtime",
+    )
+    crio_version: Annotated[str | None, BeforeValidator(_package)] = Field(
+        default=None,
+        description='CRI-O to install: a release such as "1.36.3", a series, such as "1.36", or a '
+        "package's exact version; None is the series of kubenode_kubernetes_version",
+    )
+    crio_source: Annotated[Any, BeforeValidator(crio_source_of)] = Field(
+        default="distribution",
+        description='where CRI-O is from: "distribution", or a repository (a dict: url, key, '
+        "fingerprint; {minor} in the url stands for CRI-O's minor release)",
+    )
+    crio_hold: bool = Field(
+        default=True,
+        description="hold CRI-O's package: an unattended upgrade would restart the runtime",
+    )
+    crio_monitor_cgroup: str | None = Field(
+        default=None,
+        description="where CRI-O's monitors run: pod, or a slice; None leaves what is there, and "
+        "is pod with the cgroupfs driver",
+    )
+    crio_default_runtime: str | None = Field(
+        default=None,
+        description="CRI-O's handler for pods that name none: crun or runc; None leaves it",
     )
     restart: Restart | None = Field(
         default=None,
@@ -359,6 +385,18 @@ class NodeSettings(BaseModel):
     @classmethod
     def _package_version(cls, version: str | None) -> str | None:
         return releases.check_package_version(version)
+
+    @field_validator("crio_version")
+    @classmethod
+    def _crio_version(cls, version: str | None) -> str | None:
+        return version_choice.check_version(version)
+
+    @field_validator("crio_monitor_cgroup", "crio_default_runtime")
+    @classmethod
+    def _crio_word(cls, word: str | None, info: ValidationInfo) -> str | None:
+        wanted: dict[str, Any] = {str(info.field_name).removeprefix("crio_"): word}
+        CrioWanted("systemd", **wanted)
+        return word
 
     @field_validator("registry_hosts")
     @classmethod

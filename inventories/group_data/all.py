@@ -27,8 +27,8 @@ anything is changed.
 # swap. "keep" leaves it. None is "off", unless kubelet is told to live with swap.
 # kubenode_swap = None
 
-# The runtime to install and configure: "containerd", "docker" (Docker Engine with cri-dockerd) or
-# "mcr" (Mirantis Container Runtime, with the same settings as docker).
+# The runtime to install and configure: "containerd", "crio", "docker" (Docker Engine with
+# cri-dockerd) or "mcr" (Mirantis Container Runtime, with the same settings as docker).
 # kubenode_runtime = "containerd"
 
 # "systemd" or "cgroupfs"; kubelet must use the same.
@@ -46,6 +46,16 @@ anything is changed.
 # Hold the package, so that an unattended upgrade does not restart the runtime.
 # unattended-upgrades and needrestart are told to leave it alone too.
 # kubenode_containerd_hold = True
+
+# CRI-O, where it is the runtime: its series ("1.36"), a release or a package's exact version; None is
+# the series of kubenode_kubernetes_version. The source is "distribution" or a repository, a dict with
+# url, key and fingerprint, where {minor} in the url stands for CRI-O's minor release.
+# kubenode_crio_version = None
+# kubenode_crio_source = "distribution"
+# kubenode_crio_hold = True
+# Where its monitors run ("pod" or a slice), and its handler for pods that name none ("crun").
+# kubenode_crio_monitor_cgroup = None
+# kubenode_crio_default_runtime = None
 
 # When a change restarts the runtime: "now", "if-idle" (when no pod runs) or "never". None is now
 # where pods survive it.

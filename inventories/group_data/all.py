@@ -77,7 +77,8 @@ anything is changed.
 # kubenode_kubernetes_hold = True
 
 # Fields of kubelet's configuration that must agree with the node, such as {"failSwapOn": False,
-# "memorySwap": {"swapBehavior": "LimitedSwap"}, "containerLogMaxSize": "50Mi"}. cgroupDriver is kubenode_cgroup_driver. {} has that alone; None leaves kubelet as it is.
+# "memorySwap": {"swapBehavior": "LimitedSwap"}, "containerLogMaxSize": "50Mi"}.
+# cgroupDriver is kubenode_cgroup_driver; {} has that alone. None leaves kubelet as it is.
 # kubenode_kubelet = None
 
 # Install the programs that kubelet, kubeadm and kube-proxy use and the host lacks (conntrack,

@@ -41,6 +41,8 @@ from kubenode.facts import (
     swap,
 )
 from kubenode.files import host_lock, whole_file
+from kubenode.kubelet import service as kubelet_service
+from kubenode.kubelet.command_line import Word
 from kubenode.operations import kernel as kernel_operations
 from kubenode.packages import (
     archive_change,
@@ -202,6 +204,16 @@ def start(host: Host) -> str:
     return config_swap.start(daemon(host), ["true"]).get_raw_value()
 
 
+def restart_kubelet(host: Host) -> str:
+    """One that takes its flags, stays and is healthy."""
+    host.program("kubelet", '[ "$*" = "--node-ip=10.0.0.1 --version" ]')
+    host.program("systemctl", '[ "$1" != show ] || echo 77')
+    host.program("curl", "printf ok")
+    host.program("sleep")
+    words = [Word("--node-ip=10.0.0.1", "/etc/default/kubelet")]
+    return kubelet_service.restart(words, "127.0.0.1:10248").get_raw_value()
+
+
 def daemon(host: Host) -> config_swap.Daemon:
     return proof.daemon(str(host.programs / "containerd"), "/nowhere")
 
@@ -263,6 +275,7 @@ CHANGES: list[Callable[[Host], str]] = [
     finish_rpm,
     undo,
     start,
+    restart_kubelet,
     fetch_archive,
     unpack_archive,
     move_away,
@@ -311,6 +324,10 @@ def test_each_shell_runs_what_changes_a_host(
     assert not re.search(r"not found|syntax|unexpected|bad |: line ", finished.stderr)
     if change is undo:
         assert host.config.read_text() == "old\n"
+    if change is restart_kubelet:
+        log = host.log.read_text()
+        assert "http://127.0.0.1:10248/healthz" in log
+        assert log.index("kubelet --node-ip") < log.index("systemctl restart kubelet.service")
     if change is unpack_again:
         assert "--reinstall install containerd" in host.log.read_text()
     if change is able_to_hold:

@@ -17,6 +17,7 @@ from kubenode.facts import (
     kernel_config,
     kubeadm,
     kubelet,
+    kubernetes_keys,
     machine,
     network,
     platform,
@@ -32,6 +33,7 @@ from kubenode.facts.kernel import KernelModulesShape, SysctlsShape
 from kubenode.facts.kernel_config import KernelConfigShape
 from kubenode.facts.kubeadm import KubeadmShape
 from kubenode.facts.kubelet import KubeletShape
+from kubenode.facts.kubernetes_keys import KubernetesKeysShape
 from kubenode.facts.machine import MachineShape
 from kubenode.facts.network import NetworkShape
 from kubenode.facts.platform import PlatformShape
@@ -75,6 +77,7 @@ class NodeShape(TypedDict):
     crictl: CrictlShape | None
     kubelet: KubeletShape | None
     kubeadm: KubeadmShape | None
+    kubernetes_keys: KubernetesKeysShape | None
     modules: KernelModulesShape | None
     sysctls: SysctlsShape | None
     kernel_config: KernelConfigShape | None
@@ -184,6 +187,7 @@ PARTS = (
     Part("network", {network.PROBE: network.script}, network.parse),
     Part("kubelet", {kubelet.PROBE: kubelet.script}, kubelet.parse),
     Part("kubeadm", {kubeadm.PROBE: kubeadm.script}, kubeadm.parse),
+    Part("kubernetes_keys", {kubernetes_keys.PROBE: kubernetes_keys.script}, kubernetes_keys.parse),
     Part(
         "container_cgroups",
         {pods.PROBE: pods.script},
@@ -243,6 +247,7 @@ class Node(ProbeFact[NodeShape]):
             },
             "kubelet": {"version": "1.36.2", ...},
             "kubeadm": {"etcd_data": "missing", ...},
+            "kubernetes_keys": {"keys": {}},
             "modules": {"kernel": "6.12.90+deb13-amd64", ...},
             "sysctls": {"keys": {"net.ipv4.ip_forward": {...}}},
             "kernel_config": {"file": "/boot/config-6.12.90+deb13-amd64", ...},

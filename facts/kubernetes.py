@@ -185,7 +185,7 @@ class Kubernetes(ProbeFact[KubernetesShape]):
             "words": [{"text": "--v=2", "source": "/etc/default/kubelet"}],
             "running_flags": ["config", "kubeconfig"],
             "error": None,
-            "settings": {"cgroupDriver": "systemd"},
+            "settings": {},
             "settings_error": None,
             "containerd": "2.3.4",
             "image": None,

@@ -18,6 +18,7 @@ from kubenode.facts import (
     kernel_config,
     kubeadm,
     kubelet,
+    kubernetes_keys,
     left_alone,
     machine,
     network,
@@ -35,6 +36,7 @@ from kubenode.facts.kernel import KernelModulesShape, SysctlsShape
 from kubenode.facts.kernel_config import KernelConfigShape
 from kubenode.facts.kubeadm import KubeadmShape
 from kubenode.facts.kubelet import KubeletShape
+from kubenode.facts.kubernetes_keys import KubernetesKeysShape
 from kubenode.facts.left_alone import LeftAloneShape
 from kubenode.facts.machine import MachineShape
 from kubenode.facts.network import NetworkShape
@@ -82,6 +84,7 @@ class NodeShape(TypedDict):
     left_alone: LeftAloneShape | None
     kubelet: KubeletShape | None
     kubeadm: KubeadmShape | None
+    kubernetes_keys: KubernetesKeysShape | None
     modules: KernelModulesShape | None
     sysctls: SysctlsShape | None
     kernel_config: KernelConfigShape | None
@@ -196,6 +199,7 @@ PARTS = (
     Part("network", {network.PROBE: network.script}, network.parse),
     Part("kubelet", {kubelet.PROBE: kubelet.script}, kubelet.parse),
     Part("kubeadm", {kubeadm.PROBE: kubeadm.script}, kubeadm.parse),
+    Part("kubernetes_keys", {kubernetes_keys.PROBE: kubernetes_keys.script}, kubernetes_keys.parse),
     Part(
         "container_cgroups",
         {pods.PROBE: pods.script},
@@ -267,6 +271,7 @@ class Node(ProbeFact[NodeShape]):
             "left_alone": {"needrestart": True, "restarts": [], ...},
             "kubelet": {"version": "1.36.2", ...},
             "kubeadm": {"etcd_data": "missing", ...},
+            "kubernetes_keys": {"keys": {}},
             "modules": {"kernel": "6.12.90+deb13-amd64", ...},
             "sysctls": {"keys": {"net.ipv4.ip_forward": {...}}},
             "kernel_config": {"file": "/boot/config-6.12.90+deb13-amd64", ...},

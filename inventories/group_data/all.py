@@ -124,7 +124,7 @@ anything is changed.
 
 # Fields of kubelet's configuration that must agree with the node, such as {"failSwapOn": False,
 # "memorySwap": {"swapBehavior": "LimitedSwap"}, "containerLogMaxSize": "50Mi"}.
-# cgroupDriver is kubenode_cgroup_driver. {} has that alone; None leaves kubelet as it is.
+# cgroupDriver is kubenode_cgroup_driver; {} has that alone. None leaves kubelet as it is.
 # kubenode_kubelet = None
 
 # Install the programs that kubelet, kubeadm and kube-proxy use and the host lacks (conntrack,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from kubenode.facts.kernel_config import KernelConfigShape
     from kubenode.facts.kubeadm import KubeadmShape
     from kubenode.facts.kubelet import KubeletShape
+    from kubenode.facts.kubernetes_keys import KubernetesKeysShape
     from kubenode.facts.left_alone import LeftAloneShape
     from kubenode.facts.machine import MachineShape
     from kubenode.facts.network import NetworkShape
@@ -218,6 +219,10 @@ class Subject:
     @property
     def kubeadm(self) -> KubeadmShape:
         return cast("KubeadmShape", self._part("kubeadm"))
+
+    @property
+    def kubernetes_keys(self) -> KubernetesKeysShape:
+        return cast("KubernetesKeysShape", self._part("kubernetes_keys"))
 
     @property
     def modules(self) -> KernelModulesShape:

@@ -160,7 +160,8 @@ class ContainerdFilesShape(TypedDict):
     note of one that cannot be followed."""
 
 
-_PROGRAM = host_script.read(__file__, "containerd_program.sh")
+SHARED_PROGRAM = host_script.read(__file__, "containerd_program.sh")
+"""What every probe that runs containerd, or looks beside it, begins with."""
 
 _PATH = host_script.read(__file__, "containerd_path.sh")
 _PACKAGE_SCRIPT = host_script.read(
@@ -181,7 +182,7 @@ def script_package() -> probe.Script:
         f"{_PATH}\n{_PACKAGE_SCRIPT}\n{packages.shell(_ASKED_FOR)}",
         units=(UNIT,),
         properties=("ExecStart",),
-        shared=(_PROGRAM,),
+        shared=(SHARED_PROGRAM,),
         answers=("binary", "version"),
     )
 
@@ -197,16 +198,17 @@ _CONFIG = host_script.read(
     LEFT_SUFFIXES=" ".join(LEFT_SUFFIXES),
 )
 _DATA_ROOT = host_script.read(__file__, "data_root.sh")
+_CNI_FOUND = host_script.read(__file__, "cni_found.sh")
 
 
 def script_daemon() -> probe.Script:
     """The script of the daemon probe: configuration and service; ``config dump`` only reads."""
     return probe.Script(
-        f"{_PATH}\n{_DATA_ROOT}\n{_CONFIG}\n{_DAEMON_SCRIPT}\n{registry_hosts.SCRIPT}",
+        f"{_PATH}\n{_DATA_ROOT}\n{_CNI_FOUND}\n{_CONFIG}\n{_DAEMON_SCRIPT}\n{registry_hosts.SCRIPT}",
         files=(DEFAULT_CONFIG,),
         units=(UNIT,),
         properties=_PROPERTIES,
-        shared=(_PROGRAM, file_systems.ASK),
+        shared=(SHARED_PROGRAM, file_systems.ASK),
         programs=("tail",),
         answers=("path", "socket_state", "pods"),
     )

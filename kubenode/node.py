@@ -10,12 +10,13 @@ from pyinfra.api import OperationValueError, deploy
 
 from kubenode import settings
 from kubenode.audit import aim
-from kubenode.facts.containerd import Containerd, ContainerdFiles
+from kubenode.facts.containerd import Containerd
 from kubenode.facts.containerd_service import ContainerdService
-from kubenode.facts.crictl import Crictl
 from kubenode.facts.kernel import KernelModules, Sysctls
+from kubenode.facts.kubelet import Kubelet
 from kubenode.facts.platform import Platform
-from kubenode.operations import containerd, containerd_program, kernel, platform
+from kubenode.facts.swap import SwapSources
+from kubenode.operations import containerd, containerd_program, kernel, platform, swap
 from kubenode.runtimes.runtime import CONTAINERD
 from kubenode.wire import joint_reading
 from kubenode.wire.probe_fact import ProbeFact
@@ -31,7 +32,7 @@ class _SetUp(NamedTuple):
     ]
     """What the operation that installs it reads first, with its arguments."""
     install: Callable[[settings.NodeSettings], None]
-    configured_by: Callable[[settings.NodeSettings], tuple[type[ProbeFact[Any]], ...]]
+    configured_by: Callable[[settings.NodeSettings], list[_Read]]
     """What the operations that configure and start it read first, in their order."""
     configure: Callable[[settings.NodeSettings], None]
 
@@ -52,9 +53,9 @@ def _states_service(node: settings.NodeSettings) -> bool:
     return node.proxy is not None or node.limit_nofile is not None
 
 
-def _containerd_configured_by(node: settings.NodeSettings) -> tuple[type[ProbeFact[Any]], ...]:
-    service = (ContainerdService,) if _states_service(node) else ()
-    return (ContainerdFiles, Crictl, *service, Containerd)
+def _containerd_configured_by(node: settings.NodeSettings) -> list[_Read]:
+    service: list[_Read] = [(ContainerdService, {})] if _states_service(node) else []
+    return [*containerd.facts_of(node.containerd_handlers), *service, (Containerd, {})]
 
 
 def _configure_containerd(node: settings.NodeSettings) -> None:
@@ -65,6 +66,9 @@ def _configure_containerd(node: settings.NodeSettings) -> None:
         snapshotter=node.snapshotter,
         registry_config_path=node.registry_config_path,
         cni_bin_dirs=node.cni_bin_dirs,
+        handlers=node.containerd_handlers,
+        default_handler=node.containerd_default_handler,
+        fragment=node.containerd_fragment,
         change_driver_under_pods=node.change_driver_under_pods,
         restart=node.restart,
     )
@@ -98,6 +102,23 @@ _SET_UP = {
 """By the runtime's name in its row, see :mod:`kubenode.runtimes.runtime`."""
 
 
+def _swap_read_by(node: settings.NodeSettings) -> list[_Read]:
+    """What the operation for ``kubenode_swap`` reads."""
+    facts: dict[str | None, tuple[type[ProbeFact[Any]], ...]] = {
+        None: (SwapSources, Kubelet),
+        "off": (SwapSources,),
+        "limited": (Kubelet, Platform),
+    }
+    return [(fact, {}) for fact in facts.get(node.swap, ())]
+
+
+def _set_swap(node: settings.NodeSettings) -> None:
+    if node.swap in (None, "off"):
+        swap.off(name="No swap", unless_allowed=node.swap is None)
+    elif node.swap == "limited":
+        swap.limited(name="Swap for pods")
+
+
 def _set_up_by(name: str) -> _SetUp:
     if name not in _SET_UP:
         raise OperationValueError(
@@ -111,8 +132,8 @@ def prepare() -> None:
     """
     Make the host a node on which kubelet can start pods, now and after the next reboot.
 
-    It installs containerd, loads and persists modules, sets and persists sysctls, and configures
-    and starts containerd. The host's ``kubenode_`` data decide the details
+    It installs the container runtime, turns swap off, loads and persists modules, sets and persists
+    sysctls, and configures and starts the runtime. The host's ``kubenode_`` data decide the details
     (:class:`kubenode.settings.NodeSettings`). A host that cannot be a node fails alone, before any
     change. A wrong setting ends the run before any host is changed.
 
@@ -131,18 +152,21 @@ def prepare() -> None:
         [
             (Platform, {}),
             *runtime.installed_by(node),
+            *_swap_read_by(node),
             (KernelModules, {"modules": node.modules, "persist_file": node.modules_file}),
             (Sysctls, {"keys": list(node.sysctls), "persist_file": node.sysctls_file}),
-            *((fact, {}) for fact in runtime.configured_by(node)),
+            *runtime.configured_by(node),
         ]
     ):
         platform.supported(
             name="Can this host be a node?",
             cgroup_driver=node.cgroup_driver,
             kubernetes_version=node.kubernetes_version,
+            runtime=node.runtime,
         )
         # first of what changes anything: a source may have nothing that this node can use
         runtime.install(node)
+        _set_swap(node)
         kernel.modules(
             name="Kernel modules",
             modules=node.modules,

@@ -11,7 +11,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 from weakref import WeakKeyDictionary, WeakSet
 
 from pydantic import (
@@ -36,8 +36,10 @@ from kubenode.runtimes.restart import Restart
 
 PREFIX = "kubenode_"
 
-Runtime = Literal["containerd"]
-"""The runtimes that :func:`kubenode.node.prepare` can install and configure."""
+Runtime = Literal["containerd", "crio", "docker", "mcr"]
+
+PREPARED: tuple[Runtime, ...] = ("containerd",)
+"""The runtimes that :func:`kubenode.node.prepare` can install and configure so far."""
 
 
 def _comma_separated(value: object) -> object:
@@ -76,10 +78,9 @@ def _package(value: object) -> object:
 
 
 def _runtime(value: object) -> object:
-    runtimes = get_args(Runtime)
-    if value in runtimes:
+    if value in PREPARED:
         return value
-    expected = " or ".join(map(repr, runtimes))
+    expected = " or ".join(map(repr, PREPARED))
     raise ValueError(f"{expected}, this release of kubenode prepares no other runtime")
 
 
@@ -121,9 +122,14 @@ class NodeSettings(BaseModel):
         default=False,
         description="disable a line elsewhere that would win at boot, instead of failing the host",
     )
+    swap: Literal["off", "limited", "keep"] | None = Field(
+        default=None,
+        description="off (now and at boot), limited (checks that kubelet can give pods swap) or "
+        "keep; None is off, unless kubelet is told to live with swap (failSwapOn: false)",
+    )
     runtime: Annotated[Runtime, BeforeValidator(_runtime)] = Field(
         default="containerd",
-        description="container runtime to install and configure; there is no other one yet",
+        description="container runtime to install and configure",
     )
     cgroup_driver: Driver = Field(
         default="systemd", description="cgroup driver of every runc-type runtime handler"
@@ -147,7 +153,9 @@ class NodeSettings(BaseModel):
     )
     containerd_hold: bool = Field(
         default=True,
-        description="hold the package: an unattended upgrade would restart the runtime",
+        description="hold the package: an unattended upgrade would restart the runtime. With apt, "
+        "unattended-upgrades and needrestart are told to leave containerd alone too, whatever it is "
+        "from, also if they are installed later",
     )
     restart: Restart | None = Field(
         default=None,
@@ -183,6 +191,21 @@ class NodeSettings(BaseModel):
         default=list(cni.DIRECTORIES),
         description="directories of CNI plugins; containerd before 2.1 gets one of them; None "
         "leaves what is there",
+    )
+    containerd_handlers: dict[str, dict[str, Any] | None] = Field(
+        default={},
+        description="runtime handlers by name, as containerd.configured takes them (runtime_type, "
+        "options, pod_annotations, ...): nvidia, runsc, kata, crun; None removes one; those that "
+        "are not named stay",
+    )
+    containerd_default_handler: str | None = Field(
+        default=None,
+        description="handler of pods that ask for none, None leaves what is there",
+    )
+    containerd_fragment: str | dict[str, Any] | None = Field(
+        default=None,
+        description="anything else of containerd's configuration, as TOML or as a dict of the "
+        "same, merged into its files; None in the dict takes a key away; no place for passwords",
     )
     change_driver_under_pods: bool = Field(
         default=False,
@@ -268,6 +291,22 @@ class NodeSettings(BaseModel):
         if directories is not None:
             cni.check_directories(directories)
         return directories
+
+    @field_validator("containerd_handlers")
+    @classmethod
+    def _handlers(cls, handlers: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        # cgroup_driver stands before it; it is not there where it is wrong itself
+        ContainerdWanted(info.data.get("cgroup_driver", "systemd"), handlers=handlers)
+        return handlers
+
+    @field_validator("containerd_default_handler", "containerd_fragment")
+    @classmethod
+    def _of_containerd(cls, value: Any, info: ValidationInfo) -> Any:
+        wanted: dict[str, Any] = {str(info.field_name).removeprefix("containerd_"): value}
+        handlers = info.data.get("containerd_handlers", {})
+        driver = info.data.get("cgroup_driver", "systemd")
+        ContainerdWanted(driver, handlers=handlers, **wanted)
+        return value
 
     @field_validator("pause_image", "snapshotter", "registry_config_path")
     @classmethod

@@ -20,6 +20,7 @@ from kubenode.run.telling import explain, refuse
 from kubenode.runtimes import other_runtimes, program_change
 from kubenode.runtimes.containerd import packages
 from kubenode.runtimes.containerd.source import Source
+from kubenode.runtimes.runtime import CONTAINERD
 from kubenode.wire import joint_reading
 from kubenode.wire.probe_fact import ProbeFact
 
@@ -57,7 +58,7 @@ def steps(wanted: Wanted) -> Commands:
     if shape is None:
         yield refuse(host, _CANNOT_TELL)
         return
-    if other := other_runtimes.refusal(shape["runtimes"]):
+    if other := other_runtimes.refusal(shape["runtimes"], CONTAINERD):
         yield refuse(host, f"{': '.join(other)}: nothing was changed")
         return
     found = _found(shape, wanted)

@@ -23,6 +23,10 @@ anything is changed.
 # line. True: that line is commented out, with a mark and a backup.
 # kubenode_sysctls_override = False
 
+# "off" turns swap off, now and at boot. "limited" leaves it, and checks that kubelet can give pods
+# swap. "keep" leaves it. None is "off", unless kubelet is told to live with swap.
+# kubenode_swap = None
+
 # The runtime to install and configure; there is no other one yet.
 # kubenode_runtime = "containerd"
 
@@ -62,6 +66,17 @@ anything is changed.
 
 # Directories of CNI plugins. containerd 2.1 and later look in all of them, an older one in one.
 # kubenode_cni_bin_dirs = ["/opt/cni/bin", "/usr/lib/cni"]
+
+# Runtime handlers, which pods choose by a RuntimeClass (nvidia, runsc, kata, crun): by name, the
+# keys of containerd's table. Their programs must be on the host; docs/handlers.md has examples.
+# None removes one.
+# kubenode_containerd_handlers = {}
+# The handler of pods that ask for none; None leaves what is there.
+# kubenode_containerd_default_handler = None
+
+# Anything else of containerd's configuration, as TOML or as a dict of the same: docs/handlers.md.
+# No place for passwords.
+# kubenode_containerd_fragment = None
 
 # Change the cgroup driver although pods of the other driver run. Drain the node instead.
 # kubenode_change_driver_under_pods = False

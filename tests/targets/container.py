@@ -166,10 +166,13 @@ class Target:
                 lambda: self.try_sh("cat /proc/1/comm")[1].strip() == "sleep", "did not start"
             )
 
-    def cri(self) -> Cri:
-        """A client of containerd's CRI in the target."""
+    def cri(self, socket: str = "/run/containerd/containerd.sock") -> Cri:
+        """A client of a runtime's CRI in the target.
+
+        + socket: the runtime's
+        """
         return Cri(
-            socket=Path(f"/proc/{self.pid}/root/run/containerd/containerd.sock"),
+            socket=Path(f"/proc/{self.pid}/root{socket}"),
             cgroup_of=lambda pid: self.read(f"/proc/{pid}/cgroup"),
         )
 

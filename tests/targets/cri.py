@@ -228,9 +228,8 @@ def _cgroup_path(text: str) -> str:
     return unified if unified != "/" else paths.get("name=systemd", "/")
 
 
-@functools.cache
-def _messages() -> Mapping[str, Any]:
-    """The message classes of :file:`cri.proto`, by full name."""
+def descriptors() -> bytes:
+    """:file:`cri.proto` compiled: a serialized ``FileDescriptorSet``."""
     with tempfile.TemporaryDirectory(prefix="kubenode-cri-") as folder:
         output = Path(folder, "cri.binpb")
         subprocess.run(
@@ -245,7 +244,13 @@ def _messages() -> Mapping[str, Any]:
             check=True,
             stdin=subprocess.DEVNULL,
         )
-        files = descriptor_pb2.FileDescriptorSet.FromString(output.read_bytes())
+        return output.read_bytes()
+
+
+@functools.cache
+def _messages() -> Mapping[str, Any]:
+    """The message classes of :file:`cri.proto`, by full name."""
+    files = descriptor_pb2.FileDescriptorSet.FromString(descriptors())
     pool = descriptor_pool.DescriptorPool()
     for file in files.file:
         pool.Add(file)

@@ -6,7 +6,7 @@ function beside :func:`_containerd`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -23,9 +23,7 @@ from kubenode.audit.checks.references import (
 from kubenode.facts.containerd import ContainerdShape
 from kubenode.facts.runtime import RuntimeShape
 from kubenode.runtimes.containerd import releases
-
-NAME = "containerd"
-"""What kubenode installs where there is no runtime yet."""
+from kubenode.runtimes.runtime import CONTAINERD
 
 
 @dataclass(frozen=True)
@@ -94,13 +92,17 @@ def _not_there(subject: Subject) -> Verdict | None:
     if other := subject.other_runtime:
         return not_applicable(f"the runtime is {other}")
     if subject.runtime["installed"]["binary"] is None:
-        return not_applicable(f"{NAME} is not installed, {RUNTIME_INSTALLED}")
+        return not_applicable(f"{subject.runtime_row.cri} is not installed, {RUNTIME_INSTALLED}")
     return None
+
+
+_OF: Mapping[str, Callable[[Subject], RuntimeInUse]] = {CONTAINERD.name: _containerd}
+"""By the name in the runtime's row: what follows from its own facts."""
 
 
 def in_use(subject: Subject) -> RuntimeInUse | Verdict:
     """The runtime that kubelet uses; a verdict where it has no fact, or is not installed."""
-    return _not_there(subject) or _containerd(subject)
+    return _not_there(subject) or _OF[subject.runtime_row.name](subject)
 
 
 def of_runtime(
@@ -121,6 +123,10 @@ def of_containerd(
     """A judge that is asked only about hosts with containerd as their runtime."""
 
     def judge_containerd(subject: Subject) -> Verdict:
-        return _not_there(subject) or judge(subject, subject.containerd)
+        if verdict := _not_there(subject):
+            return verdict
+        if subject.runtime_row is not CONTAINERD:
+            return not_applicable(f"the runtime is {subject.runtime_row.cri}")
+        return judge(subject, subject.containerd)
 
     return judge_containerd

@@ -9,6 +9,7 @@ from typing import Literal, TypedDict
 from packaging.version import Version
 
 from kubenode.facts import (
+    cni_found,
     file_systems,
     image_based,
     left_alone,
@@ -34,7 +35,7 @@ from kubenode.linux.cgroups import Driver, placed_by
 from kubenode.linux.place import PlaceShape
 from kubenode.linux.unit import PROPERTIES, parse_unit
 from kubenode.run import host_script
-from kubenode.runtimes import cni, program_change
+from kubenode.runtimes import program_change
 from kubenode.runtimes.config_swap import UNPROVEN_SUFFIX, read_note
 from kubenode.runtimes.containerd import releases
 from kubenode.runtimes.containerd.config import Config, parse
@@ -191,20 +192,17 @@ _CONFIG = host_script.read(
     __file__,
     "containerd_config.sh",
     DEFAULT_CONFIG=DEFAULT_CONFIG,
-    CNI_UPSTREAM=cni.UPSTREAM,
-    CNI_DEBIAN=cni.DEBIAN,
     DEFAULT_SOCKET=DEFAULT_SOCKET,
     DEFAULT_ROOT=DEFAULT_ROOT,
     LEFT_SUFFIXES=" ".join(LEFT_SUFFIXES),
 )
 _DATA_ROOT = host_script.read(__file__, "data_root.sh")
-_CNI_FOUND = host_script.read(__file__, "cni_found.sh")
 
 
 def script_daemon() -> probe.Script:
     """The script of the daemon probe: configuration and service; ``config dump`` only reads."""
     return probe.Script(
-        f"{_PATH}\n{_DATA_ROOT}\n{_CNI_FOUND}\n{_CONFIG}\n{_DAEMON_SCRIPT}\n{registry_hosts.SCRIPT}",
+        f"{_PATH}\n{_DATA_ROOT}\n{_CONFIG}\n{cni_found.SCRIPT}\n{_DAEMON_SCRIPT}\n{registry_hosts.SCRIPT}",
         files=(DEFAULT_CONFIG,),
         units=(UNIT,),
         properties=_PROPERTIES,
@@ -406,33 +404,12 @@ def _parsed(
 
 
 def _cni(daemon: Reading, dump: Config | None) -> CniShape:
-    path = daemon.value("cni_conf")
-    shape: CniShape = {
-        "bin_dirs": None if dump is None else dump.settings.cni_directories,
-        "conf_dir": None if dump is None else dump.settings.cni_conf_dir,
-        "config": path,
-        "error": None,
-        "plugins": [],
-        "found": {
-            key.removeprefix("cni:"): [name for name in daemon.text(key) if name][:200]
-            for key in sorted(daemon.texts)
-            if key.startswith("cni:/")
-        },
-    }
-    closed = [name for name in shape["bin_dirs"] or () if f"cni:{name}" in daemon.unreadable]
-    if "cni_conf" in daemon.unreadable or path in daemon.unreadable:
-        closed.append(path or str(shape["conf_dir"]))
-    if closed:
-        shape["error"] = f"{', '.join(closed)}: cannot be read"
-    elif path is not None:
-        content = daemon.exact.get(path, b"").decode("utf-8", "replace")
-        try:
-            shape["plugins"] = cni.plugins_of(content)
-            if dump is not None and not dump.settings.cni_has_loopback:
-                shape["plugins"] = list(dict.fromkeys([*shape["plugins"], "loopback"]))
-        except ValueError as error:
-            shape["error"] = f"{path} {error}"
-    return shape
+    if dump is None:
+        return cni_found.parse(daemon, None, None)
+    settings = dump.settings
+    return cni_found.parse(
+        daemon, settings.cni_directories, settings.cni_conf_dir, settings.cni_has_loopback
+    )
 
 
 def _data_root(daemon: Reading, dump: Config | None) -> DataRootShape:

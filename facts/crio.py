@@ -10,7 +10,7 @@ from typing import Any, Literal, TypedDict
 
 from packaging.version import Version
 
-from kubenode.facts import file_systems, mounts, packages, pods, runtimes
+from kubenode.facts import cni_found, file_systems, mounts, packages, pods, runtimes
 from kubenode.facts.containerd import LEFT_SUFFIXES
 from kubenode.facts.pods import DriversShape
 from kubenode.facts.runtime import (
@@ -143,7 +143,6 @@ class CrioFilesShape(TypedDict):
 _SCRIPT = "\n".join(
     (
         host_script.read(__file__, "data_root.sh"),
-        host_script.read(__file__, "cni_found.sh"),
         host_script.read(
             __file__,
             "crio.sh",
@@ -156,10 +155,9 @@ _SCRIPT = "\n".join(
             DEFAULT_ROOT=releases.DEFAULT_ROOT,
             NETWORK_DIR=releases.DEFAULT_NETWORK_DIR,
             POLICY=releases.DEFAULT_SIGNATURE_POLICY,
-            CNI_UPSTREAM=cni.UPSTREAM,
-            CNI_DEBIAN=cni.DEBIAN,
             LEFT_SUFFIXES=" ".join(LEFT_SUFFIXES),
         ),
+        cni_found.SCRIPT,
     )
 )
 _NOTE = f"{own_file.FILE}.kubenode-unproven"

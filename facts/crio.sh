@@ -86,11 +86,7 @@ words plugin_dirs; plugin_dirs=$words
 words network_dir; network_dir=${words%%"$nl"*}
 words root; root=${words%%"$nl"*}
 words signature_policy; policies=$words
-set -f; IFS=$nl
-# shellcheck disable=SC2086  # split on purpose
-cni_found $plugin_dirs @CNI_UPSTREAM@ @CNI_DEBIAN@ /usr/libexec/cni
-set +f; unset IFS
-cni_config "${network_dir:-@NETWORK_DIR@}"
+cni_dirs=$plugin_dirs; cni_conf=${network_dir:-@NETWORK_DIR@}
 case $root in
   '' | @DEFAULT_ROOT@) ;;
   /*)

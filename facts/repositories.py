@@ -33,7 +33,8 @@ class RepositoriesShape(TypedDict):
     unreadable: list[str]
     """Those of them, and directories, that could not be read."""
     lists: list[str]
-    """Names of the ``InRelease`` and ``Release`` files in ``/var/lib/apt/lists``."""
+    """Names of the ``InRelease`` and ``Release`` files in ``/var/lib/apt/lists``; of dnf and zypper
+    those of repositories' folders in the cache."""
     system: SystemShape
 
 
@@ -74,7 +75,10 @@ def parse(reading: Reading, system: SystemShape) -> RepositoriesShape:
         "os_release": platform.os_release(reading),
         "files": files,
         "unreadable": sorted(reading.unreadable),
-        "lists": reading.text("lists"),
+        "lists": [
+            path.removesuffix("/repodata/repomd.xml").rpartition("/")[2]
+            for path in reading.text("lists")
+        ],
         "system": system,
     }
 

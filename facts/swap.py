@@ -91,6 +91,9 @@ class SwapSourcesShape(TypedDict):
     """As of :class:`SwapShape`."""
     available_kib: int | None
     """``MemAvailable``: what can be used without swap. None: not known."""
+    running: list[str]
+    """Services of :data:`kubenode.linux.swap.SERVICES` that run: one that is masked may still turn
+    swap on."""
     unreadable: list[str]
     """As of :class:`SwapShape`."""
     texts: dict[str, str]
@@ -116,6 +119,8 @@ def script() -> probe.Script:
         files=(*_FILES, _RESUME),
         directories=_DIRECTORIES,
         kernel_files=(_LIVE, kernel_command_line.PATH, _MEMORY),
+        units=SERVICES,
+        properties=("ActiveState",),
         answers=("units",),
     )
 
@@ -142,6 +147,11 @@ def parse_sources(reading: Reading) -> SwapSourcesShape:
     return {
         "live": _live(reading),
         "available_kib": _available(reading.text(_MEMORY)),
+        "running": [
+            name
+            for name in SERVICES
+            if (reading.unit(name) or {}).get("ActiveState") not in (None, "inactive", "failed")
+        ],
         "unreadable": _unreadable(reading),
         "texts": {
             path: exact_text.text_of(reading.exact.get(path, b"")) for path in _sent(reading)
@@ -306,6 +316,7 @@ class SwapSources(ProbeFact[SwapSourcesShape]):
                 {"device": "/swapfile", "kind": "file", "size_kib": 2097148, "used_kib": 0},
             ],
             "available_kib": 1723440,
+            "running": [],
             "unreadable": [],
             "texts": {"/etc/fstab": "/swapfile none swap sw 0 0\\n"},
             "boot": {"runs_systemd": True, "masked": [], ...},

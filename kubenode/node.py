@@ -12,12 +12,14 @@ from kubenode import settings
 from kubenode.audit import aim
 from kubenode.facts.containerd import Containerd
 from kubenode.facts.containerd_service import ContainerdService
+from kubenode.facts.crictl import Crictl
+from kubenode.facts.docker import Docker, DockerFiles, DockerPackage
 from kubenode.facts.kernel import KernelModules, Sysctls
 from kubenode.facts.kubelet import Kubelet
 from kubenode.facts.platform import Platform
 from kubenode.facts.swap import SwapSources
-from kubenode.operations import containerd, containerd_program, kernel, platform, swap
-from kubenode.runtimes.runtime import CONTAINERD
+from kubenode.operations import containerd, containerd_program, docker, kernel, platform, swap
+from kubenode.runtimes.runtime import CONTAINERD, DOCKER, MCR
 from kubenode.wire import joint_reading
 from kubenode.wire.probe_fact import ProbeFact
 
@@ -91,6 +93,47 @@ def _configure_containerd(node: settings.NodeSettings) -> None:
     )
 
 
+def _install_docker(node: settings.NodeSettings) -> None:
+    docker.installed(
+        name="Docker Engine and cri-dockerd are installed",
+        source="mcr" if _takes_mcr(node) else node.docker_source,
+        version=node.docker_version,
+        hold=node.docker_hold,
+        cri_dockerd=node.cri_dockerd_source,
+        kubernetes_version=node.kubernetes_version,
+        restart=node.restart,
+        fetched_by=node.containerd_fetched_by,
+        mcr_channel=node.mcr_channel,
+    )
+
+
+def _takes_mcr(node: settings.NodeSettings) -> bool:
+    return node.runtime == MCR.name and node.docker_source == settings.DEFAULTS.docker_source
+
+
+def _configure_docker(node: settings.NodeSettings) -> None:
+    docker.configured(
+        name="Docker Engine and cri-dockerd are configured",
+        cgroup_driver=node.cgroup_driver,
+        live_restore=node.docker_live_restore,
+        log_driver=node.docker_log_driver,
+        log_opts=node.docker_log_opts,
+        storage_driver=node.docker_storage_driver,
+        registry_mirrors=node.docker_registry_mirrors,
+        pause_image=node.pause_image,
+        cni_bin_dirs=node.cni_bin_dirs,
+        change_driver_under_pods=node.change_driver_under_pods,
+        restart=node.restart,
+    )
+    docker.running(name="cri-dockerd serves CRI", restart=node.restart)
+
+
+_DOCKER = _SetUp(
+    lambda node: [(DockerPackage, {})],
+    _install_docker,
+    lambda node: [(DockerFiles, {}), (Crictl, {}), (Docker, {})],
+    _configure_docker,
+)
 _SET_UP = {
     CONTAINERD.name: _SetUp(
         lambda node: containerd_program.facts(node.containerd_source),
@@ -98,6 +141,8 @@ _SET_UP = {
         _containerd_configured_by,
         _configure_containerd,
     ),
+    DOCKER.name: _DOCKER,
+    MCR.name: _DOCKER,
 }
 """By the runtime's name in its row, see :mod:`kubenode.runtimes.runtime`."""
 

@@ -191,7 +191,7 @@ def _of_package(now: CniPluginsShape, runtime: ContainerdServiceShape) -> Comman
         explain(host, sentence)
     if by == "apt-get":
         _say_where(_looked_in(runtime), cni.DEBIAN)
-    yield from package_steps.ready(by, [name], finishes=to_do.finishes_dpkg, holds=False)
+    yield from package_steps.ready(by, [name], finishes=to_do.finishes_dpkg)
     held = [package.name] if package is not None and package.held else []
     yield from package_steps.installed(
         by,

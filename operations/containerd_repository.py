@@ -79,7 +79,7 @@ def steps(wanted: Wanted, source: Repository | Literal["docker"], found: Found) 
         yield refuse(host, f"{decision.refusal}: nothing was changed")
     else:
         # what it depends on is the distribution's
-        yield from package_steps.ready(by, [wanted.package], finishes=False, holds=wanted.hold)
+        yield from package_steps.ready(by, [wanted.package], finishes=False)
         containerd_sources.warn(decision)
         yield from containerd_sources.installed_beside_nothing(wanted, found, by, decision.version)
 

@@ -16,7 +16,7 @@ from kubenode.facts.containerd import ContainerdPackageShape
 from kubenode.facts.platform import Platform
 from kubenode.files import whole_file
 from kubenode.kubelet.containerd_choice import Asked, Decision, Present, decide
-from kubenode.operations import containerd_exchange, package_steps
+from kubenode.operations import containerd_exchange, package_hold, package_steps
 from kubenode.operations import packages as package_operations
 from kubenode.packages import manager, package_locks
 from kubenode.packages.archive import Archive
@@ -181,7 +181,10 @@ def left(wanted: Wanted, found: Found, decision: Decision) -> Commands:
     if package is not None and holds and by is None:
         yield refuse(host, f"{package.name} cannot be held: no known package manager")
         return
-    if package is not None and holds:
+    if package is not None and by is not None:
+        if problem := package_hold.problem([package.name], by):
+            yield refuse(host, f"{problem}: nothing was changed")
+            return
         explain(host, f"hold {package.name}: upgrades leave it alone")
     package_steps.tell_files(found.unspared)
     if package is not None and by is not None:

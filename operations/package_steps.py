@@ -11,6 +11,7 @@ from pyinfra.api import FunctionCommand, StringCommand
 from kubenode.facts.installation import Installation
 from kubenode.files import whole_file
 from kubenode.files.exact_text import is_utf8, text_of
+from kubenode.operations import package_hold
 from kubenode.packages import guarded_install, manager, package_locks
 from kubenode.run.telling import explain, explain_file, refuse
 from kubenode.wire import joint_reading
@@ -39,20 +40,19 @@ class Packages(NamedTuple):
         return [manager.pinned(by, name, version) for name, version in self.versions.items()]
 
 
-def ready(by: str, names: Sequence[str], *, finishes: bool, holds: bool) -> Commands:
+def ready(by: str, names: Sequence[str], *, finishes: bool) -> Commands:
     """The commands after which the package manager can say what there is of packages.
 
     + by: ``apt-get``, ``dnf`` or ``zypper``
     + names: of the packages
     + finishes: whether something may be left that was stopped half-way, which is finished first
-    + holds: whether one is held afterwards: where that cannot be, nothing is installed
     """
     if finishes:
         yield package_locks.patiently(by, manager.finish(by, names))
-    if holds and by in manager.ABLE_TO_HOLD:
-        yield package_locks.patiently(by, manager.ABLE_TO_HOLD[by])
     if by == "apt-get":
         yield package_locks.with_lists_fetched(manager.simulated(names))
+    else:
+        yield package_locks.lists_fetched(by)
 
 
 def tell(by: str, wanted: Packages) -> str | None:
@@ -101,10 +101,9 @@ def installed(by: str, wanted: Packages, *, unpacks_again: bool) -> Commands:
             if name in wanted.held:
                 command = manager.change_held(by, name, package)
             yield package_locks.patiently(by, command)
-    # those of dnf and zypper are held again by what changes them
-    yield from held(
-        by, [name for name in wanted.holds if by == "apt-get" or name not in wanted.held]
-    )
+    # zypper's are held again by what changes them
+    holds = [name for name in wanted.holds if by != "zypper" or name not in wanted.held]
+    yield from held(by, holds)
 
 
 def held(by: str, names: Sequence[str]) -> Commands:
@@ -113,8 +112,11 @@ def held(by: str, names: Sequence[str]) -> Commands:
     + by: ``apt-get``, ``dnf`` or ``zypper``
     + names: of the packages
     """
-    for name in names:
-        yield package_locks.patiently(by, manager.hold(by, name))
+    hold = package_hold.planned(names, by)
+    if hold.refusal:
+        yield refuse(host, hold.refusal)
+        return
+    yield from package_hold.held(hold)
 
 
 def tell_files(changes: Sequence[whole_file.Change]) -> None:

@@ -14,9 +14,10 @@ from kubenode.facts.package_versions import PackageVersions, PackageVersionsShap
 from kubenode.facts.repositories import Repositories, RepositoriesShape
 from kubenode.files import whole_file
 from kubenode.files.exact_text import is_utf8, text_of
-from kubenode.operations import package_steps
+from kubenode.operations import package_hold, package_steps
 from kubenode.packages import (
     apt_sources,
+    manager,
     repository_change,
     repository_files,
     repository_proof,
@@ -132,12 +133,6 @@ def planned_source(
     repository: Repository | Literal["docker"], now: RepositoriesShape, by: str
 ) -> PlannedSource | str:
     """What to do; text says why nothing may be done."""
-    if by != "apt-get":
-        return (
-            f"a repository is proven before it is trusted, which kubenode can do with apt only so "
-            f"far, and this host has {by}: nothing was changed; let the host have the repository "
-            "by other means, or take the distribution's packages"
-        )
     there = _host(now, by)
     try:
         wanted = docker_repository(there.os_release) if isinstance(repository, str) else repository
@@ -175,7 +170,9 @@ def explain_source(source: PlannedSource) -> None:
         logger.warning(f"{print_prefix(host)}{warning}")
     where = f"{repository.url}{f' {to_do.suite}' if to_do.suite else ''}"
     if to_do.files:
-        explain(host, f"prove {where}: fetch its lists apart, signed by {repository.fingerprint}")
+        signs = source.there.manager == "apt-get" or repository.signs_metadata
+        signed = "signed by" if signs else "its packages have to be signed by"
+        explain(host, f"prove {where}: fetch its lists apart, {signed} {repository.fingerprint}")
     for change in to_do.files:
         explain_file(host, change.path, _text(change.old), _text(change.new))
     if to_do.fetches:
@@ -282,7 +279,7 @@ def installed(
         raise OperationValueError(f"version {version!r} is none")
     if repository is not None:
         _check(repository)
-    yield from _installed(names, repository, version, hold, may_go)
+    yield from installing(names, repository, version, hold, may_go)
 
 
 def _names(argument: str, value: str | Sequence[str]) -> list[str]:
@@ -295,13 +292,18 @@ def _names(argument: str, value: str | Sequence[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _installed(
-    names: list[str],
+def installing(
+    packages: Sequence[str],
     repository: Repository | Literal["docker"] | None,
     version: str | None,
     hold: bool,
     replaces: Sequence[str],
 ) -> Commands:
+    """The commands of :func:`installed`, for an operation that installs packages among others.
+
+    + packages, repository, version, hold, replaces: as :func:`installed` takes them, checked
+    """
+    names = list(packages)
     source = None
     if repository is not None:
         sources = joint_reading.get_fact(Repositories, repository=_name(repository))
@@ -384,7 +386,9 @@ def _selection(now: PackageVersionsShape, wanted: _Wanted) -> Selection:
     there = [Installed(**package) for package in now["installed"]["installed"]]
     found = now["candidates"]
     offers = None
-    if found is not None:
+    # rules of dnf's and zypper's own count, such as priorities of repositories
+    takes_its_own = now["package_manager"] != "apt-get" and wanted.version is None
+    if found is not None and not (takes_its_own and wanted.repository is None):
         offers = {
             name: Offer(
                 list(
@@ -420,13 +424,10 @@ def _explain_beforehand(
             explain(host, f"wait for process {at_work}, which changes packages")
         if at_work or now["installed"]["dpkg_interrupted"]:
             explain(host, "dpkg finishes what it was stopped at, if it was (dpkg --configure -a)")
-        if by == "apt-get":
-            explain(host, "fetch the lists of packages (apt-get update)")
+        explain(host, f"fetch the lists of packages ({manager.FETCH_LISTS[by]})")
         if not is_executing(host):
             is_known = now["candidates"] is not None and now["candidates"]["fetched"]
-            if (source is not None and not source.change.is_empty) or (
-                by == "apt-get" and not is_known
-            ):
+            if (source is not None and not source.change.is_empty) or (not is_known):
                 explain(host, f"{wanted} is then installed from these lists")
             elif to_do.blocked:
                 logger.warning(f"{print_prefix(host)}as the lists are now, {to_do.blocked}")
@@ -441,9 +442,10 @@ def _explain_beforehand(
                 f"unattended-upgrades and needrestart are told to leave {name} and its services "
                 f"alone ({apt_file(name)}, {needrestart_file(name)})",
             )
-    for name in to_do.holds if not to_do.blocked else wanted.names if wanted.hold else ():
+    holds = to_do.holds if not to_do.blocked else wanted.names if wanted.hold else ()
+    for name in holds:
         explain(host, f"hold {name}: upgrades leave it alone")
-    return None
+    return package_hold.problem(holds, by)
 
 
 def _packages(
@@ -457,9 +459,7 @@ def _install(
     now: PackageVersionsShape, by: str, wanted: _Wanted, replaces: Sequence[str]
 ) -> Commands:
     finishes = now["installed"]["dpkg_at_work"] or now["installed"]["dpkg_interrupted"]
-    yield from package_steps.ready(
-        by, wanted.names, finishes=bool(finishes), holds=bool(wanted.hold)
-    )
+    yield from package_steps.ready(by, wanted.names, finishes=bool(finishes))
     after = joint_reading.get_fact_now(PackageVersions, packages=wanted.names)
     if after is None:
         yield refuse(host, _CANNOT_TELL_PACKAGES)
@@ -487,4 +487,7 @@ def is_from(repository: Repository, origin: str) -> bool:
     + repository: it
     + origin: as :class:`kubenode.facts.candidates.CandidateShape` has it
     """
-    return apt_sources.base(origin.partition(" ")[0]) == apt_sources.base(repository.url)
+    # dnf and zypper call a repository by its name
+    return origin == repository.name or (
+        apt_sources.base(origin.partition(" ")[0]) == apt_sources.base(repository.url)
+    )

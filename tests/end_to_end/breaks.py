@@ -151,10 +151,10 @@ KERNEL = (
     ),
     Break(
         "swap in fstab only",
-        "echo /swapfile none swap sw 0 0 >>/etc/fstab",
+        "cp -p /etc/fstab /root/fstab; echo /swapfile none swap sw 0 0 >>/etc/fstab",
         "swap.boot",
         "/etc/fstab",
-        fix="sed -i '/swapfile/d' /etc/fstab",
+        undo="mv /root/fstab /etc/fstab; rm -f /etc/fstab.kubenode-backup*",
     ),
     Break(
         "a swap unit that is enabled",
@@ -163,7 +163,7 @@ KERNEL = (
         "ln -s ../swapfile.swap /etc/systemd/system/swap.target.wants/swapfile.swap",
         "swap.boot",
         "swapfile.swap",
-        fix="systemctl disable -q swapfile.swap; rm -f /etc/systemd/system/swapfile.swap",
+        undo="rm -r /etc/systemd/system/swap*; systemctl daemon-reload",
     ),
     Break(
         "swap in fstab, of which the unit is masked in the end",
@@ -180,9 +180,15 @@ KERNEL = (
         "systemctl enable -q dphys-swapfile",
         "swap.boot",
         "dphys-swapfile.service",
-        fix="systemctl mask -q dphys-swapfile",
-        undo="systemctl unmask -q dphys-swapfile; systemctl disable -q dphys-swapfile; "
-        "rm /lib/systemd/system/dphys-swapfile.service",
+        undo="rm -f /etc/systemd/system/dphys-swapfile.service; systemctl daemon-reload; "
+        "systemctl disable -q dphys-swapfile; rm /lib/systemd/system/dphys-swapfile.service",
+    ),
+    Break(
+        "a script that turns swap on, which kubenode does not edit",
+        "printf '#!/bin/sh\\nswapon /x\\n' >/etc/rc.local; chmod +x /etc/rc.local",
+        "swap.boot",
+        "/etc/rc.local",
+        fix="rm /etc/rc.local",
     ),
 )
 

@@ -164,7 +164,9 @@ class NodeSettings(BaseModel):
     )
     containerd_hold: bool = Field(
         default=True,
-        description="hold the package: an unattended upgrade would restart the runtime",
+        description="hold the package: an unattended upgrade would restart the runtime. With apt, "
+        "unattended-upgrades and needrestart are told to leave containerd alone too, whatever it "
+        "is from, also if they are installed later",
     )
     crio_version: Annotated[str | None, BeforeValidator(_package)] = Field(
         default=None,

@@ -18,7 +18,10 @@ pytestmark = pytest.mark.targets
 DEPLOY = ROOT / "deploy.py"
 APT = "/etc/apt/apt.conf.d/52kubenode-containerd.conf"
 NEEDRESTART = "/etc/needrestart/conf.d/kubenode-containerd.conf"
-INSTALL = "DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends"
+INSTALL = (
+    "apt-get update -qq && DEBIAN_FRONTEND=noninteractive "
+    "apt-get install -qq -y --no-install-recommends"
+)
 LIBRARIES_REPLACED = (
     "for each in $(ldd /usr/bin/containerd | grep -o '/[^ ]*libc[.]so[^ ]*'); do "
     "real=$(readlink -f $each); cp -p $real $real.new; mv $real.new $real; done"

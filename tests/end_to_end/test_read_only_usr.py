@@ -14,10 +14,10 @@ pytestmark = pytest.mark.targets
 DEPLOY = ROOT / "deploy.py"
 
 OPERATIONS = (
-    "containerd.installed",
-    "packages.installed packages=jq",
-    "packages.repository repository=docker",
-    "cni.plugins",
+    ("containerd.installed",),
+    ("packages.installed", "packages=jq"),
+    ("packages.repository", "repository=docker"),
+    ("cni.plugins",),
 )
 
 READ_ONLY = "mount --bind /usr /usr && mount -o remount,bind,ro /usr"
@@ -50,8 +50,8 @@ def test_a_host_that_packages_cannot_change_is_refused_and_audited(
         assert finding["state"] == "warn"
         assert reason.rpartition(": ")[2] in finding["found"]
         assert file_system(target) == before
-        for operation in OPERATIONS:
-            alone = run_pyinfra("-y", hosts, operation)
+        for name, *arguments in OPERATIONS:
+            alone = run_pyinfra("-y", hosts, f"kubenode.operations.{name}", *arguments)
             assert alone.returncode == 1, alone.output
             assert "this host cannot be changed by packages" in alone.output, alone.output
         assert file_system(target) == before

@@ -17,6 +17,7 @@ from kubenode.facts import (
     kernel_config,
     kubeadm,
     kubelet,
+    left_alone,
     machine,
     network,
     platform,
@@ -32,14 +33,16 @@ from kubenode.facts.kernel import KernelModulesShape, SysctlsShape
 from kubenode.facts.kernel_config import KernelConfigShape
 from kubenode.facts.kubeadm import KubeadmShape
 from kubenode.facts.kubelet import KubeletShape
+from kubenode.facts.left_alone import LeftAloneShape
 from kubenode.facts.machine import MachineShape
 from kubenode.facts.network import NetworkShape
 from kubenode.facts.platform import PlatformShape
 from kubenode.facts.swap import SwapShape
 from kubenode.linux import kernel_modules, sysctl_d
+from kubenode.runtimes.runtime import CONTAINERD, RUNTIMES
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
-from kubenode.wire.reading import ProbeError, Readings
+from kubenode.wire.reading import ProbeError, Reading, Readings
 
 MODULES = (
     "overlay",
@@ -73,6 +76,7 @@ class NodeShape(TypedDict):
     containerd_unproven: list[str] | None
     """Files of a change that was interrupted before CRI had answered with it."""
     crictl: CrictlShape | None
+    left_alone: LeftAloneShape | None
     kubelet: KubeletShape | None
     kubeadm: KubeadmShape | None
     modules: KernelModulesShape | None
@@ -98,6 +102,11 @@ def _unproven(daemon: containerd.Daemon) -> list[str]:
 
 def _digests(daemon: containerd.Daemon) -> dict[str, str]:
     return {path: hashlib.sha256(content).hexdigest() for path, content in daemon.files.items()}
+
+
+def _left_alone(reading: Reading) -> LeftAloneShape:
+    units = list(dict.fromkeys(unit for runtime in RUNTIMES for unit in runtime.units))
+    return left_alone.parse(reading, [CONTAINERD.name], [], units)
 
 
 @dataclass(frozen=True)
@@ -201,6 +210,7 @@ PARTS = (
     Part("containerd_files", {}, _digests, needs=("daemon",)),
     Part("containerd_unproven", {}, _unproven, needs=("daemon",)),
     Part("crictl", {crictl.PROBE: crictl.script}, crictl.parse),
+    Part("left_alone", {left_alone.PROBE: containerd.script_left_alone}, _left_alone),
     Part(
         "cgroup_drivers",
         {cgroup.DRIVERS_PROBE: cgroup.script_drivers, kubelet.PROBE: kubelet.script},
@@ -241,6 +251,7 @@ class Node(ProbeFact[NodeShape]):
                 "image_endpoint": "unix:///run/containerd/containerd.sock",
                 "error": None,
             },
+            "left_alone": {"needrestart": True, "restarts": [], ...},
             "kubelet": {"version": "1.36.2", ...},
             "kubeadm": {"etcd_data": "missing", ...},
             "modules": {"kernel": "6.12.90+deb13-amd64", ...},

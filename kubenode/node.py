@@ -10,15 +10,16 @@ from pyinfra.api import OperationValueError, deploy
 
 from kubenode import settings
 from kubenode.audit import aim
-from kubenode.facts.containerd import Containerd, ContainerdFiles
+from kubenode.facts.containerd import Containerd
 from kubenode.facts.containerd_service import ContainerdService
 from kubenode.facts.crictl import Crictl
+from kubenode.facts.docker import Docker, DockerFiles, DockerPackage
 from kubenode.facts.kernel import KernelModules, Sysctls
 from kubenode.facts.kubelet import Kubelet
 from kubenode.facts.platform import Platform
 from kubenode.facts.swap import SwapSources
-from kubenode.operations import containerd, containerd_program, kernel, platform, swap
-from kubenode.runtimes.runtime import CONTAINERD
+from kubenode.operations import containerd, containerd_program, docker, kernel, platform, swap
+from kubenode.runtimes.runtime import CONTAINERD, DOCKER, MCR
 from kubenode.wire import joint_reading
 from kubenode.wire.probe_fact import ProbeFact
 
@@ -33,7 +34,7 @@ class _SetUp(NamedTuple):
     ]
     """What the operation that installs it reads first, with its arguments."""
     install: Callable[[settings.NodeSettings], None]
-    configured_by: Callable[[settings.NodeSettings], tuple[type[ProbeFact[Any]], ...]]
+    configured_by: Callable[[settings.NodeSettings], list[_Read]]
     """What the operations that configure and start it read first, in their order."""
     configure: Callable[[settings.NodeSettings], None]
 
@@ -54,9 +55,9 @@ def _states_service(node: settings.NodeSettings) -> bool:
     return node.proxy is not None or node.limit_nofile is not None
 
 
-def _containerd_configured_by(node: settings.NodeSettings) -> tuple[type[ProbeFact[Any]], ...]:
-    service = (ContainerdService,) if _states_service(node) else ()
-    return (ContainerdFiles, Crictl, *service, Containerd)
+def _containerd_configured_by(node: settings.NodeSettings) -> list[_Read]:
+    service: list[_Read] = [(ContainerdService, {})] if _states_service(node) else []
+    return [*containerd.facts_of(node.containerd_handlers), *service, (Containerd, {})]
 
 
 def _configure_containerd(node: settings.NodeSettings) -> None:
@@ -67,6 +68,9 @@ def _configure_containerd(node: settings.NodeSettings) -> None:
         snapshotter=node.snapshotter,
         registry_config_path=node.registry_config_path,
         cni_bin_dirs=node.cni_bin_dirs,
+        handlers=node.containerd_handlers,
+        default_handler=node.containerd_default_handler,
+        fragment=node.containerd_fragment,
         change_driver_under_pods=node.change_driver_under_pods,
         restart=node.restart,
     )
@@ -89,6 +93,47 @@ def _configure_containerd(node: settings.NodeSettings) -> None:
     )
 
 
+def _install_docker(node: settings.NodeSettings) -> None:
+    docker.installed(
+        name="Docker Engine and cri-dockerd are installed",
+        source="mcr" if _takes_mcr(node) else node.docker_source,
+        version=node.docker_version,
+        hold=node.docker_hold,
+        cri_dockerd=node.cri_dockerd_source,
+        kubernetes_version=node.kubernetes_version,
+        restart=node.restart,
+        fetched_by=node.containerd_fetched_by,
+        mcr_channel=node.mcr_channel,
+    )
+
+
+def _takes_mcr(node: settings.NodeSettings) -> bool:
+    return node.runtime == MCR.name and node.docker_source == settings.DEFAULTS.docker_source
+
+
+def _configure_docker(node: settings.NodeSettings) -> None:
+    docker.configured(
+        name="Docker Engine and cri-dockerd are configured",
+        cgroup_driver=node.cgroup_driver,
+        live_restore=node.docker_live_restore,
+        log_driver=node.docker_log_driver,
+        log_opts=node.docker_log_opts,
+        storage_driver=node.docker_storage_driver,
+        registry_mirrors=node.docker_registry_mirrors,
+        pause_image=node.pause_image,
+        cni_bin_dirs=node.cni_bin_dirs,
+        change_driver_under_pods=node.change_driver_under_pods,
+        restart=node.restart,
+    )
+    docker.running(name="cri-dockerd serves CRI", restart=node.restart)
+
+
+_DOCKER = _SetUp(
+    lambda node: [(DockerPackage, {})],
+    _install_docker,
+    lambda node: [(DockerFiles, {}), (Crictl, {}), (Docker, {})],
+    _configure_docker,
+)
 _SET_UP = {
     CONTAINERD.name: _SetUp(
         lambda node: containerd_program.facts(node.containerd_source),
@@ -96,6 +141,8 @@ _SET_UP = {
         _containerd_configured_by,
         _configure_containerd,
     ),
+    DOCKER.name: _DOCKER,
+    MCR.name: _DOCKER,
 }
 """By the runtime's name in its row, see :mod:`kubenode.runtimes.runtime`."""
 
@@ -153,7 +200,7 @@ def prepare() -> None:
             *_swap_read_by(node),
             (KernelModules, {"modules": node.modules, "persist_file": node.modules_file}),
             (Sysctls, {"keys": list(node.sysctls), "persist_file": node.sysctls_file}),
-            *((fact, {}) for fact in runtime.configured_by(node)),
+            *runtime.configured_by(node),
         ]
     ):
         platform.supported(

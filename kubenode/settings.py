@@ -32,13 +32,15 @@ from kubenode.runtimes import cni
 from kubenode.runtimes.containerd import hosts_toml, releases, service
 from kubenode.runtimes.containerd.source import source_of
 from kubenode.runtimes.containerd.wanted import ContainerdWanted
+from kubenode.runtimes.docker.source import MCR_CHANNEL, cri_dockerd_of, engine_source
+from kubenode.runtimes.docker.wanted import DockerWanted
 from kubenode.runtimes.restart import Restart
 
 PREFIX = "kubenode_"
 
 Runtime = Literal["containerd", "crio", "docker", "mcr"]
 
-PREPARED: tuple[Runtime, ...] = ("containerd",)
+PREPARED: tuple[Runtime, ...] = ("containerd", "docker", "mcr")
 """The runtimes that :func:`kubenode.node.prepare` can install and configure so far."""
 
 
@@ -190,6 +192,65 @@ class NodeSettings(BaseModel):
         description="directories of CNI plugins; containerd before 2.1 gets one of them; None "
         "leaves what is there",
     )
+    containerd_handlers: dict[str, dict[str, Any] | None] = Field(
+        default={},
+        description="runtime handlers by name, as containerd.configured takes them (runtime_type, "
+        "options, pod_annotations, ...): nvidia, runsc, kata, crun; None removes one; those that "
+        "are not named stay",
+    )
+    containerd_default_handler: str | None = Field(
+        default=None,
+        description="handler of pods that ask for none, None leaves what is there",
+    )
+    containerd_fragment: str | dict[str, Any] | None = Field(
+        default=None,
+        description="anything else of containerd's configuration, as TOML or as a dict of the "
+        "same, merged into its files; None in the dict takes a key away; no place for passwords",
+    )
+    docker_source: Annotated[Any, BeforeValidator(engine_source)] = Field(
+        default="distribution",
+        description='where Docker Engine is from: "distribution", "docker" (Docker\'s repository), '
+        '"mcr" (Mirantis\' repository, which kubenode_runtime mcr has by itself), or a repository '
+        "(a dict: name, url, suite, components, key, fingerprint, packages)",
+    )
+    docker_version: Annotated[str | None, BeforeValidator(_package)] = Field(
+        default=None,
+        description='release or series of Docker Engine, such as "29.7", or a package\'s exact '
+        "version; None takes what the source offers, and leaves what is installed",
+    )
+    docker_hold: bool = Field(
+        default=True,
+        description="hold Docker Engine's packages and cri-dockerd: an upgrade restarts them",
+    )
+    mcr_channel: str = Field(
+        default=MCR_CHANNEL,
+        description="channel of Mirantis' repository",
+    )
+    cri_dockerd_source: Annotated[Any, BeforeValidator(cri_dockerd_of)] = Field(
+        default=None,
+        description="where cri-dockerd is from: a release archive (a dict: version, url, sha256) "
+        "or a repository (a dict: name, url, key, fingerprint); None leaves the one that is there",
+    )
+    docker_live_restore: bool | None = Field(
+        default=True,
+        description="containers survive a restart of Docker Engine; None leaves what is there, as "
+        "a Swarm needs it",
+    )
+    docker_log_driver: str | None = Field(
+        default=None, description="log driver of Docker Engine, None leaves what is there"
+    )
+    docker_log_opts: dict[str, str] | None = Field(
+        default=None,
+        description='options of the log driver, such as {"max-size": "10m"}; None leaves what is '
+        "there",
+    )
+    docker_storage_driver: str | None = Field(
+        default=None, description="storage driver of Docker Engine, None leaves what is there"
+    )
+    docker_registry_mirrors: Annotated[list[str], BeforeValidator(_comma_separated)] | None = Field(
+        default=None,
+        description="mirrors of Docker Hub that Docker Engine uses, None leaves what is there",
+    )
     change_driver_under_pods: bool = Field(
         default=False,
         description="change the cgroup driver although pods of the other driver run",
@@ -256,6 +317,24 @@ class NodeSettings(BaseModel):
                 raise ValueError(f"registry {name!r}: {error}") from None
         return registries
 
+    @field_validator("mcr_channel")
+    @classmethod
+    def _channel(cls, channel: str) -> str:
+        if not re.fullmatch(r"[a-z][a-z0-9.-]{0,60}(/fips)?", channel):
+            raise ValueError("a channel such as stable-29.4")
+        return channel
+
+    @field_validator(
+        "docker_live_restore", "docker_log_driver", "docker_log_opts", "docker_storage_driver",
+        "docker_registry_mirrors",
+    )  # fmt: skip
+    @classmethod
+    def _of_docker(cls, value: Any, info: ValidationInfo) -> Any:
+        name = str(info.field_name).removeprefix("docker_")
+        wanted: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value}
+        DockerWanted("systemd", **wanted)
+        return value
+
     @field_validator("proxy")
     @classmethod
     def _proxies(cls, proxy: dict[str, str] | None) -> dict[str, str] | None:
@@ -274,6 +353,22 @@ class NodeSettings(BaseModel):
         if directories is not None:
             cni.check_directories(directories)
         return directories
+
+    @field_validator("containerd_handlers")
+    @classmethod
+    def _handlers(cls, handlers: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        # cgroup_driver stands before it; it is not there where it is wrong itself
+        ContainerdWanted(info.data.get("cgroup_driver", "systemd"), handlers=handlers)
+        return handlers
+
+    @field_validator("containerd_default_handler", "containerd_fragment")
+    @classmethod
+    def _of_containerd(cls, value: Any, info: ValidationInfo) -> Any:
+        wanted: dict[str, Any] = {str(info.field_name).removeprefix("containerd_"): value}
+        handlers = info.data.get("containerd_handlers", {})
+        driver = info.data.get("cgroup_driver", "systemd")
+        ContainerdWanted(driver, handlers=handlers, **wanted)
+        return value
 
     @field_validator("pause_image", "snapshotter", "registry_config_path")
     @classmethod

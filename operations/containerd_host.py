@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from kubenode.facts.containerd import ContainerdFilesShape, ContainerdShape
 from kubenode.facts.runtime import CniShape
 from kubenode.files.exact_text import bytes_of
+from kubenode.files.toml_text import Path
 from kubenode.linux.place import PlaceShape
 from kubenode.runtimes import other_runtimes
 from kubenode.runtimes.config_swap import Daemon
@@ -72,6 +75,7 @@ def _place(source: PlaceShape | None) -> str | None:
     return f"{source['file']}:{source['line']}" if source else None
 
 
-def daemon_of(daemon: ContainerdShape) -> Daemon:
+def daemon_of(daemon: ContainerdShape, stated: Sequence[Path] = ()) -> Daemon:
     # one that is not there yet is looked for in PATH, with no directory before it
-    return proof.daemon(daemon["installed"]["binary"] or "/usr/bin/containerd", daemon["socket"])
+    program = daemon["installed"]["binary"] or "/usr/bin/containerd"
+    return proof.daemon(program, daemon["socket"], stated)

@@ -56,6 +56,7 @@ def steps(wanted: Wanted, source: Repository | Literal["docker"], found: Found) 
     package_operations.explain_source(planned)
     if _needs_program(wanted, found):
         explain(host, containerd_sources.beforehand(wanted, found, Decision()))
+        package_steps.tell_files(found.unspared)
     if planned.change.files:
         yield from package_operations.prove(planned)
         staged = available(lists_of(wanted.package, name), wanted.package)
@@ -78,7 +79,7 @@ def steps(wanted: Wanted, source: Repository | Literal["docker"], found: Found) 
         yield refuse(host, f"{decision.refusal}: nothing was changed")
     else:
         # what it depends on is the distribution's
-        yield from package_steps.ready(by, [wanted.package], finishes=False, holds=wanted.hold)
+        yield from package_steps.ready(by, [wanted.package], finishes=False)
         containerd_sources.warn(decision)
         yield from containerd_sources.installed_beside_nothing(wanted, found, by, decision.version)
 

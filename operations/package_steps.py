@@ -9,8 +9,11 @@ from pyinfra import host
 from pyinfra.api import FunctionCommand, StringCommand
 
 from kubenode.facts.installation import Installation
+from kubenode.files import whole_file
+from kubenode.files.exact_text import is_utf8, text_of
+from kubenode.operations import package_hold
 from kubenode.packages import guarded_install, manager, package_locks
-from kubenode.run.telling import explain, refuse
+from kubenode.run.telling import explain, explain_file, refuse
 from kubenode.wire import joint_reading
 
 Commands = Generator[StringCommand | FunctionCommand, Any, None]
@@ -37,20 +40,19 @@ class Packages(NamedTuple):
         return [manager.pinned(by, name, version) for name, version in self.versions.items()]
 
 
-def ready(by: str, names: Sequence[str], *, finishes: bool, holds: bool) -> Commands:
+def ready(by: str, names: Sequence[str], *, finishes: bool) -> Commands:
     """The commands after which the package manager can say what there is of packages.
 
     + by: ``apt-get``, ``dnf`` or ``zypper``
     + names: of the packages
     + finishes: whether something may be left that was stopped half-way, which is finished first
-    + holds: whether one is held afterwards: where that cannot be, nothing is installed
     """
     if finishes:
         yield package_locks.patiently(by, manager.finish(by, names))
-    if holds and by in manager.ABLE_TO_HOLD:
-        yield package_locks.patiently(by, manager.ABLE_TO_HOLD[by])
     if by == "apt-get":
         yield package_locks.with_lists_fetched(manager.simulated(names))
+    else:
+        yield package_locks.lists_fetched(by)
 
 
 def tell(by: str, wanted: Packages) -> str | None:
@@ -99,10 +101,9 @@ def installed(by: str, wanted: Packages, *, unpacks_again: bool) -> Commands:
             if name in wanted.held:
                 command = manager.change_held(by, name, package)
             yield package_locks.patiently(by, command)
-    # those of dnf and zypper are held again by what changes them
-    yield from held(
-        by, [name for name in wanted.holds if by == "apt-get" or name not in wanted.held]
-    )
+    # zypper's are held again by what changes them
+    holds = [name for name in wanted.holds if by != "zypper" or name not in wanted.held]
+    yield from held(by, holds)
 
 
 def held(by: str, names: Sequence[str]) -> Commands:
@@ -111,5 +112,28 @@ def held(by: str, names: Sequence[str]) -> Commands:
     + by: ``apt-get``, ``dnf`` or ``zypper``
     + names: of the packages
     """
-    for name in names:
-        yield package_locks.patiently(by, manager.hold(by, name))
+    hold = package_hold.planned(names, by)
+    if hold.refusal:
+        yield refuse(host, hold.refusal)
+        return
+    yield from package_hold.held(hold)
+
+
+def tell_files(changes: Sequence[whole_file.Change]) -> None:
+    """Say which files are written, of what unattended-upgrades and needrestart leave alone.
+
+    + changes: of :mod:`kubenode.packages.left_alone`
+    """
+    for change in changes:
+        old, new = (None if each is None else text_of(each) for each in (change.old, change.new))
+        shown = old if old is None or is_utf8(old) else "(no text)\n"
+        explain_file(host, change.path, shown, new)
+
+
+def write(changes: Sequence[whole_file.Change]) -> Commands:
+    """The command that writes them.
+
+    + changes: of :mod:`kubenode.packages.left_alone`
+    """
+    if changes:
+        yield whole_file.change(changes)

@@ -52,7 +52,7 @@ def _stage(cases: Any, data: dict[str, Any]) -> Iterator[None]:
             CRI_FUNCTIONS="# config_swap.CRI_FUNCTIONS",
             SWAP_FUNCTIONS="# config_swap.SWAP_FUNCTIONS",
         ),
-        patch.object(proof, "FUNCTIONS", "# proof.FUNCTIONS"),
+        patch.multiple(proof, FUNCTIONS="# proof.FUNCTIONS", _STATES_ALL="# proof._STATES_ALL"),
         patch.object(swap, "FUNCTIONS", "# swap.FUNCTIONS"),
         patch.multiple(
             program_change,

@@ -42,7 +42,8 @@ anything is changed.
 # Who fetches archives: the host, or the control machine, once, which sends them ("control").
 # kubenode_containerd_fetched_by = "host"
 
-# Hold the package, so that an unattended upgrade does not restart the runtime.
+# Hold the package, so that an unattended upgrade does not restart the runtime. unattended-upgrades and
+# needrestart are told to leave it alone too.
 # kubenode_containerd_hold = True
 
 # When a change restarts the runtime: "now", "if-idle" (when no pod runs) or "never". None is now
@@ -65,6 +66,17 @@ anything is changed.
 
 # Directories of CNI plugins. containerd 2.1 and later look in all of them, an older one in one.
 # kubenode_cni_bin_dirs = ["/opt/cni/bin", "/usr/lib/cni"]
+
+# Runtime handlers, which pods choose by a RuntimeClass (nvidia, runsc, kata, crun): by name, the
+# keys of containerd's table. Their programs must be on the host; docs/handlers.md has examples.
+# None removes one.
+# kubenode_containerd_handlers = {}
+# The handler of pods that ask for none; None leaves what is there.
+# kubenode_containerd_default_handler = None
+
+# Anything else of containerd's configuration, as TOML or as a dict of the same: docs/handlers.md.
+# No place for passwords.
+# kubenode_containerd_fragment = None
 
 # Change the cgroup driver although pods of the other driver run. Drain the node instead.
 # kubenode_change_driver_under_pods = False

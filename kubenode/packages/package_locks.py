@@ -13,6 +13,7 @@ from __future__ import annotations
 from pyinfra.api import StringCommand
 
 from kubenode.files import host_lock
+from kubenode.packages.manager import FETCH_LISTS
 from kubenode.run import host_script
 from kubenode.run.pyinfra_internals import Telling
 
@@ -69,6 +70,23 @@ def with_lists_fetched(simulation: str) -> StringCommand:
     """
     script = host_script.read(__file__, "lists_fetched.sh", SIMULATION=simulation)
     command = host_lock.as_command(_once_alone("apt-get update", script))
+    return Telling(*command.bits, _separator=command.separator)
+
+
+def lists_fetched(manager: str) -> StringCommand:
+    """A command that fetches the lists of packages with dnf or zypper.
+
+    + manager: ``dnf`` or ``zypper``
+
+    It fails where dnf does: at a repository that does not answer, unless its
+    ``skip_if_unavailable`` says otherwise. zypper goes on without such a one, and so does this,
+    with zypper's words as warnings. Another process that changes packages is waited for.
+    """
+    if manager == "dnf":
+        return patiently(manager, f"{FETCH_LISTS[manager]} >/dev/null")
+    script = host_script.read(__file__, "lists_fetched_with_zypper.sh")
+    wait = f"export ZYPP_LOCK_TIMEOUT={WAIT_SECONDS}"
+    command = host_lock.as_command(_once_alone("true", f"{wait}\n{script}"))
     return Telling(*command.bits, _separator=command.separator)
 
 

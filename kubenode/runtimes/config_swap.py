@@ -99,6 +99,8 @@ class Daemon:
       ``cri_serves`` succeeds when CRI answers. Both may call ``limited SECONDS
       COMMAND...`` (:mod:`kubenode.wire.time_limit`); :data:`PROGRAM_SECONDS` are enough
     + programs: what they call besides the daemon itself
+    + proof: one more function of *functions*, called with the main file once all are in place: it
+      fails, and prints why, when the daemon does not make of them what was meant. Empty is none
     """
 
     name: str
@@ -106,6 +108,7 @@ class Daemon:
     functions: str
     programs: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
+    proof: str = ""
 
     @property
     def units(self) -> str:
@@ -175,6 +178,7 @@ def swap(
             PROGRAMS=" ".join([*daemon.programs, "grep", "head", "readlink", "tail"]),
             DAEMON=daemon.name,
             MAIN=shlex.quote(main),
+            PROOF=f" && {daemon.proof} {shlex.quote(main)}" if daemon.proof else "",
             STAGE=_lines(stage),
             KEEP=_lines(each.kept() for each in items),
             PUT=_lines(each.put() for each in items),

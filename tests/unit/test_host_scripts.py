@@ -23,11 +23,15 @@ from kubenode.facts import (
     cni_plugins,
     containerd,
     containerd_service,
+    dnf_hold,
+    handler_needs,
+    image_based,
     installation,
     kernel,
     kernel_config,
     kubeadm,
     kubelet,
+    left_alone,
     machine,
     network,
     package_versions,
@@ -37,7 +41,7 @@ from kubenode.facts import (
     runtimes,
     swap,
 )
-from kubenode.files import host_lock, whole_file
+from kubenode.files import host_lock, toml_text, whole_file
 from kubenode.operations import kernel as kernel_operations
 from kubenode.operations import swap as swap_operations
 from kubenode.packages import (
@@ -76,9 +80,12 @@ PROBES = {
     "daemon": containerd.script_daemon(),
     "containerd_service": containerd_service.script(),
     "cgroups": cgroup.script_cgroups(),
+    "dnf_hold": dnf_hold.script(),
     "cni_plugins": cni_plugins.script(),
     "drivers": cgroup.script_drivers(),
+    "image_based": image_based.script(),
     "kubelet": kubelet.script(),
+    "left_alone": left_alone.script(["containerd"], ["containerd"]),
     "pods": pods.script(),
     "modules": kernel.script_modules(["br_netfilter"]),
     "sysctls": kernel.script_sysctls(["net.ipv4.ip_forward"]),
@@ -90,6 +97,7 @@ PROBES = {
     "repositories": repositories.script("docker"),
     "candidates": candidates.script(["containerd"]),
     "package_versions": package_versions.script(["containerd"]),
+    "handler_needs": handler_needs.script(["containerd-shim-runc-v2", "/bin/sh"], ["/etc/passwd"]),
     "installation": installation.script(["containerd"]),
     "runtimes": runtimes.script(),
     "swap": swap.script(),
@@ -153,10 +161,15 @@ def install_guarded(host: Host) -> str:
     return guarded_install.install(["containerd.io=2.1.9"], ["runc"]).get_raw_value()
 
 
-def able_to_hold(host: Host) -> str:
-    """dnf 4 without its plugin, which is there once it is installed."""
-    host.program("dnf", f'[ "$1" = install ] || grep -q "dnf install" {host.log}')
-    return package_locks.patiently("dnf", manager.ABLE_TO_HOLD["dnf"]).get_raw_value()
+def fetch_lists_with_zypper(host: Host) -> str:
+    host.program("zypper", 'echo "no answer"; exit 106')
+    return package_locks.lists_fetched("zypper").get_raw_value()
+
+
+def install_with_dnf(host: Host) -> str:
+    host.program("dnf")
+    command = manager.change_held("dnf", "containerd", "containerd-1.7")
+    return package_locks.patiently("dnf", command).get_raw_value()
 
 
 def hold_with_dnf(host: Host) -> str:
@@ -197,12 +210,13 @@ def start(host: Host) -> str:
     return config_swap.start(daemon(host), ["true"]).get_raw_value()
 
 
-def daemon(host: Host) -> config_swap.Daemon:
-    return proof.daemon(str(host.programs / "containerd"), "/nowhere")
+def daemon(host: Host, *stated: toml_text.Path) -> config_swap.Daemon:
+    return proof.daemon(str(host.programs / "containerd"), "/nowhere", stated)
 
 
 def serving(host: Host) -> None:
-    host.program("containerd")
+    # what its dump prints is as of 1.x and 2.x
+    host.program("containerd", f"cat <<'E'\n{DUMP}E\n")
     host.program("systemctl")
     host.program("ctr", "printf '%s\\n' 'io.containerd.grpc.v1 cri linux/amd64 ok '")
 
@@ -277,7 +291,8 @@ CHANGES: list[Callable[[Host], str]] = [
     swap_off,
     fetch_lists,
     unpack_again,
-    able_to_hold,
+    fetch_lists_with_zypper,
+    install_with_dnf,
     hold_with_dnf,
     change_held,
     finish_rpm,
@@ -338,8 +353,10 @@ def test_each_shell_runs_what_changes_a_host(
                             "systemctl stop zramswap.service"]  # fmt: skip
     if change is unpack_again:
         assert "--reinstall install containerd" in host.log.read_text()
-    if change is able_to_hold:
-        assert "dnf install -y dnf-command(versionlock)\n" in host.log.read_text()
+    if change is fetch_lists_with_zypper:
+        assert finished.stderr.startswith("no answer\nzypper refresh failed in part:")
+    if change is install_with_dnf:
+        assert " --disableplugin=versionlock containerd-1.7\n" in host.log.read_text()
     if change is change_held:
         said = [line.split()[2] for line in host.log.read_text().splitlines()]
         assert said == ["removelock", "install", "addlock"]
@@ -437,13 +454,60 @@ def test_each_shell_swaps_files_and_brings_them_back(
     assert ("serves CRI again" in finished.stderr) is not comes_up
 
 
-def swap_of(host: Host) -> StringCommand:
+def swap_of(host: Host, *stated: toml_text.Path) -> StringCommand:
     return config_swap.swap(
         {str(host.config): (b"old\n", b"new\n")},
         str(host.config),
-        daemon(host),
+        daemon(host, *stated),
         restart=True,
     )
+
+
+DUMP = """\
+version = 2
+oom_score = 0
+[plugins]
+  [plugins."io.containerd.x.v1.y"]
+    aList = ["a", "[b]"]
+
+    [plugins."io.containerd.x.v1.y".tables]
+      [[plugins.'io.containerd.x.v1.y'.tables.several]]
+        z = 1
+[timeouts]
+  "io.containerd.timeout.shim.cleanup" = "7s"
+"""
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=shell_name)
+@pytest.mark.parametrize(
+    ("path", "is_known"),
+    [
+        (("oom_score",), True),
+        (("plugins", "io.containerd.x.v1.y", "alist"), True),
+        (("plugins", "io.containerd.x.v1.y", "tables", "several"), True),
+        (("timeouts", "io.containerd.timeout.shim.cleanup"), True),
+        (("timeouts", "io.containerd.timeout.shim.clean"), False),
+        (("plugins", "io.containerd.x.v1.y", "oom_score"), False),
+        (("alist",), False),
+    ],
+)
+def test_what_containerd_does_not_know_is_not_left_in_place(
+    host: Host, shell: tuple[str, ...], path: toml_text.Path, is_known: bool
+) -> None:
+    host.config.write_text("old\n")
+    serving(host)
+    command = swap_of(host, ("version",), path)
+    finished = host.run(
+        shell, command.get_raw_value(), tuple(command.connector_arguments["_stdin"])
+    )
+    assert finished.returncode == (0 if is_known else 1), finished.stderr
+    assert host.config.read_text() == ("new\n" if is_known else "old\n")
+    if not is_known:
+        name = ".".join(map(str, path))
+        assert f"the old configuration is back: this release knows nothing of {name}," in (
+            finished.stderr
+        )
+        assert "systemctl restart" not in host.log.read_text()
 
 
 def program_changes(host: Host) -> list[str]:
@@ -479,47 +543,82 @@ def test_nothing_is_installed_where_more_would_go_than_may(
     assert len(host.log.read_text().splitlines()) == 1
 
 
-def prove(host: Host) -> StringCommand:
-    """With an apt-get that fetches one list, which has the package."""
+def prove(host: Host, manager: str = "apt-get") -> StringCommand:
+    """With a package manager that fetches one list, which has the package."""
     host.program(
         "apt-get",
         'set -- "${APT_CONFIG%/*}"; echo Package: containerd.io >"$1/lists/x_Packages"; '
         'cat "$1/key.asc" "$1/apt.conf" >"$1/lists/x_InRelease"',
     )
+    host.program("dnf", 'case "$*" in *repoquery*) printf "containerd.io is there\\n\\n";; esac')
+    host.program("zypper", "echo '<solvable name=\"containerd.io\"/>'")
+    host.program("rpm")
     repository = Repository(
         name="docker",
         url="https://mirror.example.com",
         key="key",
         fingerprint="A" * 40,
-        components=("stable",),
+        components=("stable",) if manager == "apt-get" else (),
         packages=("containerd.io",),
     )
-    return repository_proof.prove(repository, "apt-get", "trixie", "amd64", b"the key\n")
+    suite = "trixie" if manager == "apt-get" else None
+    return repository_proof.prove(repository, manager, suite, "amd64", b"the key\n")
 
 
+PROVEN = {
+    "apt-get": ("lists/x_InRelease", "#clear APT::Update::Post-Invoke;"),
+    "dnf": ("docker.repo", "gpgcheck=1"),
+    "zypper": ("etc/zypp/repos.d/docker.repo", "gpgcheck=1"),
+}
+
+
+@pytest.mark.parametrize("manager", PROVEN)
 @pytest.mark.parametrize("has_it", [True, False])
 @pytest.mark.parametrize("shell", SHELLS, ids=shell_name)
 def test_each_shell_proves_a_repository(
-    shell: tuple[str, ...], has_it: bool, host: Host, monkeypatch: pytest.MonkeyPatch
+    shell: tuple[str, ...],
+    has_it: bool,
+    manager: str,
+    host: Host,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = host.config.with_name("staged")
     monkeypatch.setattr(repository_proof, "DIRECTORY", str(folder))
-    command = prove(host)
+    command = prove(host, manager)
     if not has_it:
-        host.program("apt-get", 'echo "E: no answer" >&2; exit 100')
-    finished = host.run(
-        shell, command.get_raw_value(), tuple(command.connector_arguments["_stdin"])
-    )
+        host.program(manager, 'echo "E: Error: no answer" >&2; exit 100')
+    # busybox has an rpm of its own, and takes that
+    script = command.get_raw_value().replace("rpm --root", f"{host.programs}/rpm --root")
+    finished = host.run(shell, script, tuple(command.connector_arguments["_stdin"]))
     assert finished.returncode == (0 if has_it else 1), finished.stderr
     if has_it:
-        list_ = (folder / "docker/lists/x_InRelease").read_text()
-        assert list_.startswith("the key\n")
-        assert "#clear APT::Update::Post-Invoke;" in list_
+        path, says = PROVEN[manager]
+        assert says in (folder / "docker" / path).read_text()
+        assert (folder / "docker/key.asc").read_text() == "the key\n"
         assert folder.stat().st_mode & 0o777 == 0o755
     else:
-        assert "E: no answer" in finished.stderr
+        assert "Error: no answer" in finished.stderr
         assert "repository docker gave no lists: nothing was changed" in finished.stderr
         assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("manager", ["dnf", "zypper"])
+@pytest.mark.parametrize("shell", SHELLS, ids=shell_name)
+def test_a_package_that_is_not_in_the_lists_is_an_error(
+    shell: tuple[str, ...], manager: str, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repository_proof, "DIRECTORY", str(host.config.with_name("staged")))
+    command = prove(host, manager)
+    host.program(manager, "echo 'other-containerd.io is there'")
+    lines = tuple(command.connector_arguments["_stdin"])
+    script = command.get_raw_value().replace("rpm --root", f"{host.programs}/rpm --root")
+    finished = host.run(shell, script, lines)
+    assert finished.returncode == 1
+    assert "repository docker has no package containerd.io" in finished.stderr
+
+
+def proofs(host: Host) -> list[str]:
+    return [prove(host, manager).get_raw_value() for manager in PROVEN]
 
 
 def _pieces(path: Path) -> list[str]:
@@ -534,7 +633,7 @@ def test_each_file_is_run(host: Host) -> None:
     probes = [part for script in PROBES.values() for part in (script.shell, *script.shared)]
     scripts = [*probes, probe._SHELL_FUNCTIONS, probe.script(PROBES)]
     scripts += [change(host) for change in CHANGES]
-    scripts += [swap_of(host).get_raw_value(), prove(host).get_raw_value()]
+    scripts += [swap_of(host, ("version",)).get_raw_value(), *proofs(host)]
     scripts += program_changes(host)
     assert len(FILES) > 30
     assert [
@@ -571,7 +670,7 @@ def test_no_probe_uses_a_variable_that_nothing_sets() -> None:
 
 def test_no_change_uses_a_variable_that_nothing_sets(host: Host) -> None:
     scripts = [change(host) for change in CHANGES]
-    scripts += [swap_of(host).get_raw_value(), prove(host).get_raw_value()]
+    scripts += [swap_of(host, ("version",)).get_raw_value(), *proofs(host)]
     scripts += program_changes(host)
     assert [_unset(script) for script in scripts] == [[] for _ in scripts]
 

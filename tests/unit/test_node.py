@@ -7,6 +7,7 @@ from pyinfra.api import OperationValueError
 
 from kubenode import node
 from kubenode.facts.containerd_service import ContainerdService
+from kubenode.facts.handler_needs import HandlerNeeds
 from kubenode.runtimes.runtime import RUNTIMES
 from kubenode.settings import DEFAULTS, PREPARED, NodeSettings
 
@@ -19,9 +20,16 @@ def test_each_runtime_that_can_be_set_has_operations_and_a_row() -> None:
 
 def test_what_is_not_set_is_not_read() -> None:
     configured_by = node._set_up_by("containerd").configured_by
-    assert ContainerdService not in configured_by(DEFAULTS)
-    assert ContainerdService in configured_by(NodeSettings(proxy={}))
-    assert ContainerdService in configured_by(NodeSettings(limit_nofile=4096))
+
+    def read(settings: NodeSettings) -> set[type]:
+        return {fact for fact, _ in configured_by(settings)}
+
+    assert not {ContainerdService, HandlerNeeds} & read(DEFAULTS)
+    assert ContainerdService in read(NodeSettings(proxy={}))
+    assert ContainerdService in read(NodeSettings(limit_nofile=4096))
+    kata = {"runtime_type": "io.containerd.kata.v2"}
+    assert HandlerNeeds in read(NodeSettings(containerd_handlers={"kata": kata}))
+    assert HandlerNeeds not in read(NodeSettings(containerd_handlers={"kata": None}))
 
 
 @pytest.mark.parametrize("name", ["crio", "docker", "mcr", "rkt", ""])

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from kubenode.facts.kernel_config import KernelConfigShape
     from kubenode.facts.kubeadm import KubeadmShape
     from kubenode.facts.kubelet import KubeletShape
+    from kubenode.facts.left_alone import LeftAloneShape
     from kubenode.facts.machine import MachineShape
     from kubenode.facts.network import NetworkShape
     from kubenode.facts.node import NodeShape
@@ -200,6 +201,10 @@ class Subject:
     @property
     def crictl(self) -> CrictlShape:
         return cast("CrictlShape", self._part("crictl"))
+
+    @property
+    def left_alone(self) -> LeftAloneShape:
+        return cast("LeftAloneShape", self._part("left_alone"))
 
     @property
     def kubelet(self) -> KubeletShape:

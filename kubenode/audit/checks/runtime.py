@@ -170,6 +170,17 @@ def _held(_: Subject, runtime: RuntimeInUse) -> Verdict:
     return met(f"{text} is held") if package["held"] else violated(f"{text} is not held")
 
 
+def _left_alone(subject: Subject, runtime: RuntimeInUse) -> Verdict:
+    shape = subject.left_alone
+    if not shape["needrestart"]:
+        return not_applicable("needrestart is not installed")
+    if shape["restarts"] is None:
+        return unknown("needrestart's files cannot be read")
+    if runtime.service in shape["restarts"]:
+        return violated(f"nothing tells needrestart to leave {runtime.service} alone")
+    return met(f"needrestart leaves {runtime.service} alone")
+
+
 def _nofile(_: Subject, runtime: RuntimeInUse) -> Verdict:
     shape = runtime.shape["unit"]
     if shape is None or shape["limit_nofile"] is None:
@@ -385,6 +396,18 @@ _CHECKS = (
             "https://github.com/kubernetes-sigs/kubespray/issues/7276",
             "https://github.com/moby/moby/issues/48179",
         ),
+    ),
+    Check(
+        id="runtime.left-alone",
+        title="needrestart leaves {runtime} alone",
+        severity="warn",
+        expected="{service} among what needrestart does not restart",
+        why="needrestart restarts what runs with libraries that were upgraded, behind every run of "
+        "apt, also an unattended one: a hold of {runtime}'s package does not keep it from that.",
+        judge=of_runtime(_left_alone),
+        remedy="kubenode.node.prepare, or containerd.installed(hold=True)",
+        operation="containerd.installed",
+        sources=("https://github.com/liske/needrestart",),
     ),
     Check(
         id="runtime.nofile",

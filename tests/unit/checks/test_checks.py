@@ -270,6 +270,16 @@ def on(kind: str | None, *options: str) -> dict[str, Any]:
             "unknown: the clock was set back: the last change of /c",
         ),
         ({"containerd_unproven": ["/c"]}, "runtime.config-applied", "interrupted"),
+        (
+            {"left_alone__needrestart": True},
+            "runtime.left-alone",
+            "warn: nothing tells needrestart to leave containerd.service alone",
+        ),
+        (
+            {"left_alone__needrestart": True, "left_alone__restarts": None},
+            "runtime.left-alone",
+            "unknown: needrestart's files cannot be read",
+        ),
         ({"containerd__unit": None}, "runtime.enabled", "no containerd.service"),
         ({"containerd__pause_image": "k8s.gcr.io/pause:3.6"}, "runtime.pause-image", "frozen"),
         ({"containerd__unit__limit_nofile": "1024"}, "runtime.nofile", "warn: LimitNOFILE=1024"),

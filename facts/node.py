@@ -13,6 +13,7 @@ from kubenode.facts import (
     container_cgroups,
     containerd,
     crictl,
+    crio,
     kernel,
     kernel_config,
     kubeadm,
@@ -29,6 +30,7 @@ from kubenode.facts.cgroup import CgroupDriversShape, CgroupsShape
 from kubenode.facts.container_cgroups import ContainerCgroupsShape
 from kubenode.facts.containerd import ContainerdShape
 from kubenode.facts.crictl import CrictlShape
+from kubenode.facts.crio import CrioShape
 from kubenode.facts.kernel import KernelModulesShape, SysctlsShape
 from kubenode.facts.kernel_config import KernelConfigShape
 from kubenode.facts.kubeadm import KubeadmShape
@@ -75,6 +77,7 @@ class NodeShape(TypedDict):
     """SHA-256 of containerd's configuration file and its imports, by path."""
     containerd_unproven: list[str] | None
     """Files of a change that was interrupted before CRI had answered with it."""
+    crio: CrioShape | None
     crictl: CrictlShape | None
     left_alone: LeftAloneShape | None
     kubelet: KubeletShape | None
@@ -209,13 +212,22 @@ PARTS = (
     Part("containerd", {}, _containerd, needs=("daemon",)),
     Part("containerd_files", {}, _digests, needs=("daemon",)),
     Part("containerd_unproven", {}, _unproven, needs=("daemon",)),
+    Part(
+        "crio",
+        {
+            crio.PACKAGE_PROBE: crio.script_package,
+            crio.PROBE: crio.script,
+            pods.PROBE: pods.script,
+        },
+        crio.parse_shape,
+    ),
     Part("crictl", {crictl.PROBE: crictl.script}, crictl.parse),
     Part("left_alone", {left_alone.PROBE: containerd.script_left_alone}, _left_alone),
     Part(
         "cgroup_drivers",
         {cgroup.DRIVERS_PROBE: cgroup.script_drivers, kubelet.PROBE: kubelet.script},
         cgroup.parse_drivers,
-        needs=("containerd", "cgroups"),
+        needs=("containerd", "cgroups", "crio"),
     ),
 )
 """All of them, each below those that it needs. What is new in a host's answer is a row here and a
@@ -245,6 +257,7 @@ class Node(ProbeFact[NodeShape]):
             "containerd": {"cri": "serving", ...},
             "containerd_files": {"/etc/containerd/config.toml": "9f86d081884c7d65..."},
             "containerd_unproven": [],
+            "crio": {"installed": {"binary": None, ...}, "cri": "down", ...},
             "crictl": {
                 "exists": True,
                 "runtime_endpoint": "unix:///run/containerd/containerd.sock",

@@ -11,9 +11,9 @@ from typing import Any, Literal, TypedDict
 from packaging.version import Version
 
 from kubenode.facts import cni_found, file_systems, mounts, packages, pods, runtimes
-from kubenode.facts.containerd import LEFT_SUFFIXES
 from kubenode.facts.pods import DriversShape
 from kubenode.facts.runtime import (
+    LEFT_SUFFIXES,
     CniShape,
     DataRootShape,
     HandlerShape,
@@ -250,6 +250,11 @@ def parse(package: Reading, reading: Reading, containers: Reading) -> Found:
         "change": reading.value("change"),
     }
     return Found(shape, contents, unreadable, _NOTE in reading.exact)
+
+
+def parse_shape(package: Reading, reading: Reading, containers: Reading) -> CrioShape:
+    """The shape alone, see :func:`parse`."""
+    return parse(package, reading, containers).shape
 
 
 _INSECURE = ("crio", "image", "insecure_registries")

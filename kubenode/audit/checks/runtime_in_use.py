@@ -6,6 +6,7 @@ function beside :func:`_containerd`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -23,9 +24,11 @@ from kubenode.audit.checks.references import (
     Reference,
 )
 from kubenode.facts.containerd import ContainerdShape
+from kubenode.facts.crio import CrioShape
 from kubenode.facts.runtime import RuntimeShape
 from kubenode.runtimes.containerd import releases
-from kubenode.runtimes.runtime import CONTAINERD, DOCKER
+from kubenode.runtimes.crio import releases as crio_releases
+from kubenode.runtimes.runtime import CONTAINERD, CRIO, DOCKER
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,30 @@ def _containerd(subject: Subject) -> RuntimeInUse:
     )
 
 
+def _crio(subject: Subject) -> RuntimeInUse:
+    crio = subject.crio
+    stated = crio["installed"]["version"]
+    version = Version(stated) if stated else None
+    error = crio["config"]["error"]
+    named = re.match(r"(/[^:]*)", error or "")
+    known = version is not None and not crio_releases.is_newer_than_known(version)
+    release = crio_releases.release_of(version)
+    return RuntimeInUse(
+        name=CRIO.cri,
+        service=CRIO.service,
+        shape=crio,
+        version=version,
+        series=Series(release.series, release.end_of_life) if known else None,
+        trouble=error,
+        troubled_file=named[1] if named else crio["config"]["path"],
+        finding=RUNTIME_CONFIG if error else None,
+        cri_off=None,
+        cri_fails=None,
+        why_not_asked="not allowed to ask it, or its program does not answer",
+        unproven=(),
+    )
+
+
 def _series(version: Version | None) -> Series | None:
     if version is None or releases.is_newer_than_known(version):
         return None
@@ -138,6 +165,7 @@ def version_of(text: str | None) -> Version | None:
 
 _OF: Mapping[str, Callable[[Subject], RuntimeInUse]] = {
     CONTAINERD.name: _containerd,
+    CRIO.name: _crio,
     DOCKER.name: _docker,
 }
 """By the name in the runtime's row: what follows from its own facts."""
@@ -173,3 +201,16 @@ def of_containerd(
         return judge(subject, subject.containerd)
 
     return judge_containerd
+
+
+def of_crio(judge: Callable[[Subject, CrioShape], Verdict]) -> Callable[[Subject], Verdict]:
+    """A judge that is asked only about hosts with CRI-O as their runtime."""
+
+    def judge_crio(subject: Subject) -> Verdict:
+        if verdict := _not_there(subject):
+            return verdict
+        if subject.runtime_row is not CRIO:
+            return not_applicable(f"the runtime is {subject.runtime_row.cri}")
+        return judge(subject, subject.crio)
+
+    return judge_crio

@@ -59,12 +59,11 @@ def steps(wanted: Wanted, source: Archive, found: Found) -> Commands:
         yield refuse(host, f"{refusal}: nothing was changed")
         return
     by = package_manager() if going.removes else "apt-get"
-    if by != "apt-get":
-        names = ", ".join(going.removes)
+    if by is None:
         yield refuse(
             host,
-            f"{names} would go for the archive, which kubenode does with apt-get only so far: "
-            f"remove {names} first; nothing was changed",
+            f"{', '.join(going.removes)} would go for the archive, and there is no known package "
+            "manager: nothing was changed",
         )
         return
     program = archive_program.of_archive(

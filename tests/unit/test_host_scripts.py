@@ -176,6 +176,11 @@ def fetch_lists_with_zypper(host: Host) -> str:
     return package_locks.lists_fetched("zypper").get_raw_value()
 
 
+def fetch_lists_with_dnf(host: Host) -> str:
+    host.program("dnf", 'echo "Failed loading plugin"; echo "Ignoring repositories: x"')
+    return package_locks.lists_fetched("dnf").get_raw_value()
+
+
 def install_with_dnf(host: Host) -> str:
     host.program("dnf")
     command = manager.change_held("dnf", "containerd", "containerd-1.7")
@@ -312,6 +317,7 @@ CHANGES: list[Callable[[Host], str]] = [
     fetch_lists,
     unpack_again,
     fetch_lists_with_zypper,
+    fetch_lists_with_dnf,
     install_with_dnf,
     hold_with_dnf,
     change_held,
@@ -380,6 +386,8 @@ def test_each_shell_runs_what_changes_a_host(
         assert "--reinstall install containerd" in host.log.read_text()
     if change is fetch_lists_with_zypper:
         assert finished.stderr.startswith("no answer\nzypper refresh failed in part:")
+    if change is fetch_lists_with_dnf:
+        assert finished.stderr == "Ignoring repositories: x\n"
     if change is install_with_dnf:
         assert " --disableplugin=versionlock containerd-1.7\n" in host.log.read_text()
     if change is change_held:
@@ -543,6 +551,7 @@ def program_changes(host: Host) -> list[str]:
     build = Build("2.3.4", file, file)
     for program in (
         program_change.of_packages("containerd 2.1.9", packages, "apt-get"),
+        program_change.of_packages("containerd 2.1.9", packages, "zypper"),
         archive_program.of_archive(build, None),
         archive_program.of_archive(None, build.name, "2.3.4", packages),
     ):

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from kubenode.run import host_script
 
 # files that the administrator has changed stay, as in pyinfra's apt.packages
-_APT_GET = (
+APT_GET = (
     "DEBIAN_FRONTEND=noninteractive apt-get -y -o Dpkg::Options::=--force-confdef "
     "-o Dpkg::Options::=--force-confold"
 )
@@ -44,7 +44,7 @@ held it is not installed."""
 FINISH_DPKG = "DEBIAN_FRONTEND=noninteractive dpkg --force-confdef --force-confold --configure -a"
 """dpkg finishes what it was stopped at."""
 
-UNPACK_AGAIN = host_script.read(__file__, "unpack_again.sh", APT_GET=_APT_GET)
+UNPACK_AGAIN = host_script.read(__file__, "unpack_again.sh", APT_GET=APT_GET)
 """A package that dpkg was stopped at while it unpacked (H, or R: reinstallation required) is not
 installed, and ``apt-get install`` calls it the newest version and does nothing."""
 
@@ -92,7 +92,7 @@ def install(manager: str, package: str, options: str = "") -> str:
     """
     if manager == "apt-get":
         return (
-            f"{_APT_GET} install --no-install-recommends --allow-downgrades "
+            f"{APT_GET} install --no-install-recommends --allow-downgrades "
             f"{options} {shlex.quote(package)}"
         )
     return host_script.filled(_INSTALL[manager], PACKAGE=shlex.quote(package))
@@ -135,6 +135,28 @@ def hold(manager: str, package: str) -> str:
     command = host_script.filled(_HOLD[manager], PACKAGE=shlex.quote(package))
     able = ABLE_TO_HOLD.get(manager)
     return f"{able}\n{command}" if able else command
+
+
+def remove(manager: str, packages: Sequence[str], held: Sequence[str]) -> str:
+    """The command that removes packages, held or not, and keeps what was configured.
+
+    + manager: ``dnf`` or ``zypper``; for apt-get see :mod:`kubenode.packages.guarded_removal`
+    + packages: their names
+    + held: those of them that are held
+
+    It fails, and removes nothing, where another package needs one of them: dnf and zypper would
+    remove that too.
+    """
+    unhold = [host_script.filled(_UNHOLD[manager], PACKAGE=shlex.quote(name)) for name in held]
+    names = " ".join(map(shlex.quote, packages))
+    return " && ".join([f"rpm -e --test {names}", *unhold, f"{_REMOVE[manager]} {names}"])
+
+
+_REMOVE: Mapping[str, str] = {
+    # what was installed for a package stays with it: others may have come to use it
+    "dnf": "dnf remove -y --setopt=clean_requirements_on_remove=False",
+    "zypper": "zypper --non-interactive remove --no-clean-deps",
+}
 
 
 def is_version(installed: str, wanted: str) -> bool:

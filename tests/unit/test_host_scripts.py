@@ -22,6 +22,7 @@ from kubenode.facts import (
     cgroup,
     cni_plugins,
     containerd,
+    containerd_left,
     containerd_service,
     dnf_hold,
     handler_needs,
@@ -54,6 +55,7 @@ from kubenode.packages import (
     archive_change,
     archive_transfer,
     guarded_install,
+    guarded_removal,
     manager,
     package_locks,
     plugins_change,
@@ -64,7 +66,7 @@ from kubenode.packages.package_change import PackageChange
 from kubenode.packages.source import Repository
 from kubenode.run import host_script
 from kubenode.runtimes import archive_program, config_swap, program_change
-from kubenode.runtimes.containerd import proof
+from kubenode.runtimes.containerd import proof, removal
 from kubenode.wire import probe, time_limit
 from kubenode.wire.reading import read_answer
 from tests.conftest import ROOT
@@ -107,6 +109,7 @@ PROBES = {
     "repositories": repositories.script("docker"),
     "candidates": candidates.script(["containerd"]),
     "package_versions": package_versions.script(["containerd"]),
+    "containerd_left": containerd_left.script(["/etc/containerd/certs.d"], "/nowhere", []),
     "handler_needs": handler_needs.script(["containerd-shim-runc-v2", "/bin/sh"], ["/etc/passwd"]),
     "installation": installation.script(["containerd"]),
     "runtimes": runtimes.script(),
@@ -239,6 +242,48 @@ def daemon(host: Host, *stated: toml_text.Path) -> config_swap.Daemon:
     return proof.daemon(str(host.programs / "containerd"), "/nowhere", stated)
 
 
+def remove_guarded(host: Host) -> str:
+    host.program("apt-get", 'case "$*" in *-s*) echo "Remv containerd [1.7]";; esac')
+    host.program("apt-mark")
+    return guarded_removal.remove(["containerd"], "kubenode-test.service").get_raw_value()
+
+
+def stop_for_good(host: Host) -> str:
+    host.program("systemctl")
+    return removal.stopped(removal.Removal(), "/nowhere", end_containers=True).get_raw_value()
+
+
+def take_away(host: Host) -> str:
+    """Of a root of the test's own, and of no archive: that one's paths are the host's."""
+    host.program("systemctl", "exit 1")
+    root = host.programs.parent / "root"
+    for path in (root / "io.containerd.x", root / "theirs", root.parent / "d"):
+        path.mkdir(parents=True)
+    own = root.parent / "d" / "hosts.toml"
+    own.write_text("# Written by kubenode\n")
+    plan = removal.Removal(own=[str(own)], data=["io.containerd.x"])
+    # the directory of what runs is the host's
+    script = removal.taken_away(plan, str(root), data=True).get_raw_value()
+    return script.replace(removal.STATE, str(root.parent / "state"))
+
+
+def leave_archives(host: Host) -> str:
+    host.program("systemctl", "exit 1")
+    folder = host.programs.parent
+    (folder / "root" / "2.3.4-5f1c09d2").mkdir(parents=True)
+    plan = removal.Removal(leaves_archive=True)
+    script = removal.taken_away(plan, str(folder / "none"), data=False).get_raw_value()
+    for path, name in (
+        (archive_change.ROOT, "root"),
+        (archive_change.STORE, "store"),
+        (archive_change.UNIT_FILE, "unit"),
+        (archive_change.PROGRAMS_IN, "bin"),
+        (archive_change.RUNC_IN, "sbin"),
+    ):
+        script = script.replace(path, str(folder / name))
+    return script
+
+
 def serving(host: Host) -> None:
     # what its dump prints is as of 1.x and 2.x
     host.program("containerd", f"cat <<'E'\n{DUMP}E\n")
@@ -330,6 +375,10 @@ CHANGES: list[Callable[[Host], str]] = [
     move_away,
     install_guarded,
     unpack_plugins,
+    remove_guarded,
+    stop_for_good,
+    take_away,
+    leave_archives,
 ]
 
 

@@ -52,7 +52,10 @@ def steps(wanted: Wanted, source: Archive, found: Found) -> Commands:
         warn(decision)
         host.noop(f"containerd {build.version} of an archive is installed: {build.name}")
         return
-    if refusal := packages.refusal(found.packages, going):
+    refusal = packages.refusal(found.packages, going)
+    if refusal is None and build.runc is None:
+        refusal = packages.runc_refusal(found.packages, going.removes)
+    if refusal:
         yield refuse(host, f"{refusal}: nothing was changed")
         return
     by = package_manager() if going.removes else "apt-get"

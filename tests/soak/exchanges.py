@@ -73,16 +73,21 @@ find /usr/bin /usr/sbin /usr/local /usr/lib/systemd /etc /var/lib/kubenode {arch
 class Kind:
     """A containerd that a host may have.
 
-    + name: for messages
+    + source: for messages
     + arguments: of ``containerd.installed``
     + version: what CRI says, without what a distribution adds
     + package: that it comes in, None for an archive
     """
 
-    name: str
+    source: str
     arguments: Mapping[str, Any]
     version: str
     package: str | None
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return f"{self.source} {self.version}"
 
     def keeps_pods(self, new: Kind) -> bool:
         """Whether pods may run while it is exchanged for a new one."""
@@ -93,11 +98,13 @@ class Kind:
 
 
 def kinds(server: Server, host: Host, old: str) -> list[Kind]:
-    """Serve them, and let the host have no other source of packages.
+    """Serve six of them, and let the host have no other source of packages.
 
     + server: what serves them, and nothing else
     + host: that is going to have them
     + old: the Debian release whose containerd is the older one
+
+    The first has both releases, packages and archives.
     """
     suite = host.target.suite
     folder = server.folder
@@ -129,20 +136,23 @@ def kinds(server: Server, host: Host, old: str) -> list[Kind]:
         for name, value in mirror.fields().items()
     }
     found = []
-    for deb, series in zip(debs, (_SERIES[old], "2.1"), strict=True):
-        # its file's name has no epoch, and an escape for the rest
-        version = deb.name.split("_")[1].replace("%3a", ":").replace("%7e", "~")
-        release = releases.of_debian(old if deb is debs[0] else "forky", folder)
+    for suite_of, series in ((old, _SERIES[old]), ("forky", "2.1")):
+        # the file's name has an escape for what is in a version
+        version = binaries.plain(suite_of, "containerd").name.split("_")[1].replace("%3a", ":")
+        release = releases.of_debian(suite_of, folder)
         stated = releases.stated(release, server.http, folder / "runc")
-        for name, arguments, package in (
-            ("distribution", {"version": version}, "containerd"),
-            ("docker", {"source": docker, "version": series}, "containerd.io"),
-            ("archive", {"source": stated}, None),
-        ):
-            found.append(Kind(f"{name} {release.version}", arguments, release.version, package))
-    return found
+        found.append(
+            [
+                Kind("distribution", {"version": version}, release.version, "containerd"),
+                Kind("archive", {"source": stated}, release.version, None),
+                Kind("docker", {"source": docker, "version": series}, release.version, _IO),
+            ]
+        )
+    (debian_1, archive_1, docker_1), (debian_2, archive_2, docker_2) = found
+    return [debian_1, docker_2, archive_1, archive_2, docker_1, debian_2]
 
 
+_IO = "containerd.io"
 _SERIES = {"bookworm": "1.6", "trixie": "1.7"}
 
 

@@ -71,7 +71,8 @@ class EngineShape(TypedDict):
 class StatedShape(TypedDict):
     """A setting of daemon.json, and where it stands."""
 
-    value: Any
+    value: str
+    """As JSON."""
     place: PlaceShape
 
 
@@ -126,6 +127,8 @@ class DockerShape(RuntimeShape):
     forwarded."""
     pods: PodsShape | None
     """Running containers that may be of pods, by the driver that placed them; None: not known."""
+    unproven: list[str]
+    """Files of a change that was interrupted before CRI had answered with it."""
 
 
 class DockerPackageShape(InstalledShape):
@@ -310,6 +313,10 @@ def parse_daemon(package: Reading, daemon: Reading, found_pods: Reading | None) 
     if other and other[-1] != path:
         error = error or f"docker.service has --config-file {other[-1]}, which is not read here"
     edition = _edition(engine, found["installed"])
+    drop_in = cri_dockerd.drop_in_of(cri["service"])
+    note = f"{path}{UNPROVEN_SUFFIX}"
+    files = {name: daemon.exact[name] for name in (path, drop_in) if name in daemon.exact}
+    unproven = None if note in daemon.unreadable else _unproven(daemon.exact.get(note), files)
     shape: DockerShape = {
         "installed": _installed(package, found),
         "config": {
@@ -338,7 +345,7 @@ def parse_daemon(package: Reading, daemon: Reading, found_pods: Reading | None) 
         "asked": daemon.value("engine") or "unknown",
         "engine": engine,
         "stated": {
-            member.key: {"value": member.value, "place": {"file": path, "line": line}}
+            member.key: {"value": json.dumps(member.value), "place": {"file": path, "line": line}}
             for member, line in (document.placed if document else ())
             # a mirror's address may have a password
             if member.key not in _SECRET and "@" not in json.dumps(member.value)
@@ -351,17 +358,20 @@ def parse_daemon(package: Reading, daemon: Reading, found_pods: Reading | None) 
         "cri_dockerd": cri,
         "ip_forward": _ip_forward(package),
         "pods": _pods(found_pods),
+        "unproven": [path] if unproven is None else [file["path"] for file in unproven],
     }
-    drop_in = cri_dockerd.drop_in_of(cri["service"])
-    note = f"{path}{UNPROVEN_SUFFIX}"
-    files = {name: daemon.exact[name] for name in (path, drop_in) if name in daemon.exact}
     return Daemon(
         shape,
         daemon.exact.get(path),
         daemon.exact.get(drop_in),
         sorted(name for name in (path, OPTIONS, drop_in, note) if daemon.is_unreadable(name)),
-        None if note in daemon.unreadable else _unproven(daemon.exact.get(note), files),
+        unproven,
     )
+
+
+def parse(package: Reading, daemon: Reading, found_pods: Reading) -> DockerShape:
+    """The shape from what the host sent."""
+    return parse_daemon(package, daemon, found_pods).shape
 
 
 def _pods(found: Reading | None) -> PodsShape | None:
@@ -673,7 +683,7 @@ class Docker(ProbeFact[DockerServiceShape]):
             },
             "stated": {
                 "live-restore": {
-                    "value": True,
+                    "value": "true",
                     "place": {"file": "/etc/docker/daemon.json", "line": 5},
                 },
             },
@@ -695,6 +705,7 @@ class Docker(ProbeFact[DockerServiceShape]):
             },
             "ip_forward": True,
             "pods": {"systemd": 12, "cgroupfs": 0},
+            "unproven": [],
             "runtimes": {"programs": ["containerd", "cri-dockerd", "dockerd"], ...},
         }
 

@@ -1004,10 +1004,18 @@ NOT_BROKEN = {
     "cgroup-driver.placement": "test_audit: a misplaced container",
     "kubernetes.release-known": "about kubenode, not the host; tests/unit/checks",
     "kubernetes.facts-current": "about kubenode, not the host; tests/unit/checks",
+    "kubernetes.repository-key": "test_audit would need a key with a date; tests/unit/checks",
     "kubernetes.kernel": "--for 1.35 finds containerd too old as well; tests/unit/checks",
     "kernel.nftables": "an old kernel is kernel.version's finding too; tests/unit/checks",
     "runtime.supported": "its remedy is another distribution; tests/unit/checks",
     "machine.programs.optional": "test_audit: the packages are installed",
+    "docker.cri-dockerd": "test_docker_breaks: a node with Docker Engine",
+    "docker.enabled": "test_docker_breaks",
+    "docker.keys": "test_docker_breaks",
+    "docker.driver-in-force": "test_docker_breaks",
+    "docker.live-restore": "test_docker_breaks",
+    "docker.cri-dockerd-fits": "test_docker_breaks",
+    "docker.cri-dockerd-restarted": "test_docker_breaks",
     "machine.clock": "a container's clock is the machine's; tests/unit/checks",
 }
 """Checks that no break here is about: why, and which test is."""

@@ -31,17 +31,23 @@ from kubenode.facts import (
     kernel_config,
     kubeadm,
     kubelet,
+    kubelet_files,
+    kubernetes,
+    kubernetes_keys,
     left_alone,
     machine,
     network,
     package_versions,
     platform,
     pods,
+    prerequisites,
     repositories,
     runtimes,
     swap,
 )
 from kubenode.files import host_lock, toml_text, whole_file
+from kubenode.kubelet import service as kubelet_service
+from kubenode.kubelet.command_line import Word
 from kubenode.operations import kernel as kernel_operations
 from kubenode.operations import swap as swap_operations
 from kubenode.packages import (
@@ -86,6 +92,9 @@ PROBES = {
     "image_based": image_based.script(),
     "kubelet": kubelet.script(),
     "left_alone": left_alone.script(["containerd"], ["containerd"]),
+    "kubelet_files": kubelet_files.script(),
+    "kubernetes": kubernetes.script(),
+    "kubernetes_keys": kubernetes_keys.script(),
     "pods": pods.script(),
     "modules": kernel.script_modules(["br_netfilter"]),
     "sysctls": kernel.script_sysctls(["net.ipv4.ip_forward"]),
@@ -94,6 +103,7 @@ PROBES = {
     "machine": machine.script(),
     "network": network.script(),
     "platform": platform.script(),
+    "prerequisites": prerequisites.script(),
     "repositories": repositories.script("docker"),
     "candidates": candidates.script(["containerd"]),
     "package_versions": package_versions.script(["containerd"]),
@@ -210,6 +220,16 @@ def start(host: Host) -> str:
     return config_swap.start(daemon(host), ["true"]).get_raw_value()
 
 
+def restart_kubelet(host: Host) -> str:
+    """One that takes its flags, stays and is healthy."""
+    host.program("kubelet", '[ "$*" = "--node-ip=10.0.0.1 --version" ]')
+    host.program("systemctl", '[ "$1" != show ] || echo 77')
+    host.program("curl", "printf ok")
+    host.program("sleep")
+    words = [Word("--node-ip=10.0.0.1", "/etc/default/kubelet")]
+    return kubelet_service.restart(words, "127.0.0.1:10248").get_raw_value()
+
+
 def daemon(host: Host, *stated: toml_text.Path) -> config_swap.Daemon:
     return proof.daemon(str(host.programs / "containerd"), "/nowhere", stated)
 
@@ -298,6 +318,7 @@ CHANGES: list[Callable[[Host], str]] = [
     finish_rpm,
     undo,
     start,
+    restart_kubelet,
     fetch_archive,
     unpack_archive,
     move_away,
@@ -346,6 +367,10 @@ def test_each_shell_runs_what_changes_a_host(
     assert not re.search(r"not found|syntax|unexpected|bad |: line ", finished.stderr)
     if change is undo:
         assert host.config.read_text() == "old\n"
+    if change is restart_kubelet:
+        log = host.log.read_text()
+        assert "http://127.0.0.1:10248/healthz" in log
+        assert log.index("kubelet --node-ip") < log.index("systemctl restart kubelet.service")
     if change is swap_off:
         said = host.log.read_text().splitlines()
         assert said[:3] == ["swapoff /a swap /dev/zram0",

@@ -42,6 +42,8 @@ def _installed(subject: Subject) -> Verdict:
 
 def _supported(subject: Subject, runtime: RuntimeInUse) -> Verdict:
     version, series = runtime.version, runtime.series
+    if runtime.no_table:
+        return not_applicable(runtime.no_table)
     if version is None:
         return unknown(f"{runtime.name} does not say its version")
     if series is None:

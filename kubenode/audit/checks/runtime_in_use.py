@@ -10,20 +10,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 from kubenode.audit.checks import containerd_files
 from kubenode.audit.checks.check import Subject, Verdict, not_applicable
 from kubenode.audit.checks.references import (
     CRI_ENABLED,
+    DOCKER_KEYS,
     REGISTRY,
+    RUNTIME_CONFIG,
     RUNTIME_INSTALLED,
     Reference,
 )
 from kubenode.facts.containerd import ContainerdShape
 from kubenode.facts.runtime import RuntimeShape
 from kubenode.runtimes.containerd import releases
-from kubenode.runtimes.runtime import CONTAINERD
+from kubenode.runtimes.runtime import CONTAINERD, DOCKER
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ class RuntimeInUse:
     """Files of a change that was interrupted before CRI had answered with it."""
     replaced: str | None = None
     """What runs, and what is there, of a program that was exchanged after the daemon started."""
+    no_table: str | None = None
+    """Why nothing is known of upstream's support, where that is so."""
 
 
 def _containerd(subject: Subject) -> RuntimeInUse:
@@ -107,7 +111,46 @@ def _not_there(subject: Subject) -> Verdict | None:
     return None
 
 
-_OF: Mapping[str, Callable[[Subject], RuntimeInUse]] = {CONTAINERD.name: _containerd}
+_NOT_ASKED = {
+    "unasked": "there is neither docker nor curl to ask Docker Engine with",
+    "forbidden": "not allowed to ask Docker Engine",
+    "elsewhere": "Docker Engine does not listen at its usual place",
+}
+
+
+def _docker(subject: Subject) -> RuntimeInUse:
+    docker = subject.docker
+    error = docker["config"]["error"]
+    keys = [*docker["in_both"], *docker["unknown_keys"]]
+    return RuntimeInUse(
+        name="Docker Engine",
+        service=DOCKER.service,
+        shape=docker,
+        version=version_of(docker["installed"]["version"]),
+        series=None,
+        trouble=error,
+        troubled_file=docker["config"]["path"],
+        finding=RUNTIME_CONFIG if error else DOCKER_KEYS if keys else None,
+        cri_off=None,
+        cri_fails=None,
+        why_not_asked=_NOT_ASKED.get(docker["asked"], "it does not answer"),
+        unproven=tuple(docker["unproven"]),
+        no_table="kubenode has no table of Docker's releases",
+    )
+
+
+def version_of(text: str | None) -> Version | None:
+    """A release that a program has named; None where it is none."""
+    try:
+        return None if text is None else Version(text)
+    except InvalidVersion:
+        return None
+
+
+_OF: Mapping[str, Callable[[Subject], RuntimeInUse]] = {
+    CONTAINERD.name: _containerd,
+    DOCKER.name: _docker,
+}
 """By the name in the runtime's row: what follows from its own facts."""
 
 

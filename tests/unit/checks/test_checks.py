@@ -631,6 +631,28 @@ def test_a_kubelet_that_does_not_say_its_release_is_not_a_right_one() -> None:
     assert findings(facts, kubernetes=(1, 36))["kubernetes.kubelet"].state == "unknown"
 
 
+def key(expires: str | None, error: str | None = None) -> dict[str, Any]:
+    shape = {"fingerprint": "0" * 40, "expires": expires, "error": error}
+    return {"kubernetes_keys__keys": {"/etc/apt/keyrings/kubernetes.asc": shape}}
+
+
+@pytest.mark.parametrize(
+    ("days", "state"), [(-1, "warn"), (0, "warn"), (59, "warn"), (60, None), (400, None)]
+)
+def test_the_key_of_kubernetes_repository(days: int, state: str | None) -> None:
+    expires = (TODAY + timedelta(days=days)).isoformat()
+    found = findings(recorded(**key(expires))).get("kubernetes.repository-key")
+    assert (found.state if found else None) == state
+    if found:
+        assert f"expire{'d' if days < 0 else 's'} on {expires}" in found.found
+
+
+def test_a_key_that_nobody_can_read_is_not_a_good_one() -> None:
+    assert "kubernetes.repository-key" not in findings(recorded(**key(None)))
+    found = findings(recorded(**key(None, "it is no key")))["kubernetes.repository-key"]
+    assert found.state == "unknown"
+
+
 def left(*paths: str, etcd: str | None = "missing") -> dict[str, Any]:
     """Facts of a host on which these files of kubeadm's are."""
     known: Any = recorded()["kubeadm"]

@@ -294,6 +294,12 @@ CONTAINERD = (
         state="warn",
     ),
     Break(
+        "a program that was exchanged after the daemon started",
+        "cp -p /usr/bin/containerd /usr/bin/other && mv /usr/bin/other /usr/bin/containerd",
+        "runtime.config-applied",
+        "exchanged after it started: containerd ",
+    ),
+    Break(
         "needrestart was not told to leave it alone",
         # a stand-in: what counts is that it is there, and what its files say
         "rm /etc/needrestart/conf.d/kubenode-containerd.conf; "

@@ -63,6 +63,8 @@ class RuntimeInUse:
     """Why it cannot be told whether CRI answers, where that is so."""
     unproven: tuple[str, ...]
     """Files of a change that was interrupted before CRI had answered with it."""
+    replaced: str | None = None
+    """What runs, and what is there, of a program that was exchanged after the daemon started."""
     no_table: str | None = None
     """Why nothing is known of upstream's support, where that is so."""
 
@@ -85,7 +87,16 @@ def _containerd(subject: Subject) -> RuntimeInUse:
             "not allowed to ask it" if containerd["ctr"] else "there is no ctr to ask it with"
         ),
         unproven=tuple(subject.facts["containerd_unproven"] or ()),
+        replaced=_replaced(containerd),
     )
+
+
+def _replaced(containerd: ContainerdShape) -> str | None:
+    if not containerd["program_replaced"]:
+        return None
+    running = containerd["running_version"] or "of an unknown version"
+    there = containerd["installed"]["version"] or "of an unknown version"
+    return f"containerd {running} runs, and {there} is at {containerd['installed']['binary']}"
 
 
 def _crio(subject: Subject) -> RuntimeInUse:

@@ -265,6 +265,11 @@ def on(kind: str | None, *options: str) -> dict[str, Any]:
         ),
         ({"containerd__restart_pending": ["/c"]}, "runtime.config-applied", "/c"),
         (
+            {"containerd__program_replaced": True, "containerd__running_version": "1.7.20"},
+            "runtime.config-applied",
+            "containerd 1.7.20 runs, and 1.7.24 is at /usr/bin/containerd",
+        ),
+        (
             {"containerd__restart_pending": None, "containerd__clock_set_back": ["/c"]},
             "runtime.config-applied",
             "unknown: the clock was set back: the last change of /c",

@@ -12,6 +12,7 @@ from kubenode.audit.checks.check import (
     unknown,
     violated,
 )
+from kubenode.audit.checks.crio_files import monitor_troubles
 from kubenode.audit.checks.references import RUNTIME_CONFIG
 from kubenode.audit.checks.release import aimed_at
 from kubenode.audit.checks.runtime_in_use import in_use, of_crio
@@ -19,7 +20,6 @@ from kubenode.facts.crio import CrioShape, bridge_of
 from kubenode.linux.place import PlaceShape
 from kubenode.runtimes.crio import releases
 from kubenode.runtimes.crio.config import DROP_INS
-from kubenode.runtimes.crio.wanted import monitor_trouble
 
 _CONF = "https://github.com/cri-o/cri-o/blob/main/docs/crio.conf.d.5.md"
 
@@ -48,6 +48,8 @@ def _strays(_: Subject, crio: CrioShape) -> Verdict:
 
 def _policy(_: Subject, crio: CrioShape) -> Verdict:
     policy = crio["signature_policy"]
+    if not crio["effective"] and (verdict := _unusable(crio)):
+        return verdict
     if policy["exists"] is None:
         return unknown(f"{policy['path']}: it cannot be told whether it is there")
     if not policy["exists"]:
@@ -87,12 +89,7 @@ def _monitor(_: Subject, crio: CrioShape) -> Verdict:
     driver = crio["after_restart"]
     if driver is None:
         return unknown("it cannot be told which cgroup driver a restart would bring")
-    wrong = {
-        handler: (setting, problem)
-        for handler, setting in crio["monitor_cgroups"].items()
-        if (problem := monitor_trouble(setting["value"], driver))
-    }
-    if wrong:
+    if wrong := monitor_troubles(crio):
         return violated(
             f"with the {driver} driver CRI-O does not start: "
             + ", ".join(f"{name} {setting['value']!r}" for name, (setting, _) in wrong.items()),

@@ -13,11 +13,12 @@ from datetime import date
 
 from packaging.version import InvalidVersion, Version
 
-from kubenode.audit.checks import containerd_files
+from kubenode.audit.checks import containerd_files, crio_files
 from kubenode.audit.checks.check import Subject, Verdict, not_applicable
 from kubenode.audit.checks.references import (
     CRI_ENABLED,
     DOCKER_KEYS,
+    MONITOR_CGROUP,
     REGISTRY,
     RUNTIME_CONFIG,
     RUNTIME_INSTALLED,
@@ -107,6 +108,9 @@ def _crio(subject: Subject) -> RuntimeInUse:
     named = re.match(r"(/[^:]*)", error or "")
     known = version is not None and not crio_releases.is_newer_than_known(version)
     release = crio_releases.release_of(version)
+    finding = RUNTIME_CONFIG if error else None
+    if finding is None and crio_files.monitor_troubles(crio):
+        finding = MONITOR_CGROUP
     return RuntimeInUse(
         name=CRIO.cri,
         service=CRIO.service,
@@ -115,7 +119,7 @@ def _crio(subject: Subject) -> RuntimeInUse:
         series=Series(release.series, release.end_of_life) if known else None,
         trouble=error,
         troubled_file=named[1] if named else crio["config"]["path"],
-        finding=RUNTIME_CONFIG if error else None,
+        finding=finding,
         cri_off=None,
         cri_fails=None,
         why_not_asked="not allowed to ask it, or its program does not answer",

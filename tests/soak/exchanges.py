@@ -216,15 +216,24 @@ class Exchanges:
         wanted = chance.choice([kind for kind in self.kinds if kind is not self.now])
         keeps = self.now.keeps_pods(wanted)
         if self.pod and not keeps:
-            with self.host.target.cri() as cri:
-                cri.remove_pod(self.pod.id)
-            self.pod = None
+            self.remove_pod()
         if keeps and self.pod is None and chance.random() < 0.8:
-            self.host.target.import_pause_image()
-            with self.host.target.cri() as cri:
-                self.pod = cri.run_pod()
-            self.process = self._process()
+            self.run_pod()
         return wanted
+
+    def run_pod(self) -> None:
+        """Have a pod from now on."""
+        self.host.target.import_pause_image()
+        with self.host.target.cri() as cri:
+            self.pod = cri.run_pod()
+        self.process = self._process()
+
+    def remove_pod(self) -> None:
+        """Have none."""
+        assert self.pod is not None
+        with self.host.target.cri() as cri:
+            cri.remove_pod(self.pod.id)
+        self.pod = None
 
     def play(
         self, wanted: Kind, kill: Kill, chance: random.Random, wrong: Path | None = None
@@ -239,7 +248,7 @@ class Exchanges:
         assert self.now is not None
         old, waits = self.now, chance.random() < 0.6
         faults: list[str] = []
-        with self._exchange(wanted, 1, "killed", wrong) as deploy:
+        with self.exchange(wanted, 1, "killed", wrong) as deploy:
             killed = kill.strike(self.host, deploy)
             faults += self._halves("at once")
             code = deploy.end()
@@ -247,27 +256,33 @@ class Exchanges:
                 faults.append("pyinfra does not end")
             if waits:
                 faults += self._settled()
-                faults += self._judge("after the kill", [old, wanted])
+                faults += self.judge("after the kill", [old, wanted])
             elif code == 0 and kill.victim not in ("pyinfra INT", "containerd"):
-                faults += self._judge("pyinfra reports success, and", [wanted])
+                faults += self.judge("pyinfra reports success, and", [wanted])
         started = time.monotonic()
         code, output = self.rerun(wanted)
         seconds = time.monotonic() - started
         if code != 0:
             faults.append(f"the rerun fails with {code}")
         faults += second_time(output, OPERATION)
-        faults += self._judge("after the rerun", [wanted])
+        faults += self.judge("after the rerun", [wanted])
         self.now = wanted
         return Played(killed, faults, deploy.output + output, seconds)
 
     def rerun(self, wanted: Kind) -> tuple[int | None, str]:
         """What the operator does after a failure, and once more."""
-        with self._exchange(wanted, 2, "rerun") as deploy:
+        with self.exchange(wanted, 2, "rerun") as deploy:
             return deploy.end(), deploy.output
 
-    def _exchange(
+    def exchange(
         self, wanted: Kind, times: int, name: str, deploy: Path | None = None
     ) -> Deploy:  # fmt: skip
+        """Start a deploy for a kind.
+
+        + times: how often it does that
+        + name: of its inventory
+        + deploy: another one than kubenode's
+        """
         if deploy is None:
             deploy = self.folder / "exchange.py"
             deploy.write_text(DEPLOY)
@@ -288,7 +303,7 @@ class Exchanges:
         if self.host.target.try_sh(script)[0] != 0:
             yield f"the host is at it {SETTLED_SECONDS} s after the kill"
 
-    def _judge(self, when: str, allowed: list[Kind]) -> Iterator[str]:
+    def judge(self, when: str, allowed: list[Kind]) -> Iterator[str]:
         """What is wrong with a host that should be of one of these kinds, and serve."""
         if not serves(self.host, CRI_SECONDS):
             yield f"{when} CRI does not serve within {CRI_SECONDS:.0f} s"

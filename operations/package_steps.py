@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 from pyinfra import host
 from pyinfra.api import FunctionCommand, StringCommand
 
+from kubenode.facts import image_based
 from kubenode.facts.installation import Installation, InstallationShape
+from kubenode.facts.platform import Platform
 from kubenode.files import whole_file
 from kubenode.files.exact_text import is_utf8, text_of
 from kubenode.operations import package_hold
@@ -38,6 +40,14 @@ class Packages(NamedTuple):
     def pinned(self, by: str) -> list[str]:
         """Them, as a package manager is asked for them."""
         return [manager.pinned(by, name, version) for name, version in self.versions.items()]
+
+
+def not_for_packages() -> str | None:
+    """Why nothing may be installed on a host, None when it may; it is asked what it is."""
+    platform = joint_reading.get_fact_now(Platform)
+    if platform is None:
+        return "cannot tell what this host is: nothing was changed"
+    return image_based.refusal({"image": platform["image"], "usr": platform["usr"]})
 
 
 def ready(by: str, names: Sequence[str], *, finishes: bool) -> Commands:

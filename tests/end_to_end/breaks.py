@@ -302,7 +302,7 @@ CONTAINERD = (
     Break(
         "needrestart was not told to leave it alone",
         # a stand-in: what counts is that it is there, and what its files say
-        "rm /etc/needrestart/conf.d/kubenode-containerd.conf; "
+        "rm /etc/needrestart/conf.d/kubenode*.conf; "
         "printf '#!/bin/sh\\n' >/usr/sbin/needrestart; chmod 0755 /usr/sbin/needrestart",
         "runtime.left-alone",
         "containerd.service",

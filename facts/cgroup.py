@@ -15,11 +15,10 @@ from kubenode.kubelet.config import kubelet_driver, runtime_endpoint
 from kubenode.linux.cgroups import Driver, Statement
 from kubenode.linux.place import PlaceShape
 from kubenode.run import host_script
-from kubenode.runtimes import other_runtimes
 from kubenode.runtimes.containerd.handlers import unrecognised
 from kubenode.runtimes.crio.config import crio_driver
 from kubenode.runtimes.docker.config import docker_driver
-from kubenode.runtimes.runtime import path_of
+from kubenode.runtimes.runtime import CONTAINERD, of_endpoint, path_of
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
 from kubenode.wire.reading import Reading, Readings
@@ -329,8 +328,9 @@ def _runtime_at(endpoint: str, containerd_socket: str) -> str | None:
     """Which runtime's components are behind a socket; None for one that is not known here."""
     if path_of(endpoint) == path_of(containerd_socket):
         return "containerd"
-    name = other_runtimes.behind(endpoint)
-    return {"CRI-O": "crio", "cri-dockerd": "docker"}[name] if name else None
+    row = of_endpoint(endpoint)
+    # another containerd's socket is not this one's
+    return None if row is None or row is CONTAINERD else row.name
 
 
 def _runtime_by_default(

@@ -8,7 +8,18 @@ from typing import Literal, TypedDict
 
 from packaging.version import Version
 
-from kubenode.facts import file_systems, mounts, packages, registry_hosts, runtimes
+from kubenode.facts import (
+    cni_found,
+    file_systems,
+    image_based,
+    left_alone,
+    mounts,
+    packages,
+    registry_hosts,
+    runtimes,
+)
+from kubenode.facts.image_based import SystemShape
+from kubenode.facts.left_alone import LeftAloneShape
 from kubenode.facts.registry_hosts import RegistryFileState, RegistryHostsShape
 from kubenode.facts.runtime import (
     CniShape,
@@ -24,7 +35,7 @@ from kubenode.linux.cgroups import Driver, placed_by
 from kubenode.linux.place import PlaceShape
 from kubenode.linux.unit import PROPERTIES, parse_unit
 from kubenode.run import host_script
-from kubenode.runtimes import cni, program_change
+from kubenode.runtimes import program_change
 from kubenode.runtimes.config_swap import UNPROVEN_SUFFIX, read_note
 from kubenode.runtimes.containerd import releases
 from kubenode.runtimes.containerd.config import Config, parse
@@ -67,7 +78,9 @@ class ContainerdPackageShape(InstalledShape):
     it: ``containerd``, ``containerd.io``, ``runc``, ``docker.io``, ``docker-ce``, ..."""
     change: str | None
     """A change of the program that was interrupted: ``containerd 1.7.24 -> 2.1.9``."""
+    left_alone: LeftAloneShape
     runtimes: RuntimesShape
+    system: SystemShape
 
 
 class ImportShape(TypedDict):
@@ -148,7 +161,8 @@ class ContainerdFilesShape(TypedDict):
     note of one that cannot be followed."""
 
 
-_PROGRAM = host_script.read(__file__, "containerd_program.sh")
+SHARED_PROGRAM = host_script.read(__file__, "containerd_program.sh")
+"""What every probe that runs containerd, or looks beside it, begins with."""
 
 _PATH = host_script.read(__file__, "containerd_path.sh")
 _PACKAGE_SCRIPT = host_script.read(
@@ -169,7 +183,7 @@ def script_package() -> probe.Script:
         f"{_PATH}\n{_PACKAGE_SCRIPT}\n{packages.shell(_ASKED_FOR)}",
         units=(UNIT,),
         properties=("ExecStart",),
-        shared=(_PROGRAM,),
+        shared=(SHARED_PROGRAM,),
         answers=("binary", "version"),
     )
 
@@ -178,8 +192,6 @@ _CONFIG = host_script.read(
     __file__,
     "containerd_config.sh",
     DEFAULT_CONFIG=DEFAULT_CONFIG,
-    CNI_UPSTREAM=cni.UPSTREAM,
-    CNI_DEBIAN=cni.DEBIAN,
     DEFAULT_SOCKET=DEFAULT_SOCKET,
     DEFAULT_ROOT=DEFAULT_ROOT,
     LEFT_SUFFIXES=" ".join(LEFT_SUFFIXES),
@@ -190,14 +202,24 @@ _DATA_ROOT = host_script.read(__file__, "data_root.sh")
 def script_daemon() -> probe.Script:
     """The script of the daemon probe: configuration and service; ``config dump`` only reads."""
     return probe.Script(
-        f"{_PATH}\n{_DATA_ROOT}\n{_CONFIG}\n{_DAEMON_SCRIPT}\n{registry_hosts.SCRIPT}",
+        f"{_PATH}\n{_DATA_ROOT}\n{_CONFIG}\n{cni_found.SCRIPT}\n{_DAEMON_SCRIPT}\n{registry_hosts.SCRIPT}",
         files=(DEFAULT_CONFIG,),
         units=(UNIT,),
         properties=_PROPERTIES,
-        shared=(_PROGRAM, file_systems.ASK),
+        shared=(SHARED_PROGRAM, file_systems.ASK),
         programs=("tail",),
         answers=("path", "socket_state", "pods"),
     )
+
+
+def script_left_alone() -> probe.Script:
+    """The script of the probe of what unattended-upgrades and needrestart leave alone."""
+    return left_alone.script([CONTAINERD.name])
+
+
+def parse_left_alone(reading: Reading) -> LeftAloneShape:
+    """What the two leave alone, from what the host sent."""
+    return left_alone.parse(reading, [CONTAINERD.name], [], [UNIT])
 
 
 def parse_package(reading: Reading) -> InstalledShape:
@@ -382,33 +404,12 @@ def _parsed(
 
 
 def _cni(daemon: Reading, dump: Config | None) -> CniShape:
-    path = daemon.value("cni_conf")
-    shape: CniShape = {
-        "bin_dirs": None if dump is None else dump.settings.cni_directories,
-        "conf_dir": None if dump is None else dump.settings.cni_conf_dir,
-        "config": path,
-        "error": None,
-        "plugins": [],
-        "found": {
-            key.removeprefix("cni:"): [name for name in daemon.text(key) if name][:200]
-            for key in sorted(daemon.texts)
-            if key.startswith("cni:/")
-        },
-    }
-    closed = [name for name in shape["bin_dirs"] or () if f"cni:{name}" in daemon.unreadable]
-    if "cni_conf" in daemon.unreadable or path in daemon.unreadable:
-        closed.append(path or str(shape["conf_dir"]))
-    if closed:
-        shape["error"] = f"{', '.join(closed)}: cannot be read"
-    elif path is not None:
-        content = daemon.exact.get(path, b"").decode("utf-8", "replace")
-        try:
-            shape["plugins"] = cni.plugins_of(content)
-            if dump is not None and not dump.settings.cni_has_loopback:
-                shape["plugins"] = list(dict.fromkeys([*shape["plugins"], "loopback"]))
-        except ValueError as error:
-            shape["error"] = f"{path} {error}"
-    return shape
+    if dump is None:
+        return cni_found.parse(daemon, None, None)
+    settings = dump.settings
+    return cni_found.parse(
+        daemon, settings.cni_directories, settings.cni_conf_dir, settings.cni_has_loopback
+    )
 
 
 def _data_root(daemon: Reading, dump: Config | None) -> DataRootShape:
@@ -540,7 +541,15 @@ class ContainerdPackage(ProbeFact[ContainerdPackageShape]):
             "dpkg_at_work": None,
             "packages": [{"name": "containerd", ...}, {"name": "runc", ...}],
             "change": None,
+            "left_alone": {
+                "files": {"/etc/apt/apt.conf.d/52kubenode-containerd.conf": "..."},
+                "services": {},
+                "apt": True,
+                "needrestart": False,
+                "restarts": ["containerd.service"],
+            },
             "runtimes": {"programs": ["containerd"], ...},
+            "system": {"image": None, "usr": "writable"},
         }
 
     **Example:**
@@ -551,7 +560,14 @@ class ContainerdPackage(ProbeFact[ContainerdPackageShape]):
     """
 
     def command(self) -> str:
-        return self.asking({PACKAGE_PROBE: script_package(), runtimes.PROBE: runtimes.script()})
+        return self.asking(
+            {
+                PACKAGE_PROBE: script_package(),
+                image_based.PROBE: image_based.script(),
+                left_alone.PROBE: script_left_alone(),
+                runtimes.PROBE: runtimes.script(),
+            }
+        )
 
     def parse(self, readings: Readings) -> ContainerdPackageShape:
         reading = readings[PACKAGE_PROBE]
@@ -560,7 +576,9 @@ class ContainerdPackage(ProbeFact[ContainerdPackageShape]):
             **_installed(reading, found),
             "packages": found["installed"],
             "change": reading.value("change") or None,
+            "left_alone": parse_left_alone(readings[left_alone.PROBE]),
             "runtimes": runtimes.parse(readings),
+            "system": image_based.parse(readings[image_based.PROBE]),
         }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
 from packaging.version import Version
@@ -24,7 +24,9 @@ from kubenode.facts.containerd import (
     UnprovenShape,
 )
 from kubenode.facts.crictl import Crictl, CrictlFileShape
+from kubenode.facts.handler_needs import HandlerNeeds, HandlerNeedsShape
 from kubenode.files import host_lock, whole_file
+from kubenode.files.toml_text import Path, dotted
 from kubenode.linux.cgroups import Driver
 from kubenode.operations import containerd_program, containerd_sources, crictl
 from kubenode.operations.containerd_host import CANNOT_TELL as _CANNOT_TELL
@@ -43,7 +45,9 @@ from kubenode.run.telling import explain, explain_file, later, refuse
 from kubenode.runtimes import cni
 from kubenode.runtimes.config_swap import start, swap, undo
 from kubenode.runtimes.containerd import releases
+from kubenode.runtimes.containerd.handler_wishes import needs_of
 from kubenode.runtimes.containerd.handlers import unrecognised
+from kubenode.runtimes.containerd.merging import must_be_known
 from kubenode.runtimes.containerd.plan import Plan, plan
 from kubenode.runtimes.containerd.source import Source, source_of
 from kubenode.runtimes.containerd.upkeep import upkeep
@@ -53,6 +57,7 @@ from kubenode.runtimes.restart import Restart, check_restart, postponed
 from kubenode.settings import DEFAULTS, minor_release
 from kubenode.wire import joint_reading
 from kubenode.wire.bounded import INSTALL_SECONDS, RESTART_SECONDS, bounded
+from kubenode.wire.probe_fact import ProbeFact
 
 Commands = Generator[StringCommand | FunctionCommand | FileUploadCommand, Any, None]
 
@@ -77,7 +82,8 @@ def installed(
       series (``2.3``: the newest of it that the source has). None leaves an installed one alone,
       unless it does not fit *kubernetes_version*
     + hold: keep the package manager from upgrading it: an unattended upgrade would restart the
-      runtime (kubespray#7276, moby#48179). False leaves a hold as it is
+      runtime (kubespray#7276, moby#48179). With apt unattended-upgrades and needrestart are told to
+      leave it alone too (:mod:`kubenode.packages.left_alone`). False leaves all that as it is
     + source: where it comes from. ``distribution`` is the distribution's own ``containerd`` package
       by apt, dnf or zypper. ``docker`` is ``containerd.io`` of Docker's repository. A
       :class:`kubenode.packages.source.Repository` is any other, such as a mirror. An archive
@@ -151,6 +157,9 @@ def configured(
     snapshotter: str | None = None,
     registry_config_path: str | None = None,
     cni_bin_dirs: Sequence[str] | None = None,
+    handlers: Mapping[str, Mapping[str, Any] | None] = DEFAULTS.containerd_handlers,
+    default_handler: str | None = DEFAULTS.containerd_default_handler,
+    fragment: str | Mapping[str, Any] | None = DEFAULTS.containerd_fragment,
     change_driver_under_pods: bool = DEFAULTS.change_driver_under_pods,
     restart: Restart | None = DEFAULTS.restart,
 ) -> Commands:
@@ -166,6 +175,12 @@ def configured(
       containerd 2.1 and later look in all of them, and in those that are configured already. An
       older one has a single directory: the one it has if the network's plugins are all there, else
       the first of these that has them all, else the first
+    + handlers: runtime handlers by name, as a RuntimeClass names them, with the keys of their table
+      in containerd's files: ``runtime_type``, ``options`` (``BinaryName``, ``ConfigPath``, ...),
+      ``pod_annotations``, ``privileged_without_host_devices``, ``snapshotter``, ... None in place
+      of the keys removes a handler. Handlers, and keys of one, that are not named stay as they are
+    + default_handler: the handler of pods that ask for none; None leaves what is there
+    + fragment: anything else, as TOML or as a dict of the same, see below; None is nothing
     + change_driver_under_pods: change the driver although pods of the other driver run. They keep
       running in the old place, kubelet then manages the new one: drain the node instead
     + restart: when a daemon that runs is restarted for it: ``now``, ``if-idle`` (no pod runs) or
@@ -176,6 +191,21 @@ def configured(
     file becomes version 2, and one of a version above the release's the highest that it takes.
     Files the main one imports are edited where they state the same
     settings, since they win over it.
+
+    A handler's shim, its ``BinaryName`` and the files it names must be on the host: a host without
+    them is refused, and the message says what to install. Its cgroup driver is *cgroup_driver*
+    where its shim is runc's. A default that nobody defines is refused, and so is removing the
+    default. Pods of a handler that is removed go on; no new container starts in them.
+
+    The fragment's names may be those of configuration version 2, 3 or 4: each value goes where the
+    host's file has it, and a host whose version has no place for it is refused. A value that is
+    stated already is changed where it stands, also in an imported file. What kubenode has an
+    argument for is refused, with its name. What the fragment no longer has stays: None, as a dict's
+    value, takes a key or a table away. It is no place for passwords: what changes is printed.
+    See :mod:`kubenode.runtimes.containerd.fragment`.
+
+    What containerd does not know of handlers or fragment it would ignore without a word: so the
+    change is undone, and the message names it.
 
     A change is shown to containerd before the swap, the daemon is restarted if it runs, and the
     operation ends when CRI answers. If it does not, the old files come back, on the host itself.
@@ -193,6 +223,12 @@ def configured(
             name="containerd uses the systemd cgroup driver",
             cgroup_driver="systemd",
             pause_image="registry.k8s.io/pause:3.10",
+            handlers={
+                "nvidia": {
+                    "runtime_type": "io.containerd.runc.v2",
+                    "options": {"BinaryName": "/usr/bin/nvidia-container-runtime"},
+                },
+            },
         )
     """
     try:
@@ -202,12 +238,16 @@ def configured(
             snapshotter,
             registry_config_path,
             None if cni_bin_dirs is None else cni.check_directories(cni_bin_dirs),
+            handlers,
+            default_handler,
+            fragment,
         )
     except ValueError as error:
         raise OperationValueError(str(error)) from error
     _check_restart(restart)
-    for other in asked.by_others(host, "containerd.configured", asdict(wanted)):
-        if problem := _contradiction(other, asdict(wanted)):
+    mine = _asked_for(wanted)
+    for other in asked.by_others(host, "containerd.configured", mine):
+        if problem := _contradiction(other, mine):
             yield refuse(host, asked.contradiction(host, problem))
             return
     yield from _configured(wanted, change_driver_under_pods, restart)
@@ -220,16 +260,42 @@ def _check_restart(restart: object) -> None:
         raise OperationValueError(str(error)) from error
 
 
+def _asked_for(wanted: ContainerdWanted) -> dict[str, Any]:
+    """What a call asks for, by the setting; handlers and values of a fragment one by one."""
+    settings: dict[str, Any] = {
+        each.name: getattr(wanted, each.name)
+        for each in fields(wanted)
+        if each.name not in ("handlers", "fragment")
+    }
+    # None removes, and is no setting that is left alone
+    settings |= {f"handlers[{name!r}]": (each,) for name, each in wanted.handlers.items()}
+    settings |= {
+        f"fragment[{dotted(path)}]": (each,) for path, each in wanted.fragment_values.items()
+    }
+    return settings
+
+
 def _contradiction(other: dict[str, Any], mine: dict[str, Any]) -> str | None:
     """Of which setting two calls of this run want different things, None when of none."""
     for name, value in mine.items():
-        if None not in (value, other[name]) and value != other[name]:
+        if None not in (value, other.get(name)) and value != other[name]:
             return (
-                f"containerd.configured is called twice in this run, with {name}={other[name]!r} "
-                f"and with {name}={value!r}: each would undo the other, say the same in both "
-                f"(kubenode_{name}, where one is kubenode.node.prepare) or remove one"
+                f"containerd.configured is called twice in this run, with "
+                f"{name}={_shown(other[name])} and with {name}={_shown(value)}: each would undo "
+                f"the other, say the same in both (kubenode_{_setting(name)}, where one is "
+                "kubenode.node.prepare) or remove one"
             )
     return None
+
+
+def _shown(value: Any) -> str:
+    return repr(value[0] if isinstance(value, tuple) and len(value) == 1 else value)
+
+
+def _setting(name: str) -> str:
+    field = name.partition("[")[0]
+    is_own = field in ("handlers", "default_handler", "fragment")
+    return f"containerd_{field}" if is_own else field
 
 
 class _ToDo(NamedTuple):
@@ -252,9 +318,9 @@ class _ToDo(NamedTuple):
 def _configured(
     wanted: ContainerdWanted, change_driver_under_pods: bool, restart: Restart | None
 ) -> Commands:
-    both = joint_reading.get_both(ContainerdFiles, Crictl)
-    now, now_crictl = both
-    if now is None or now_crictl is None:
+    read = joint_reading.get_each(facts_of(wanted.handlers))
+    now, now_crictl, needs = (*read, _NO_NEEDS)[:3]
+    if now is None or now_crictl is None or needs is None:
         yield refuse(host, _CANNOT_TELL)
         return
     if problem := _other_runtime(now["runtimes"]):
@@ -266,7 +332,11 @@ def _configured(
         else:
             yield later(host, "containerd will be configured once it is installed")
         return
-    to_do = _to_do(now, now_crictl, wanted, change_driver_under_pods, restart)
+    found = {
+        **{name: path is not None for name, path in needs["programs"].items()},
+        **needs["files"],
+    }
+    to_do = _to_do(now, now_crictl, wanted, change_driver_under_pods, restart, found)
     explained = None
     if _is_unsettled(now):
         explained = _explain_beforehand(now, to_do)
@@ -276,17 +346,36 @@ def _configured(
             yield refuse(host, _CANNOT_TELL)
             return
         now = settled
-        to_do = _to_do(now, now_crictl, wanted, change_driver_under_pods, restart)
+        to_do = _to_do(now, now_crictl, wanted, change_driver_under_pods, restart, found)
     if to_do.blocked:
         yield refuse(host, to_do.blocked)
         return
     _warn_of_unrecognised(now["containerd"])
     if to_do.is_empty:
-        host.noop(_configured_already(now["containerd"], wanted.cgroup_driver))
+        host.noop(_configured_already(now["containerd"], wanted))
         return
     if to_do != explained:
         _explain(now, to_do)
-    yield from _follow(now, to_do, wanted.cgroup_driver)
+    yield from _follow(now, to_do, wanted)
+
+
+_NO_NEEDS: HandlerNeedsShape = {"programs": {}, "files": {}}
+
+
+def facts_of(
+    handlers: Mapping[str, Mapping[str, Any] | None],
+) -> list[tuple[type[ProbeFact[Any]], dict[str, Any]]]:
+    """The facts that :func:`configured` reads first, with their arguments.
+
+    + handlers: those that are wanted
+    """
+    facts: list[tuple[type[ProbeFact[Any]], dict[str, Any]]] = [(ContainerdFiles, {}), (Crictl, {})]
+    needs = {need for each in handlers.values() for need in needs_of(each)}
+    if needs:
+        programs = sorted(need.what for need in needs if need.is_program)
+        files = sorted(need.what for need in needs if not need.is_program)
+        facts.append((HandlerNeeds, {"programs": programs, "files": files}))
+    return facts
 
 
 def _to_do(
@@ -295,6 +384,7 @@ def _to_do(
     wanted: ContainerdWanted,
     change_driver_under_pods: bool,
     restart: Restart | None,
+    found: Mapping[str, bool],
 ) -> _ToDo:
     version = now["containerd"]["installed"]["version"]
     state = _state(now["containerd"])
@@ -306,6 +396,7 @@ def _to_do(
         None if wanted.cni_bin_dirs is None else _cni(now["containerd"]["cni"]),
         now["unreadable"],
         change_driver_under_pods,
+        found,
     )
     waits = postponed(restart, state.pods_count) if planned.restarts else None
     return _ToDo(
@@ -365,13 +456,13 @@ def _explain(now: ContainerdFilesShape, to_do: _ToDo) -> None:
     crictl.explained(to_do.crictl)
 
 
-def _follow(now: ContainerdFilesShape, to_do: _ToDo, cgroup_driver: Driver) -> Commands:
+def _follow(now: ContainerdFilesShape, to_do: _ToDo, wanted: ContainerdWanted) -> Commands:
     edits, files = to_do.containerd.edits, _contents(now)
     if edits:
         yield swap(
             {path: (files.get(path), edit.text.encode()) for path, edit in edits.items()},
             now["containerd"]["config"]["path"],
-            _daemon(now["containerd"]),
+            _daemon(now["containerd"], _must_be_known(now, wanted)),
             restart=to_do.containerd.restarts,
         )
     yield from crictl.changed(to_do.crictl)
@@ -381,8 +472,32 @@ def _follow(now: ContainerdFilesShape, to_do: _ToDo, cgroup_driver: Driver) -> C
     after = joint_reading.get_fact_now(Containerd)
     if after is None:
         yield refuse(host, "containerd was configured, and now its state cannot be read")
-    elif problem := _state(after).still_wrong(cgroup_driver):
+    elif problem := _state(after).still_wrong(wanted.cgroup_driver) or _not_in_force(after, wanted):
         yield refuse(host, problem)
+
+
+def _must_be_known(now: ContainerdFilesShape, wanted: ContainerdWanted) -> list[Path]:
+    version = now["containerd"]["installed"]["version"]
+    values = {**wanted.handler_values, **wanted.fragment_values}
+    return must_be_known(values, releases.release_of(Version(version))) if version else []
+
+
+def _not_in_force(after: ContainerdShape, wanted: ContainerdWanted) -> str | None:
+    """Which handler is not what was wanted although the files say so, None when all are."""
+    for name, settings in wanted.handlers.items():
+        there = after["handlers"].get(name)
+        kind = (settings or {}).get("runtime_type")
+        if (there is None) != (settings is None) or (
+            there and kind not in (None, there["runtime_type"])
+        ):
+            return (
+                f"containerd was configured, and its config dump has the handler {name} otherwise: "
+                f"{there['runtime_type'] if there else 'it has none'}"
+            )
+    default = wanted.default_handler
+    if default is not None and after["default_handler"] != default:
+        return f"containerd was configured, and its default handler is {after['default_handler']}"
+    return None
 
 
 def _warn_of_unrecognised(daemon: ContainerdShape) -> None:
@@ -405,12 +520,17 @@ def _interrupted(unproven: list[UnprovenShape] | None) -> str:
     return f"a change was interrupted: {paths} as before it"
 
 
-def _configured_already(daemon: ContainerdShape, cgroup_driver: str) -> str:
+def _configured_already(daemon: ContainerdShape, wanted: ContainerdWanted) -> str:
     handlers = [name for name, handler in daemon["handlers"].items() if handler["cgroup_driver"]]
     return (
-        f"{daemon['config']['path']} has the {cgroup_driver} cgroup driver for "
+        f"{daemon['config']['path']} has the {wanted.cgroup_driver} cgroup driver for "
         f"{', '.join(handlers)}, CRI is on, {CRICTL_CONFIG} points at {daemon['socket']}"
+        + (", handlers and fragment are in force" if _must_have_more(wanted) else "")
     )
+
+
+def _must_have_more(wanted: ContainerdWanted) -> bool:
+    return bool(wanted.handler_values or wanted.fragment_values)
 
 
 @operation()

@@ -9,7 +9,7 @@ from pyinfra import host
 
 from kubenode.facts.archives import ArchivesShape
 from kubenode.kubelet.containerd_choice import Asked, Decision, decide
-from kubenode.operations import containerd_exchange
+from kubenode.operations import containerd_exchange, package_steps
 from kubenode.operations.containerd_sources import (
     Commands,
     Found,
@@ -50,7 +50,10 @@ def steps(wanted: Wanted, source: Archive, found: Found) -> Commands:
     going = _going(found, build)
     if found.build == build.name and _is_linked(archives, build) and not going.removes:
         warn(decision)
-        host.noop(f"containerd {build.version} of an archive is installed: {build.name}")
+        if not found.unspared:
+            host.noop(f"containerd {build.version} of an archive is installed: {build.name}")
+        package_steps.tell_files(found.unspared)
+        yield from package_steps.write(found.unspared)
         return
     if refusal := packages.refusal(found.packages, going):
         yield refuse(host, f"{refusal}: nothing was changed")
@@ -80,12 +83,14 @@ def steps(wanted: Wanted, source: Archive, found: Found) -> Commands:
     for file in build.files:
         explain(host, f"{file.address} comes to the host, sha256 {file.sha256}")
     containerd_exchange.tell(program.explained, plan)
+    package_steps.tell_files(found.unspared)
     try:
         yield from archive_transfer.brought(build.files, wanted.fetched_by, is_executing(host))
     except archive_cache.FetchError as error:
         yield refuse(host, f"{error}: nothing was changed")
         return
     yield from containerd_exchange.exchanged(program, plan)
+    yield from package_steps.write(found.unspared)
 
 
 def _decided(wanted: Wanted, source: Archive) -> Decision:

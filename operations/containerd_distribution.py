@@ -41,6 +41,7 @@ def steps(wanted: Wanted, found: Found) -> Commands:
         known = containerd_sources.decided(wanted, found, versions)
         told = containerd_sources.beforehand(wanted, found, known)
         explain(host, f"fetch the lists of packages, then {told}")
+        package_steps.tell_files(found.unspared)
         yield from containerd_sources.finished(found, by, name)
         yield from package_steps.ready(by, [name], finishes=False)
         decision = _decided_by_lists(wanted, found, by)
@@ -60,6 +61,7 @@ def _installed(wanted: Wanted, found: Found, by: str) -> Commands:
     if wanted.kubernetes is not None and wanted.version is None:
         release = ".".join(map(str, wanted.kubernetes))
         explain(host, f"it is the newest that fits Kubernetes {release}, else the host is refused")
+    package_steps.tell_files(found.unspared)
     yield from package_steps.ready(by, [name], finishes=to_do.finishes_dpkg)
     decision = _decided_by_lists(wanted, found, by)
     if decision.refusal:

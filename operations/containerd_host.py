@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from kubenode.facts.containerd import ContainerdFilesShape, ContainerdShape
 from kubenode.facts.runtime import CniShape
 from kubenode.files.exact_text import bytes_of
+from kubenode.files.toml_text import Path
 from kubenode.linux.place import PlaceShape
 from kubenode.runtimes import other_runtimes
 from kubenode.runtimes.config_swap import Daemon
 from kubenode.runtimes.containerd import proof
 from kubenode.runtimes.containerd.plan import CniInForce
 from kubenode.runtimes.containerd.state import HandlerInForce, State, Unit
+from kubenode.runtimes.runtime import CONTAINERD
 
 COMES_FIRST = "containerd is not installed: containerd.installed comes first"
 CANNOT_TELL = "cannot tell how containerd is configured, see the lines above"
@@ -18,7 +22,7 @@ CANNOT_TELL = "cannot tell how containerd is configured, see the lines above"
 
 def other_runtime(shape: other_runtimes.RuntimesShape) -> str | None:
     """Why containerd must not be touched beside the runtime that a host has; None when it may."""
-    problem = other_runtimes.refusal(shape)
+    problem = other_runtimes.refusal(shape, CONTAINERD)
     return f"{': '.join(problem)}: nothing was changed" if problem else None
 
 
@@ -71,6 +75,7 @@ def _place(source: PlaceShape | None) -> str | None:
     return f"{source['file']}:{source['line']}" if source else None
 
 
-def daemon_of(daemon: ContainerdShape) -> Daemon:
+def daemon_of(daemon: ContainerdShape, stated: Sequence[Path] = ()) -> Daemon:
     # one that is not there yet is looked for in PATH, with no directory before it
-    return proof.daemon(daemon["installed"]["binary"] or "/usr/bin/containerd", daemon["socket"])
+    program = daemon["installed"]["binary"] or "/usr/bin/containerd"
+    return proof.daemon(program, daemon["socket"], stated)

@@ -56,6 +56,7 @@ def steps(wanted: Wanted, source: Repository | Literal["docker"], found: Found) 
     package_operations.explain_source(planned)
     if _needs_program(wanted, found):
         explain(host, containerd_sources.beforehand(wanted, found, Decision()))
+        package_steps.tell_files(found.unspared)
     if planned.change.files:
         yield from package_operations.prove(planned)
         staged = available(lists_of(wanted.package, name), wanted.package)

@@ -15,6 +15,7 @@ from kubenode.facts.archives import ArchivesShape
 from kubenode.facts.candidates import Candidates, CandidatesShape
 from kubenode.facts.containerd import ContainerdPackageShape
 from kubenode.facts.platform import Platform
+from kubenode.files import whole_file
 from kubenode.kubelet.containerd_choice import Asked, Decision, Present, decide
 from kubenode.operations import containerd_exchange, package_hold, package_steps
 from kubenode.operations import packages as package_operations
@@ -70,6 +71,9 @@ class Found(NamedTuple):
     program: Program
     archives: ArchivesShape | None
     """None: nobody asked, since containerd is from a package."""
+    unspared: Sequence[whole_file.Change] = ()
+    """The files in which unattended-upgrades and needrestart have yet to be told to leave it
+    alone."""
 
     @property
     def packages(self) -> dict[str, str]:
@@ -170,18 +174,23 @@ def left(wanted: Wanted, found: Found, decision: Decision) -> Commands:
     """What is there stays; it is held where it should be."""
     warn(decision)
     package = found.program.package
-    if package is None or package.held or not wanted.hold or found.build is not None:
+    holds = package is not None and not package.held and wanted.hold and found.build is None
+    if not holds and not found.unspared:
         host.noop(f"containerd is installed: {found.program}")
         return
-    by = package_manager()
-    if by is None:
+    by = package_manager() if holds else None
+    if package is not None and holds and by is None:
         yield refuse(host, f"{package.name} cannot be held: no known package manager")
         return
-    if problem := package_hold.problem([package.name], by):
-        yield refuse(host, f"{problem}: nothing was changed")
-        return
-    explain(host, f"hold {package.name}: upgrades leave it alone")
-    yield from package_steps.held(by, [package.name])
+    if package is not None and by is not None:
+        if problem := package_hold.problem([package.name], by):
+            yield refuse(host, f"{problem}: nothing was changed")
+            return
+        explain(host, f"hold {package.name}: upgrades leave it alone")
+    package_steps.tell_files(found.unspared)
+    if package is not None and by is not None:
+        yield from package_steps.held(by, [package.name])
+    yield from package_steps.write(found.unspared)
 
 
 def of_nobody(program: Program, wanted: Wanted) -> str:
@@ -240,6 +249,7 @@ def installed_beside_nothing(
         {name: version}, found.packages, held, change.holds or held, change.removes
     )
     yield from package_steps.installed(by, to_install, unpacks_again=found.finishes)
+    yield from package_steps.write(found.unspared)
 
 
 def exchanged(wanted: Wanted, found: Found, by: str, decision: Decision) -> Commands:
@@ -273,3 +283,4 @@ def exchanged(wanted: Wanted, found: Found, by: str, decision: Decision) -> Comm
     yield from containerd_exchange.exchanged(program, plan)
     if hold.conf is not None and not (plan.refusal or plan.postponed):
         yield from package_hold.held(hold)
+    yield from package_steps.write(found.unspared)

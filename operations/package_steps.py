@@ -9,9 +9,11 @@ from pyinfra import host
 from pyinfra.api import FunctionCommand, StringCommand
 
 from kubenode.facts.installation import Installation
+from kubenode.files import whole_file
+from kubenode.files.exact_text import is_utf8, text_of
 from kubenode.operations import package_hold
 from kubenode.packages import guarded_install, manager, package_locks
-from kubenode.run.telling import explain, refuse
+from kubenode.run.telling import explain, explain_file, refuse
 from kubenode.wire import joint_reading
 
 Commands = Generator[StringCommand | FunctionCommand, Any, None]
@@ -115,3 +117,23 @@ def held(by: str, names: Sequence[str]) -> Commands:
         yield refuse(host, hold.refusal)
         return
     yield from package_hold.held(hold)
+
+
+def tell_files(changes: Sequence[whole_file.Change]) -> None:
+    """Say which files are written, of what unattended-upgrades and needrestart leave alone.
+
+    + changes: of :mod:`kubenode.packages.left_alone`
+    """
+    for change in changes:
+        old, new = (None if each is None else text_of(each) for each in (change.old, change.new))
+        shown = old if old is None or is_utf8(old) else "(no text)\n"
+        explain_file(host, change.path, shown, new)
+
+
+def write(changes: Sequence[whole_file.Change]) -> Commands:
+    """The command that writes them.
+
+    + changes: of :mod:`kubenode.packages.left_alone`
+    """
+    if changes:
+        yield whole_file.change(changes)

@@ -19,6 +19,7 @@ from pyinfra_testing import operations  # type: ignore[import-untyped]
 from pyinfra_testing.operations import make_operation_tests  # type: ignore[import-untyped]
 
 from kubenode.files import host_lock, whole_file
+from kubenode.operations import swap
 from kubenode.packages import package_change, package_locks
 from kubenode.runtimes import config_swap, program_change
 from kubenode.runtimes.containerd import proof
@@ -51,7 +52,8 @@ def _stage(cases: Any, data: dict[str, Any]) -> Iterator[None]:
             CRI_FUNCTIONS="# config_swap.CRI_FUNCTIONS",
             SWAP_FUNCTIONS="# config_swap.SWAP_FUNCTIONS",
         ),
-        patch.object(proof, "FUNCTIONS", "# proof.FUNCTIONS"),
+        patch.multiple(proof, FUNCTIONS="# proof.FUNCTIONS", _STATES_ALL="# proof._STATES_ALL"),
+        patch.object(swap, "FUNCTIONS", "# swap.FUNCTIONS"),
         patch.multiple(
             program_change,
             _FUNCTIONS="# program_change._FUNCTIONS",

@@ -130,6 +130,22 @@ class TomlText:
         change = self._closed if self.get(path) == {} else lambda data, _: None
         return self._with(own[0].start, own[0].end, "", path, change, touched)
 
+    def without_table(self, path: Path) -> TomlText:
+        """The text without the table at *path*, with its headers and all tables in it; comments
+        stay.
+
+        UnsafeEditError: the result would say something else, or it is an array of tables.
+        """
+        toml = self
+        for leaf in leaves(self.get(path)):
+            toml = toml.without((*path, *leaf))
+        headers = [table for table in toml._headers if table[: len(path)] == path]
+        for table in sorted(headers, key=len, reverse=True):
+            toml = toml.without_header(table)
+        if toml.get(path) is not None:
+            raise UnsafeEditError(path)
+        return toml
+
     def _closed(self, data: Any, path: Path) -> None:
         """Without what is at *path*, and the tables around it that nothing states any more."""
         _delete(data, path)
@@ -138,23 +154,27 @@ class TomlText:
                 return
             _delete(data, path[:size])
 
-    def with_value(self, path: Path, value: str | bool | int | list[str]) -> TomlText:
+    def with_value(self, path: Path, value: Any) -> TomlText:
         """
         The text with *value* at *path*: in place, else as a new line of its table (the first line
         for a key without a table), else in a new table at the end. What is missing below an inline
-        table or a dotted key becomes an inline table.
+        table or a dotted key becomes an inline table. A table in *value* is written inline.
+
+        + value: as :attr:`data` has it: a float is ``("float", digits)``
 
         UnsafeEditError: the result would say something else, or there cannot be such a table.
         """
         import tomlkit
 
         put = partial(_put, value=value)
+        written = _written(value)
         own = [each for each in self._statements if each.table == path[:-1]]
         around = self._around(path)
-        text = tomlkit.dumps({str(path[-1]): value})
+        text = tomlkit.dumps({str(path[-1]): written})
         touched = range(0)
         if around and (around.says(path) or not own):
-            start, end, text = around.start, around.end, around.edited(path, put)
+            start, end = around.start, around.end
+            text = around.edited(path, partial(_put, value=written))
             touched = range(start + 1, end + 1)
             if around.says(path):
                 size = around.text.count("\n") - text.count("\n") + 1
@@ -470,7 +490,7 @@ def _put(table: Any, path: Path, value: Any) -> None:
         _put(old, tuple(rest), value)
         return
     for name in reversed(rest):
-        inline = tomlkit.inline_table()
+        inline: Any = {} if type(table) is dict else tomlkit.inline_table()
         inline[str(name)] = value
         value = inline
     if isinstance(value, str) and isinstance(old, tomlkit.items.String):
@@ -503,6 +523,16 @@ def _drop(table: Any, path: Path, unwanted: Collection[str]) -> None:
             del array[index]
 
 
+def leaves(value: Any) -> dict[Path, Any]:
+    """The values in tables and tables of them, each by its path; an array is a value.
+
+    + value: plain data; what is no table is one value, without a path
+    """
+    if not isinstance(value, dict):
+        return {(): value}
+    return {(key, *rest): leaf for key in value for rest, leaf in leaves(value[key]).items()}
+
+
 def dotted(path: Path) -> str:
     """*path* as TOML writes a dotted key."""
     import tomlkit
@@ -511,7 +541,25 @@ def dotted(path: Path) -> str:
 
 
 def literal(value: Any) -> str:
-    """*value* as TOML writes it."""
+    """*value* as TOML writes it on one line; a float is ``("float", digits)``."""
     import tomlkit
 
+    if isinstance(value, tuple):
+        return str(value[1])
+    if isinstance(value, list):
+        return f"[{', '.join(map(literal, value))}]"
+    if isinstance(value, dict):
+        pairs = [f"{dotted((key,))} = {literal(each)}" for key, each in value.items()]
+        return f"{{{', '.join(pairs)}}}"
     return str(tomlkit.item(value).as_string())
+
+
+def _written(value: Any) -> Any:
+    """*value* as tomlkit takes it."""
+    import tomlkit
+
+    if isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return value
+    return tomlkit.value(literal(value))

@@ -115,9 +115,10 @@ repack() {
   rm -rf "$tree" && mkdir -p "$tree/DEBIAN" && chmod 0755 "$tree" "$tree/DEBIAN" || return 1
   dpkg-query -s "$1" | sed -e '/^Status: /d' -e '/^Config-Version: /d' \
     -e '/^Conffiles:/,/^[^ ]/{/^Conffiles:/d;/^ /d;}' >"$tree/DEBIAN/control" || return 1
+  listed=$(dpkg-query -L "$1"; dpkg-query --control-path "$1") || return 1
   set -f; IFS=$nl
-  # shellcheck disable=SC2046  # a path a line
-  set -- "$1" $(dpkg-query -L "$1"; dpkg-query --control-path "$1")
+  # shellcheck disable=SC2086  # a path a line
+  set -- "$1" $listed
   set +f; unset IFS
   name=$1; shift
   for path; do
@@ -126,6 +127,8 @@ repack() {
       /var/lib/dpkg/info/*) cp -p "$path" "$tree/DEBIAN/${path##*.}" || return 1;;
       /*)
         file=$(dpkg-divert --truename "$path") || return 1
+        # /lib is a link on a host with a merged /usr, and a directory in the package
+        case $nl$listed in *"$nl$path/"*) mkdir -p "$tree$path" || return 1; continue;; esac
         if [ -L "$file" ] || [ -f "$file" ]; then
           mkdir -p "$tree${path%/*}" && cp -dp "$file" "$tree$path" || return 1
         elif [ -d "$file" ]; then mkdir -p "$tree$path" || return 1

@@ -85,6 +85,16 @@ def checked(repository: Repository, now: datetime | None = None) -> SigningKey:
     return SigningKey(found.fingerprint, found.expires, found.content)
 
 
+def expiry(content: bytes, where: str) -> tuple[str, datetime | None]:
+    """A key's fingerprint, and when it expires, None for never; KeyProblem where it is none.
+
+    + content: armoured or not, of a stranger
+    + where: what messages call it
+    """
+    found = gevent.get_hub().threadpool.apply(_parsed, (content[:MOST_BYTES], where))
+    return found.fingerprint, found.expires
+
+
 @dataclass(frozen=True)
 class _Parsed(SigningKey):
     is_revoked: bool

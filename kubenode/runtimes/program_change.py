@@ -6,8 +6,10 @@ the runtime serves as it did before. Where a step fails, the old program and the
 back, and the daemon with them. When the connection breaks, the host goes on to the end.
 
 What undoes a change is on disk before anything is changed: :data:`DIRECTORY` has the old program
-and ``back.sh``, which needs no network and no kubenode. After a power cut, or when the script was
-killed, the next run begins with it: see :func:`settle`.
+and ``back.sh``, which needs no network and no kubenode. When the script is killed, a transient unit
+of systemd's, which waits for that, runs it at once: a package that is exchanged has stopped its
+daemon, and nobody else would start one. After a power cut the next run begins with it: see
+:func:`settle`.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ _FUNCTIONS = host_script.read(
     RESTART_SECONDS=RESTART_SECONDS,
 )
 _CHANGE = host_script.read(__file__, "program_change.sh")
-_BACK = host_script.read(__file__, "program_back.sh")
+_BACK = host_script.read(__file__, "program_back.sh", WAIT_SECONDS=host_lock.WAIT_SECONDS)
 _OF_PACKAGES = host_script.read(__file__, "program_of_packages.sh")
 
 _IS_ACTIVE = 'cri_serves() { systemctl -q is-active "$unit"; }'

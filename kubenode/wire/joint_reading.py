@@ -223,32 +223,44 @@ def get_both(first: type[ProbeFact[T]], second: type[ProbeFact[U]]) -> tuple[T |
     For an operation that reads two facts before it yields a command; of a deploy that announces
     both, they are part of the joint reading as with :func:`get_fact`.
     """
+    one, other = get_each([(first, {}), (second, {})])
+    return one, other
+
+
+def get_each(facts: Sequence[tuple[type[ProbeFact[Any]], Mapping[str, Any]]]) -> list[Any]:
+    """The same of any number of facts, in their order.
+
+    + facts: with their arguments; no two have a probe of the same name and other scripts
+    """
     host: Host = ctx_host.get()
     scripts = Scripts()
-    for fact in (first(), second()):
-        fact.command()
+    for cls, arguments in facts:
+        fact = cls()
+        fact.command(**arguments)
         scripts.update(fact.scripts)
     # whatever pyinfra's parts have become: the host is asked, and what it says is true
     try:
         if any(group.has(host) for group in _groups.get(host, ())):
-            return get_fact(first), get_fact(second)
+            return [get_fact(cls, **arguments) for cls, arguments in facts]
         readings = _asked(host, JointReading, {"scripts": scripts})
     except (pyinfra_internals.NotAsKnown, AttributeError, KeyError, TypeError):
-        return _asked(host, first, {}), _asked(host, second, {})
+        return [_asked(host, cls, arguments) for cls, arguments in facts]
     if readings is None:
         # the command failed, which pyinfra has said, and so would the next one
-        return None, None
-    return _taken(host, first, readings), _taken(host, second, readings)
+        return [None for _ in facts]
+    return [_taken(host, cls, arguments, readings) for cls, arguments in facts]
 
 
-def _taken(host: Host, cls: type[ProbeFact[T]], readings: Readings) -> T | None:
+def _taken(
+    host: Host, cls: type[ProbeFact[T]], arguments: Mapping[str, Any], readings: Readings
+) -> T | None:
     fact = cls()
-    fact.command()
+    fact.command(**arguments)
     try:
         return fact.parse(Readings({name: readings[name] for name in fact.scripts}))
     # asked alone, the fact says what is wrong with the host's answer
     except Exception:
-        return _asked(host, cls, {})
+        return _asked(host, cls, arguments)
 
 
 def get_fact_now(cls: type[ProbeFact[T]], **arguments: Any) -> T | None:

@@ -160,10 +160,10 @@ def test_the_old_one_serves_and_all_is_as_it_was(node: Node, name: str) -> None:
     assert node.target.try_sh(f"ls {DIRECTORY}")[0] != 0
 
 
-def test_an_apt_that_outlives_its_shell_is_waited_for(node: Node) -> None:
-    """The remote shell is killed while dpkg works; the next run begins with what that left."""
-    target, process = node.target, node.process()
-    version = "2.1.9~thinslow"
+def _killed_while_dpkg_works(node: Node, version: str) -> None:
+    """The transaction's shell is killed in a postinst; apt-get and dpkg live on for 3 s."""
+    target = node.target
+    target.sh("rm -f /root/is-at-it")
     node.add(
         "forky",
         version,
@@ -173,10 +173,34 @@ def test_an_apt_that_outlives_its_shell_is_waited_for(node: Node) -> None:
     put(target, node.command(version))
     target.sh("touch /root/hold; sh /root/change.sh </root/change.in >/root/said 2>&1 &")
     until(target, "[ -e /root/is-at-it ]")
-    # the shell and its subshells; apt-get and dpkg live on
     target.sh("pkill -9 -f '^sh /root/change.sh' || :")
     assert target.sh("pgrep -x apt-get")
     target.sh("setsid sh -c 'sleep 3; rm /root/hold' >/dev/null 2>&1 &")
+
+
+def test_a_change_whose_shell_was_killed_is_ended_by_the_host(node: Node) -> None:
+    """Nobody runs anything: what apt-get left is waited for, and one of the two serves."""
+    process = node.process()
+    _killed_while_dpkg_works(node, "2.1.9~thinkilled")
+    until(node.target, f"[ ! -e {DIRECTORY} ]")
+    words = node.target.sh("journalctl --no-pager -o cat -u 'kubenode-change-*'")
+    assert "waits for process" in words
+    is_new = "an interrupted change had come to its end" in words
+    assert is_new or "an interrupted change was undone: the old program is back" in words
+    assert node.version().startswith("2.1.9" if is_new else "1.7.24")
+    assert node.process() == process
+    until(node.target, "! systemctl list-units --plain --no-legend | grep kubenode-change")
+    _back_to_old(node)
+
+
+def test_without_systemd_run_the_next_run_begins_with_it(node: Node) -> None:
+    """An apt that outlives its shell is waited for."""
+    target, process = node.target, node.process()
+    target.sh("mv /usr/bin/systemd-run /root")
+    try:
+        _killed_while_dpkg_works(node, "2.1.9~thinslow")
+    finally:
+        target.sh("mv /root/systemd-run /usr/bin")
     code, said = node.run(program_change.settle())
     assert code == 0, said
     assert "waits for process" in said

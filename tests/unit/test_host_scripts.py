@@ -24,22 +24,32 @@ from kubenode.facts import (
     containerd,
     containerd_service,
     dnf_hold,
+    handler_needs,
+    image_based,
     installation,
     kernel,
     kernel_config,
     kubeadm,
     kubelet,
+    kubelet_files,
+    kubernetes,
+    kubernetes_keys,
+    left_alone,
     machine,
     network,
     package_versions,
     platform,
     pods,
+    prerequisites,
     repositories,
     runtimes,
     swap,
 )
-from kubenode.files import host_lock, whole_file
+from kubenode.files import host_lock, toml_text, whole_file
+from kubenode.kubelet import service as kubelet_service
+from kubenode.kubelet.command_line import Word
 from kubenode.operations import kernel as kernel_operations
+from kubenode.operations import swap as swap_operations
 from kubenode.packages import (
     archive_change,
     archive_transfer,
@@ -79,7 +89,12 @@ PROBES = {
     "dnf_hold": dnf_hold.script(),
     "cni_plugins": cni_plugins.script(),
     "drivers": cgroup.script_drivers(),
+    "image_based": image_based.script(),
     "kubelet": kubelet.script(),
+    "left_alone": left_alone.script(["containerd"], ["containerd"]),
+    "kubelet_files": kubelet_files.script(),
+    "kubernetes": kubernetes.script(),
+    "kubernetes_keys": kubernetes_keys.script(),
     "pods": pods.script(),
     "modules": kernel.script_modules(["br_netfilter"]),
     "sysctls": kernel.script_sysctls(["net.ipv4.ip_forward"]),
@@ -88,9 +103,11 @@ PROBES = {
     "machine": machine.script(),
     "network": network.script(),
     "platform": platform.script(),
+    "prerequisites": prerequisites.script(),
     "repositories": repositories.script("docker"),
     "candidates": candidates.script(["containerd"]),
     "package_versions": package_versions.script(["containerd"]),
+    "handler_needs": handler_needs.script(["containerd-shim-runc-v2", "/bin/sh"], ["/etc/passwd"]),
     "installation": installation.script(["containerd"]),
     "runtimes": runtimes.script(),
     "swap": swap.script(),
@@ -208,12 +225,23 @@ def start(host: Host) -> str:
     return config_swap.start(daemon(host), ["true"]).get_raw_value()
 
 
-def daemon(host: Host) -> config_swap.Daemon:
-    return proof.daemon(str(host.programs / "containerd"), "/nowhere")
+def restart_kubelet(host: Host) -> str:
+    """One that takes its flags, stays and is healthy."""
+    host.program("kubelet", '[ "$*" = "--node-ip=10.0.0.1 --version" ]')
+    host.program("systemctl", '[ "$1" != show ] || echo 77')
+    host.program("curl", "printf ok")
+    host.program("sleep")
+    words = [Word("--node-ip=10.0.0.1", "/etc/default/kubelet")]
+    return kubelet_service.restart(words, "127.0.0.1:10248").get_raw_value()
+
+
+def daemon(host: Host, *stated: toml_text.Path) -> config_swap.Daemon:
+    return proof.daemon(str(host.programs / "containerd"), "/nowhere", stated)
 
 
 def serving(host: Host) -> None:
-    host.program("containerd")
+    # what its dump prints is as of 1.x and 2.x
+    host.program("containerd", f"cat <<'E'\n{DUMP}E\n")
     host.program("systemctl")
     host.program("ctr", "printf '%s\\n' 'io.containerd.grpc.v1 cri linux/amd64 ok '")
 
@@ -259,8 +287,33 @@ def unpack_plugins(host: Host) -> str:
     return plugins_change.change("1.9.1", file, f"{store.parent}/cni").get_raw_value()
 
 
+SWAPS = "Filename Type Size Used Priority\n"
+
+
+def swap_off(host: Host, used: int = 1000, swapoff: str = "", after: str = "stays_off") -> str:
+    """With a swap file that has a blank in its name, and a service that runs."""
+    folder = host.programs.parent
+    swaps, meminfo = folder / "swaps", folder / "meminfo"
+    swaps.write_text(f"{SWAPS}/a\\040swap file 65532 {used} -2\n/dev/zram0 partition 64 0 5\n")
+    meminfo.write_text("MemTotal: 4000000 kB\nMemAvailable: 200000 kB\n")
+    host.program("swapoff", swapoff or f"printf '{SWAPS.strip()}\\n' >{swaps}")
+    host.program("systemctl", '[ "$1" != show ] || echo ActiveState=active')
+    functions = swap_operations.FUNCTIONS.replace("/proc/swaps", str(swaps))
+    functions = functions.replace("/proc/meminfo", str(meminfo))
+    # busybox has one of its own, and takes that
+    functions = functions.replace(' swapoff "', f' {host.programs}/swapoff "')
+    change = whole_file.Change(str(folder / "fstab"), None, b"")
+    before = f"{functions}\nfits"
+    steps = f"turn_off\nstop zramswap.service\nturn_off\nforget\n{after}"
+    command = whole_file.change([change], before, steps)
+    lines = command.connector_arguments["_stdin"]
+    text = "".join(f"{line}\n" for line in lines)
+    return f"printf %s '{text}' | {{ {command.get_raw_value()}\n}}"
+
+
 CHANGES: list[Callable[[Host], str]] = [
     set_live,
+    swap_off,
     fetch_lists,
     unpack_again,
     fetch_lists_with_zypper,
@@ -271,6 +324,7 @@ CHANGES: list[Callable[[Host], str]] = [
     finish_rpm,
     undo,
     start,
+    restart_kubelet,
     fetch_archive,
     unpack_archive,
     move_away,
@@ -319,6 +373,15 @@ def test_each_shell_runs_what_changes_a_host(
     assert not re.search(r"not found|syntax|unexpected|bad |: line ", finished.stderr)
     if change is undo:
         assert host.config.read_text() == "old\n"
+    if change is restart_kubelet:
+        log = host.log.read_text()
+        assert "http://127.0.0.1:10248/healthz" in log
+        assert log.index("kubelet --node-ip") < log.index("systemctl restart kubelet.service")
+    if change is swap_off:
+        said = host.log.read_text().splitlines()
+        assert said[:3] == ["swapoff /a swap /dev/zram0",
+                            "systemctl show -p ActiveState zramswap.service",
+                            "systemctl stop zramswap.service"]  # fmt: skip
     if change is unpack_again:
         assert "--reinstall install containerd" in host.log.read_text()
     if change is fetch_lists_with_zypper:
@@ -342,6 +405,50 @@ def test_each_shell_runs_what_changes_a_host(
         assert "containerd.io=2.1.9" in host.log.read_text().splitlines()[-1]
     if change is fetch_lists:
         assert "no answer" in finished.stderr
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=shell_name)
+def test_swap_that_does_not_fit_into_memory_stays_and_no_file_is_changed(
+    shell: tuple[str, ...], host: Host
+) -> None:
+    # 200000 KiB are available, of which 128 MiB are to stay free
+    finished = host.run(shell, swap_off(host, used=70000))
+    assert finished.returncode == 1
+    assert "does not fit into memory" in finished.stderr
+    assert not host.log.exists()
+    assert not (host.programs.parent / "fstab").exists()
+    # what is empty needs no memory
+    (host.programs.parent / "meminfo").write_text("")
+    script = swap_off(host, used=0).replace(str(host.programs.parent / "meminfo"), "/dev/null")
+    assert host.run(shell, script).returncode == 0
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=shell_name)
+@pytest.mark.parametrize(
+    ("swapoff", "why"),
+    [
+        ("echo 'Cannot allocate memory' >&2; exit 2", "swapoff failed (Cannot allocate memory)"),
+        ("sleep 60", "swapoff did not end within 900 s"),
+    ],
+)
+def test_swap_that_stays_on_is_said_and_comes_back_at_no_boot(
+    shell: tuple[str, ...], swapoff: str, why: str, host: Host
+) -> None:
+    script = swap_off(host, swapoff=swapoff).replace(
+        f"limited {swap_operations.SWAPOFF_SECONDS} ", "limited 1 "
+    )
+    finished = host.run(shell, script)
+    assert finished.returncode == 1
+    assert f"{why}: still on is /a\\040swap" in finished.stderr
+    assert (host.programs.parent / "fstab").exists()
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=shell_name)
+def test_swap_that_something_turns_on_again_is_found(shell: tuple[str, ...], host: Host) -> None:
+    again = f"echo '/x file 1 0 -2' >>{host.programs.parent / 'swaps'}; stays_off"
+    finished = host.run(shell, swap_off(host, after=again))
+    assert finished.returncode == 1
+    assert "swap was turned on again: /x" in finished.stderr
 
 
 @pytest.mark.parametrize("shell", SHELLS, ids=shell_name)
@@ -380,13 +487,60 @@ def test_each_shell_swaps_files_and_brings_them_back(
     assert ("serves CRI again" in finished.stderr) is not comes_up
 
 
-def swap_of(host: Host) -> StringCommand:
+def swap_of(host: Host, *stated: toml_text.Path) -> StringCommand:
     return config_swap.swap(
         {str(host.config): (b"old\n", b"new\n")},
         str(host.config),
-        daemon(host),
+        daemon(host, *stated),
         restart=True,
     )
+
+
+DUMP = """\
+version = 2
+oom_score = 0
+[plugins]
+  [plugins."io.containerd.x.v1.y"]
+    aList = ["a", "[b]"]
+
+    [plugins."io.containerd.x.v1.y".tables]
+      [[plugins.'io.containerd.x.v1.y'.tables.several]]
+        z = 1
+[timeouts]
+  "io.containerd.timeout.shim.cleanup" = "7s"
+"""
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=shell_name)
+@pytest.mark.parametrize(
+    ("path", "is_known"),
+    [
+        (("oom_score",), True),
+        (("plugins", "io.containerd.x.v1.y", "alist"), True),
+        (("plugins", "io.containerd.x.v1.y", "tables", "several"), True),
+        (("timeouts", "io.containerd.timeout.shim.cleanup"), True),
+        (("timeouts", "io.containerd.timeout.shim.clean"), False),
+        (("plugins", "io.containerd.x.v1.y", "oom_score"), False),
+        (("alist",), False),
+    ],
+)
+def test_what_containerd_does_not_know_is_not_left_in_place(
+    host: Host, shell: tuple[str, ...], path: toml_text.Path, is_known: bool
+) -> None:
+    host.config.write_text("old\n")
+    serving(host)
+    command = swap_of(host, ("version",), path)
+    finished = host.run(
+        shell, command.get_raw_value(), tuple(command.connector_arguments["_stdin"])
+    )
+    assert finished.returncode == (0 if is_known else 1), finished.stderr
+    assert host.config.read_text() == ("new\n" if is_known else "old\n")
+    if not is_known:
+        name = ".".join(map(str, path))
+        assert f"the old configuration is back: this release knows nothing of {name}," in (
+            finished.stderr
+        )
+        assert "systemctl restart" not in host.log.read_text()
 
 
 def program_changes(host: Host) -> list[str]:
@@ -513,7 +667,7 @@ def test_each_file_is_run(host: Host) -> None:
     probes = [part for script in PROBES.values() for part in (script.shell, *script.shared)]
     scripts = [*probes, probe._SHELL_FUNCTIONS, probe.script(PROBES)]
     scripts += [change(host) for change in CHANGES]
-    scripts += [swap_of(host).get_raw_value(), *proofs(host)]
+    scripts += [swap_of(host, ("version",)).get_raw_value(), *proofs(host)]
     scripts += program_changes(host)
     assert len(FILES) > 30
     assert [
@@ -550,7 +704,7 @@ def test_no_probe_uses_a_variable_that_nothing_sets() -> None:
 
 def test_no_change_uses_a_variable_that_nothing_sets(host: Host) -> None:
     scripts = [change(host) for change in CHANGES]
-    scripts += [swap_of(host).get_raw_value(), *proofs(host)]
+    scripts += [swap_of(host, ("version",)).get_raw_value(), *proofs(host)]
     scripts += program_changes(host)
     assert [_unset(script) for script in scripts] == [[] for _ in scripts]
 

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubenode.linux.swap import Started, Suspect, SwapAtBoot, stated, zram_devices
+from kubenode.linux.swap import (
+    Partition,
+    Started,
+    Suspect,
+    SwapAtBoot,
+    stated,
+    zram_devices,
+)
 
 ETC, USR = "/etc/systemd/system", "/usr/lib/systemd/system"
 FSTAB = SwapAtBoot(files={"/etc/fstab": ["", "/dev/sda2 none swap sw"]})
@@ -65,7 +72,7 @@ def test_without_systemd_nothing_is_certain(boot: SwapAtBoot, has_systemd: bool)
 
 
 def test_what_may_be_and_cannot_be_told() -> None:
-    partition = SwapAtBoot(partitions=["/run/udev/data/b8:3"])
+    partition = SwapAtBoot(partitions=[Partition("/run/udev/data/b8:3", "")])
     assert partition.undecided() == [
         "partition 8:3 is of the type swap: systemd-gpt-auto may use it"
     ]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from packaging.version import Version
 
+from kubenode.files.toml_text import Path
 from kubenode.files.whole_file import BACKUP_SUFFIX
 from kubenode.runtimes.cni import takes_list
 from kubenode.runtimes.containerd.config import Config, parse
@@ -18,6 +20,7 @@ from kubenode.runtimes.containerd.imports import (
     load_order,
 )
 from kubenode.runtimes.containerd.lower_version import HIGHEST_TO_LOWER, lowered
+from kubenode.runtimes.containerd.merging import merged
 from kubenode.runtimes.containerd.registry import registry_conflict
 from kubenode.runtimes.containerd.releases import drop_in_trouble, release_of
 from kubenode.runtimes.containerd.version_1 import upgrade_version_1
@@ -52,7 +55,36 @@ def edits_of(
     def as_wanted(config: Config, is_root: bool) -> Edit:
         return edit(config, wanted, is_root=is_root, has_cni_list=takes_list(version))
 
-    return edits_by(as_wanted, main, files, version)
+    # what is said of a handler first: its driver is set by what kind it is then
+    steps: list[Callable[[Mapping[str, bytes]], dict[str, Edit]]] = [
+        lambda now: _merged(wanted.handler_values, main, now, version),
+        lambda now: edits_by(as_wanted, main, now, version),
+        lambda now: _merged(wanted.fragment_values, main, now, version),
+    ]
+    return _one_by_one(steps, files)
+
+
+def _one_by_one(
+    steps: Iterable[Callable[[Mapping[str, bytes]], dict[str, Edit]]], files: Mapping[str, bytes]
+) -> dict[str, Edit]:
+    """The edits that several make together, each of what those before it leave."""
+    edits: dict[str, Edit] = {}
+    for step in steps:
+        left = {path: edited.text.encode() for path, edited in edits.items()}
+        for path, edited in step({**files, **left}).items():
+            before = edits[path].changes if path in edits else ()
+            edits[path] = replace(edited, changes=before + edited.changes)
+    return edits
+
+
+def _merged(
+    values: Mapping[Path, Any], main: str, files: Mapping[str, bytes], version: Version
+) -> dict[str, Edit]:
+    if not values:
+        return {}
+    release = release_of(version)
+    loaded = load_order(_read(main, files, version, {}), version)
+    return edits_by(lambda config, _: merged(config, values, loaded, release), main, files, version)
 
 
 def edits_by(

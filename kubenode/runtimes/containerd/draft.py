@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from kubenode.files.toml_text import Path, UnsafeEditError, dotted, literal
+from kubenode.files.toml_text import Path, UnsafeEditError, dotted, leaves, literal
 from kubenode.runtimes.containerd.document import Document
 from kubenode.runtimes.edit import ConfigError, Edit, SettingChange
 
@@ -35,11 +36,11 @@ class Draft:
                 before = None if stated is None else literal(stated)
                 self.changes.append(SettingChange(dotted(other), before, literal(value)))
 
-    def put(self, path: Path, value: str | bool | int | list[str]) -> None:
+    def put(self, path: Path, value: Any) -> None:
         """Make *value* what stands at *path*, in the file's spelling."""
         self.put_spelled(self._spelled(path), value)
 
-    def put_spelled(self, path: Path, value: str | bool | int | list[str]) -> None:
+    def put_spelled(self, path: Path, value: Any) -> None:
         """Make *value* what stands at exactly *path*."""
         with self.refusing():
             old = self.toml.get(path)
@@ -63,6 +64,19 @@ class Draft:
             self.put(new, value)
             for size in range(len(old) - 1, 1, -1):
                 self.toml = self.toml.without_header(old[:size])
+
+    def remove(self, path: Path) -> None:
+        """Take away what stands at *path*, a value or a table with all that is in it."""
+        with self.refusing():
+            path = self._spelled(path)
+            old = self.toml.get(path)
+            if isinstance(old, dict):
+                self.toml = self.toml.without_table(path)
+                for leaf, value in leaves(old).items():
+                    self.changes.append(SettingChange(dotted((*path, *leaf)), literal(value), None))
+            elif old is not None:
+                self.toml = self.toml.without(path)
+                self.changes.append(SettingChange(dotted(path), literal(old), None))
 
     def drop(self, key: str, unwanted: frozenset[str]) -> None:
         """Take the *unwanted* entries out of the top-level array *key*."""

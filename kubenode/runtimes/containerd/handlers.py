@@ -86,13 +86,19 @@ def _handler(config: Document, table: Path, name: str) -> Handler:
     return Handler(
         name=name,
         runtime_type=runtime_type,
-        kind=_kind(name, runtime_type, systemd_cgroup),
+        kind=kind_of(name, runtime_type, systemd_cgroup),
         systemd_cgroup=systemd_cgroup,
         table=table,
     )
 
 
-def _kind(name: str, runtime_type: str | None, systemd_cgroup: bool | None) -> Kind:
+def kind_of(name: str, runtime_type: str | None, systemd_cgroup: bool | None) -> Kind:
+    """What a handler is like, see :attr:`Handler.kind`.
+
+    + name: its name
+    + runtime_type: as it is stated, None when it is not
+    + systemd_cgroup: the same of its driver
+    """
     if runtime_type in _RUNC_TYPES:
         return "runc"
     if not runtime_type:

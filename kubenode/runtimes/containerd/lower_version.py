@@ -19,7 +19,7 @@ HIGHEST_TO_LOWER = 4
 _SERVER = "io.containerd.server.v1."
 _METRICS = "io.containerd.metrics.v1.grpc-prometheus"
 
-_MOVED_FROM_4: Mapping[Path, Path] = {
+MOVED_FROM_4: Mapping[Path, Path] = {
     **{
         ("plugins", f"{_SERVER}grpc", key): ("grpc", key)
         for key in ("address", "uid", "gid", "max_recv_message_size", "max_send_message_size")
@@ -42,7 +42,7 @@ _OF_IMAGES = (
     "max_concurrent_downloads",
     "stats_collect_period",
 )
-_MOVED_FROM_3: Mapping[Path, Path] = {
+MOVED_FROM_3: Mapping[Path, Path] = {
     ("plugins", IMAGES, "pinned_images", "sandbox"): ("plugins", CRI, "sandbox_image"),
     **{
         ("plugins", IMAGES, key): ("plugins", CRI, "containerd", key)
@@ -51,7 +51,7 @@ _MOVED_FROM_3: Mapping[Path, Path] = {
     **{("plugins", IMAGES, key): ("plugins", CRI, key) for key in _OF_IMAGES},
 }
 
-_SHARED_BY_IMAGES = ("registry", "image_decryption")
+SHARED_BY_IMAGES = ("registry", "image_decryption")
 """Tables of version 3's image plugin that version 2's CRI plugin has too, with the same keys."""
 
 _NEW_IN_3 = frozenset(
@@ -153,7 +153,7 @@ def lowered(config: Document, version: int) -> Edit:
     """
     if (config.version, version) not in ((4, 3), (3, 2)):
         raise ValueError(f"version {config.version} cannot become {version}")
-    moved = _MOVED_FROM_4 if version == 3 else _MOVED_FROM_3
+    moved = MOVED_FROM_4 if version == 3 else MOVED_FROM_3
     for path in _new_settings(config, version, moved):
         raise config.wrong(
             path,
@@ -192,12 +192,28 @@ def _new_settings(config: Document, version: int, moved: Mapping[Path, Path]) ->
 def _new_of_images(own: Mapping[str, Any], places: set[Path]) -> Iterator[Path]:
     for key, value in own.items():
         path: Path = ("plugins", IMAGES, key)
-        if key in _SHARED_BY_IMAGES or path in places:
+        if key in SHARED_BY_IMAGES or path in places:
             continue
         if not isinstance(value, dict):
             yield path
             continue
         yield from (inner for each in value if (inner := (*path, each)) not in places)
+
+
+def has_place_in_2(path: Path) -> bool:
+    """Whether version 2's CRI plugin has what version 3 has in its runtime plugin.
+
+    + path: of a setting of the runtime plugin
+    """
+    table: Path = path[2:-1]
+    if table[:2] == ("containerd", "runtimes") and len(table) > 2:
+        # options are handed to the shim as they are
+        table, key = ("containerd", "runtimes", "*"), path[5]
+    elif table in _OLD_KEYS:
+        key = path[-1]
+    else:
+        table, key = (), path[2]
+    return str(key).lower() in _OLD_KEYS[table]
 
 
 def _new_of_runtime(config: Document) -> Iterator[Path]:
@@ -236,7 +252,7 @@ _SPLIT_PLUGIN = re.compile(
       ^(?P<before>[ \t]*(?:\[{{1,2}}[ \t]*)?(["']?)plugins\2[ \t]*\.[ \t]*)
       (?P<quote>["'])(?:
         {re.escape(RUNTIME)}(?P=quote)
-        | {re.escape(IMAGES)}(?P=quote)(?=[ \t]*\.[ \t]*["']?(?:{"|".join(_SHARED_BY_IMAGES)})\b)
+        | {re.escape(IMAGES)}(?P=quote)(?=[ \t]*\.[ \t]*["']?(?:{"|".join(SHARED_BY_IMAGES)})\b)
       )
     """,
     re.MULTILINE | re.VERBOSE,
@@ -248,7 +264,7 @@ def _with_one_name(toml: TomlText) -> TomlText:
     plugins = intended.get("plugins", {})
     images = plugins.get(IMAGES, {})
     moved = [
-        {key: images.pop(key) for key in _SHARED_BY_IMAGES if key in images},
+        {key: images.pop(key) for key in SHARED_BY_IMAGES if key in images},
         plugins.pop(RUNTIME, {}),
     ]
     if not any(moved):

@@ -8,7 +8,10 @@ from dataclasses import dataclass, field, replace
 from packaging.version import Version
 
 from kubenode.runtimes import cni
+from kubenode.runtimes.containerd import handler_wishes
 from kubenode.runtimes.containerd.all_files import edits_of
+from kubenode.runtimes.containerd.document import DRIVER
+from kubenode.runtimes.containerd.handlers import DEFAULT_TYPE, kind_of, unrecognised
 from kubenode.runtimes.containerd.state import UNCLEAR_CONFIG, State
 from kubenode.runtimes.containerd.wanted import ContainerdWanted
 from kubenode.runtimes.edit import ConfigError, Edit
@@ -50,6 +53,7 @@ def plan(
     cni_now: CniInForce | None = None,
     unreadable: Sequence[str] = (),
     change_driver_under_pods: bool = False,
+    found: Mapping[str, bool] | None = None,
 ) -> Plan:
     """
     The files to change and whether that takes a restart, or why nothing may be changed.
@@ -61,6 +65,8 @@ def plan(
     + cni_now: what it says of CNI, where directories are wanted; None is nothing
     + unreadable: files of these that exist and could not be read
     + change_driver_under_pods: change the driver although pods of the other driver run
+    + found: whether each program and file that wanted handlers need is on the host; one that is not
+      in it is not known. None is nothing
 
     **Example:**
 
@@ -78,7 +84,7 @@ def plan(
     driver = wanted.cgroup_driver
     if not edits and not state.is_effective:
         return Plan(blocked=f"containerd does not read its files: {state.error}")
-    if problem := state.unrecognised_default():
+    if problem := _unfit(wanted, state, found or {}) or _loses_pods(edits, state):
         return Plan(blocked=f"{problem}: nothing was changed")
     if not edits:
         return Plan(blocked=state.still_wrong(driver))
@@ -105,6 +111,50 @@ def _unknown(version: Version | None, state: State, unreadable: Sequence[str]) -
             "ctr is missing, which comes with containerd, and so the way to ask whether CRI serves"
         )
     return None
+
+
+def _unfit(wanted: ContainerdWanted, state: State, found: Mapping[str, bool]) -> str | None:
+    """Why pods of a handler would not start, None when they would."""
+    defined = {"runc", *state.handlers, *wanted.handlers}
+    gone = [name for name, settings in wanted.handlers.items() if settings is None]
+    default = wanted.default_handler or state.default_handler or "runc"
+    if default in gone:
+        return (
+            f"{default} is the default handler, so it cannot be removed: state another default "
+            "(kubenode_containerd_default_handler)"
+        )
+    if wanted.default_handler is not None and default not in defined:
+        return (
+            f"the default handler {default} is not defined: there are "
+            f"{', '.join(sorted(defined.difference(gone)))}; define it "
+            "(kubenode_containerd_handlers)"
+        )
+    for name, settings in wanted.handlers.items():
+        for need in handler_wishes.needs_of(settings):
+            if need.what not in found:
+                return f"handler {name}: cannot tell whether {need.what} is on this host"
+            if not found[need.what]:
+                return f"handler {name}: {need.missing()}"
+    settings = wanted.handlers.get(default)
+    if settings is None:
+        return state.unrecognised_default(wanted.default_handler or state.default_handler)
+    # a type that is wanted is not the one that is in force
+    kind = settings.get("runtime_type", DEFAULT_TYPE)
+    if kind_of(default, kind, settings.get("options", {}).get(DRIVER)) == "unrecognised":
+        return f"the default handler {default}: {unrecognised(kind)}"
+    return None
+
+
+def _loses_pods(edits: Mapping[str, Edit], state: State) -> str | None:
+    """Why pods would be lost, None when they would not."""
+    changed = {change.what for edit in edits.values() for change in edit.changes}
+    if "root" not in changed or state.pods_count == 0:
+        return None
+    count = "it is not known how many" if state.pods_count is None else str(state.pods_count)
+    return (
+        f"root, where containerd keeps images and containers, would change under pods ({count} "
+        "containers run): drain the node first"
+    )
 
 
 def _with_cni(

@@ -107,9 +107,12 @@ class State:
             "(kubectl drain), or set change_driver_under_pods (kubenode_change_driver_under_pods)"
         )
 
-    def unrecognised_default(self) -> str | None:
-        """Why nobody can say which driver most pods would get, None when it can be said."""
-        name = self.default_handler or ""
+    def unrecognised_default(self, name: str | None) -> str | None:
+        """Why nobody can say which driver most pods would get, None when it can be said.
+
+        + name: of the default handler; None is none
+        """
+        name = name or ""
         handler = self.handlers.get(name)
         if handler is None or handler.recognised:
             return None

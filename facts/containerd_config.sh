@@ -140,11 +140,7 @@ for line in $dump; do
   esac
   set -f; IFS=$nl
 done
-# shellcheck disable=SC2086  # split on purpose
-set -- $cni_dirs @CNI_UPSTREAM@ @CNI_DEBIAN@ /usr/libexec/cni
 set +f; unset IFS
-cni_found "$@"
-cni_config "$cni_conf"
 socket=${socket:-@DEFAULT_SOCKET@}; state=${state:-/run/containerd}
 value socket "$socket"
 # another user's socket is another user's daemon

@@ -21,6 +21,13 @@ elif [ -n "$program" ]; then
   captured_part crio --version; value version "${output%%"$nl"*}"
 else value version ''; fi
 
+# what was begun, and is neither proven nor undone
+if [ -e @CHANGE@/back.sh ]; then
+  what=
+  [ ! -r @CHANGE@/what ] || IFS= read -r what <@CHANGE@/what
+  value change "${what:-unknown}"
+fi
+
 # Every file below the folder is read by CRI-O, whatever its name is.
 # What is stated was sent before: this is for the rest.
 files=; missing=; links=; linked_files=; kernel_files=
@@ -86,11 +93,7 @@ words plugin_dirs; plugin_dirs=$words
 words network_dir; network_dir=${words%%"$nl"*}
 words root; root=${words%%"$nl"*}
 words signature_policy; policies=$words
-set -f; IFS=$nl
-# shellcheck disable=SC2086  # split on purpose
-cni_found $plugin_dirs @CNI_UPSTREAM@ @CNI_DEBIAN@ /usr/libexec/cni
-set +f; unset IFS
-cni_config "${network_dir:-@NETWORK_DIR@}"
+cni_dirs=$plugin_dirs; cni_conf=${network_dir:-@NETWORK_DIR@}
 case $root in
   '' | @DEFAULT_ROOT@) ;;
   /*)

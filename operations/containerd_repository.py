@@ -59,9 +59,20 @@ def steps(wanted: Wanted, source: Repository | Literal["docker"], found: Found) 
     if found.program.package is None and found.program.binary and found.build is None:
         yield refuse(host, containerd_sources.of_nobody(found.program, wanted))
         return
+    by_now = Decision()
+    if planned.change.is_empty:
+        by_lists = available(lists_of(wanted.package), wanted.package, planned.repository)
+        by_now = decided(wanted, found, by_lists)
+        if why := containerd_sources.waiting(wanted, found, by_now):
+            yield from containerd_sources.left_waiting(wanted, found, by_now, why)
+            return
     package_operations.explain_source(planned)
-    if _needs_program(wanted, found):
-        explain(host, containerd_sources.beforehand(wanted, found, Decision()))
+    if _needs_program(wanted, found) or by_now.version is not None:
+        explain(host, containerd_sources.beforehand(wanted, found, by_now))
+        package_steps.tell_files(found.unspared)
+        if problem := containerd_sources.foretell(wanted, found, by_now):
+            yield refuse(host, problem)
+            return
     if planned.change.files:
         yield from package_operations.prove(planned)
         staged = available(lists_of(wanted.package, name), wanted.package)
@@ -84,7 +95,7 @@ def steps(wanted: Wanted, source: Repository | Literal["docker"], found: Found) 
         yield refuse(host, f"{decision.refusal}: nothing was changed")
     else:
         # what it depends on is the distribution's
-        yield from package_steps.ready(by, [wanted.package], finishes=False, holds=wanted.hold)
+        yield from package_steps.ready(by, [wanted.package], finishes=False)
         containerd_sources.warn(decision)
         yield from containerd_sources.installed_beside_nothing(wanted, found, by, decision.version)
 

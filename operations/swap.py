@@ -79,7 +79,7 @@ def off(unless_allowed: bool = False) -> Commands:
     if problem := _cannot(now, to_do):
         yield refuse(host, f"{problem}: nothing was changed; {_KEEP}")
         return
-    if not now["live"] and not to_do.edits:
+    if not (now["live"] or to_do.edits or now["running"]):
         host.noop("no swap is on, and nothing turns it on at boot")
         return
     if kubelet is not None and kubelet["fail_swap_on"] is None:
@@ -88,7 +88,7 @@ def off(unless_allowed: bool = False) -> Commands:
         return
     _explain(now, to_do)
     changes = [_explained(edit) for edit in to_do.edits]
-    yield whole_file.change(changes, *_steps(to_do))
+    yield whole_file.change(changes, *_steps(to_do, now["running"]))
 
 
 def _read(also_kubelet: bool) -> tuple[SwapSourcesShape | None, KubeletShape | None]:
@@ -131,8 +131,8 @@ def _explain(now: SwapSourcesShape, to_do: SwapOff) -> None:
         explain(host, sentence)
     for device in now["live"] or []:
         explain(host, _off_now(device))
-    for unit in to_do.stopped:
-        explain(host, f"{unit}: stopped, if it runs")
+    for unit in now["running"]:
+        explain(host, f"{unit}: running -> stopped")
     used = sum(device["used_kib"] for device in now["live"] or [])
     if used:
         explain(host, f"{_mib(used)} go back into memory, for which swapoff may take minutes")
@@ -163,15 +163,15 @@ FUNCTIONS = f"{time_limit.FUNCTIONS.strip()}\n{_SCRIPT.strip()}"
 """What turns swap off on the host."""
 
 
-def _steps(to_do: SwapOff) -> tuple[str, str]:
+def _steps(to_do: SwapOff, running: list[str]) -> tuple[str, str]:
     """Sh that runs before the files are replaced, and sh that turns swap off when they are.
 
     The files come first: what is interrupted then has no swap after a boot. systemd reads them
     last: a unit whose file is gone for it, it cannot stop as that said (zram-generator(8)).
     """
     steps = ["turn_off"]
-    if to_do.stopped:
-        steps += [f"stop {' '.join(map(shlex.quote, to_do.stopped))}", "turn_off"]
+    if units := [*running, *to_do.zram_units]:
+        steps += [f"stop {' '.join(map(shlex.quote, units))}", "turn_off"]
     if to_do.edits:
         steps.append("forget")
     return f"{FUNCTIONS}\nfits", "\n".join([*steps, "stays_off"])

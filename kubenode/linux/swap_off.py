@@ -51,14 +51,14 @@ class SwapOff:
     """How a host loses what turns its swap on at boot.
 
     + edits: of files, in the order in which they are made
-    + stopped: services that keep swap on, or would turn it on again
+    + zram_units: units of zram devices whose swap goes: stopped, they give the devices back
     + explained: a sentence for each source
     + blocked: why it is not known that no swap would come back, a sentence each; empty when it is
     + after: what the next boot does then
     """
 
     edits: list[Edit]
-    stopped: list[str]
+    zram_units: list[str]
     explained: list[str]
     blocked: list[str]
     after: SwapAtBoot
@@ -69,7 +69,7 @@ class _Plan:
     boot: SwapAtBoot
     old: Mapping[str, str]
     new: dict[str, str] = field(default_factory=dict)
-    stopped: list[str] = field(default_factory=list)
+    zram_units: list[str] = field(default_factory=list)
     explained: list[str] = field(default_factory=list)
 
     def text(self, path: str) -> str:
@@ -113,14 +113,11 @@ def swap_off(boot: SwapAtBoot, texts: Mapping[str, str]) -> SwapOff:
     sources = boot.sources()
     _comment_fstab(plan, [source for source in sources if source.kind == "fstab"])
     for source in sources:
-        if source.kind == "unit":
+        if source.kind == "unit" or source.what in swap.SERVICES:
             plan.mask(source.what, source.file)
-        elif source.what in swap.SERVICES:
-            plan.mask(source.what, source.file)
-            plan.stopped.append(source.what)
         elif source.kind == "zram":
             _comment_zram(plan, source)
-            plan.stopped.append(f"systemd-zram-setup@{source.what}.service")
+            plan.zram_units.append(f"systemd-zram-setup@{source.what}.service")
     # only now: it counts where no section of the device is left
     if any(source.file == kernel_command_line.PATH for source in plan.after.sources()):
         plan.mask("dev-zram0.swap", "systemd.zram of the kernel command line")
@@ -134,7 +131,7 @@ def swap_off(boot: SwapAtBoot, texts: Mapping[str, str]) -> SwapOff:
     after = plan.after
     return SwapOff(
         [Edit(path, texts.get(path), text) for path, text in plan.new.items()],
-        plan.stopped,
+        plan.zram_units,
         plan.explained,
         [*map(_left, after.sources()), *after.undecided()],
         after,
@@ -203,4 +200,4 @@ def _tell_agent(plan: _Plan) -> None:
         lines[number] = f"{MARK}{lines[number]}"
     lines.insert(numbers[-1] + 1, f"{key}=n")
     plan.new[path] = "\n".join(lines)
-    plan.explained.append(f"{path} has the Azure Linux agent make swap: {key}=n")
+    plan.explained.append(f"{path} has the Azure Linux agent make swap at boot: {key}=n")

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from kubenode.run import host_script
 
 # files that the administrator has changed stay, as in pyinfra's apt.packages
-_APT_GET = (
+APT_GET = (
     "DEBIAN_FRONTEND=noninteractive apt-get -y -o Dpkg::Options::=--force-confdef "
     "-o Dpkg::Options::=--force-confold"
 )
@@ -24,27 +24,31 @@ _HOLD: Mapping[str, str] = {
 }
 
 _UNHOLD: Mapping[str, str] = {
-    "dnf": "dnf versionlock delete @PACKAGE@",
+    # what is held by excludepkgs has no lock, and may be removed
+    "dnf": "{ dnf versionlock delete @PACKAGE@ >/dev/null 2>&1 || true; }",
     "zypper": "zypper --non-interactive removelock @PACKAGE@",
 }
 
 # Docker's containerd.io obsoletes containerd: with its repository dnf would take that instead. What
 # has to be removed for a package is an error of dnf and zypper, and stays one.
 _INSTALL: Mapping[str, str] = {
-    "dnf": "dnf install -y --setopt=obsoletes=False @PACKAGE@",
+    "dnf": host_script.read(__file__, "install_with_dnf.sh"),
     "zypper": host_script.read(__file__, "install_with_zypper.sh"),
 }
 
 _CHANGE_HELD = host_script.read(__file__, "change_held.sh")
 
-ABLE_TO_HOLD: Mapping[str, str] = {"dnf": host_script.read(__file__, "able_to_hold_with_dnf.sh")}
-"""What is run before a package is installed that is held afterwards, by manager: where it cannot be
-held it is not installed."""
+FETCH_LISTS: Mapping[str, str] = {
+    "apt-get": "apt-get update",
+    "dnf": "dnf -y makecache --refresh",
+    "zypper": "zypper --non-interactive refresh",
+}
+"""The command that fetches lists of packages, by manager."""
 
 FINISH_DPKG = "DEBIAN_FRONTEND=noninteractive dpkg --force-confdef --force-confold --configure -a"
 """dpkg finishes what it was stopped at."""
 
-UNPACK_AGAIN = host_script.read(__file__, "unpack_again.sh", APT_GET=_APT_GET)
+UNPACK_AGAIN = host_script.read(__file__, "unpack_again.sh", APT_GET=APT_GET)
 """A package that dpkg was stopped at while it unpacked (H, or R: reinstallation required) is not
 installed, and ``apt-get install`` calls it the newest version and does nothing."""
 
@@ -84,7 +88,7 @@ def install_with_apt(pinned: Sequence[str], wait_seconds: int) -> str:
     """
     held = apt_held(any("=" in each for each in pinned))
     return (
-        f"{_APT_GET} install --no-install-recommends --allow-downgrades "
+        f"{APT_GET} install --no-install-recommends --allow-downgrades "
         f"-o DPkg::Lock::Timeout={wait_seconds}{held} {' '.join(map(shlex.quote, pinned))}"
     )
 
@@ -99,21 +103,31 @@ def install(manager: str, package: str) -> str:
     (``--gpg-auto-import-keys``) and leaves a newer version where it is without a word, dnf's takes
     what obsoletes the package instead of it, and apt's removes what conflicts without a word.
     """
-    return host_script.filled(_INSTALL[manager], PACKAGE=shlex.quote(package))
+    return _install(manager, package, in_spite_of_holds=False)
+
+
+def _install(manager: str, package: str, in_spite_of_holds: bool) -> str:
+    values = {"PACKAGE": shlex.quote(package)}
+    if manager == "dnf":
+        values["ON_PURPOSE"] = "yes" if in_spite_of_holds else ""
+    return host_script.filled(_INSTALL[manager], **values)
 
 
 def change_held(manager: str, name: str, package: str) -> str:
-    """The command that makes a held package another version, and holds that.
+    """The command that makes a held package another version, which is held where it was.
 
     + manager: ``dnf`` or ``zypper``; apt-get has an option for it, see :func:`apt_held`
     + name: the package's
     + package: as :func:`pinned` gives it
 
-    Where the change fails the package is held as it was.
+    Where the change fails the package is held as it was. A version lock of dnf's is still that of
+    the version before: see :func:`hold`.
     """
+    if manager == "dnf":
+        return _install(manager, package, in_spite_of_holds=True)
     return host_script.filled(
         _CHANGE_HELD,
-        UNHOLD=host_script.filled(_UNHOLD[manager], PACKAGE=shlex.quote(name)),
+        UNHOLD=f"zypper --non-interactive removelock {shlex.quote(name)}",
         INSTALL=install(manager, package),
         HOLD=hold(manager, name),
     )
@@ -135,10 +149,32 @@ def hold(manager: str, package: str) -> str:
 
     + manager: ``apt-get``, ``dnf`` or ``zypper``
     + package: its name
+
+    dnf may have no version locks: see :mod:`kubenode.packages.dnf_excludes`.
     """
-    command = host_script.filled(_HOLD[manager], PACKAGE=shlex.quote(package))
-    able = ABLE_TO_HOLD.get(manager)
-    return f"{able}\n{command}" if able else command
+    return host_script.filled(_HOLD[manager], PACKAGE=shlex.quote(package))
+
+
+def remove(manager: str, packages: Sequence[str], held: Sequence[str]) -> str:
+    """The command that removes packages, held or not, and keeps what was configured.
+
+    + manager: ``dnf`` or ``zypper``; for apt-get see :mod:`kubenode.packages.guarded_removal`
+    + packages: their names
+    + held: those of them that are held
+
+    It fails, and removes nothing, where another package needs one of them: dnf and zypper would
+    remove that too.
+    """
+    unhold = [host_script.filled(_UNHOLD[manager], PACKAGE=shlex.quote(name)) for name in held]
+    names = " ".join(map(shlex.quote, packages))
+    return " && ".join([f"rpm -e --test {names}", *unhold, f"{_REMOVE[manager]} {names}"])
+
+
+_REMOVE: Mapping[str, str] = {
+    # what was installed for a package stays with it: others may have come to use it
+    "dnf": "dnf remove -y --setopt=clean_requirements_on_remove=False",
+    "zypper": "zypper --non-interactive remove --no-clean-deps",
+}
 
 
 def is_version(installed: str, wanted: str) -> bool:

@@ -89,7 +89,7 @@ def of_packages(what: str, packages: PackageChange, manager: str) -> Program:
 
     + what: what is installed, for people: ``containerd 2.1.9``
     + packages: those that come and go
-    + manager: ``apt-get``
+    + manager: ``apt-get``, ``dnf`` or ``zypper``
     """
     return Program(
         what,

@@ -1,4 +1,4 @@
-"""A registry of one image in a folder that is served over HTTP: enough for a pull without a password."""
+"""A registry of one image in a folder that is served over HTTP: enough for a pull, no password."""
 
 from __future__ import annotations
 

@@ -22,29 +22,40 @@ from kubenode.facts import (
     cgroup,
     cni_plugins,
     containerd,
+    containerd_left,
     containerd_service,
+    dnf_hold,
     handler_needs,
+    image_based,
     installation,
     kernel,
     kernel_config,
     kubeadm,
     kubelet,
+    kubelet_files,
+    kubernetes,
+    kubernetes_keys,
+    left_alone,
     machine,
     network,
     package_versions,
     platform,
     pods,
+    prerequisites,
     repositories,
     runtimes,
     swap,
 )
 from kubenode.files import host_lock, toml_text, whole_file
+from kubenode.kubelet import service as kubelet_service
+from kubenode.kubelet.command_line import Word
 from kubenode.operations import kernel as kernel_operations
 from kubenode.operations import swap as swap_operations
 from kubenode.packages import (
     archive_change,
     archive_transfer,
     guarded_install,
+    guarded_removal,
     manager,
     package_locks,
     plugins_change,
@@ -55,7 +66,7 @@ from kubenode.packages.package_change import PackageChange
 from kubenode.packages.source import Repository
 from kubenode.run import host_script
 from kubenode.runtimes import archive_program, config_swap, program_change
-from kubenode.runtimes.containerd import proof
+from kubenode.runtimes.containerd import proof, removal
 from kubenode.wire import probe, time_limit
 from kubenode.wire.reading import read_answer
 from tests.conftest import ROOT
@@ -77,9 +88,15 @@ PROBES = {
     "daemon": containerd.script_daemon(),
     "containerd_service": containerd_service.script(),
     "cgroups": cgroup.script_cgroups(),
+    "dnf_hold": dnf_hold.script(),
     "cni_plugins": cni_plugins.script(),
     "drivers": cgroup.script_drivers(),
+    "image_based": image_based.script(),
     "kubelet": kubelet.script(),
+    "left_alone": left_alone.script(["containerd"], ["containerd"]),
+    "kubelet_files": kubelet_files.script(),
+    "kubernetes": kubernetes.script(),
+    "kubernetes_keys": kubernetes_keys.script(),
     "pods": pods.script(),
     "modules": kernel.script_modules(["br_netfilter"]),
     "sysctls": kernel.script_sysctls(["net.ipv4.ip_forward"]),
@@ -88,9 +105,11 @@ PROBES = {
     "machine": machine.script(),
     "network": network.script(),
     "platform": platform.script(),
+    "prerequisites": prerequisites.script(),
     "repositories": repositories.script("docker"),
     "candidates": candidates.script(["containerd"]),
     "package_versions": package_versions.script(["containerd"]),
+    "containerd_left": containerd_left.script(["/etc/containerd/certs.d"], "/nowhere", []),
     "handler_needs": handler_needs.script(["containerd-shim-runc-v2", "/bin/sh"], ["/etc/passwd"]),
     "installation": installation.script(["containerd"]),
     "runtimes": runtimes.script(),
@@ -155,10 +174,20 @@ def install_guarded(host: Host) -> str:
     return guarded_install.install(["containerd.io=2.1.9"], ["runc"]).get_raw_value()
 
 
-def able_to_hold(host: Host) -> str:
-    """dnf 4 without its plugin, which is there once it is installed."""
-    host.program("dnf", f'[ "$1" = install ] || grep -q "dnf install" {host.log}')
-    return package_locks.patiently("dnf", manager.ABLE_TO_HOLD["dnf"]).get_raw_value()
+def fetch_lists_with_zypper(host: Host) -> str:
+    host.program("zypper", 'echo "no answer"; exit 106')
+    return package_locks.lists_fetched("zypper").get_raw_value()
+
+
+def fetch_lists_with_dnf(host: Host) -> str:
+    host.program("dnf", 'echo "Failed loading plugin"; echo "Ignoring repositories: x"')
+    return package_locks.lists_fetched("dnf").get_raw_value()
+
+
+def install_with_dnf(host: Host) -> str:
+    host.program("dnf")
+    command = manager.change_held("dnf", "containerd", "containerd-1.7")
+    return package_locks.patiently("dnf", command).get_raw_value()
 
 
 def hold_with_dnf(host: Host) -> str:
@@ -199,8 +228,60 @@ def start(host: Host) -> str:
     return config_swap.start(daemon(host), ["true"]).get_raw_value()
 
 
+def restart_kubelet(host: Host) -> str:
+    """One that takes its flags, stays and is healthy."""
+    host.program("kubelet", '[ "$*" = "--node-ip=10.0.0.1 --version" ]')
+    host.program("systemctl", '[ "$1" != show ] || echo 77')
+    host.program("curl", "printf ok")
+    host.program("sleep")
+    words = [Word("--node-ip=10.0.0.1", "/etc/default/kubelet")]
+    return kubelet_service.restart(words, "127.0.0.1:10248").get_raw_value()
+
+
 def daemon(host: Host, *stated: toml_text.Path) -> config_swap.Daemon:
     return proof.daemon(str(host.programs / "containerd"), "/nowhere", stated)
+
+
+def remove_guarded(host: Host) -> str:
+    host.program("apt-get", 'case "$*" in *-s*) echo "Remv containerd [1.7]";; esac')
+    host.program("apt-mark")
+    return guarded_removal.remove(["containerd"], "kubenode-test.service").get_raw_value()
+
+
+def stop_for_good(host: Host) -> str:
+    host.program("systemctl")
+    return removal.stopped(removal.Removal(), "/nowhere", end_containers=True).get_raw_value()
+
+
+def take_away(host: Host) -> str:
+    """Of a root of the test's own, and of no archive: that one's paths are the host's."""
+    host.program("systemctl", "exit 1")
+    root = host.programs.parent / "root"
+    for path in (root / "io.containerd.x", root / "theirs", root.parent / "d"):
+        path.mkdir(parents=True)
+    own = root.parent / "d" / "hosts.toml"
+    own.write_text("# Written by kubenode\n")
+    plan = removal.Removal(own=[str(own)], data=["io.containerd.x"])
+    # the directory of what runs is the host's
+    script = removal.taken_away(plan, str(root), data=True).get_raw_value()
+    return script.replace(removal.STATE, str(root.parent / "state"))
+
+
+def leave_archives(host: Host) -> str:
+    host.program("systemctl", "exit 1")
+    folder = host.programs.parent
+    (folder / "root" / "2.3.4-5f1c09d2").mkdir(parents=True)
+    plan = removal.Removal(leaves_archive=True)
+    script = removal.taken_away(plan, str(folder / "none"), data=False).get_raw_value()
+    for path, name in (
+        (archive_change.ROOT, "root"),
+        (archive_change.STORE, "store"),
+        (archive_change.UNIT_FILE, "unit"),
+        (archive_change.PROGRAMS_IN, "bin"),
+        (archive_change.RUNC_IN, "sbin"),
+    ):
+        script = script.replace(path, str(folder / name))
+    return script
 
 
 def serving(host: Host) -> None:
@@ -280,17 +361,24 @@ CHANGES: list[Callable[[Host], str]] = [
     swap_off,
     fetch_lists,
     unpack_again,
-    able_to_hold,
+    fetch_lists_with_zypper,
+    fetch_lists_with_dnf,
+    install_with_dnf,
     hold_with_dnf,
     change_held,
     finish_rpm,
     undo,
     start,
+    restart_kubelet,
     fetch_archive,
     unpack_archive,
     move_away,
     install_guarded,
     unpack_plugins,
+    remove_guarded,
+    stop_for_good,
+    take_away,
+    leave_archives,
 ]
 
 
@@ -334,6 +422,10 @@ def test_each_shell_runs_what_changes_a_host(
     assert not re.search(r"not found|syntax|unexpected|bad |: line ", finished.stderr)
     if change is undo:
         assert host.config.read_text() == "old\n"
+    if change is restart_kubelet:
+        log = host.log.read_text()
+        assert "http://127.0.0.1:10248/healthz" in log
+        assert log.index("kubelet --node-ip") < log.index("systemctl restart kubelet.service")
     if change is swap_off:
         said = host.log.read_text().splitlines()
         assert said[:3] == ["swapoff /a swap /dev/zram0",
@@ -341,8 +433,12 @@ def test_each_shell_runs_what_changes_a_host(
                             "systemctl stop zramswap.service"]  # fmt: skip
     if change is unpack_again:
         assert "--reinstall install containerd" in host.log.read_text()
-    if change is able_to_hold:
-        assert "dnf install -y dnf-command(versionlock)\n" in host.log.read_text()
+    if change is fetch_lists_with_zypper:
+        assert finished.stderr.startswith("no answer\nzypper refresh failed in part:")
+    if change is fetch_lists_with_dnf:
+        assert finished.stderr == "Ignoring repositories: x\n"
+    if change is install_with_dnf:
+        assert " --disableplugin=versionlock containerd-1.7\n" in host.log.read_text()
     if change is change_held:
         said = [line.split()[2] for line in host.log.read_text().splitlines()]
         assert said == ["removelock", "install", "addlock"]
@@ -504,6 +600,7 @@ def program_changes(host: Host) -> list[str]:
     build = Build("2.3.4", file, file)
     for program in (
         program_change.of_packages("containerd 2.1.9", packages, "apt-get"),
+        program_change.of_packages("containerd 2.1.9", packages, "zypper"),
         archive_program.of_archive(build, None),
         archive_program.of_archive(None, build.name, "2.3.4", packages),
     ):
@@ -529,47 +626,82 @@ def test_nothing_is_installed_where_more_would_go_than_may(
     assert len(host.log.read_text().splitlines()) == 1
 
 
-def prove(host: Host) -> StringCommand:
-    """With an apt-get that fetches one list, which has the package."""
+def prove(host: Host, manager: str = "apt-get") -> StringCommand:
+    """With a package manager that fetches one list, which has the package."""
     host.program(
         "apt-get",
         'set -- "${APT_CONFIG%/*}"; echo Package: containerd.io >"$1/lists/x_Packages"; '
         'cat "$1/key.asc" "$1/apt.conf" >"$1/lists/x_InRelease"',
     )
+    host.program("dnf", 'case "$*" in *repoquery*) printf "containerd.io is there\\n\\n";; esac')
+    host.program("zypper", "echo '<solvable name=\"containerd.io\"/>'")
+    host.program("rpm")
     repository = Repository(
         name="docker",
         url="https://mirror.example.com",
         key="key",
         fingerprint="A" * 40,
-        components=("stable",),
+        components=("stable",) if manager == "apt-get" else (),
         packages=("containerd.io",),
     )
-    return repository_proof.prove(repository, "apt-get", "trixie", "amd64", b"the key\n")
+    suite = "trixie" if manager == "apt-get" else None
+    return repository_proof.prove(repository, manager, suite, "amd64", b"the key\n")
 
 
+PROVEN = {
+    "apt-get": ("lists/x_InRelease", "#clear APT::Update::Post-Invoke;"),
+    "dnf": ("docker.repo", "gpgcheck=1"),
+    "zypper": ("etc/zypp/repos.d/docker.repo", "gpgcheck=1"),
+}
+
+
+@pytest.mark.parametrize("manager", PROVEN)
 @pytest.mark.parametrize("has_it", [True, False])
 @pytest.mark.parametrize("shell", SHELLS, ids=shell_name)
 def test_each_shell_proves_a_repository(
-    shell: tuple[str, ...], has_it: bool, host: Host, monkeypatch: pytest.MonkeyPatch
+    shell: tuple[str, ...],
+    has_it: bool,
+    manager: str,
+    host: Host,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = host.config.with_name("staged")
     monkeypatch.setattr(repository_proof, "DIRECTORY", str(folder))
-    command = prove(host)
+    command = prove(host, manager)
     if not has_it:
-        host.program("apt-get", 'echo "E: no answer" >&2; exit 100')
-    finished = host.run(
-        shell, command.get_raw_value(), tuple(command.connector_arguments["_stdin"])
-    )
+        host.program(manager, 'echo "E: Error: no answer" >&2; exit 100')
+    # busybox has an rpm of its own, and takes that
+    script = command.get_raw_value().replace("rpm --root", f"{host.programs}/rpm --root")
+    finished = host.run(shell, script, tuple(command.connector_arguments["_stdin"]))
     assert finished.returncode == (0 if has_it else 1), finished.stderr
     if has_it:
-        list_ = (folder / "docker/lists/x_InRelease").read_text()
-        assert list_.startswith("the key\n")
-        assert "#clear APT::Update::Post-Invoke;" in list_
+        path, says = PROVEN[manager]
+        assert says in (folder / "docker" / path).read_text()
+        assert (folder / "docker/key.asc").read_text() == "the key\n"
         assert folder.stat().st_mode & 0o777 == 0o755
     else:
-        assert "E: no answer" in finished.stderr
+        assert "Error: no answer" in finished.stderr
         assert "repository docker gave no lists: nothing was changed" in finished.stderr
         assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("manager", ["dnf", "zypper"])
+@pytest.mark.parametrize("shell", SHELLS, ids=shell_name)
+def test_a_package_that_is_not_in_the_lists_is_an_error(
+    shell: tuple[str, ...], manager: str, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repository_proof, "DIRECTORY", str(host.config.with_name("staged")))
+    command = prove(host, manager)
+    host.program(manager, "echo 'other-containerd.io is there'")
+    lines = tuple(command.connector_arguments["_stdin"])
+    script = command.get_raw_value().replace("rpm --root", f"{host.programs}/rpm --root")
+    finished = host.run(shell, script, lines)
+    assert finished.returncode == 1
+    assert "repository docker has no package containerd.io" in finished.stderr
+
+
+def proofs(host: Host) -> list[str]:
+    return [prove(host, manager).get_raw_value() for manager in PROVEN]
 
 
 def _pieces(path: Path) -> list[str]:
@@ -584,7 +716,7 @@ def test_each_file_is_run(host: Host) -> None:
     probes = [part for script in PROBES.values() for part in (script.shell, *script.shared)]
     scripts = [*probes, probe._SHELL_FUNCTIONS, probe.script(PROBES)]
     scripts += [change(host) for change in CHANGES]
-    scripts += [swap_of(host, ("version",)).get_raw_value(), prove(host).get_raw_value()]
+    scripts += [swap_of(host, ("version",)).get_raw_value(), *proofs(host)]
     scripts += program_changes(host)
     assert len(FILES) > 30
     assert [
@@ -621,7 +753,7 @@ def test_no_probe_uses_a_variable_that_nothing_sets() -> None:
 
 def test_no_change_uses_a_variable_that_nothing_sets(host: Host) -> None:
     scripts = [change(host) for change in CHANGES]
-    scripts += [swap_of(host).get_raw_value(), prove(host).get_raw_value()]
+    scripts += [swap_of(host, ("version",)).get_raw_value(), *proofs(host)]
     scripts += program_changes(host)
     assert [_unset(script) for script in scripts] == [[] for _ in scripts]
 

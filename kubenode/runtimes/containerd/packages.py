@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from kubenode.packages.left_alone import LeftAlone
 from kubenode.packages.package_change import PackageChange
 from kubenode.runtimes.runtime import CONTAINERD, DOCKER, MCR
 
@@ -23,6 +24,14 @@ NEED_IT = tuple(name for row in (DOCKER, MCR) for names in row.packages.values()
 """Packages of runtimes that depend on one of these, and go with it."""
 
 DEFAULT = CONTAINERD.packages["distribution"][0]
+
+LEFT_ALONE = LeftAlone(
+    CONTAINERD.name,
+    [name for names in CONTAINERD.packages.values() for name in names],
+    CONTAINERD.units,
+)
+"""What unattended-upgrades and needrestart leave alone where containerd is held, whatever it is
+from. runc is not among it: a newer one restarts nothing."""
 
 
 def exchange(now: Mapping[str, str], name: str, version: str, hold: bool) -> PackageChange:

@@ -151,8 +151,16 @@ class Cri:
         finally:
             self.remove_pod(pod.id)
 
-    def run_pod(self, cgroup_parent: str = "/kubepods.slice", network: str = "NODE") -> Pod:
-        """Run a pod as :meth:`pod` does, and leave it: see :meth:`remove_pod`."""
+    def run_pod(
+        self,
+        cgroup_parent: str = "/kubepods.slice",
+        network: str = "NODE",
+        handler: str = "",
+    ) -> Pod:
+        """Run a pod as :meth:`pod` does, and leave it: see :meth:`remove_pod`.
+
+        + handler: the runtime handler that its RuntimeClass would name; empty for the default
+        """
         config = {
             "metadata": {"name": "probe", "uid": uuid.uuid4().hex, "namespace": "default"},
             "linux": {
@@ -163,7 +171,9 @@ class Cri:
                 },
             },
         }
-        pod_id = str(self._call("RunPodSandbox", config=config).pod_sandbox_id)
+        pod_id = str(
+            self._call("RunPodSandbox", config=config, runtime_handler=handler).pod_sandbox_id
+        )
         try:
             status = self._call("PodSandboxStatus", pod_sandbox_id=pod_id, verbose=True)
             pid = int(json.loads(status.info["info"])["pid"])

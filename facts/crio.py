@@ -11,9 +11,9 @@ from typing import Any, Literal, TypedDict
 from packaging.version import Version
 
 from kubenode.facts import cni_found, file_systems, mounts, packages, pods, runtimes
-from kubenode.facts.containerd import LEFT_SUFFIXES
 from kubenode.facts.pods import DriversShape
 from kubenode.facts.runtime import (
+    LEFT_SUFFIXES,
     CniShape,
     DataRootShape,
     HandlerShape,
@@ -26,7 +26,7 @@ from kubenode.linux.cgroups import Driver
 from kubenode.linux.place import PlaceShape
 from kubenode.linux.unit import PROPERTIES, parse_unit
 from kubenode.run import host_script
-from kubenode.runtimes import cni
+from kubenode.runtimes import cni, program_change
 from kubenode.runtimes.crio import config as crio
 from kubenode.runtimes.crio import own_file, plan, releases
 from kubenode.runtimes.crio.config import CrioConfig
@@ -118,6 +118,8 @@ class CrioShape(RuntimeShape):
     """Where kubenode's link in crio.conf.d leads; None: there is none."""
     pods: DriversShape | None
     """Running containers by the driver that placed them; None: that is not known."""
+    change: str | None
+    """A change of the program that was interrupted: ``cri-o 1.35.6-1.1 -> 1.36.3-1.1``."""
 
 
 class CrioServiceShape(CrioShape):
@@ -156,6 +158,7 @@ _SCRIPT = "\n".join(
             NETWORK_DIR=releases.DEFAULT_NETWORK_DIR,
             POLICY=releases.DEFAULT_SIGNATURE_POLICY,
             LEFT_SUFFIXES=" ".join(LEFT_SUFFIXES),
+            CHANGE=program_change.DIRECTORY,
         ),
         cni_found.SCRIPT,
     )
@@ -244,8 +247,14 @@ def parse(package: Reading, reading: Reading, containers: Reading) -> Found:
         "flags": _flags(reading),
         "own_link": reading.value("link"),
         "pods": pods.parse(containers)["runtimes"].get(CRIO.name, {"systemd": 0, "cgroupfs": 0}),
+        "change": reading.value("change"),
     }
     return Found(shape, contents, unreadable, _NOTE in reading.exact)
+
+
+def parse_shape(package: Reading, reading: Reading, containers: Reading) -> CrioShape:
+    """The shape alone, see :func:`parse`."""
+    return parse(package, reading, containers).shape
 
 
 _INSECURE = ("crio", "image", "insecure_registries")
@@ -522,6 +531,7 @@ class Crio(ProbeFact[CrioServiceShape]):
             "flags": [],
             "own_link": "../kubenode.conf",
             "pods": {"systemd": 12, "cgroupfs": 0},
+            "change": None,
             "runtimes": {"programs": ["crio"], ...},
         }
 

@@ -21,6 +21,13 @@ elif [ -n "$program" ]; then
   captured_part crio --version; value version "${output%%"$nl"*}"
 else value version ''; fi
 
+# what was begun, and is neither proven nor undone
+if [ -e @CHANGE@/back.sh ]; then
+  what=
+  [ ! -r @CHANGE@/what ] || IFS= read -r what <@CHANGE@/what
+  value change "${what:-unknown}"
+fi
+
 # Every file below the folder is read by CRI-O, whatever its name is.
 # What is stated was sent before: this is for the rest.
 files=; missing=; links=; linked_files=; kernel_files=

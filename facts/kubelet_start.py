@@ -91,6 +91,14 @@ def words(reading: Reading) -> list[Word]:
         return command_line.of_process(arguments)
     if reading.value("kubelet_process") == "unknown":
         raise CannotTell("a process of root's is named kubelet, and only root may look at it")
+    return words_at_next_start(reading)
+
+
+def words_at_next_start(reading: Reading) -> list[Word]:
+    """kubelet's arguments as its unit would start it now; CannotTell where that is unknown.
+
+    A host without the unit has those of kubeadm's drop-in.
+    """
     key = f"unit:{UNIT}"
     if key in reading.unreadable:
         raise CannotTell(f"systemd does not answer for {UNIT}")

@@ -13,13 +13,28 @@ from kubenode.audit import aim
 from kubenode.facts.containerd import Containerd
 from kubenode.facts.containerd_service import ContainerdService
 from kubenode.facts.crictl import Crictl
+from kubenode.facts.crio import Crio, CrioFiles
 from kubenode.facts.docker import Docker, DockerFiles, DockerPackage
 from kubenode.facts.kernel import KernelModules, Sysctls
 from kubenode.facts.kubelet import Kubelet
+from kubenode.facts.kubelet_files import KubeletFiles
 from kubenode.facts.platform import Platform
+from kubenode.facts.prerequisites import Prerequisites
 from kubenode.facts.swap import SwapSources
-from kubenode.operations import containerd, containerd_program, docker, kernel, platform, swap
-from kubenode.runtimes.runtime import CONTAINERD, DOCKER, MCR
+from kubenode.operations import (
+    containerd,
+    containerd_program,
+    crio,
+    crio_program,
+    docker,
+    kernel,
+    kubelet,
+    kubernetes,
+    packages,
+    platform,
+    swap,
+)
+from kubenode.runtimes.runtime import CONTAINERD, CRIO, DOCKER, MCR
 from kubenode.wire import joint_reading
 from kubenode.wire.probe_fact import ProbeFact
 
@@ -78,6 +93,7 @@ def _configure_containerd(node: settings.NodeSettings) -> None:
         containerd.registry_hosts(
             name="containerd knows its registries",
             registries=node.registry_hosts,
+            restart=node.restart,
         )
     if _states_service(node):
         containerd.service(
@@ -88,6 +104,35 @@ def _configure_containerd(node: settings.NodeSettings) -> None:
         )
     containerd.running(
         name="containerd serves CRI",
+        change_driver_under_pods=node.change_driver_under_pods,
+        restart=node.restart,
+    )
+
+
+def _install_crio(node: settings.NodeSettings) -> None:
+    crio.installed(
+        name="CRI-O is installed",
+        version=node.crio_version,
+        source=node.crio_source,
+        hold=node.crio_hold,
+        kubernetes_version=node.kubernetes_version,
+        restart=node.restart,
+    )
+
+
+def _configure_crio(node: settings.NodeSettings) -> None:
+    crio.configured(
+        name="CRI-O is configured",
+        cgroup_driver=node.cgroup_driver,
+        pause_image=node.pause_image,
+        monitor_cgroup=node.crio_monitor_cgroup,
+        default_runtime=node.crio_default_runtime,
+        cni_bin_dirs=node.cni_bin_dirs,
+        change_driver_under_pods=node.change_driver_under_pods,
+        restart=node.restart,
+    )
+    crio.running(
+        name="CRI-O serves CRI",
         change_driver_under_pods=node.change_driver_under_pods,
         restart=node.restart,
     )
@@ -141,6 +186,12 @@ _SET_UP = {
         _containerd_configured_by,
         _configure_containerd,
     ),
+    CRIO.name: _SetUp(
+        lambda node: crio_program.facts(node.crio_source),
+        _install_crio,
+        lambda node: [(CrioFiles, {}), (Crictl, {}), (Crio, {})],
+        _configure_crio,
+    ),
     DOCKER.name: _DOCKER,
     MCR.name: _DOCKER,
 }
@@ -172,13 +223,19 @@ def _set_up_by(name: str) -> _SetUp:
     return _SET_UP[name]
 
 
+def _installs_kubernetes(node: settings.NodeSettings) -> bool:
+    return node.kubernetes_source is not None
+
+
 @deploy("Node")
 def prepare() -> None:
     """
     Make the host a node on which kubelet can start pods, now and after the next reboot.
 
-    It installs the container runtime, turns swap off, loads and persists modules, sets and persists
-    sysctls, and configures and starts the runtime. The host's ``kubenode_`` data decide the details
+    It installs the container runtime, turns swap off, and installs the programs that kubelet and
+    kubeadm use where a Kubernetes release is set; it loads and persists modules, sets and persists
+    sysctls, configures and starts the runtime, and installs kubelet and kubeadm where
+    ``kubenode_kubernetes_source`` says from where. The host's ``kubenode_`` data decide the details
     (:class:`kubenode.settings.NodeSettings`). A host that cannot be a node fails alone, before any
     change. A wrong setting ends the run before any host is changed.
 
@@ -198,9 +255,12 @@ def prepare() -> None:
             (Platform, {}),
             *runtime.installed_by(node),
             *_swap_read_by(node),
+            *([(Prerequisites, {})] if node.wants_prerequisites else []),
             (KernelModules, {"modules": node.modules, "persist_file": node.modules_file}),
             (Sysctls, {"keys": list(node.sysctls), "persist_file": node.sysctls_file}),
             *runtime.configured_by(node),
+            *([(KubeletFiles, {})] if node.kubelet is not None else []),
+            *(kubernetes.facts(node.kubernetes_packages) if _installs_kubernetes(node) else []),
         ]
     ):
         platform.supported(
@@ -212,6 +272,13 @@ def prepare() -> None:
         # first of what changes anything: a source may have nothing that this node can use
         runtime.install(node)
         _set_swap(node)
+        if node.wants_prerequisites:
+            # before the modules: EL 10 has br_netfilter in a package of its own
+            packages.prerequisites(
+                name="What kubelet and kubeadm use is there",
+                kubernetes_version=node.kubernetes_version,
+                profiles=node.profiles,
+            )
         kernel.modules(
             name="Kernel modules",
             modules=node.modules,
@@ -224,6 +291,22 @@ def prepare() -> None:
             override=node.sysctls_override,
         )
         runtime.configure(node)
+        if _installs_kubernetes(node) and node.kubernetes_version is not None:
+            # behind the runtime: kubelet does not start without one
+            kubernetes.installed(
+                name="Kubernetes' packages are installed",
+                version=node.kubernetes_version,
+                source=node.kubernetes_source,
+                packages=node.kubernetes_packages,
+                hold=node.kubernetes_hold,
+            )
+        if node.kubelet is not None:
+            # behind the runtime: the driver is the same on both sides
+            kubelet.configured(
+                name="kubelet is configured",
+                settings={"cgroupDriver": node.cgroup_driver, **node.kubelet},
+                change_driver_under_pods=node.change_driver_under_pods,
+            )
 
 
 @deploy("Node")

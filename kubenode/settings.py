@@ -25,13 +25,18 @@ from pydantic import (
 )
 from pyinfra.api import Host, OperationValueError, State
 
+from kubenode.kubelet import fields
 from kubenode.linux import drop_ins, kernel_modules, sysctl_d
 from kubenode.linux.cgroups import Driver
+from kubenode.packages import kubernetes_source as kubernetes_packaging
 from kubenode.profiles import ProfileName
 from kubenode.runtimes import cni
 from kubenode.runtimes.containerd import hosts_toml, releases, service
 from kubenode.runtimes.containerd.source import source_of
 from kubenode.runtimes.containerd.wanted import ContainerdWanted
+from kubenode.runtimes.crio import version_choice
+from kubenode.runtimes.crio.source import source_of as crio_source_of
+from kubenode.runtimes.crio.wanted import CrioWanted
 from kubenode.runtimes.docker.source import MCR_CHANNEL, cri_dockerd_of, engine_source
 from kubenode.runtimes.docker.wanted import DockerWanted
 from kubenode.runtimes.restart import Restart
@@ -40,7 +45,7 @@ PREFIX = "kubenode_"
 
 Runtime = Literal["containerd", "crio", "docker", "mcr"]
 
-PREPARED: tuple[Runtime, ...] = ("containerd", "docker", "mcr")
+PREPARED: tuple[Runtime, ...] = ("containerd", "crio", "docker", "mcr")
 """The runtimes that :func:`kubenode.node.prepare` can install and configure so far."""
 
 
@@ -77,6 +82,10 @@ def _package(value: object) -> object:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         raise ValueError(f"text, and {value} is a number: quote it, with --data as '\"{value}\"'")
     return value
+
+
+def _kubernetes_source(value: object) -> object:
+    return None if value is None else kubernetes_packaging.kubernetes_source(value)
 
 
 def _runtime(value: object) -> object:
@@ -155,7 +164,32 @@ class NodeSettings(BaseModel):
     )
     containerd_hold: bool = Field(
         default=True,
-        description="hold the package: an unattended upgrade would restart the runtime",
+        description="hold the package: an unattended upgrade would restart the runtime. With apt, "
+        "unattended-upgrades and needrestart are told to leave containerd alone too, whatever it "
+        "is from, also if they are installed later",
+    )
+    crio_version: Annotated[str | None, BeforeValidator(_package)] = Field(
+        default=None,
+        description='CRI-O to install: a release such as "1.36.3", a series, such as "1.36", or a '
+        "package's exact version; None is the series of kubenode_kubernetes_version",
+    )
+    crio_source: Annotated[Any, BeforeValidator(crio_source_of)] = Field(
+        default="distribution",
+        description='where CRI-O is from: "distribution", or a repository (a dict: url, key, '
+        "fingerprint; {minor} in the url stands for CRI-O's minor release)",
+    )
+    crio_hold: bool = Field(
+        default=True,
+        description="hold CRI-O's package: an unattended upgrade would restart the runtime",
+    )
+    crio_monitor_cgroup: str | None = Field(
+        default=None,
+        description="where CRI-O's monitors run: pod, or a slice; None leaves what is there, and "
+        "is pod with the cgroupfs driver",
+    )
+    crio_default_runtime: str | None = Field(
+        default=None,
+        description="CRI-O's handler for pods that name none: crun or runc; None leaves it",
     )
     restart: Restart | None = Field(
         default=None,
@@ -260,6 +294,30 @@ class NodeSettings(BaseModel):
         description='release the node is for, such as "1.36"; from 1.35 on cgroup v1 is refused',
     )
 
+    kubernetes_source: Annotated[Any, BeforeValidator(_kubernetes_source)] = Field(
+        default=None,
+        description="where kubelet, kubeadm and kubectl of kubenode_kubernetes_version come from: "
+        '"upstream" (Kubernetes\' own repositories) or a mirror (a dict: url with {version} and '
+        "{format}, key, fingerprint); None installs none of them",
+    )
+    kubernetes_packages: Annotated[list[str], BeforeValidator(_comma_separated)] = Field(
+        default=list(kubernetes_packaging.PACKAGES),
+        description="which of them; a control plane gets kubeadm of a new release first",
+    )
+    kubernetes_hold: bool = Field(
+        default=True, description="hold these packages: an unattended upgrade skips no drain"
+    )
+    kubelet: dict[str, Any] | None = Field(
+        default=None,
+        description="fields of kubelet's configuration, as kubelet.configured takes them, such as "
+        '{"failSwapOn": False}; cgroupDriver is kubenode_cgroup_driver; None leaves all as it is',
+    )
+    prerequisites: bool | None = Field(
+        default=None,
+        description="install the programs that kubelet, kubeadm and kube-proxy use and the host "
+        "lacks (conntrack, socat, ...); None does where kubenode_kubernetes_version is set",
+    )
+
     profiles: Annotated[list[ProfileName], BeforeValidator(_comma_separated)] = Field(
         default=["bridge-cni"],
         description="what the audit expects besides: bridge-cni, ipv6, ipvs, nftables, "
@@ -276,6 +334,31 @@ class NodeSettings(BaseModel):
         if version is not None:
             minor_release(version)
         return version
+
+    @field_validator("kubernetes_packages")
+    @classmethod
+    def _kubernetes_packages(cls, names: list[str]) -> list[str]:
+        known = kubernetes_packaging.PACKAGES
+        if not names or not set(names) <= {*known}:
+            raise ValueError(f"a list of {', '.join(known)}")
+        return names
+
+    @field_validator("kubelet")
+    @classmethod
+    def _kubelet_fields(cls, settings: dict[str, Any] | None) -> dict[str, Any] | None:
+        if settings is not None:
+            fields.check(settings)
+            if "cgroupDriver" in settings:
+                raise ValueError("cgroupDriver is that of kubenode_cgroup_driver: set it there")
+        return settings
+
+    @field_validator("kubernetes_source")
+    @classmethod
+    def _of_a_release(cls, source: Any, info: ValidationInfo) -> Any:
+        # one that is wrong is not there, and has its own message
+        if source is not None and info.data.get("kubernetes_version", "") is None:
+            raise ValueError("packages of a release: set kubenode_kubernetes_version too")
+        return source
 
     @field_validator("modules")
     @classmethod
@@ -304,6 +387,18 @@ class NodeSettings(BaseModel):
     @classmethod
     def _package_version(cls, version: str | None) -> str | None:
         return releases.check_package_version(version)
+
+    @field_validator("crio_version")
+    @classmethod
+    def _crio_version(cls, version: str | None) -> str | None:
+        return version_choice.check_version(version)
+
+    @field_validator("crio_monitor_cgroup", "crio_default_runtime")
+    @classmethod
+    def _crio_word(cls, word: str | None, info: ValidationInfo) -> str | None:
+        wanted: dict[str, Any] = {str(info.field_name).removeprefix("crio_"): word}
+        CrioWanted("systemd", **wanted)
+        return word
 
     @field_validator("registry_hosts")
     @classmethod
@@ -376,6 +471,15 @@ class NodeSettings(BaseModel):
         wanted: dict[str, Any] = {str(info.field_name): word}
         ContainerdWanted("systemd", **wanted)
         return word
+
+    @property
+    def wants_prerequisites(self) -> bool:
+        """Whether :func:`kubenode.operations.packages.prerequisites` is a part of the node."""
+        return (
+            self.kubernetes_version is not None
+            if self.prerequisites is None
+            else (self.prerequisites)
+        )
 
 
 DEFAULTS = NodeSettings()

@@ -14,6 +14,7 @@ from pyinfra.api import (
     operation,
 )
 
+from kubenode.facts import image_based
 from kubenode.facts.cni_plugins import PACKAGES, CniPlugins, CniPluginsShape
 from kubenode.facts.containerd import Containerd, ContainerdServiceShape
 from kubenode.facts.platform import Platform
@@ -86,6 +87,9 @@ def plugins(
     now, runtime = both
     if now is None or runtime is None:
         yield refuse(host, "cannot tell which CNI plugins are there, see the lines above")
+        return
+    if problem := image_based.refusal(now["system"]):
+        yield refuse(host, problem)
         return
     if release is None:
         yield from _of_package(now, runtime)

@@ -9,7 +9,7 @@ from pyinfra import host
 
 from kubenode.facts.archives import ArchivesShape
 from kubenode.kubelet.containerd_choice import Asked, Decision, decide
-from kubenode.operations import containerd_exchange
+from kubenode.operations import containerd_exchange, package_steps
 from kubenode.operations.containerd_sources import (
     Commands,
     Found,
@@ -50,18 +50,23 @@ def steps(wanted: Wanted, source: Archive, found: Found) -> Commands:
     going = _going(found, build)
     if found.build == build.name and _is_linked(archives, build) and not going.removes:
         warn(decision)
-        host.noop(f"containerd {build.version} of an archive is installed: {build.name}")
+        if not found.unspared:
+            host.noop(f"containerd {build.version} of an archive is installed: {build.name}")
+        package_steps.tell_files(found.unspared)
+        yield from package_steps.write(found.unspared)
         return
-    if refusal := packages.refusal(found.packages, going):
+    refusal = packages.refusal(found.packages, going)
+    if refusal is None and build.runc is None:
+        refusal = packages.runc_refusal(found.packages, going.removes)
+    if refusal:
         yield refuse(host, f"{refusal}: nothing was changed")
         return
     by = package_manager() if going.removes else "apt-get"
-    if by != "apt-get":
-        names = ", ".join(going.removes)
+    if by is None:
         yield refuse(
             host,
-            f"{names} would go for the archive, which kubenode does with apt-get only so far: "
-            f"remove {names} first; nothing was changed",
+            f"{', '.join(going.removes)} would go for the archive, and there is no known package "
+            "manager: nothing was changed",
         )
         return
     program = archive_program.of_archive(
@@ -81,12 +86,14 @@ def steps(wanted: Wanted, source: Archive, found: Found) -> Commands:
     for file in build.files:
         explain(host, f"{file.address} comes to the host, sha256 {file.sha256}")
     containerd_exchange.tell(program.explained, plan)
+    package_steps.tell_files(found.unspared)
     try:
         yield from archive_transfer.brought(build.files, wanted.fetched_by, is_executing(host))
     except archive_cache.FetchError as error:
         yield refuse(host, f"{error}: nothing was changed")
         return
     yield from containerd_exchange.exchanged(program, plan)
+    yield from package_steps.write(found.unspared)
 
 
 def _decided(wanted: Wanted, source: Archive) -> Decision:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pyinfra import host
 
+from kubenode.facts import image_based, left_alone
 from kubenode.facts.archives import Archives
 from kubenode.facts.containerd import ContainerdPackage, ContainerdPackageShape
 from kubenode.facts.repositories import Repositories
@@ -13,9 +14,11 @@ from kubenode.operations import containerd_archive, containerd_distribution, con
 from kubenode.operations.containerd_sources import Commands, Found, Wanted
 from kubenode.packages.archive import Archive
 from kubenode.packages.installation import Installed, Program
+from kubenode.packages.left_alone import changes
 from kubenode.packages.source import Repository
 from kubenode.run.telling import explain, refuse
 from kubenode.runtimes import other_runtimes, program_change
+from kubenode.runtimes.containerd import packages
 from kubenode.runtimes.containerd.source import Source
 from kubenode.runtimes.runtime import CONTAINERD
 from kubenode.wire import joint_reading
@@ -45,6 +48,9 @@ def steps(wanted: Wanted) -> Commands:
     + wanted: what is asked for
     """
     shape = joint_reading.get_fact(ContainerdPackage)
+    if shape is not None and (problem := image_based.refusal(shape["system"])):
+        yield refuse(host, problem)
+        return
     if shape is not None and shape["change"]:
         explain(host, _interrupted(shape["change"]))
         yield program_change.settle()
@@ -52,8 +58,8 @@ def steps(wanted: Wanted) -> Commands:
     if shape is None:
         yield refuse(host, _CANNOT_TELL)
         return
-    if problem := other_runtimes.refusal(shape["runtimes"], CONTAINERD):
-        yield refuse(host, f"{': '.join(problem)}: nothing was changed")
+    if other := other_runtimes.refusal(shape["runtimes"], CONTAINERD):
+        yield refuse(host, f"{': '.join(other)}: nothing was changed")
         return
     found = _found(shape, wanted)
     if isinstance(wanted.source, Archive):
@@ -79,7 +85,10 @@ def _found(shape: ContainerdPackageShape, wanted: Wanted) -> Found:
     # what a package brings is not in /usr/local
     elif (shape["binary"] or "").startswith("/usr/local/"):
         archives = joint_reading.get_fact_now(Archives)
-    return Found(shape, program, archives)
+    unspared = changes(packages.LEFT_ALONE, left_alone.contents(shape["left_alone"]))
+    if not (wanted.hold and shape["left_alone"]["apt"]):
+        unspared = []
+    return Found(shape, program, archives, unspared)
 
 
 def _interrupted(change: str) -> str:

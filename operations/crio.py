@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from kubenode.files import host_lock
 from kubenode.files.exact_text import bytes_of
 from kubenode.files.toml_text import literal
 from kubenode.linux.cgroups import Driver
-from kubenode.operations import crictl
+from kubenode.operations import crictl, crio_program
 from kubenode.operations.crio_host import CANNOT_TELL, COMES_FIRST, daemon_of, other_runtime, state
 from kubenode.run import asked
 from kubenode.run.pyinfra_internals import is_executing
@@ -27,14 +27,76 @@ from kubenode.runtimes.config_swap import start, swap, undo
 from kubenode.runtimes.crictl import CRICTL_CONFIG, CrictlPlan
 from kubenode.runtimes.crio import own_file, proof
 from kubenode.runtimes.crio.plan import CrioPlan, plan
+from kubenode.runtimes.crio.source import Source, source_of
 from kubenode.runtimes.crio.upkeep import upkeep
+from kubenode.runtimes.crio.version_choice import Asked, check_version
 from kubenode.runtimes.crio.wanted import CrioWanted
 from kubenode.runtimes.restart import Restart, check_restart, postponed
-from kubenode.settings import DEFAULTS
+from kubenode.settings import DEFAULTS, minor_release
 from kubenode.wire import joint_reading
-from kubenode.wire.bounded import RESTART_SECONDS, bounded
+from kubenode.wire.bounded import INSTALL_SECONDS, RESTART_SECONDS, bounded
 
 Commands = Generator[StringCommand | FunctionCommand, Any, None]
+
+
+@operation()
+@bounded(INSTALL_SECONDS)
+def installed(
+    version: str | None = None,
+    hold: bool = DEFAULTS.crio_hold,
+    source: Source | Mapping[str, Any] = DEFAULTS.crio_source,
+    kubernetes_version: str | None = DEFAULTS.kubernetes_version,
+    restart: Restart | None = DEFAULTS.restart,
+) -> Commands:
+    """
+    Install CRI-O, or make the one that is there the one that is wanted.
+
+    + version: a package's version in full, a release (``1.36.3``), or a series (``1.36``). None is
+      the series of *kubernetes_version*; without that an installed one is left alone
+    + hold: keep the package manager from upgrading it. False leaves a hold as it is
+    + source: where it comes from. ``distribution`` is what the host's sources have (openSUSE and
+      Fedora have it, Debian has not). A dict is a repository:
+      :func:`kubenode.runtimes.crio.source.source_of`. CRI-O has one a minor release, so that
+      ``{minor}`` stands in its URL, and a change of minor is a change of the host's source
+    + kubernetes_version: release the node is for. A CRI-O of the same minor release is installed,
+      and one that is older by two at most is left alone
+    + restart: when another patch release may take the place of one that runs, which restarts it:
+      ``now``, ``if-idle`` (no pod runs) or ``never``; None is ``now``, as pods survive that
+
+    Another minor release, newer or older, removes all containers and makes them again when it
+    starts: that is refused while pods run. What is there is changed in one command on the host: the
+    new package is fetched, run, and shown the configuration; the old one is kept, and comes back
+    where the new one does not serve. So does the next run after a power cut. With dnf and zypper a
+    package is only installed, and changed where no CRI-O works. A host where another runtime is in
+    use is refused.
+
+    **Example:**
+
+    .. code:: python
+
+        crio.installed(
+            name="CRI-O 1.36 of our mirror",
+            version="1.36",
+            source={
+                "url": "https://mirror.example.org/cri-o/v{minor}/deb/",
+                "key": "files/cri-o.asc",
+                "fingerprint": "9DC858229FC7DD38854AE2D88D81803C0EBFCD88",
+            },
+        )
+    """
+    try:
+        check_version(version)
+        check_restart(restart)
+        release = minor_release(kubernetes_version) if kubernetes_version is not None else None
+    except ValueError as error:
+        raise OperationValueError(f"version {error}") from error
+    try:
+        origin = source_of(source)
+    except ValueError as error:
+        raise OperationValueError(f"source {source!r}: {error}") from error
+    yield from crio_program.steps(
+        crio_program.Wanted(Asked(version, release), hold, origin, restart)
+    )
 
 
 @operation()
@@ -69,7 +131,7 @@ def configured(
     on the daemon's command line.
 
     A change is shown to CRI-O before the swap. A reload (SIGHUP) gives a running daemon what it
-    takes that way (pause image, default runtime), a restart the rest; the operation ends when CRI-O
+    takes that way (pause image), a restart the rest; the operation ends when CRI-O
     has it in force. If it does not come up the old file comes back, on the host itself. An
     interrupted change is undone first. A host where another runtime is in use is refused.
 

@@ -8,10 +8,14 @@ from typing import Any, NamedTuple
 from pyinfra import host
 from pyinfra.api import FunctionCommand, StringCommand
 
-from kubenode.facts.installation import Installation
+from kubenode.facts import image_based
+from kubenode.facts.installation import Installation, InstallationShape
+from kubenode.facts.platform import Platform
+from kubenode.files import whole_file
+from kubenode.files.exact_text import is_utf8, text_of
 from kubenode.operations import package_hold
 from kubenode.packages import guarded_install, manager, package_locks
-from kubenode.run.telling import explain, refuse
+from kubenode.run.telling import explain, explain_file, refuse
 from kubenode.wire import joint_reading
 
 Commands = Generator[StringCommand | FunctionCommand, Any, None]
@@ -38,6 +42,14 @@ class Packages(NamedTuple):
         return [manager.pinned(by, name, version) for name, version in self.versions.items()]
 
 
+def not_for_packages() -> str | None:
+    """Why nothing may be installed on a host, None when it may; it is asked what it is."""
+    platform = joint_reading.get_fact_now(Platform)
+    if platform is None:
+        return "cannot tell what this host is: nothing was changed"
+    return image_based.refusal({"image": platform["image"], "usr": platform["usr"]})
+
+
 def ready(by: str, names: Sequence[str], *, finishes: bool) -> Commands:
     """The commands after which the package manager can say what there is of packages.
 
@@ -60,6 +72,7 @@ def tell(by: str, wanted: Packages) -> str | None:
     + wanted: the packages
     """
     going: Mapping[str, str] = {}
+    would = None
     if by == "apt-get":
         pinned = wanted.pinned(by)
         would = joint_reading.get_fact_now(Installation, packages=pinned)
@@ -74,7 +87,21 @@ def tell(by: str, wanted: Packages) -> str | None:
         explain(host, f"install {name} {was} -> {version or 'what there is'}")
     for name, there in going.items():
         explain(host, f"remove {name} {there} for it")
+    tell_what_comes(would, wanted.versions)
     return None
+
+
+def tell_what_comes(would: InstallationShape | None, named: Collection[str]) -> None:
+    """Say which packages come besides; None is that nobody can tell.
+
+    + would: what apt would do
+    + named: names of the packages that were told already
+    """
+    for name, version in would["installs"].items() if would else ():
+        if name not in named:
+            was = would["now"].get(name) if would else None
+            new = f"{was} -> {version}" if was else version
+            explain(host, f"{name} {new} comes with it, and stays if that is undone")
 
 
 def installed(by: str, wanted: Packages, *, unpacks_again: bool) -> Commands:
@@ -115,3 +142,23 @@ def held(by: str, names: Sequence[str]) -> Commands:
         yield refuse(host, hold.refusal)
         return
     yield from package_hold.held(hold)
+
+
+def tell_files(changes: Sequence[whole_file.Change]) -> None:
+    """Say which files are written, of what unattended-upgrades and needrestart leave alone.
+
+    + changes: of :mod:`kubenode.packages.left_alone`
+    """
+    for change in changes:
+        old, new = (None if each is None else text_of(each) for each in (change.old, change.new))
+        shown = old if old is None or is_utf8(old) else "(no text)\n"
+        explain_file(host, change.path, shown, new)
+
+
+def write(changes: Sequence[whole_file.Change]) -> Commands:
+    """The command that writes them.
+
+    + changes: of :mod:`kubenode.packages.left_alone`
+    """
+    if changes:
+        yield whole_file.change(changes)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, OperationValueError, StringCommand, operation
 
+from kubenode.facts import image_based, left_alone
 from kubenode.facts.package_versions import PackageVersions, PackageVersionsShape
 from kubenode.facts.repositories import Repositories, RepositoriesShape
 from kubenode.files import whole_file
 from kubenode.files.exact_text import is_utf8, text_of
 from kubenode.operations import package_hold, package_steps
+from kubenode.operations.prerequisites import prerequisites as prerequisites
 from kubenode.packages import (
     apt_sources,
     manager,
@@ -23,6 +25,7 @@ from kubenode.packages import (
     signing_key,
 )
 from kubenode.packages.installation import Installed
+from kubenode.packages.left_alone import LeftAlone, apt_file, changes, needrestart_file
 from kubenode.packages.repository_change import RepositoryChange
 from kubenode.packages.selection import Offer, Selection, select
 from kubenode.packages.signing_key import SigningKey
@@ -88,6 +91,8 @@ def repository(
     now = joint_reading.get_fact(Repositories, repository=name)
     if now is None:
         yield refuse(host, _CANNOT_TELL_SOURCES)
+    elif problem := image_based.refusal(now["system"]):
+        yield refuse(host, problem)
     elif now["package_manager"] is None:
         yield refuse(host, _NO_MANAGER)
     elif present:
@@ -239,7 +244,9 @@ def installed(
     + version: in full (``2.1.9-1~debian.13~trixie``), a release (``2.1.9``) or a series (``2.1``:
       the newest of it that the source has; what is installed of a series stays). It is that of all
       *packages*. None takes what the package manager would, and leaves what is installed alone
-    + hold: keep upgrades from them. False leaves a hold as it is
+    + hold: keep upgrades from them, and with apt tell unattended-upgrades and needrestart to leave
+      them and their services alone (:mod:`kubenode.packages.left_alone`). False leaves all that as
+      it is
     + replaces: names of packages that may go for them, because they conflict
 
     The host is refused before anything is installed when the source has no such version, with what
@@ -304,6 +311,9 @@ def installing(
         if sources is None or sources["package_manager"] is None:
             yield refuse(host, _NO_MANAGER if sources else _CANNOT_TELL_SOURCES)
             return
+        if problem := image_based.refusal(sources["system"]):
+            yield refuse(host, problem)
+            return
         planned = planned_source(repository, sources, sources["package_manager"])
         if isinstance(planned, str):
             yield refuse(host, planned)
@@ -313,16 +323,38 @@ def installing(
     if now is None:
         yield refuse(host, _CANNOT_TELL_PACKAGES)
         return
-    wanted = _Wanted(names, None if source is None else source.repository, version, hold)
-    to_do = _selection(now, wanted)
-    if to_do.is_empty and (source is None or source.change.is_empty):
+    if problem := image_based.refusal(now["system"]):
+        yield refuse(host, problem)
+        return
+    wanted = Wanted(names, None if source is None else source.repository, version, hold)
+    to_do = selection(now, wanted)
+    if to_do.is_empty and not unspared(now, wanted) and (source is None or source.change.is_empty):
         there = [f"{each['name']} {each['version']}" for each in now["installed"]["installed"]]
         host.noop(f"{', '.join(there)}: installed" + (" and held" if hold else ""))
         return
+    yield from steps(now, wanted, source, replaces)
+
+
+def steps(
+    now: PackageVersionsShape,
+    wanted: Wanted,
+    source: PlannedSource | None,
+    replaces: Sequence[str] = (),
+) -> Generator[StringCommand | FunctionCommand, Any, Selection | None]:
+    """The commands that put a repository in place, and install and hold packages.
+
+    + now: what there is of the packages
+    + wanted: what is asked for
+    + source: the repository they come from; None for what the host has
+    + replaces: names of packages that may go for them
+
+    Returns what was done, None where the host was refused.
+    """
+    to_do = selection(now, wanted)
     by = now["package_manager"]
     if by is None:
-        yield refuse(host, f"no known package manager: install {', '.join(names)} yourself")
-        return
+        yield refuse(host, f"no known package manager: install {', '.join(wanted.names)} yourself")
+        return None
     # pyinfra, while it prepares, goes no further than the first command
     if source is not None:
         explain_source(source)
@@ -330,29 +362,66 @@ def installing(
         refusal = _explain_beforehand(now, by, wanted, to_do, source, replaces)
         if refusal:
             yield refuse(host, refusal)
-            return
+            return None
+    else:
+        package_steps.tell_files(unspared(now, wanted))
     if source is not None:
         yield from prove(source)
         yield from put_in_place(source)
     if to_do.installs or to_do.blocked:
-        yield from _install(now, by, wanted, replaces)
-    else:
-        yield from package_steps.held(by, to_do.holds)
+        return (yield from _install(now, by, wanted, replaces))
+    yield from package_steps.held(by, to_do.holds)
+    yield from package_steps.write(unspared(now, wanted))
+    return to_do
 
 
-class _Wanted(NamedTuple):
-    """What :func:`installed` was asked for."""
+def unspared(now: PackageVersionsShape, wanted: Wanted) -> list[whole_file.Change]:
+    """The files in which unattended-upgrades and needrestart have yet to be told to leave what is
+    installed alone.
+
+    + now: what there is of the packages
+    + wanted: what is asked for
+    """
+    shape = now["left_alone"]
+    if not (wanted.hold and shape["apt"]):
+        return []
+    there = left_alone.contents(shape)
+    installed = {each["name"] for each in now["installed"]["installed"]}
+    return [
+        change
+        for name in wanted.names
+        if name in installed
+        for change in changes(LeftAlone(name, [name], shape["services"][name]), there)
+    ]
+
+
+class Wanted(NamedTuple):
+    """What is asked for.
+
+    + names: of the packages
+    + repository: where they come from; None for what the host has
+    + version, hold, newest: see :func:`kubenode.packages.selection.select`
+    """
 
     names: list[str]
     repository: Repository | None
-    version: str | None
+    version: str | Mapping[str, str] | None
     hold: bool
+    newest: tuple[str, ...] = ()
 
     def __str__(self) -> str:
+        if isinstance(self.version, Mapping):
+            named = (f"{name} {self.version.get(name, '')}".rstrip() for name in self.names)
+            return ", ".join(named)
         return f"{', '.join(self.names)} {self.version or ''}".rstrip()
 
 
-def _selection(now: PackageVersionsShape, wanted: _Wanted) -> Selection:
+def selection(now: PackageVersionsShape, wanted: Wanted) -> Selection:
+    """What would be done, as far as it is known now.
+
+    + now: what there is of the packages
+    + wanted: what is asked for
+    """
     there = [Installed(**package) for package in now["installed"]["installed"]]
     found = now["candidates"]
     offers = None
@@ -373,13 +442,13 @@ def _selection(now: PackageVersionsShape, wanted: _Wanted) -> Selection:
             for name in wanted.names
         }
     where = "this host's sources" if wanted.repository is None else wanted.repository.url
-    return select(wanted.names, there, offers, wanted.version, wanted.hold, where)
+    return select(wanted.names, there, offers, wanted.version, wanted.hold, where, wanted.newest)
 
 
 def _explain_beforehand(
     now: PackageVersionsShape,
     by: str,
-    wanted: _Wanted,
+    wanted: Wanted,
     to_do: Selection,
     source: PlannedSource | None,
     replaces: Sequence[str],
@@ -403,6 +472,15 @@ def _explain_beforehand(
                 logger.warning(f"{print_prefix(host)}as the lists are now, {to_do.blocked}")
             elif problem := package_steps.tell(by, _packages(now, to_do, replaces)):
                 return problem
+    package_steps.tell_files(unspared(now, wanted))
+    installed = {each["name"] for each in now["installed"]["installed"]}
+    for name in wanted.names if wanted.hold and by == "apt-get" else ():
+        if name not in installed:
+            explain(
+                host,
+                f"unattended-upgrades and needrestart are told to leave {name} and its services "
+                f"alone ({apt_file(name)}, {needrestart_file(name)})",
+            )
     holds = to_do.holds if not to_do.blocked else wanted.names if wanted.hold else ()
     for name in holds:
         explain(host, f"hold {name}: upgrades leave it alone")
@@ -417,23 +495,32 @@ def _packages(
 
 
 def _install(
-    now: PackageVersionsShape, by: str, wanted: _Wanted, replaces: Sequence[str]
-) -> Commands:
+    now: PackageVersionsShape, by: str, wanted: Wanted, replaces: Sequence[str]
+) -> Generator[StringCommand | FunctionCommand, Any, Selection | None]:
+    """Returns what was done; None where the host was refused."""
     finishes = now["installed"]["dpkg_at_work"] or now["installed"]["dpkg_interrupted"]
     yield from package_steps.ready(by, wanted.names, finishes=bool(finishes))
     after = joint_reading.get_fact_now(PackageVersions, packages=wanted.names)
     if after is None:
         yield refuse(host, _CANNOT_TELL_PACKAGES)
-        return
-    to_do = _selection(after, wanted)
+        return None
+    to_do = selection(after, wanted)
     if to_do.blocked:
         yield refuse(host, f"{to_do.blocked}: nothing was installed")
-    elif to_do.installs:
+        return None
+    if to_do.installs:
         yield from package_steps.installed(
             by, _packages(after, to_do, replaces), unpacks_again=bool(finishes)
         )
+        # only now it is known which services they have
+        after = joint_reading.get_fact_now(PackageVersions, packages=wanted.names)
+        if after is None:
+            yield refuse(host, _CANNOT_TELL_PACKAGES)
+            return None
     else:
         yield from package_steps.held(by, to_do.holds)
+    yield from package_steps.write(unspared(after, wanted))
+    return to_do
 
 
 def is_from(repository: Repository, origin: str) -> bool:

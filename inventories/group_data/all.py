@@ -27,8 +27,8 @@ anything is changed.
 # swap. "keep" leaves it. None is "off", unless kubelet is told to live with swap.
 # kubenode_swap = None
 
-# The runtime to install and configure: "containerd", "docker" (Docker Engine with cri-dockerd) or
-# "mcr" (Mirantis Container Runtime, with the same settings as docker).
+# The runtime to install and configure: "containerd", "crio", "docker" (Docker Engine with
+# cri-dockerd) or "mcr" (Mirantis Container Runtime, with the same settings as docker).
 # kubenode_runtime = "containerd"
 
 # "systemd" or "cgroupfs"; kubelet must use the same.
@@ -44,7 +44,18 @@ anything is changed.
 # kubenode_containerd_fetched_by = "host"
 
 # Hold the package, so that an unattended upgrade does not restart the runtime.
+# unattended-upgrades and needrestart are told to leave it alone too.
 # kubenode_containerd_hold = True
+
+# CRI-O, where it is the runtime: its series ("1.36"), a release or a package's exact version; None
+# is the series of kubenode_kubernetes_version. The source is "distribution" or a repository, a dict
+# with url, key and fingerprint, where {minor} in the url stands for CRI-O's minor release.
+# kubenode_crio_version = None
+# kubenode_crio_source = "distribution"
+# kubenode_crio_hold = True
+# Where its monitors run ("pod" or a slice), and its handler for pods that name none ("crun").
+# kubenode_crio_monitor_cgroup = None
+# kubenode_crio_default_runtime = None
 
 # When a change restarts the runtime: "now", "if-idle" (when no pod runs) or "never". None is now
 # where pods survive it.
@@ -102,6 +113,23 @@ anything is changed.
 
 # The release the node is for, such as "1.36": from 1.35 on a host with cgroup v1 fails.
 # kubenode_kubernetes_version = None
+
+# Install kubelet, kubeadm, kubectl, cri-tools and kubernetes-cni of kubenode_kubernetes_version:
+# "upstream" from Kubernetes' own repositories, a dict from a mirror of them, such as
+# {"url": "https://mirror.example.org/kubernetes/{version}/{format}"}. None installs none of them.
+# A control plane is taken to a new release with kubenode_kubernetes_packages = ["kubeadm"] first.
+# kubenode_kubernetes_source = None
+# kubenode_kubernetes_packages = ["kubelet", "kubeadm", "kubectl", "cri-tools", "kubernetes-cni"]
+# kubenode_kubernetes_hold = True
+
+# Fields of kubelet's configuration that must agree with the node, such as {"failSwapOn": False,
+# "memorySwap": {"swapBehavior": "LimitedSwap"}, "containerLogMaxSize": "50Mi"}.
+# cgroupDriver is kubenode_cgroup_driver; {} has that alone. None leaves kubelet as it is.
+# kubenode_kubelet = None
+
+# Install the programs that kubelet, kubeadm and kube-proxy use and the host lacks (conntrack,
+# socat, iptables, ...). None does where kubenode_kubernetes_version is set.
+# kubenode_prerequisites = None
 
 # What the audit expects besides what every node needs: "bridge-cni", "ipv6", "ipvs", "nftables",
 # "control-plane".

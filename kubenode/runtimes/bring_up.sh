@@ -11,6 +11,6 @@ systemctl restart @UNITS@ && wait_for_cri @CRI_WAIT_SECONDS@ || {
   systemctl restart @UNITS@ && wait_for_cri @CRI_WAIT_SECONDS@ ||
     fail "@DAEMON@ did not come up with the new configuration, and does not now either;" \
       "$outcome: $words"
-  fail "@DAEMON@ did not come up with the new configuration, and serves CRI again;" \
+  fail "@DAEMON@ did not come up with the new configuration, and @SERVES@ again;" \
     "$outcome: $words"
 }

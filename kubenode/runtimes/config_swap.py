@@ -101,6 +101,7 @@ class Daemon:
     + programs: what they call besides the daemon itself
     + proof: one more function of *functions*, called with the main file once all are in place: it
       fails, and prints why, when the daemon does not make of them what was meant. Empty is none
+    + serves: what ``cri_serves`` tells of it, for messages
     """
 
     name: str
@@ -109,6 +110,7 @@ class Daemon:
     programs: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
     proof: str = ""
+    serves: str = "serves CRI"
 
     @property
     def units(self) -> str:
@@ -191,6 +193,7 @@ def swap(
                 UNITS=daemon.units,
                 DAEMON=daemon.name,
                 CRI_WAIT_SECONDS=CRI_WAIT_SECONDS,
+                SERVES=daemon.serves,
                 RELOAD=f"{reload}; " if reload else "",
             )
         )

@@ -294,6 +294,22 @@ CONTAINERD = (
         state="warn",
     ),
     Break(
+        "a program that was exchanged after the daemon started",
+        "cp -p /usr/bin/containerd /usr/bin/other && mv /usr/bin/other /usr/bin/containerd",
+        "runtime.config-applied",
+        "exchanged after it started: containerd ",
+    ),
+    Break(
+        "needrestart was not told to leave it alone",
+        # a stand-in: what counts is that it is there, and what its files say
+        "rm /etc/needrestart/conf.d/kubenode*.conf; "
+        "printf '#!/bin/sh\\n' >/usr/sbin/needrestart; chmod 0755 /usr/sbin/needrestart",
+        "runtime.left-alone",
+        "containerd.service",
+        state="warn",
+        undo="rm /usr/sbin/needrestart",
+    ),
+    Break(
         "a package's own file beside the edited one",
         f"cp {CONFIG} {CONFIG}.dpkg-dist",
         "runtime.config-merged",
@@ -979,6 +995,18 @@ MODULES = (
 BREAKS = KERNEL + CONTAINERD + KUBELET_BREAKS + LEFTOVERS + NETWORK + MACHINE + SIZES + OPERATIONS
 
 NOT_BROKEN = {
+    **{
+        f"crio.{name}": "these nodes have containerd; test_crio_breaks breaks one with CRI-O"
+        for name in (
+            "stray-files",
+            "signature-policy",
+            "bridge",
+            "insecure-registries",
+            "monitor-cgroup",
+            "command-line",
+            "kubernetes",
+        )
+    },
     "platform.linux": "a target is Linux; tests/unit/checks",
     "platform.root": "test_audit: a user whom sudo asks for a password",
     "platform.systemd": "test_prepare: a target without systemd",
@@ -988,6 +1016,7 @@ NOT_BROKEN = {
     "cgroup-driver.placement": "test_audit: a misplaced container",
     "kubernetes.release-known": "about kubenode, not the host; tests/unit/checks",
     "kubernetes.facts-current": "about kubenode, not the host; tests/unit/checks",
+    "kubernetes.repository-key": "test_audit would need a key with a date; tests/unit/checks",
     "kubernetes.kernel": "--for 1.35 finds containerd too old as well; tests/unit/checks",
     "kernel.nftables": "an old kernel is kernel.version's finding too; tests/unit/checks",
     "runtime.supported": "its remedy is another distribution; tests/unit/checks",

@@ -116,7 +116,7 @@ _CONFFILES = (
 )
 
 # No part of the original. A Docker target cannot apply all of a container's config, see
-# tests/targets/rootfs/usr/sbin/runc, which does the same for runc.
+# tests/targets/rootfs/usr/sbin/runc, which does the same for runc. CRI-O writes it on many lines.
 _WRAPPER = """\
 #!/bin/sh
 bundle=. previous= creates=
@@ -127,16 +127,18 @@ for argument in "$@"; do
 done
 config=$bundle/config.json
 if [ -n "$creates" ] && [ -f "$config" ]; then
+  tr -d '\\n\\t' <"$config" >"$config.line"
   capabilities=$(sed -n 's/^CapEff:[[:space:]]*//p' /proc/self/status)
   if [ $((0x$capabilities >> 24 & 1)) -eq 0 ]; then
-    sed -i 's/"oomScoreAdj":-\\{0,1\\}[0-9]*/"oomScoreAdj":0/' "$config"
+    sed -i 's/"oomScoreAdj": *-\\{0,1\\}[0-9]*/"oomScoreAdj":0/' "$config.line"
   fi
   if [ -f /sys/fs/cgroup/cgroup.controllers ]; then
     for controller in cpu memory; do
       grep -qw "$controller" /sys/fs/cgroup/cgroup.controllers ||
-        sed -i "s/\\"$controller\\":{[^}]*}/\\"$controller\\":{}/" "$config"
+        sed -i "s/\\"$controller\\": *{[^}]*}/\\"$controller\\":{}/" "$config.line"
     done
   fi
+  cat "$config.line" >"$config"
 fi
 exec @PROGRAM@ "$@"
 """
@@ -217,8 +219,8 @@ def _build(work: Path, version: str, programs: Path | None, architecture: str) -
     if programs is None:
         depends += ["python3-grpcio", "python3-protobuf"]
         _write(own / "cri.binpb", cri.descriptors())
-        text = _stand_in().replace(b"@VERSION@", version.encode())
-        _write(root / "usr/bin/crio", text, 0o755)
+        script = _stand_in().replace(b"@VERSION@", version.encode())
+        _write(root / "usr/bin/crio", script, 0o755)
         _write(root / "usr/bin/pinns", b"#!/bin/sh\n", 0o755)
     else:
         for name in ("crio", "pinns"):

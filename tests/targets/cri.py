@@ -196,7 +196,8 @@ class Cri:
         """
         config = {
             "metadata": {"name": "probe"},
-            "image": {"image": image},
+            # CRI-O checks the signature of what the user has asked for
+            "image": {"image": image, "user_specified_image": image},
             "linux": {
                 "resources": {"memory_limit_in_bytes": memory_limit},
                 "security_context": pod.config["linux"]["security_context"],

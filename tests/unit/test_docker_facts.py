@@ -60,7 +60,9 @@ def test_what_the_engine_says_is_taken_strictly() -> None:
     assert said["platform"] == "Docker Engine - Community"
     assert said["swarm"] is False
     # curl's answer is the server's part alone; Debian's names no platform
-    assert (engine(INFO, {"Platform": {"Name": ""}}) or {})["platform"] is None
+    plain = engine(INFO, {"Platform": {"Name": ""}})
+    assert plain
+    assert plain["platform"] is None
     odd = engine({**INFO, "CgroupDriver": "none", "ContainersRunning": True, "Swarm": []})
     assert odd
     assert (odd["driver"], odd["containers_running"], odd["swarm"]) == (None, None, None)
@@ -127,7 +129,7 @@ def test_what_is_stated_has_its_place_and_what_cannot_be_read_is_unknown() -> No
 def test_cri_serves_where_its_unit_is_active_and_the_engine_answers() -> None:
     unit = {"unit:cri-docker.service": [*ACTIVE, f"ExecStart={START}", "DropInPaths=/x.conf"]}
     answers = {"engine_info": [json.dumps(INFO)]}
-    there = {"cri_socket_there": "yes"}
+    there: dict[str, Any] = {"cri_socket_there": "yes"}
     assert read({**unit, **answers}, **there)["cri"] == "serving"
     assert read(unit, **there)["cri"] == "unknown"
     assert read({**unit, **answers})["cri"] == "down"

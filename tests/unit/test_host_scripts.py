@@ -24,31 +24,41 @@ from kubenode.facts import (
     cgroup,
     cni_plugins,
     containerd,
+    containerd_left,
     containerd_service,
     dnf_hold,
     docker,
     handler_needs,
+    image_based,
     installation,
     kernel,
     kernel_config,
     kubeadm,
     kubelet,
+    kubelet_files,
+    kubernetes,
+    kubernetes_keys,
+    left_alone,
     machine,
     network,
     package_versions,
     platform,
     pods,
+    prerequisites,
     repositories,
     runtimes,
     swap,
 )
 from kubenode.files import host_lock, toml_text, whole_file
+from kubenode.kubelet import service as kubelet_service
+from kubenode.kubelet.command_line import Word
 from kubenode.operations import kernel as kernel_operations
 from kubenode.operations import swap as swap_operations
 from kubenode.packages import (
     archive_change,
     archive_transfer,
     guarded_install,
+    guarded_removal,
     manager,
     package_locks,
     plugins_change,
@@ -59,7 +69,7 @@ from kubenode.packages.package_change import PackageChange
 from kubenode.packages.source import Repository
 from kubenode.run import host_script
 from kubenode.runtimes import archive_program, config_swap, program_change
-from kubenode.runtimes.containerd import proof
+from kubenode.runtimes.containerd import proof, removal
 from kubenode.runtimes.docker import cri_archive
 from kubenode.runtimes.docker import proof as docker_proof
 from kubenode.wire import probe, time_limit
@@ -88,7 +98,12 @@ PROBES = {
     "docker_package": docker.script_package(),
     "docker": docker.script_daemon(),
     "drivers": cgroup.script_drivers(),
+    "image_based": image_based.script(),
     "kubelet": kubelet.script(),
+    "left_alone": left_alone.script(["containerd"], ["containerd"]),
+    "kubelet_files": kubelet_files.script(),
+    "kubernetes": kubernetes.script(),
+    "kubernetes_keys": kubernetes_keys.script(),
     "pods": pods.script(),
     "modules": kernel.script_modules(["br_netfilter"]),
     "sysctls": kernel.script_sysctls(["net.ipv4.ip_forward"]),
@@ -97,9 +112,11 @@ PROBES = {
     "machine": machine.script(),
     "network": network.script(),
     "platform": platform.script(),
+    "prerequisites": prerequisites.script(),
     "repositories": repositories.script("docker"),
     "candidates": candidates.script(["containerd"]),
     "package_versions": package_versions.script(["containerd"]),
+    "containerd_left": containerd_left.script(["/etc/containerd/certs.d"], "/nowhere", []),
     "handler_needs": handler_needs.script(["containerd-shim-runc-v2", "/bin/sh"], ["/etc/passwd"]),
     "installation": installation.script(["containerd"]),
     "runtimes": runtimes.script(),
@@ -169,6 +186,11 @@ def fetch_lists_with_zypper(host: Host) -> str:
     return package_locks.lists_fetched("zypper").get_raw_value()
 
 
+def fetch_lists_with_dnf(host: Host) -> str:
+    host.program("dnf", 'echo "Failed loading plugin"; echo "Ignoring repositories: x"')
+    return package_locks.lists_fetched("dnf").get_raw_value()
+
+
 def install_with_dnf(host: Host) -> str:
     host.program("dnf")
     command = manager.change_held("dnf", "containerd", "containerd-1.7")
@@ -213,8 +235,60 @@ def start(host: Host) -> str:
     return config_swap.start(daemon(host), ["true"]).get_raw_value()
 
 
+def restart_kubelet(host: Host) -> str:
+    """One that takes its flags, stays and is healthy."""
+    host.program("kubelet", '[ "$*" = "--node-ip=10.0.0.1 --version" ]')
+    host.program("systemctl", '[ "$1" != show ] || echo 77')
+    host.program("curl", "printf ok")
+    host.program("sleep")
+    words = [Word("--node-ip=10.0.0.1", "/etc/default/kubelet")]
+    return kubelet_service.restart(words, "127.0.0.1:10248").get_raw_value()
+
+
 def daemon(host: Host, *stated: toml_text.Path) -> config_swap.Daemon:
     return proof.daemon(str(host.programs / "containerd"), "/nowhere", stated)
+
+
+def remove_guarded(host: Host) -> str:
+    host.program("apt-get", 'case "$*" in *-s*) echo "Remv containerd [1.7]";; esac')
+    host.program("apt-mark")
+    return guarded_removal.remove(["containerd"], "kubenode-test.service").get_raw_value()
+
+
+def stop_for_good(host: Host) -> str:
+    host.program("systemctl")
+    return removal.stopped(removal.Removal(), "/nowhere", end_containers=True).get_raw_value()
+
+
+def take_away(host: Host) -> str:
+    """Of a root of the test's own, and of no archive: that one's paths are the host's."""
+    host.program("systemctl", "exit 1")
+    root = host.programs.parent / "root"
+    for path in (root / "io.containerd.x", root / "theirs", root.parent / "d"):
+        path.mkdir(parents=True)
+    own = root.parent / "d" / "hosts.toml"
+    own.write_text("# Written by kubenode\n")
+    plan = removal.Removal(own=[str(own)], data=["io.containerd.x"])
+    # the directory of what runs is the host's
+    script = removal.taken_away(plan, str(root), data=True).get_raw_value()
+    return script.replace(removal.STATE, str(root.parent / "state"))
+
+
+def leave_archives(host: Host) -> str:
+    host.program("systemctl", "exit 1")
+    folder = host.programs.parent
+    (folder / "root" / "2.3.4-5f1c09d2").mkdir(parents=True)
+    plan = removal.Removal(leaves_archive=True)
+    script = removal.taken_away(plan, str(folder / "none"), data=False).get_raw_value()
+    for path, name in (
+        (archive_change.ROOT, "root"),
+        (archive_change.STORE, "store"),
+        (archive_change.UNIT_FILE, "unit"),
+        (archive_change.PROGRAMS_IN, "bin"),
+        (archive_change.RUNC_IN, "sbin"),
+    ):
+        script = script.replace(path, str(folder / name))
+    return script
 
 
 def serving(host: Host) -> None:
@@ -327,6 +401,7 @@ CHANGES: list[Callable[[Host], str]] = [
     fetch_lists,
     unpack_again,
     fetch_lists_with_zypper,
+    fetch_lists_with_dnf,
     install_with_dnf,
     hold_with_dnf,
     change_held,
@@ -335,11 +410,16 @@ CHANGES: list[Callable[[Host], str]] = [
     start,
     start_docker,
     unpack_cri_dockerd,
+    restart_kubelet,
     fetch_archive,
     unpack_archive,
     move_away,
     install_guarded,
     unpack_plugins,
+    remove_guarded,
+    stop_for_good,
+    take_away,
+    leave_archives,
 ]
 
 
@@ -383,6 +463,10 @@ def test_each_shell_runs_what_changes_a_host(
     assert not re.search(r"not found|syntax|unexpected|bad |: line ", finished.stderr)
     if change is undo:
         assert host.config.read_text() == "old\n"
+    if change is restart_kubelet:
+        log = host.log.read_text()
+        assert "http://127.0.0.1:10248/healthz" in log
+        assert log.index("kubelet --node-ip") < log.index("systemctl restart kubelet.service")
     if change is swap_off:
         said = host.log.read_text().splitlines()
         assert said[:3] == ["swapoff /a swap /dev/zram0",
@@ -392,6 +476,8 @@ def test_each_shell_runs_what_changes_a_host(
         assert "--reinstall install containerd" in host.log.read_text()
     if change is fetch_lists_with_zypper:
         assert finished.stderr.startswith("no answer\nzypper refresh failed in part:")
+    if change is fetch_lists_with_dnf:
+        assert finished.stderr == "Ignoring repositories: x\n"
     if change is install_with_dnf:
         assert " --disableplugin=versionlock containerd-1.7\n" in host.log.read_text()
     if change is change_held:
@@ -555,6 +641,7 @@ def program_changes(host: Host) -> list[str]:
     build = Build("2.3.4", file, file)
     for program in (
         program_change.of_packages("containerd 2.1.9", packages, "apt-get"),
+        program_change.of_packages("containerd 2.1.9", packages, "zypper"),
         archive_program.of_archive(build, None),
         archive_program.of_archive(None, build.name, "2.3.4", packages),
     ):

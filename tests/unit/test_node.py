@@ -32,7 +32,7 @@ def test_what_is_not_set_is_not_read() -> None:
     assert HandlerNeeds not in read(NodeSettings(containerd_handlers={"kata": None}))
 
 
-@pytest.mark.parametrize("name", ["rkt", ""])
+@pytest.mark.parametrize("name", ["cri-o", "podman", "rkt", ""])
 def test_another_runtime_is_an_error(name: str) -> None:
     with pytest.raises(OperationValueError, match=f"kubenode_runtime '{name}': .* containerd"):
         node._set_up_by(name)

@@ -300,8 +300,9 @@ CHECKS = (
         "losetup; kubeadm copies etcd's directory with cp. Before 1.33 kubeadm asked for ip, "
         "iptables and nsenter in place of losetup and cp, and before 1.32 for conntrack too.",
         judge=_required_programs,
-        remedy="install mount, util-linux and coreutils; for kubeadm before 1.33 also iproute2 "
-        "and iptables, before 1.32 conntrack",
+        remedy="packages.prerequisites() installs what is missing, and so does prepare where "
+        "kubenode_kubernetes_version is set (mount, util-linux and coreutils; for kubeadm before "
+        "1.33 also iproute2 and iptables, before 1.32 conntrack)",
         mirrors=(
             "kubeadm: FileExisting-mount, -losetup, -cp",
             "kubeadm (before 1.33): FileExisting-ip, -iptables, -nsenter",
@@ -319,7 +320,9 @@ CHECKS = (
         "`kubectl port-forward` of some runtimes. Who debugs a node looks for ip, tc, ethtool and "
         "nsenter. kubeadm looked for all of them once, and from 1.33 on for none but touch.",
         judge=lambda subject: _programs(subject, _OPTIONAL_PROGRAMS),
-        remedy="install conntrack, ethtool, iproute2, iptables, socat and util-linux",
+        remedy="packages.prerequisites() installs what is missing, and so does prepare where "
+        "kubenode_kubernetes_version is set (conntrack, ethtool, iproute2, iptables, socat and "
+        "util-linux)",
         mirrors=(
             "kubeadm: FileExisting-touch (a warning there)",
             "kubeadm (before 1.33): FileExisting-ethtool, -tc (warnings there)",
@@ -346,7 +349,7 @@ CHECKS = (
         why="Without apparmor_parser containerd loads no default profile: containers run "
         "unconfined, and pods that name a profile do not start.",
         judge=_security_modules,
-        remedy="install apparmor",
+        remedy="install apparmor: packages.prerequisites() does",
         mirrors=("k0s: AppArmor",),
         sources=("https://kubernetes.io/docs/tutorials/security/apparmor/",),
     ),

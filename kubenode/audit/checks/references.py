@@ -43,6 +43,8 @@ REGISTRY = Reference("containerd.registry")
 REGISTRY_DIRECTORY = Reference("containerd.registry-directory")
 REGISTRY_HOSTS = Reference("containerd.registry-hosts")
 
+MONITOR_CGROUP = Reference("crio.monitor-cgroup")
+
 
 def modules_live(name: str) -> Reference:
     """The check whether a module is there now.

@@ -93,6 +93,8 @@ def _config_applied(_: Subject, runtime: RuntimeInUse) -> Verdict:
     if runtime.unproven:
         files = ", ".join(runtime.unproven)
         return violated(f"a change of {files} was interrupted before CRI answered with it")
+    if runtime.replaced:
+        return violated(f"its program was exchanged after it started: {runtime.replaced}")
     if runtime.finding:
         return _unusable(runtime)
     pending = shape["restart_pending"]
@@ -170,6 +172,17 @@ def _held(_: Subject, runtime: RuntimeInUse) -> Verdict:
         return not_applicable(f"{runtime.name} is not from a package")
     text = f"{package['name']} {package['version']}"
     return met(f"{text} is held") if package["held"] else violated(f"{text} is not held")
+
+
+def _left_alone(subject: Subject, runtime: RuntimeInUse) -> Verdict:
+    shape = subject.left_alone
+    if not shape["needrestart"]:
+        return not_applicable("needrestart is not installed")
+    if shape["restarts"] is None:
+        return unknown("needrestart's files cannot be read")
+    if runtime.service in shape["restarts"]:
+        return violated(f"nothing tells needrestart to leave {runtime.service} alone")
+    return met(f"needrestart leaves {runtime.service} alone")
 
 
 def _nofile(_: Subject, runtime: RuntimeInUse) -> Verdict:
@@ -317,7 +330,7 @@ _CHECKS = (
     ),
     Check(
         id="runtime.config-applied",
-        title="{runtime} runs with the configuration that is on disk",
+        title="{runtime} runs with the program and the configuration that are on disk",
         severity="fail",
         expected="no file changed since {runtime} started",
         why="An edit counts from the next restart on: until then the node shows one thing and does "
@@ -387,6 +400,18 @@ _CHECKS = (
             "https://github.com/kubernetes-sigs/kubespray/issues/7276",
             "https://github.com/moby/moby/issues/48179",
         ),
+    ),
+    Check(
+        id="runtime.left-alone",
+        title="needrestart leaves {runtime} alone",
+        severity="warn",
+        expected="{service} among what needrestart does not restart",
+        why="needrestart restarts what runs with libraries that were upgraded, behind every run of "
+        "apt, also an unattended one: a hold of {runtime}'s package does not keep it from that.",
+        judge=of_runtime(_left_alone),
+        remedy="kubenode.node.prepare, or containerd.installed(hold=True)",
+        operation="containerd.installed",
+        sources=("https://github.com/liske/needrestart",),
     ),
     Check(
         id="runtime.nofile",

@@ -19,7 +19,6 @@ from kubenode.runtimes.edit import ConfigError, Edit
 RELOADED = frozenset(
     {
         crio.PAUSE_IMAGE,
-        crio.DEFAULT_RUNTIME,
         ("crio", "runtime", "log_level"),
         ("crio", "runtime", "log_filter"),
         ("crio", "image", "pinned_images"),
@@ -34,7 +33,11 @@ RELOADED = frozenset(
 )
 """Settings that a running CRI-O takes at SIGHUP; all others it takes when it starts.
 
-Source: ``pkg/config/reload.go``."""
+CRI-O says of handlers and ``default_runtime`` that it has reloaded them, and shows the new ones in
+``crio status config``. New pods get the old ones all the same, until a restart: the server reloads
+a copy of its settings, and what makes containers has another one (seen on 1.36.3).
+
+Source: ``pkg/config/reload.go``; ``server/server.go`` "config: *config"."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@
 # shellcheck disable=SC2031,SC2153  # limited() has its own status
 check() {
   look=$(mktemp -d) || return 1
-  why=$({ cp -RL @DROP_INS@ "$look/d" && cp -L "$1" "$look/d/@NAME@"; } 2>&1) &&
+  why=$({ cp -RL @DROP_INS@ "$look/d" &&
+    { [ ! -e "$1" ] || cp -L "$1" "$look/d/@NAME@"; }; } 2>&1) &&
     why=$(limited @PROGRAM_SECONDS@ crio --config-dir "$look/d" config 2>&1 >/dev/null)
   taken=$?
   rm -rf "$look"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import io
 import os
 import re
 import shutil
+import socket as sockets
 import subprocess
 import sys
 import tarfile
@@ -25,6 +27,7 @@ from kubenode.facts import (
     containerd_left,
     containerd_service,
     dnf_hold,
+    docker,
     handler_needs,
     image_based,
     installation,
@@ -67,6 +70,8 @@ from kubenode.packages.source import Repository
 from kubenode.run import host_script
 from kubenode.runtimes import archive_program, config_swap, program_change
 from kubenode.runtimes.containerd import proof, removal
+from kubenode.runtimes.docker import cri_archive
+from kubenode.runtimes.docker import proof as docker_proof
 from kubenode.wire import probe, time_limit
 from kubenode.wire.reading import read_answer
 from tests.conftest import ROOT
@@ -90,6 +95,8 @@ PROBES = {
     "cgroups": cgroup.script_cgroups(),
     "dnf_hold": dnf_hold.script(),
     "cni_plugins": cni_plugins.script(),
+    "docker_package": docker.script_package(),
+    "docker": docker.script_daemon(),
     "drivers": cgroup.script_drivers(),
     "image_based": image_based.script(),
     "kubelet": kubelet.script(),
@@ -307,6 +314,38 @@ def unpack_archive(host: Host) -> str:
     return host_lock.under_lock("\n".join([*functions, "archive_prepare"])).get_raw_value()
 
 
+def start_docker(host: Host) -> str:
+    """Where crictl is asked, too."""
+    host.program("systemctl")
+    host.program("docker", """echo '{"CgroupDriver":"systemd"}'""")
+    host.program("crictl")
+    socket = str(host.programs.parent / "cri.sock")
+    with contextlib.closing(sockets.socket(sockets.AF_UNIX)) as listening:
+        listening.bind(socket)
+    started = docker_proof.daemon("cri-docker.service", socket, ("-H", "fd://"), "systemd")
+    return config_swap.start(started, ["check /nowhere"]).get_raw_value()
+
+
+def unpack_cri_dockerd(host: Host) -> str:
+    """One that is not there yet, which is a script here."""
+    program = b"#!/bin/sh\necho 'cri-dockerd 0.4.3 (x)'\n"
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        member = tarfile.TarInfo("cri-dockerd/cri-dockerd")
+        member.size = len(program)
+        tar.addfile(member, io.BytesIO(program))
+    digest = whole_file.sum_of(packed.getvalue())
+    store = Path(archive_change.STORE)
+    store.mkdir(exist_ok=True)
+    (store / digest).write_bytes(packed.getvalue())
+    host.program("systemctl", '[ "$1" != -q ]')
+    script = cri_archive.change("0.4.3", ArchiveFile("/x.tgz", digest)).get_raw_value()
+    # the places are root's
+    for place in (cri_archive.ROOT, cri_archive.LINK, cri_archive.UNITS_IN):
+        script = script.replace(place, f"{host.programs.parent}{place}")
+    return script
+
+
 def move_away(host: Host) -> str:
     """Where a directory of that name went before."""
     for name in ("certs", f"certs{whole_file.BACKUP_SUFFIX}"):
@@ -369,6 +408,8 @@ CHANGES: list[Callable[[Host], str]] = [
     finish_rpm,
     undo,
     start,
+    start_docker,
+    unpack_cri_dockerd,
     restart_kubelet,
     fetch_archive,
     unpack_archive,

@@ -95,7 +95,7 @@ def test_a_source_has_a_url_for_each_minor() -> None:
     assert source.of("1.36").url == "https://mirror.example.org/cri-o/v1.36/deb"
     assert source.of("1.36").suite == "/"
     for wrong in ("upstream", {**fields, "key": 3}, {"url": "x"}, {**fields, "nonsense": 1}, 3):
-        with pytest.raises(ValueError, match="."):
+        with pytest.raises(ValueError, match=r"."):
             source_of(wrong)
     with pytest.raises(ValueError, match="no version"):
         check_version("1.36 or so")

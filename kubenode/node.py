@@ -149,6 +149,7 @@ def _install_docker(node: settings.NodeSettings) -> None:
         restart=node.restart,
         fetched_by=node.containerd_fetched_by,
         mcr_channel=node.mcr_channel,
+        mcr_licence=node.mcr_licence,
     )
 
 

@@ -260,6 +260,10 @@ class NodeSettings(BaseModel):
         default=MCR_CHANNEL,
         description="channel of Mirantis' repository",
     )
+    mcr_licence: str | None = Field(
+        default=None,
+        description="path on the control machine of MCR's licence, None leaves what is there",
+    )
     cri_dockerd_source: Annotated[Any, BeforeValidator(cri_dockerd_of)] = Field(
         default=None,
         description="where cri-dockerd is from: a release archive (a dict: version, url, sha256) "

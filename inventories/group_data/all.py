@@ -84,6 +84,7 @@ anything is changed.
 # kubenode_docker_version = None
 # kubenode_docker_hold = True
 # kubenode_mcr_channel = "stable-29.4"
+# kubenode_mcr_licence = None
 
 # Where cri-dockerd is from, which answers kubelet for Docker Engine: a release archive or a
 # repository, each a dict (docs/sources.md has examples). None leaves the one that is there.

@@ -23,6 +23,7 @@ from kubenode.facts.image_based import SystemShape
 from kubenode.facts.left_alone import LeftAloneShape
 from kubenode.facts.registry_hosts import RegistryFileState, RegistryHostsShape
 from kubenode.facts.runtime import (
+    LEFT_SUFFIXES,
     CniShape,
     DataRootShape,
     HandlerShape,
@@ -65,11 +66,6 @@ _MOST_BYTES = 256 * 1024
 DEFAULT_CONFIG = "/etc/containerd/config.toml"
 DEFAULT_SOCKET = CONTAINERD.socket
 DEFAULT_ROOT = CONTAINERD.data_root
-
-
-LEFT_SUFFIXES = ("dpkg-dist", "dpkg-new", "ucf-dist", "rpmnew", "rpmsave")
-"""What package managers put behind a file's name where somebody has edited it: dpkg(1), ucf(1), and
-rpm, whose ``rpmsave`` is the edited file."""
 
 
 class ContainerdPackageShape(InstalledShape):

@@ -29,6 +29,7 @@ from kubenode.files import host_lock, whole_file
 from kubenode.files.toml_text import Path, dotted
 from kubenode.linux.cgroups import Driver
 from kubenode.operations import containerd_program, containerd_sources, crictl
+from kubenode.operations.containerd_absent import absent as absent
 from kubenode.operations.containerd_host import CANNOT_TELL as _CANNOT_TELL
 from kubenode.operations.containerd_host import COMES_FIRST as _COMES_FIRST
 from kubenode.operations.containerd_host import cni_in_force as _cni

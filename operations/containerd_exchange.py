@@ -20,6 +20,7 @@ from kubenode.runtimes.containerd.version_change import consequences
 from kubenode.runtimes.edit import ConfigError, Edit
 from kubenode.runtimes.program_change import Program, Service
 from kubenode.runtimes.restart import Restart, postponed
+from kubenode.runtimes.runtime import CONTAINERD
 from kubenode.wire import joint_reading
 
 Commands = Generator[StringCommand | FunctionCommand, Any, None]
@@ -130,8 +131,12 @@ def _gate(
     restart: Restart | None, now: ContainerdFilesShape, new: Version, keeps_shims: bool
 ) -> _Gate:
     daemon = now["containerd"]
-    if not _service(now).is_active:
+    service = _service(now)
+    if not service.is_active:
         return _Gate()
+    if service.is_masked:
+        (unit,) = CONTAINERD.units
+        return _Gate(refusal=f"{unit} is masked, and runs: systemctl unmask it, or stop it")
     counts = daemon["pods"]
     pods = None if counts is None else counts["systemd"] + counts["cgroupfs"]
     old = daemon["installed"]["version"]

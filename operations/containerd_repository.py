@@ -24,6 +24,7 @@ from kubenode.packages.choice import is_series
 from kubenode.packages.repository_change import RepositoryChange
 from kubenode.packages.source import Repository
 from kubenode.run.telling import explain, refuse
+from kubenode.runtimes.containerd import packages
 from kubenode.wire import joint_reading
 
 
@@ -41,6 +42,11 @@ def steps(wanted: Wanted, source: Repository | Literal["docker"], found: Found) 
         yield refuse(
             host, containerd_sources.NO_MANAGER if now else "cannot tell where packages come from"
         )
+        return
+    # what goes does not depend on the version
+    going = packages.exchange(found.packages, wanted.package, "", wanted.hold)
+    if refusal := packages.refusal(found.packages, going):
+        yield refuse(host, f"{refusal}: nothing was changed")
         return
     planned = package_operations.planned_source(source, now, by)
     if isinstance(planned, str):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any, NamedTuple
 
@@ -280,7 +281,8 @@ def finished(found: Found, by: str, name: str) -> Commands:
         return
     if found.program.dpkg_at_work:
         explain(host, f"wait for process {found.program.dpkg_at_work}, which changes packages")
-    explain(host, "what dpkg was stopped at is finished first, if it was (dpkg --configure -a)")
+    with_apt = " (dpkg --configure -a)" if by == "apt-get" else ""
+    explain(host, f"what packages were stopped at is finished first, if they were{with_apt}")
     yield package_locks.patiently(by, manager.finish(by, [name]))
 
 
@@ -317,9 +319,14 @@ def exchanged(wanted: Wanted, found: Found, by: str, decision: Decision) -> Comm
     # a package that apt installs again loses its hold
     is_held = package is not None and package.held and package.name == name
     change = packages.exchange(found.packages, name, version, wanted.hold or is_held)
-    if problem := packages.refusal(found.packages, change):
+    if problem := packages.refusal(found.packages, change) or package_hold.problem(
+        change.holds, by
+    ):
         yield refuse(host, f"{problem}: nothing was changed")
         return
+    hold = package_hold.planned(change.holds, by)
+    # what a file says is written where all files are, and not by what changes packages
+    change = replace(change, holds=hold.names if hold.conf is None else ())
     if found.build is not None:
         program = archive_program.of_archive(
             None, found.build, found.program.version, packages=change, manager=by
@@ -331,4 +338,6 @@ def exchanged(wanted: Wanted, found: Found, by: str, decision: Decision) -> Comm
         containerd_exchange.tell(program.explained, plan)
         package_steps.tell_what_comes(_would(name, version), [name])
     yield from containerd_exchange.exchanged(program, plan)
+    if hold.conf is not None and not (plan.refusal or plan.postponed):
+        yield from package_hold.held(hold)
     yield from package_steps.write(found.unspared)

@@ -241,6 +241,15 @@ CONTAINERD = (
         undo=f"{_UNSAVE}; rm {CONFIG}.saved",
     ),
     Break(
+        "a default handler that nobody defines",
+        f"cp -p {CONFIG} {CONFIG}.saved; printf '%s\\n' '[{_CRI}.containerd]' "
+        f"'default_runtime_name = \"nvidia\"' >>{CONFIG}; {_RESTART}",
+        "containerd.default-handler",
+        "default_runtime_name = nvidia",
+        data={"kubenode_containerd_default_handler": "runc"},
+        undo=f"{_UNSAVE}; rm {CONFIG}.saved",
+    ),
+    Break(
         "a hosts.toml with a capability that does not exist",
         _registry(_MIRROR, 'capabilities = ["pul"]'),
         "containerd.registry-hosts",
@@ -995,6 +1004,18 @@ MODULES = (
 BREAKS = KERNEL + CONTAINERD + KUBELET_BREAKS + LEFTOVERS + NETWORK + MACHINE + SIZES + OPERATIONS
 
 NOT_BROKEN = {
+    **{
+        f"crio.{name}": "these nodes have containerd; test_crio_breaks breaks one with CRI-O"
+        for name in (
+            "stray-files",
+            "signature-policy",
+            "bridge",
+            "insecure-registries",
+            "monitor-cgroup",
+            "command-line",
+            "kubernetes",
+        )
+    },
     "platform.linux": "a target is Linux; tests/unit/checks",
     "platform.root": "test_audit: a user whom sudo asks for a password",
     "platform.systemd": "test_prepare: a target without systemd",

@@ -12,6 +12,11 @@ from kubenode.wire.reading import ProbeError, Reading, Readings
 PROBE = "kubernetes_keys"
 
 _MOST_KEYS = 16
+_BEGIN = (
+    "/etc/apt/keyrings/kubernetes",
+    "/usr/share/keyrings/kubernetes",
+    "/etc/pki/rpm-gpg/RPM-GPG-KEY-kubernetes",
+)
 
 
 class KeyShape(TypedDict):
@@ -43,11 +48,17 @@ def parse(reading: Reading) -> KubernetesKeysShape:
         raise ProbeError("the host does not say which keys it has")
     found: dict[str, KeyShape] = {
         path: {"fingerprint": None, "expires": None, "error": "it cannot be read"}
-        for path in sorted(reading.unreadable)
+        for path in sorted(filter(_is_key, reading.unreadable))
     }
-    for path, content in sorted(reading.exact.items())[:_MOST_KEYS]:
-        found[path] = _key(content, path)
+    # what other probes want of a host is there too
+    sent = sorted(path for path in reading.exact if _is_key(path))
+    for path in sent[:_MOST_KEYS]:
+        found[path] = _key(reading.exact[path], path)
     return {"keys": found}
+
+
+def _is_key(path: str) -> bool:
+    return path.startswith(_BEGIN)
 
 
 def _key(content: bytes, path: str) -> KeyShape:

@@ -91,8 +91,18 @@ def expiry(content: bytes, where: str) -> tuple[str, datetime | None]:
     + content: armoured or not, of a stranger
     + where: what messages call it
     """
-    found = gevent.get_hub().threadpool.apply(_parsed, (content[:MOST_BYTES], where))
+    found = gevent.get_hub().threadpool.apply(_parsed_or_not, (content[:MOST_BYTES], where))
+    if isinstance(found, KeyProblem):
+        raise found
     return found.fingerprint, found.expires
+
+
+def _parsed_or_not(content: bytes, where: str) -> _Parsed | KeyProblem:
+    # gevent prints what is raised in its threads
+    try:
+        return _parsed(content, where)
+    except KeyProblem as problem:
+        return problem
 
 
 @dataclass(frozen=True)

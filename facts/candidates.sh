@@ -8,8 +8,9 @@ policy() {
 }
 # is_staged: whether what is staged is there, and is root's alone
 is_staged() { [ -d "$staged" ] && trusted "$staged"; }
-# By lists that are there. Version locks are none of a question, and what dnf.conf excludes may be
-# installed on purpose. dnf has no way to be asked without a line in its logs.
+# By the lists of those repositories that have some here. Version locks are none of a question, and
+# what dnf.conf excludes may be installed on purpose. dnf has no way to be asked without a line in its
+# logs.
 dnf_says() {
   set --
   # a plugin of dnf 4 writes a list of all packages for completion by the shell
@@ -22,7 +23,7 @@ dnf_says() {
   fi
   # shellcheck disable=SC2086  # split on purpose
   limited 60 dnf -C -q repoquery --available --setopt=disable_excludes=main \
-    --setopt='*.repo_gpgcheck=0' "$@" \
+    --setopt='*.repo_gpgcheck=0' --setopt='*.skip_if_unavailable=1' "$@" \
     --qf '%{name} %{epoch}:%{version}-%{release} %{arch} %{repoid}\n' $packages 2>&1
 }
 zypper_says() {

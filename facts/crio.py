@@ -11,9 +11,9 @@ from typing import Any, Literal, TypedDict
 from packaging.version import Version
 
 from kubenode.facts import cni_found, file_systems, mounts, packages, pods, runtimes
-from kubenode.facts.containerd import LEFT_SUFFIXES
 from kubenode.facts.pods import DriversShape
 from kubenode.facts.runtime import (
+    LEFT_SUFFIXES,
     CniShape,
     DataRootShape,
     HandlerShape,
@@ -250,6 +250,11 @@ def parse(package: Reading, reading: Reading, containers: Reading) -> Found:
         "change": reading.value("change"),
     }
     return Found(shape, contents, unreadable, _NOTE in reading.exact)
+
+
+def parse_shape(package: Reading, reading: Reading, containers: Reading) -> CrioShape:
+    """The shape alone, see :func:`parse`."""
+    return parse(package, reading, containers).shape
 
 
 _INSECURE = ("crio", "image", "insecure_registries")
@@ -490,12 +495,7 @@ class Crio(ProbeFact[CrioServiceShape]):
     .. code:: python
 
         {
-            "installed": {
-                "binary": "/usr/bin/crio",
-                "version": "1.36.3",
-                "package": {"name": "cri-o", "version": "1.36.3-1.1", "held": True, ...},
-                ...
-            },
+            "installed": {"binary": "/usr/bin/crio", "version": "1.36.3", ...},
             "config": {"path": "/etc/crio/crio.conf", "exists": False, "error": None, ...},
             "effective": True,
             "handlers": {
@@ -509,12 +509,15 @@ class Crio(ProbeFact[CrioServiceShape]):
             },
             "default_handler": "crun",
             "pause_image": "registry.k8s.io/pause:3.10.1",
+            "left_by_packages": [],
+            "data_root": {"path": "/var/lib/containers/storage", ...},
             "cni": {"bin_dirs": ["/opt/cni/bin", "/usr/lib/cni"], ...},
             "unit": {"load": "loaded", "active": "active", "enabled": "enabled", ...},
             "socket": "/run/crio/crio.sock",
             "cri": "serving",
             "restart_pending": [],
-            "files": ["/etc/crio/crio.conf.d/10-crio.conf", ...],
+            "clock_set_back": [],
+            "files": ["/etc/crio/crio.conf.d/10-crio.conf"],
             "strays": [],
             "cgroup_driver": "systemd",
             "cgroup_driver_stated": {"file": "/etc/crio/crio.conf.d/99-kubenode.conf", "line": 5},

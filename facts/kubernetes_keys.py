@@ -12,7 +12,7 @@ from kubenode.wire.reading import ProbeError, Reading, Readings
 PROBE = "kubernetes_keys"
 
 _MOST_KEYS = 16
-_BEGIN = (
+_PLACES = (
     "/etc/apt/keyrings/kubernetes",
     "/usr/share/keyrings/kubernetes",
     "/etc/pki/rpm-gpg/RPM-GPG-KEY-kubernetes",
@@ -39,7 +39,12 @@ class KubernetesKeysShape(TypedDict):
 
 def script() -> probe.Script:
     """The probe's script: no process is started."""
-    return probe.Script(host_script.read(__file__, "kubernetes_keys.sh"), answers=("keys",))
+    return probe.Script(
+        host_script.read(
+            __file__, "kubernetes_keys.sh", PLACES=" ".join(f"{place}*" for place in _PLACES)
+        ),
+        answers=("keys",),
+    )
 
 
 def parse(reading: Reading) -> KubernetesKeysShape:
@@ -48,17 +53,14 @@ def parse(reading: Reading) -> KubernetesKeysShape:
         raise ProbeError("the host does not say which keys it has")
     found: dict[str, KeyShape] = {
         path: {"fingerprint": None, "expires": None, "error": "it cannot be read"}
-        for path in sorted(filter(_is_key, reading.unreadable))
+        for path in sorted(reading.unreadable)
+        if path.startswith(_PLACES)
     }
-    # what other probes want of a host is there too
-    sent = sorted(path for path in reading.exact if _is_key(path))
-    for path in sent[:_MOST_KEYS]:
-        found[path] = _key(reading.exact[path], path)
+    # what other probes asked for is in the same answer
+    keys = {path: text for path, text in reading.exact.items() if path.startswith(_PLACES)}
+    for path, content in sorted(keys.items())[:_MOST_KEYS]:
+        found[path] = _key(content, path)
     return {"keys": found}
-
-
-def _is_key(path: str) -> bool:
-    return path.startswith(_BEGIN)
 
 
 def _key(content: bytes, path: str) -> KeyShape:

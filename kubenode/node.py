@@ -93,6 +93,7 @@ def _configure_containerd(node: settings.NodeSettings) -> None:
         containerd.registry_hosts(
             name="containerd knows its registries",
             registries=node.registry_hosts,
+            restart=node.restart,
         )
     if _states_service(node):
         containerd.service(

@@ -55,16 +55,18 @@ def steps(wanted: Wanted, source: Archive, found: Found) -> Commands:
         package_steps.tell_files(found.unspared)
         yield from package_steps.write(found.unspared)
         return
-    if refusal := packages.refusal(found.packages, going):
+    refusal = packages.refusal(found.packages, going)
+    if refusal is None and build.runc is None:
+        refusal = packages.runc_refusal(found.packages, going.removes)
+    if refusal:
         yield refuse(host, f"{refusal}: nothing was changed")
         return
     by = package_manager() if going.removes else "apt-get"
-    if by != "apt-get":
-        names = ", ".join(going.removes)
+    if by is None:
         yield refuse(
             host,
-            f"{names} would go for the archive, which kubenode does with apt-get only so far: "
-            f"remove {names} first; nothing was changed",
+            f"{', '.join(going.removes)} would go for the archive, and there is no known package "
+            "manager: nothing was changed",
         )
         return
     program = archive_program.of_archive(

@@ -7,7 +7,6 @@ from pyinfra import host
 from kubenode.kubelet.containerd_choice import Decision
 from kubenode.operations import containerd_sources, package_hold, package_steps
 from kubenode.operations.containerd_sources import Commands, Found, Wanted
-from kubenode.packages import manager, package_locks
 from kubenode.packages.choice import is_series
 from kubenode.packages.installation import installation
 from kubenode.run.telling import explain, refuse
@@ -35,16 +34,22 @@ def steps(wanted: Wanted, found: Found) -> Commands:
     by = containerd_sources.package_manager()
     if by is None:
         yield refuse(host, containerd_sources.NO_MANAGER)
-    elif found.is_fresh or by != "apt-get":
+    elif found.is_fresh:
         yield from _installed(wanted, found, by)
     else:
         versions = containerd_sources.available(lists or containerd_sources.lists_of(name), name)
         known = containerd_sources.decided(wanted, found, versions)
+        if why := containerd_sources.waiting(wanted, found, known):
+            yield from containerd_sources.left_waiting(wanted, found, known, why)
+            return
         told = containerd_sources.beforehand(wanted, found, known)
         explain(host, f"fetch the lists of packages, then {told}")
         package_steps.tell_files(found.unspared)
+        if problem := containerd_sources.foretell(wanted, found, known):
+            yield refuse(host, problem)
+            return
         yield from containerd_sources.finished(found, by, name)
-        yield package_locks.with_lists_fetched(manager.simulated([name]))
+        yield from package_steps.ready(by, [name], finishes=False)
         decision = _decided_by_lists(wanted, found, by)
         yield from containerd_sources.exchanged(wanted, found, by, decision)
 

@@ -10,6 +10,7 @@ from pyinfra.api import FileUploadCommand, FunctionCommand, StringCommand
 
 from kubenode.facts.docker import Docker, DockerPackage, DockerPackageShape
 from kubenode.files import host_lock
+from kubenode.operations import package_steps
 from kubenode.operations import packages as package_operations
 from kubenode.operations.docker_host import other_runtime, state
 from kubenode.packages import archive_cache, archive_transfer
@@ -97,9 +98,12 @@ def steps(wanted: Wanted) -> Commands:
         yield refuse(host, problem)
         return
     engine = _engine_needs(now, wanted)
+    needs_cri_dockerd = _cri_dockerd_needs(now, wanted)
+    if (engine or needs_cri_dockerd) and (problem := package_steps.not_for_packages()):
+        yield refuse(host, problem)
+        return
     if engine:
         yield from _engine(now, wanted)
-    needs_cri_dockerd = _cri_dockerd_needs(now, wanted)
     if needs_cri_dockerd:
         if engine and is_executing(host):
             after = joint_reading.get_fact_now(DockerPackage)

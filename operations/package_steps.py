@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 from pyinfra import host
 from pyinfra.api import FunctionCommand, StringCommand
 
-from kubenode.facts.installation import Installation
+from kubenode.facts import image_based
+from kubenode.facts.installation import Installation, InstallationShape
+from kubenode.facts.platform import Platform
 from kubenode.files import whole_file
 from kubenode.files.exact_text import is_utf8, text_of
 from kubenode.operations import package_hold
@@ -40,6 +42,14 @@ class Packages(NamedTuple):
         return [manager.pinned(by, name, version) for name, version in self.versions.items()]
 
 
+def not_for_packages() -> str | None:
+    """Why nothing may be installed on a host, None when it may; it is asked what it is."""
+    platform = joint_reading.get_fact_now(Platform)
+    if platform is None:
+        return "cannot tell what this host is: nothing was changed"
+    return image_based.refusal({"image": platform["image"], "usr": platform["usr"]})
+
+
 def ready(by: str, names: Sequence[str], *, finishes: bool) -> Commands:
     """The commands after which the package manager can say what there is of packages.
 
@@ -62,6 +72,7 @@ def tell(by: str, wanted: Packages) -> str | None:
     + wanted: the packages
     """
     going: Mapping[str, str] = {}
+    would = None
     if by == "apt-get":
         pinned = wanted.pinned(by)
         would = joint_reading.get_fact_now(Installation, packages=pinned)
@@ -76,7 +87,21 @@ def tell(by: str, wanted: Packages) -> str | None:
         explain(host, f"install {name} {was} -> {version or 'what there is'}")
     for name, there in going.items():
         explain(host, f"remove {name} {there} for it")
+    tell_what_comes(would, wanted.versions)
     return None
+
+
+def tell_what_comes(would: InstallationShape | None, named: Collection[str]) -> None:
+    """Say which packages come besides; None is that nobody can tell.
+
+    + would: what apt would do
+    + named: names of the packages that were told already
+    """
+    for name, version in would["installs"].items() if would else ():
+        if name not in named:
+            was = would["now"].get(name) if would else None
+            new = f"{was} -> {version}" if was else version
+            explain(host, f"{name} {new} comes with it, and stays if that is undone")
 
 
 def installed(by: str, wanted: Packages, *, unpacks_again: bool) -> Commands:

@@ -60,7 +60,7 @@ def _stage(cases: Any, data: dict[str, Any]) -> Iterator[None]:
             _BACK="# program_change._BACK",
             _OF_PACKAGES="# program_change._OF_PACKAGES",
         ),
-        patch.object(package_change, "_APT", "# package_change._APT"),
+        patch.multiple(package_change, _APT="# package_change._APT", _RPM="# package_change._RPM"),
         patch.multiple(
             package_locks,
             HOLDER="# package_locks.HOLDER",

@@ -47,9 +47,9 @@ anything is changed.
 # unattended-upgrades and needrestart are told to leave it alone too.
 # kubenode_containerd_hold = True
 
-# CRI-O, where it is the runtime: its series ("1.36"), a release or a package's exact version; None is
-# the series of kubenode_kubernetes_version. The source is "distribution" or a repository, a dict with
-# url, key and fingerprint, where {minor} in the url stands for CRI-O's minor release.
+# CRI-O, where it is the runtime: its series ("1.36"), a release or a package's exact version; None
+# is the series of kubenode_kubernetes_version. The source is "distribution" or a repository, a dict
+# with url, key and fingerprint, where {minor} in the url stands for CRI-O's minor release.
 # kubenode_crio_version = None
 # kubenode_crio_source = "distribution"
 # kubenode_crio_hold = True

@@ -13,7 +13,6 @@ from __future__ import annotations
 from pyinfra.api import StringCommand
 
 from kubenode.files import host_lock
-from kubenode.packages.manager import FETCH_LISTS
 from kubenode.run import host_script
 from kubenode.run.pyinfra_internals import Telling
 
@@ -79,14 +78,12 @@ def lists_fetched(manager: str) -> StringCommand:
     + manager: ``dnf`` or ``zypper``
 
     It fails where dnf does: at a repository that does not answer, unless its
-    ``skip_if_unavailable`` says otherwise. zypper goes on without such a one, and so does this,
-    with zypper's words as warnings. Another process that changes packages is waited for.
+    ``skip_if_unavailable`` says otherwise. zypper goes on without such a one, and so does this.
+    What either says of it are warnings then. Another process that changes packages is waited for.
     """
-    if manager == "dnf":
-        return patiently(manager, f"{FETCH_LISTS[manager]} >/dev/null")
-    script = host_script.read(__file__, "lists_fetched_with_zypper.sh")
-    wait = f"export ZYPP_LOCK_TIMEOUT={WAIT_SECONDS}"
-    command = host_lock.as_command(_once_alone("true", f"{wait}\n{script}"))
+    script = host_script.read(__file__, f"lists_fetched_with_{manager}.sh")
+    wait = f"export ZYPP_LOCK_TIMEOUT={WAIT_SECONDS}\n" if manager == "zypper" else ""
+    command = host_lock.as_command(_once_alone("true", f"{wait}{script}"))
     return Telling(*command.bits, _separator=command.separator)
 
 

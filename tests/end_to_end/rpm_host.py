@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +20,13 @@ from pyinfra import host
 
 from kubenode.operations import containerd
 
-version, hold = host.data.kubenode_containerd_version, host.data.kubenode_containerd_hold
-containerd.installed(name="Node | containerd is installed", version=version, hold=hold)
+containerd.installed(
+    name="Node | containerd is installed",
+    version=host.data.kubenode_containerd_version,
+    hold=host.data.kubenode_containerd_hold,
+    source=host.data.get("kubenode_containerd_source") or "distribution",
+    kubernetes_version=host.data.get("kubenode_kubernetes_version"),
+)
 containerd.configured(name="Node | containerd is configured")
 containerd.running(name="Node | containerd serves CRI")
 """
@@ -73,15 +78,58 @@ class Host:
         )
         return self.run(deploy, *(options or ("-y", "-v")))
 
-    def deploy(self, version: str | None, hold: bool = True, whole: bool = False) -> Result:
-        """Install a version of containerd and configure it, or run the whole deploy.py."""
+    def deploy(
+        self,
+        version: str | None,
+        hold: bool = True,
+        whole: bool = False,
+        options: Sequence[str] = ("-y",),
+        **data: object,
+    ) -> Result:
+        """Install a version of containerd and configure it, or run the whole deploy.py.
+
+        + options: of pyinfra
+        + data: more data of the host
+        """
         deploy = self.folder / "containerd.py"
         deploy.write_text(_DEPLOY)
         return self.run(
             ROOT / "deploy.py" if whole else deploy,
+            *options,
             kubenode_containerd_version=version,
             kubenode_containerd_hold=hold,
+            **data,
         )
+
+    def becomes(self, version: str, whole: bool = False) -> Result:
+        """Deploy, and see that containerd of that version serves CRI and is held."""
+        result = self.deploy(version, whole=whole)
+        assert result.returncode == 0, result.output
+        self.serves(version)
+        assert self.fact()["package"] == {
+            "name": "containerd",
+            "version": f"{version}-1",
+            "held": True,
+            "configured": True,
+        }
+        return result
+
+    def serves(self, version: str, package: str = "containerd") -> None:
+        """See that this version is all there is of containerd, and that it serves CRI."""
+        assert self.packages() == [f"{package}-{version}-1"]
+        with self.target.cri() as cri:
+            assert cri.version().startswith(version)
+            assert cri.conditions()["RuntimeReady"]
+
+    def upgrade(self) -> None:
+        """What an administrator, or a timer, does to all packages."""
+        command = "dnf -y upgrade" if self.is_dnf else "zypper --non-interactive update"
+        self.target.sh(command)
+
+    def unlock(self) -> None:
+        """Remove the hold by hand."""
+        command = "dnf versionlock delete" if self.is_dnf else "zypper -n removelock"
+        self.target.sh(f"{command} containerd")
 
     def packages(self) -> list[str]:
         """The packages of containerd that rpm knows of."""

@@ -7,6 +7,7 @@ and the version numbers of ``containerd.io``, signed by a key of the test. So ar
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,18 @@ def test_from_each_source_to_the_next(node: Node, package_server: Server, tmp_pa
         for name, value in mirror.fields().items()
     }
     node.becomes("1.7.24", "containerd.io", containerd_source=docker, containerd_version='"1.7"')
+    waiting = {"containerd_source": docker, "containerd_version": '"2.1"', "restart": "never"}
+    for _ in range(2):
+        # the list of that repository is there: nothing is fetched, and it is said each time
+        before = node.target.sh(STATE)
+        waits = node.deploy("-y", "-v", **waiting)
+        assert waits.returncode == 0, waits.output
+        assert "2.1.9-1" in waits.output
+        assert "waits: kubenode_restart is never" in waits.output
+        assert set(changes(waits.output).values()) == {(0, 0, 1)}, waits.output
+        assert node.target.sh(STATE) == before
+    dry = node.deploy("--dry", containerd_source=docker, containerd_version='"2.1"')
+    assert re.search(r"containerd\.io 1\.7\.24-1\S* -> 2\.1\.9-1", dry.output), dry.output
     node.becomes("2.1.9", "containerd.io", containerd_source=docker, containerd_version='"2.1"')
 
     before = node.target.sh(STATE)

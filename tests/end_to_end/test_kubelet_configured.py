@@ -231,7 +231,7 @@ def test_one_deploy_moves_the_driver_on_both_sides_of_an_idle_node_and_back(
         return of_runtime, line.split()[1]
 
     for driver in ("systemd", "cgroupfs"):
-        settings = {"kubenode_cgroup_driver": driver, "kubenode_kubelet": {}}
+        settings: dict[str, Any] = {"kubenode_cgroup_driver": driver, "kubenode_kubelet": {}}
         hosts = inventory((name, {**data, **settings}))
         result = run_pyinfra("-y", hosts, ROOT / "deploy.py")
         assert result.returncode == 0, result.output

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypedDict, cast
 
 from kubenode.facts import cni_found, file_systems, mounts, packages, pods, runtimes
 from kubenode.facts.containerd import PodsShape, UnprovenShape
-from kubenode.facts.platform import os_release
+from kubenode.facts.os_release import os_release
 from kubenode.facts.runtime import (
     LEFT_SUFFIXES,
     CniShape,

@@ -256,7 +256,8 @@ def installed(
     waited for, at most 300 s, and what dpkg was stopped at is finished first. An apt source that
     does not answer is a warning with apt's words.
 
-    Of dnf and zypper a version in full is taken, or none: a package that conflicts is their error.
+    With dnf and zypper a package that conflicts is their error, whatever *replaces* says. Without a
+    version and a repository they take what their own rules make of it.
 
     Sources: apt-get(8), apt-mark(8), dpkg(1).
 

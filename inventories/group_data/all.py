@@ -53,6 +53,9 @@ anything is changed.
 # kubenode_crio_version = None
 # kubenode_crio_source = "distribution"
 # kubenode_crio_hold = True
+# Its registries' mirrors: by registry, such as
+# {"docker.io": {"mirrors": ["mirror.example.org/docker"]}}.
+# kubenode_crio_registries = {}
 # Where its monitors run ("pod" or a slice), and its handler for pods that name none ("crun").
 # kubenode_crio_monitor_cgroup = None
 # kubenode_crio_default_runtime = None

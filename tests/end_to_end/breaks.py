@@ -241,6 +241,15 @@ CONTAINERD = (
         undo=f"{_UNSAVE}; rm {CONFIG}.saved",
     ),
     Break(
+        "a default handler that nobody defines",
+        f"cp -p {CONFIG} {CONFIG}.saved; printf '%s\\n' '[{_CRI}.containerd]' "
+        f"'default_runtime_name = \"nvidia\"' >>{CONFIG}; {_RESTART}",
+        "containerd.default-handler",
+        "default_runtime_name = nvidia",
+        data={"kubenode_containerd_default_handler": "runc"},
+        undo=f"{_UNSAVE}; rm {CONFIG}.saved",
+    ),
+    Break(
         "a hosts.toml with a capability that does not exist",
         _registry(_MIRROR, 'capabilities = ["pul"]'),
         "containerd.registry-hosts",

@@ -234,3 +234,42 @@ def test_a_signing_key_that_has_expired_is_an_error(mirror: RpmMirror, fresh: Ho
         result.output
     )
     assert state(fresh) == before
+
+
+def installed(mirror: RpmMirror, **arguments: Any) -> str:
+    """The call that installs containerd.io."""
+    words = [f"{name}={value!r}" for name, value in arguments.items()]
+    fields = dict(mirror.fields())
+    return f"installed('containerd.io', repository=Repository(**{fields!r}), {', '.join(words)})"
+
+
+def test_a_package_is_installed_from_a_repository_up_and_down_and_held(
+    mirror: RpmMirror, fresh: Host
+) -> None:
+    none = fresh.call(installed(mirror, version="2.9"))
+    assert none.returncode != 0
+    assert "has no 2.9: it has 2.1.9-1, 1.7.24-1" in none.output
+    assert fresh.packages() == []
+    if not fresh.is_dnf:
+        # of what containerd.io needs
+        fresh.target.sh("rpmkeys --import /srv/rpm/good.asc")
+    first = fresh.call(installed(mirror, version="1.7"))
+    assert first.returncode == 0, first.output
+    assert fresh.packages() == ["containerd.io-1.7.24-1"]
+    assert nothing_changed(fresh.call(installed(mirror, version="1.7")))
+    fresh.upgrade()
+    assert fresh.packages() == ["containerd.io-1.7.24-1"]
+    up = fresh.call(installed(mirror, version="2.1.9"))
+    assert up.returncode == 0, up.output
+    assert "install containerd.io 1.7.24-1 -> 2.1.9-1" in up.output
+    assert fresh.packages() == ["containerd.io-2.1.9-1"]
+    package = fresh.fact()["package"]
+    assert package is not None
+    assert package["held"]
+    down = fresh.call(installed(mirror, version="1.7.24-1"))
+    assert down.returncode == 0, down.output
+    assert fresh.packages() == ["containerd.io-1.7.24-1"]
+    fresh.upgrade()
+    assert fresh.packages() == ["containerd.io-1.7.24-1"]
+    # what is held stays where no version is asked for
+    assert nothing_changed(fresh.call(installed(mirror)))

@@ -26,6 +26,7 @@ from kubenode.facts import (
     containerd,
     containerd_left,
     containerd_service,
+    crio,
     dnf_hold,
     docker,
     handler_needs,
@@ -70,6 +71,7 @@ from kubenode.packages.source import Repository
 from kubenode.run import host_script
 from kubenode.runtimes import archive_program, config_swap, program_change
 from kubenode.runtimes.containerd import proof, removal
+from kubenode.runtimes.crio import proof as crio_proof
 from kubenode.runtimes.docker import cri_archive
 from kubenode.runtimes.docker import proof as docker_proof
 from kubenode.wire import probe, time_limit
@@ -92,6 +94,7 @@ PROBES = {
     "package": containerd.script_package(),
     "daemon": containerd.script_daemon(),
     "containerd_service": containerd_service.script(),
+    "crio": crio.script(),
     "cgroups": cgroup.script_cgroups(),
     "dnf_hold": dnf_hold.script(),
     "cni_plugins": cni_plugins.script(),
@@ -395,7 +398,27 @@ def swap_off(host: Host, used: int = 1000, swapoff: str = "", after: str = "stay
     return f"printf %s '{text}' | {{ {command.get_raw_value()}\n}}"
 
 
+def link_crio(host: Host) -> str:
+    """Where there is no folder of CRI-O's yet."""
+    return crio_proof.link().get_raw_value().replace("/etc/crio", str(host.programs.parent / "c"))
+
+
+def check_crio(host: Host) -> str:
+    """It takes the file, and what it says of a reload is in force."""
+    folder = host.programs.parent / "c"
+    (folder / "crio.conf.d").mkdir(parents=True)
+    (folder / "kubenode.conf").write_text("")
+    said = "cgroup driver: systemd\n  pause_image = 'p'"
+    host.program("crio", f"cat <<'E'\n{said}\nE\n")
+    steps = [f"check {folder}/kubenode.conf", "has_in_force \"pause_image = 'p'\""]
+    daemon = crio_proof.daemon(str(host.programs / "crio"), "/nowhere")
+    command = config_swap.start(daemon, steps).get_raw_value()
+    return command.replace("/etc/crio", str(folder))
+
+
 CHANGES: list[Callable[[Host], str]] = [
+    link_crio,
+    check_crio,
     set_live,
     swap_off,
     fetch_lists,
@@ -461,6 +484,9 @@ def test_each_shell_runs_what_changes_a_host(
     assert finished.returncode == 0, finished.stderr
     # of the shell itself
     assert not re.search(r"not found|syntax|unexpected|bad |: line ", finished.stderr)
+    if change is link_crio:
+        folder = host.programs.parent / "c"
+        assert (folder / "crio.conf.d/99-kubenode.conf").resolve() == folder / "kubenode.conf"
     if change is undo:
         assert host.config.read_text() == "old\n"
     if change is restart_kubelet:

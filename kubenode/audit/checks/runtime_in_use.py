@@ -17,6 +17,7 @@ from kubenode.audit.checks import containerd_files, crio_files
 from kubenode.audit.checks.check import Subject, Verdict, not_applicable
 from kubenode.audit.checks.references import (
     CRI_ENABLED,
+    DEFAULT_HANDLER,
     DOCKER_KEYS,
     MONITOR_CGROUP,
     REGISTRY,
@@ -83,7 +84,7 @@ def _containerd(subject: Subject) -> RuntimeInUse:
         troubled_file=containerd_files.troubled_file(containerd),
         finding=containerd_files.config_finding(containerd),
         cri_off=CRI_ENABLED if containerd_files.cri_disabled(containerd) else None,
-        cri_fails=REGISTRY if containerd["registry_conflict"] else None,
+        cri_fails=_cri_fails(containerd),
         why_not_asked=(
             "not allowed to ask it" if containerd["ctr"] else "there is no ctr to ask it with"
         ),
@@ -125,6 +126,12 @@ def _crio(subject: Subject) -> RuntimeInUse:
         why_not_asked="not allowed to ask it, or its program does not answer",
         unproven=(),
     )
+
+
+def _cri_fails(containerd: ContainerdShape) -> Reference | None:
+    if containerd["registry_conflict"]:
+        return REGISTRY
+    return DEFAULT_HANDLER if containerd_files.undefined_default(containerd) else None
 
 
 def _series(version: Version | None) -> Series | None:

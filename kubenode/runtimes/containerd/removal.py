@@ -137,7 +137,8 @@ def removal(now: Present, data: bool, end_containers: bool) -> Removal:
 
 def _packages(now: Present) -> list[str]:
     going = [name for name in ("containerd", "containerd.io") if name in now.packages]
-    return [*going, "runc"] if going and "runc" in now.orphans else going
+    is_alone = "runc" in now.orphans and "runc" in now.packages
+    return [*going, "runc"] if going and is_alone else going
 
 
 def _problem(now: Present, going: Sequence[str], data: bool, end_containers: bool) -> str | None:

@@ -202,6 +202,11 @@ def on(kind: str | None, *options: str) -> dict[str, Any]:
         ({"containerd__disabled_plugins": ["cri"]}, "containerd.cri-enabled", "cri"),
         ({"containerd__cri": "disabled"}, "runtime.cri-serving", "failed to start"),
         (
+            {"containerd__default_handler": "nvidia", "containerd__cri": "disabled"},
+            "containerd.default-handler",
+            "fail: nvidia, and no file defines it: there are runc",
+        ),
+        (
             {"containerd__registry_conflict": "/c:2:1: x and y", "containerd__cri": "disabled"},
             "containerd.registry",
             "fail: /c:2:1: x and y",

@@ -35,8 +35,8 @@ anything is changed.
 # kubenode_cgroup_driver = "systemd"
 
 # A release ("2.3.4"), a series ("2.3": the newest patch that the source has), or a package's exact
-# version ("1.7.24~ds1-6+deb13u1"). None takes what the source offers, and what
-# kubenode_kubernetes_version needs; a containerd that is there is left alone then, if it fits.
+# version ("1.7.24~ds1-6+deb13u1"). None takes what the source offers, and what the setting
+# kubernetes_version needs; a containerd that is there is left alone then, if it fits.
 # kubenode_containerd_version = None
 
 # Where containerd is from: "distribution", "docker" (Docker's repository), a repository of your own

@@ -61,7 +61,7 @@ class KubernetesShape(TypedDict):
     error: str | None
     """Why its arguments cannot be told."""
     settings: dict[str, Any]
-    """Top-level settings of its files."""
+    """Top-level settings of the files that its next start reads."""
     settings_error: str | None
     """Why these cannot be told or understood."""
     containerd: str | None
@@ -153,7 +153,7 @@ def _running(reading: Reading) -> list[str]:
 
 def _settings(reading: Reading) -> tuple[dict[str, Any], str | None]:
     try:
-        return kubelet.settings(reading, kubelet_start.parse(reading)), None
+        return kubelet.settings(reading, kubelet_start.at_next_start(reading)), None
     except CannotTell as trouble:
         return {}, str(trouble)
 

@@ -55,6 +55,9 @@ anything is changed.
 # kubenode_crio_version = None
 # kubenode_crio_source = "distribution"
 # kubenode_crio_hold = True
+# Its registries' mirrors: by registry, such as
+# {"docker.io": {"mirrors": ["mirror.example.org/docker"]}}.
+# kubenode_crio_registries = {}
 # Where its monitors run ("pod" or a slice), and its handler for pods that name none ("crun").
 # kubenode_crio_monitor_cgroup = None
 # kubenode_crio_default_runtime = None
@@ -86,6 +89,7 @@ anything is changed.
 # kubenode_docker_version = None
 # kubenode_docker_hold = True
 # kubenode_mcr_channel = "stable-29.4"
+# kubenode_mcr_licence = None
 
 # Where cri-dockerd is from, which answers kubelet for Docker Engine: a release archive or a
 # repository, each a dict (docs/sources.md has examples). None leaves the one that is there.

@@ -323,6 +323,7 @@ CHECKS = (
         remedy="packages.prerequisites() installs what is missing, and so does prepare where "
         "kubenode_kubernetes_version is set (conntrack, ethtool, iproute2, iptables, socat and "
         "util-linux)",
+        operation="packages.prerequisites",
         mirrors=(
             "kubeadm: FileExisting-touch (a warning there)",
             "kubeadm (before 1.33): FileExisting-ethtool, -tc (warnings there)",

@@ -14,7 +14,7 @@ from docker import DockerClient
 from tests.end_to_end import rpm_host
 from tests.end_to_end.rpm_host import Host
 from tests.end_to_end.test_prepare import assert_in_kubepods_slice, changes
-from tests.targets import rpm_image
+from tests.targets import pyinfra_cli, rpm_image
 
 pytestmark = pytest.mark.targets
 

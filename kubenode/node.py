@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 from pyinfra import host
@@ -11,18 +12,9 @@ from kubenode import settings
 from kubenode.audit import aim
 from kubenode.facts.kernel import KernelModules, Sysctls
 from kubenode.facts.kubelet import Kubelet
-from kubenode.facts.kubelet_files import KubeletFiles
 from kubenode.facts.platform import Platform
-from kubenode.facts.prerequisites import Prerequisites
 from kubenode.facts.swap import SwapSources
-from kubenode.operations import (
-    kernel,
-    kubelet,
-    kubernetes,
-    packages,
-    platform,
-    swap,
-)
+from kubenode.operations import kernel, platform, swap
 from kubenode.set_up import set_up
 from kubenode.set_up.set_up import Read
 from kubenode.wire import joint_reading
@@ -46,8 +38,14 @@ def _set_swap(node: settings.NodeSettings) -> None:
         swap.limited(name="Swap for pods")
 
 
-def _installs_kubernetes(node: settings.NodeSettings) -> bool:
-    return node.kubernetes_source is not None
+def _kubernetes(node: settings.NodeSettings) -> ModuleType | None:
+    """The module that sees to kubelet and kubeadm, None where none of them is asked for."""
+    if not node.wants_prerequisites and node.kubernetes_source is None and node.kubelet is None:
+        return None
+    # many hosts have them from elsewhere, and their operations take long to import
+    from kubenode.set_up import kubernetes
+
+    return kubernetes
 
 
 @deploy("Node")
@@ -72,18 +70,17 @@ def prepare() -> None:
     """
     aim.check(host)
     node = settings.for_host(host)
-    runtime = set_up.of(node.runtime)
+    runtime, kubernetes = set_up.of(node.runtime), _kubernetes(node)
     with joint_reading.announced(
         [
             (Platform, {}),
             *runtime.installed_by(node),
             *_swap_read_by(node),
-            *([(Prerequisites, {})] if node.wants_prerequisites else []),
+            *(kubernetes.prerequisites_read_by(node) if kubernetes else []),
             (KernelModules, {"modules": node.modules, "persist_file": node.modules_file}),
             (Sysctls, {"keys": list(node.sysctls), "persist_file": node.sysctls_file}),
             *runtime.configured_by(node),
-            *([(KubeletFiles, {})] if node.kubelet is not None else []),
-            *(kubernetes.facts(node.kubernetes_packages) if _installs_kubernetes(node) else []),
+            *(kubernetes.read_by(node) if kubernetes else []),
         ]
     ):
         platform.supported(
@@ -95,13 +92,9 @@ def prepare() -> None:
         # first of what changes anything: a source may have nothing that this node can use
         runtime.install(node)
         _set_swap(node)
-        if node.wants_prerequisites:
+        if kubernetes:
             # before the modules: EL 10 has br_netfilter in a package of its own
-            packages.prerequisites(
-                name="What kubelet and kubeadm use is there",
-                kubernetes_version=node.kubernetes_version,
-                profiles=node.profiles,
-            )
+            kubernetes.install_prerequisites(node)
         kernel.modules(
             name="Kernel modules",
             modules=node.modules,
@@ -114,22 +107,8 @@ def prepare() -> None:
             override=node.sysctls_override,
         )
         runtime.configure(node)
-        if _installs_kubernetes(node) and node.kubernetes_version is not None:
-            # behind the runtime: kubelet does not start without one
-            kubernetes.installed(
-                name="Kubernetes' packages are installed",
-                version=node.kubernetes_version,
-                source=node.kubernetes_source,
-                packages=node.kubernetes_packages,
-                hold=node.kubernetes_hold,
-            )
-        if node.kubelet is not None:
-            # behind the runtime: the driver is the same on both sides
-            kubelet.configured(
-                name="kubelet is configured",
-                settings={"cgroupDriver": node.cgroup_driver, **node.kubelet},
-                change_driver_under_pods=node.change_driver_under_pods,
-            )
+        if kubernetes:
+            kubernetes.install_and_configure(node)
 
 
 @deploy("Node")

@@ -1,1 +1,1 @@
-"""How prepare sets up each runtime: a module a runtime, and the row that it fills."""
+"""What prepare does of each runtime, and of kubelet and kubeadm: a module each."""

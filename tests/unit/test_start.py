@@ -44,6 +44,12 @@ def test_preparing_a_host_imports_the_checks_that_it_judges_by_alone() -> None:
     assert "kubenode.audit.findings" not in imported
 
 
+def test_preparing_a_host_imports_the_operations_of_its_own_runtime_alone() -> None:
+    imported = _imported("kubenode.node")
+    others = ("containerd", "crio", "docker", "kubelet", "kubernetes")
+    assert imported.isdisjoint(f"kubenode.operations.{name}" for name in others)
+
+
 def test_every_topic_is_in_the_catalogue() -> None:
     topics = [
         importlib.import_module(f"{checks.__name__}.{path.stem}")

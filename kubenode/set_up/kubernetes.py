@@ -1,0 +1,50 @@
+"""What kubelet and kubeadm use, themselves, and kubelet's settings, as prepare sees to them."""
+
+from __future__ import annotations
+
+from kubenode.facts.kubelet_files import KubeletFiles
+from kubenode.facts.prerequisites import Prerequisites
+from kubenode.operations import kubelet, kubernetes, prerequisites
+from kubenode.set_up.set_up import Read
+from kubenode.settings import NodeSettings
+
+
+def prerequisites_read_by(node: NodeSettings) -> list[Read]:
+    """What the operation for the programs that kubelet uses reads first."""
+    return [(Prerequisites, {})] if node.wants_prerequisites else []
+
+
+def read_by(node: NodeSettings) -> list[Read]:
+    """What the operations for kubelet and kubeadm themselves read first, in their order."""
+    files: list[Read] = [(KubeletFiles, {})] if node.kubelet is not None else []
+    packages = node.kubernetes_packages if node.kubernetes_source is not None else None
+    return [*files, *(kubernetes.facts(packages) if packages is not None else [])]
+
+
+def install_prerequisites(node: NodeSettings) -> None:
+    """The programs that kubelet, kubeadm and kube-proxy use."""
+    if node.wants_prerequisites:
+        prerequisites.prerequisites(
+            name="What kubelet and kubeadm use is there",
+            kubernetes_version=node.kubernetes_version,
+            profiles=node.profiles,
+        )
+
+
+def install_and_configure(node: NodeSettings) -> None:
+    """kubelet and kubeadm, behind the runtime: kubelet does not start without one."""
+    if node.kubernetes_source is not None and node.kubernetes_version is not None:
+        kubernetes.installed(
+            name="Kubernetes' packages are installed",
+            version=node.kubernetes_version,
+            source=node.kubernetes_source,
+            packages=node.kubernetes_packages,
+            hold=node.kubernetes_hold,
+        )
+    if node.kubelet is not None:
+        # the driver is the same on both sides
+        kubelet.configured(
+            name="kubelet is configured",
+            settings={"cgroupDriver": node.cgroup_driver, **node.kubelet},
+            change_driver_under_pods=node.change_driver_under_pods,
+        )

@@ -4,7 +4,7 @@
 packages=@NAMES@; staged=@STAGED@
 policy() {
   # shellcheck disable=SC2086  # split on purpose
-  limited 30 apt-cache -q -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= policy $packages 2>&1
+  limited 60 apt-cache -q -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= policy $packages 2>&1
 }
 # is_staged: whether what is staged is there, and is root's alone
 is_staged() { [ -d "$staged" ] && trusted "$staged"; }

@@ -165,7 +165,8 @@ WRONG = {
         ["/usr/local/sbin/runc", "held [], not ['containerd']", "left: /usr/bin/.ctr.kubenode.1"],
     ),
     "it ends the pod, and says that all is well": (
-        f"touch {MARK}; pkill -9 -x pause",
+        "for each in /proc/[0-9]*; do grep -qs kubepods $each/cgroup && "
+        f"kill -9 ${{each#/proc/}}; done; touch {MARK}",
         "containerd restarts",
         False,
         ["pyinfra reports success, and the host is of no kind", "the pod's process is gone"],

@@ -6,7 +6,6 @@ import shlex
 import subprocess
 from pathlib import Path
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,9 +24,9 @@ CHANGES = st.builds(
 )
 
 
-def variables(change: PackageChange) -> dict[str, list[str]]:
+def variables(change: PackageChange, manager: str = "apt-get") -> dict[str, list[str]]:
     """The lists that the host's functions begin with, as a shell reads them."""
-    text = package_change.functions(change, "apt-get")
+    text = package_change.functions(change, manager)
     found = {}
     for line in text.splitlines()[:5]:
         [word] = shlex.split(line)
@@ -60,9 +59,12 @@ def test_each_package_that_comes_or_goes_is_told(change: PackageChange) -> None:
         assert (f"{name} {was} -> {version}" if was else f"{name} {version} (new)") in told
 
 
-def test_another_package_manager_is_none() -> None:
-    with pytest.raises(ValueError, match="not changed by dnf"):
-        package_change.functions(PackageChange({"containerd": "2"}), "dnf")
+@given(CHANGES)
+def test_each_package_manager_gets_the_same_lists(change: PackageChange) -> None:
+    lists = variables(change)
+    for manager in ("dnf", "zypper"):
+        assert variables(change, manager) == lists
+        assert f"manager={manager}\n" in package_change.functions(change, manager)
 
 
 CHANGE = PackageChange(

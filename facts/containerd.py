@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Literal, TypedDict
 
@@ -22,6 +23,7 @@ from kubenode.facts.image_based import SystemShape
 from kubenode.facts.left_alone import LeftAloneShape
 from kubenode.facts.registry_hosts import RegistryFileState, RegistryHostsShape
 from kubenode.facts.runtime import (
+    LEFT_SUFFIXES,
     CniShape,
     DataRootShape,
     HandlerShape,
@@ -34,6 +36,7 @@ from kubenode.files.exact_text import text_of
 from kubenode.linux.cgroups import Driver, placed_by
 from kubenode.linux.place import PlaceShape
 from kubenode.linux.unit import PROPERTIES, parse_unit
+from kubenode.packages.choice import upstream_of
 from kubenode.run import host_script
 from kubenode.runtimes import program_change
 from kubenode.runtimes.config_swap import UNPROVEN_SUFFIX, read_note
@@ -63,11 +66,6 @@ _MOST_BYTES = 256 * 1024
 DEFAULT_CONFIG = "/etc/containerd/config.toml"
 DEFAULT_SOCKET = CONTAINERD.socket
 DEFAULT_ROOT = CONTAINERD.data_root
-
-
-LEFT_SUFFIXES = ("dpkg-dist", "dpkg-new", "ucf-dist", "rpmnew", "rpmsave")
-"""What package managers put behind a file's name where somebody has edited it: dpkg(1), ucf(1), and
-rpm, whose ``rpmsave`` is the edited file."""
 
 
 class ContainerdPackageShape(InstalledShape):
@@ -125,6 +123,12 @@ class ContainerdShape(RuntimeShape):
     run or is older than 1.6.27 or 1.7.12."""
     ctr: bool
     """Whether ``ctr`` is there, which is how the daemon is asked."""
+    program_replaced: bool | None
+    """Whether the daemon runs another program than the one that is there, since that was exchanged
+    after it started; None when that is unknown or it does not run."""
+    running_version: str | None
+    """What the daemon says that it is, where its program was replaced; None otherwise, and where it
+    does not say."""
     pods: PodsShape | None
     """None when the daemon's state cannot be read."""
 
@@ -326,6 +330,8 @@ def parse_daemon(package: Reading, daemon: Reading) -> Daemon:
         "restart_pending": [name for name in daemon.text("changed") if name]
         if active and "changed" in daemon.texts
         else None,
+        "program_replaced": _replaced(daemon) if active else None,
+        "running_version": _running_version(daemon),
         "clock_set_back": [name for name in daemon.text("future") if name],
         "pods": _pods(daemon),
     }
@@ -429,6 +435,18 @@ def _data_root(daemon: Reading, dump: Config | None) -> DataRootShape:
             why = daemon.why_unreadable(path) or "it cannot be told where that is"
             shape["error"] = f"{path}: {why}"
     return shape
+
+
+def _replaced(daemon: Reading) -> bool | None:
+    return {"yes": True, "no": False}.get(daemon.value("replaced") or "")
+
+
+def _running_version(daemon: Reading) -> str | None:
+    for line in daemon.text("running_version"):
+        if match := re.fullmatch(r"\s*Version:\s*(\S+)\s*", line):
+            version = upstream_of(match[1])
+            return str(version) if version else None
+    return None
 
 
 def _deprecations(daemon: Reading) -> list[DeprecationShape] | None:
@@ -638,6 +656,8 @@ class Containerd(ProbeFact[ContainerdServiceShape]):
             "ctr": True,
             "cri": "serving",
             "restart_pending": ["/etc/containerd/config.toml"],
+            "program_replaced": False,
+            "running_version": None,
             "clock_set_back": [],
             "pods": {"systemd": 12, "cgroupfs": 0},
             "runtimes": {"programs": ["containerd"], ...},

@@ -56,21 +56,20 @@ def parse(
     + own, of_kubelet, of_kubeadm: of three probes
     + count: containers of pods
     """
-    start = kubelet_start.parse(of_kubelet)
+    start = kubelet_start.at_next_start(of_kubelet)
     found, error = words(of_kubelet)
     named = [path for path, _ in kubelet.files(of_kubelet, start)]
     sent = {**of_kubelet.exact, **own.exact}
+    # what other probes want of a host is there too
+    mine = {*named, *kubelet_start.ENVIRONMENT_FILES, INSTANCE_CONFIG, PATCH}
+    mine |= {word.source for word in found}
     trouble = kubelet.unreadable(of_kubelet, start) or sent_files.unreadable(
         own, INSTANCE_CONFIG, PATCH, NOTE
     )
     return {
         "config": start.config,
         "drop_ins": [path for path in named if path != start.config],
-        "files": {
-            path: text_of(content)
-            for path, content in sent.items()
-            if path != NOTE and not path.endswith("/os-release")
-        },
+        "files": {path: text_of(content) for path, content in sent.items() if path in mine},
         "unreadable": trouble,
         "words": [{"text": word.text, "source": word.source} for word in found],
         "error": error or start.error,

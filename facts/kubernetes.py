@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any, Literal, TypedDict
 
-from kubenode.facts import kubeadm, kubelet, kubelet_start, mounts, platform
+from kubenode.facts import kubeadm, kubelet, kubelet_start, mounts
+from kubenode.facts.os_release import os_release
 from kubenode.files.cannot_tell import CannotTell
 from kubenode.kubelet.command_line import Word, flags
 from kubenode.linux import image_based
@@ -60,7 +61,7 @@ class KubernetesShape(TypedDict):
     error: str | None
     """Why its arguments cannot be told."""
     settings: dict[str, Any]
-    """Top-level settings of its files."""
+    """Top-level settings of the files that its next start reads."""
     settings_error: str | None
     """Why these cannot be told or understood."""
     containerd: str | None
@@ -92,7 +93,7 @@ def parse(own: Reading, of_kubelet: Reading, of_kubeadm: Reading) -> KubernetesS
     """
     own.known(_MANIFEST)
     shape = kubelet.parse(of_kubelet)
-    release = platform.os_release(own)
+    release = os_release(own)
     found, error = words(of_kubelet)
     settings, settings_error = _settings(of_kubelet)
     said = parse_version(own.value("containerd") or "")
@@ -152,7 +153,7 @@ def _running(reading: Reading) -> list[str]:
 
 def _settings(reading: Reading) -> tuple[dict[str, Any], str | None]:
     try:
-        return kubelet.settings(reading, kubelet_start.parse(reading)), None
+        return kubelet.settings(reading, kubelet_start.at_next_start(reading)), None
     except CannotTell as trouble:
         return {}, str(trouble)
 

@@ -12,6 +12,11 @@ from kubenode.wire.reading import ProbeError, Reading, Readings
 PROBE = "kubernetes_keys"
 
 _MOST_KEYS = 16
+_PLACES = (
+    "/etc/apt/keyrings/kubernetes",
+    "/usr/share/keyrings/kubernetes",
+    "/etc/pki/rpm-gpg/RPM-GPG-KEY-kubernetes",
+)
 
 
 class KeyShape(TypedDict):
@@ -34,7 +39,12 @@ class KubernetesKeysShape(TypedDict):
 
 def script() -> probe.Script:
     """The probe's script: no process is started."""
-    return probe.Script(host_script.read(__file__, "kubernetes_keys.sh"), answers=("keys",))
+    return probe.Script(
+        host_script.read(
+            __file__, "kubernetes_keys.sh", PLACES=" ".join(f"{place}*" for place in _PLACES)
+        ),
+        answers=("keys",),
+    )
 
 
 def parse(reading: Reading) -> KubernetesKeysShape:
@@ -44,8 +54,11 @@ def parse(reading: Reading) -> KubernetesKeysShape:
     found: dict[str, KeyShape] = {
         path: {"fingerprint": None, "expires": None, "error": "it cannot be read"}
         for path in sorted(reading.unreadable)
+        if path.startswith(_PLACES)
     }
-    for path, content in sorted(reading.exact.items())[:_MOST_KEYS]:
+    # what other probes asked for is in the same answer
+    keys = {path: text for path, text in reading.exact.items() if path.startswith(_PLACES)}
+    for path, content in sorted(keys.items())[:_MOST_KEYS]:
         found[path] = _key(content, path)
     return {"keys": found}
 

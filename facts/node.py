@@ -13,6 +13,7 @@ from kubenode.facts import (
     container_cgroups,
     containerd,
     crictl,
+    crio,
     docker,
     kernel,
     kernel_config,
@@ -31,6 +32,7 @@ from kubenode.facts.cgroup import CgroupDriversShape, CgroupsShape
 from kubenode.facts.container_cgroups import ContainerCgroupsShape
 from kubenode.facts.containerd import ContainerdShape
 from kubenode.facts.crictl import CrictlShape
+from kubenode.facts.crio import CrioShape
 from kubenode.facts.docker import DockerShape
 from kubenode.facts.kernel import KernelModulesShape, SysctlsShape
 from kubenode.facts.kernel_config import KernelConfigShape
@@ -79,6 +81,7 @@ class NodeShape(TypedDict):
     """SHA-256 of containerd's configuration file and its imports, by path."""
     containerd_unproven: list[str] | None
     """Files of a change that was interrupted before CRI had answered with it."""
+    crio: CrioShape | None
     docker: DockerShape | None
     crictl: CrictlShape | None
     left_alone: LeftAloneShape | None
@@ -217,6 +220,15 @@ PARTS = (
     Part("containerd_files", {}, _digests, needs=("daemon",)),
     Part("containerd_unproven", {}, _unproven, needs=("daemon",)),
     Part(
+        "crio",
+        {
+            crio.PACKAGE_PROBE: crio.script_package,
+            crio.PROBE: crio.script,
+            pods.PROBE: pods.script,
+        },
+        crio.parse_shape,
+    ),
+    Part(
         "docker",
         {
             docker.PACKAGE_PROBE: docker.script_package,
@@ -231,7 +243,7 @@ PARTS = (
         "cgroup_drivers",
         {cgroup.DRIVERS_PROBE: cgroup.script_drivers, kubelet.PROBE: kubelet.script},
         cgroup.parse_drivers,
-        needs=("containerd", "cgroups"),
+        needs=("containerd", "cgroups", "crio"),
     ),
 )
 """All of them, each below those that it needs. What is new in a host's answer is a row here and a
@@ -261,6 +273,7 @@ class Node(ProbeFact[NodeShape]):
             "containerd": {"cri": "serving", ...},
             "containerd_files": {"/etc/containerd/config.toml": "9f86d081884c7d65..."},
             "containerd_unproven": [],
+            "crio": {"installed": {"binary": None, ...}, "cri": "down", ...},
             "docker": {"cri": "down", ...},
             "crictl": {
                 "exists": True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypedDict
 
 from kubenode.facts import mounts, package_versions, platform
+from kubenode.facts.os_release import os_release
 from kubenode.files.exact_text import text_of
 from kubenode.kubelet import prerequisites
 from kubenode.linux import image_based
@@ -17,10 +18,6 @@ PROBE = "prerequisites"
 NETWORK_MANAGER_UNIT = "NetworkManager.service"
 
 _APPARMOR = "/sys/module/apparmor/parameters/enabled"
-_TOLD = {
-    "NetworkManager": prerequisites.NETWORK_MANAGER,
-    "needrestart": prerequisites.NEEDRESTART,
-}
 
 
 class PrerequisitesShape(TypedDict):
@@ -42,12 +39,12 @@ class PrerequisitesShape(TypedDict):
     """Whether that kernel has br_netfilter, or a module of it; None when it cannot be told."""
     apparmor: bool | None
     """Whether the kernel has AppArmor on."""
-    told: list[str]
-    """Files for those programs that are on the host: NetworkManager, needrestart."""
-    files: dict[str, str]
-    """Exact content of those files that are there."""
-    unreadable: list[str]
-    """Those of them that could not be read."""
+    network_manager: bool
+    """Whether NetworkManager is on the host."""
+    told: str | None
+    """Exact content of kubenode's file for it; None when there is none."""
+    unreadable: bool
+    """Whether that could not be read."""
     network_manager_active: bool
     """Whether NetworkManager runs."""
 
@@ -62,10 +59,9 @@ def script() -> probe.Script:
     looks = host_script.read(
         __file__, "prerequisites.sh", PROGRAMS=" ".join(prerequisites.PROGRAMS)
     )
-    told = "\n".join(f"exact {path}" for path in prerequisites.FILES)
     return probe.Script(
-        f"{which}\n{looks}\n{told}",
-        files=("/etc/os-release",),
+        f"{which}\n{looks}",
+        files=("/etc/os-release", prerequisites.NETWORK_MANAGER),
         kernel_files=(_APPARMOR,),
         units=(NETWORK_MANAGER_UNIT,),
         properties=("ActiveState",),
@@ -77,9 +73,10 @@ def script() -> probe.Script:
 
 def parse(reading: Reading) -> PrerequisitesShape:
     """The shape from what the host sent."""
-    release = platform.os_release(reading)
+    release = os_release(reading)
     manager = reading.value("package_manager")
     bridge = reading.value("bridge")
+    told = reading.exact.get(prerequisites.NETWORK_MANAGER)
     unit = reading.unit(NETWORK_MANAGER_UNIT) or {}
     return {
         "package_manager": manager if manager in platform.PACKAGE_MANAGERS else None,
@@ -92,13 +89,9 @@ def parse(reading: Reading) -> PrerequisitesShape:
         "kernel": reading.value("kernel") or None,
         "bridge_module": bridge == "there" if bridge in ("there", "missing") else None,
         "apparmor": _apparmor(reading),
-        "told": [path for name, path in _TOLD.items() if reading.value(name) == "there"],
-        "files": {
-            path: text_of(content)
-            for path, content in reading.exact.items()
-            if path in prerequisites.FILES
-        },
-        "unreadable": [path for path in prerequisites.FILES if reading.is_unreadable(path)],
+        "network_manager": reading.value("NetworkManager") == "there",
+        "told": None if told is None else text_of(told),
+        "unreadable": reading.is_unreadable(prerequisites.NETWORK_MANAGER),
         "network_manager_active": unit.get("ActiveState") == "active",
     }
 
@@ -135,9 +128,9 @@ class Prerequisites(ProbeFact[PrerequisitesShape]):
             "kernel": "6.12.90+deb13-amd64",
             "bridge_module": True,
             "apparmor": True,
-            "told": ["/etc/NetworkManager/conf.d/kubenode.conf"],
-            "files": {},
-            "unreadable": [],
+            "network_manager": True,
+            "told": None,
+            "unreadable": False,
             "network_manager_active": True,
         }
 

@@ -4,9 +4,7 @@
 [ -e /etc/os-release ] || exact /usr/lib/os-release
 if [ -e /run/ostree-booted ]; then value ostree yes; fi
 said programs "$(for name in @PROGRAMS@; do command -v "$name"; done)"
-for name in NetworkManager needrestart; do
-  if command -v "$name" >/dev/null; then value "$name" there; fi
-done
+if command -v NetworkManager >/dev/null; then value NetworkManager there; fi
 kernel=$(uname -r); value kernel "$kernel"
 if [ -e /sys/module/br_netfilter ] || [ -e /proc/sys/net/bridge ]; then value bridge there
 elif [ -e "/lib/modules/$kernel/modules.dep" ]; then

@@ -84,6 +84,23 @@ class SwapShape(TypedDict):
     """What may turn swap on, and whether it does cannot be told: a sentence each."""
 
 
+class SwapAtBootShape(TypedDict):
+    """Arguments of :class:`kubenode.linux.swap.SwapAtBoot`, as lists; see :func:`at_boot`."""
+
+    runs_systemd: bool
+    command_line: str
+    masked: list[str]
+    units: list[str]
+    wanted: list[str]
+    generated: list[str]
+    generators: list[str]
+    partitions: list[list[str]]
+    knows_partitions: bool
+    services: list[list[str]]
+    suspects: list[list[str]]
+    cloud_config: list[str]
+
+
 class SwapSourcesShape(TypedDict):
     """What :class:`SwapSources` returns."""
 
@@ -98,9 +115,7 @@ class SwapSourcesShape(TypedDict):
     """As of :class:`SwapShape`."""
     texts: dict[str, str]
     """By path, files that turn swap on, to the letter (:mod:`kubenode.files.exact_text`)."""
-    boot: dict[str, Any]
-    """The other arguments of :class:`kubenode.linux.swap.SwapAtBoot`, as lists; see
-    :func:`at_boot`."""
+    boot: SwapAtBootShape
     resume: str | None
     """From which device the initramfs resumes a hibernation, as initramfs-tools is told."""
 
@@ -166,16 +181,14 @@ def at_boot(fact: SwapSourcesShape) -> SwapAtBoot:
     return _model(fact["boot"], {path: lines_of(text) for path, text in fact["texts"].items()})
 
 
-def _model(boot: Mapping[str, Any], files: Mapping[str, Sequence[str]]) -> SwapAtBoot:
-    return SwapAtBoot(
-        **{
-            **boot,
-            "files": files,
-            "partitions": [Partition(*each) for each in boot["partitions"]],
-            "services": [Started(*each) for each in boot["services"]],
-            "suspects": [Suspect(*each) for each in boot["suspects"]],
-        }
-    )
+def _model(boot: SwapAtBootShape, files: Mapping[str, Sequence[str]]) -> SwapAtBoot:
+    lists: dict[str, Any] = {
+        **boot,
+        "partitions": [Partition(*each) for each in boot["partitions"]],
+        "services": [Started(*each) for each in boot["services"]],
+        "suspects": [Suspect(*each) for each in boot["suspects"]],
+    }
+    return SwapAtBoot(files=files, **lists)
 
 
 def _sent(reading: Reading) -> list[str]:
@@ -234,7 +247,7 @@ def _resume(lines: list[str]) -> str | None:
     return None if found in (None, "", "none", "auto") else found
 
 
-def _boot(reading: Reading) -> dict[str, Any]:
+def _boot(reading: Reading) -> SwapAtBootShape:
     said: dict[str, list[str]] = {}
     for line in reading.text("units"):
         what, _, path = line.partition(" ")
@@ -319,7 +332,20 @@ class SwapSources(ProbeFact[SwapSourcesShape]):
             "running": [],
             "unreadable": [],
             "texts": {"/etc/fstab": "/swapfile none swap sw 0 0\\n"},
-            "boot": {"runs_systemd": True, "masked": [], ...},
+            "boot": {
+                "runs_systemd": True,
+                "command_line": "quiet",
+                "masked": [],
+                "units": [],
+                "wanted": [],
+                "generated": [],
+                "generators": [],
+                "partitions": [["/run/udev/data/b8:3", "0fd2b4a4-5a0c-4f3a-9a44-6e2a1d2f9b11"]],
+                "knows_partitions": True,
+                "services": [],
+                "suspects": [["script", "/etc/rc.local", "swapon -a", ""]],
+                "cloud_config": [],
+            },
             "resume": None,
         }
 

@@ -55,7 +55,10 @@ def steps(wanted: Wanted, source: Archive, found: Found) -> Commands:
         package_steps.tell_files(found.unspared)
         yield from package_steps.write(found.unspared)
         return
-    if refusal := packages.refusal(found.packages, going):
+    refusal = packages.refusal(found.packages, going)
+    if refusal is None and build.runc is None:
+        refusal = packages.runc_refusal(found.packages, going.removes)
+    if refusal:
         yield refuse(host, f"{refusal}: nothing was changed")
         return
     by = package_manager() if going.removes else "apt-get"

@@ -39,9 +39,15 @@ def steps(wanted: Wanted, found: Found) -> Commands:
     else:
         versions = containerd_sources.available(lists or containerd_sources.lists_of(name), name)
         known = containerd_sources.decided(wanted, found, versions)
+        if why := containerd_sources.waiting(wanted, found, known):
+            yield from containerd_sources.left_waiting(wanted, found, known, why)
+            return
         told = containerd_sources.beforehand(wanted, found, known)
         explain(host, f"fetch the lists of packages, then {told}")
         package_steps.tell_files(found.unspared)
+        if problem := containerd_sources.foretell(wanted, found, known):
+            yield refuse(host, problem)
+            return
         yield from containerd_sources.finished(found, by, name)
         yield from package_steps.ready(by, [name], finishes=False)
         decision = _decided_by_lists(wanted, found, by)

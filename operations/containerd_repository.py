@@ -24,6 +24,7 @@ from kubenode.packages.choice import is_series
 from kubenode.packages.repository_change import RepositoryChange
 from kubenode.packages.source import Repository
 from kubenode.run.telling import explain, refuse
+from kubenode.runtimes.containerd import packages
 from kubenode.wire import joint_reading
 
 
@@ -42,6 +43,11 @@ def steps(wanted: Wanted, source: Repository | Literal["docker"], found: Found) 
             host, containerd_sources.NO_MANAGER if now else "cannot tell where packages come from"
         )
         return
+    # what goes does not depend on the version
+    going = packages.exchange(found.packages, wanted.package, "", wanted.hold)
+    if refusal := packages.refusal(found.packages, going):
+        yield refuse(host, f"{refusal}: nothing was changed")
+        return
     planned = package_operations.planned_source(source, now, by)
     if isinstance(planned, str):
         yield refuse(host, planned)
@@ -53,10 +59,20 @@ def steps(wanted: Wanted, source: Repository | Literal["docker"], found: Found) 
     if found.program.package is None and found.program.binary and found.build is None:
         yield refuse(host, containerd_sources.of_nobody(found.program, wanted))
         return
+    by_now = Decision()
+    if planned.change.is_empty:
+        by_lists = available(lists_of(wanted.package), wanted.package, planned.repository)
+        by_now = decided(wanted, found, by_lists)
+        if why := containerd_sources.waiting(wanted, found, by_now):
+            yield from containerd_sources.left_waiting(wanted, found, by_now, why)
+            return
     package_operations.explain_source(planned)
-    if _needs_program(wanted, found):
-        explain(host, containerd_sources.beforehand(wanted, found, Decision()))
+    if _needs_program(wanted, found) or by_now.version is not None:
+        explain(host, containerd_sources.beforehand(wanted, found, by_now))
         package_steps.tell_files(found.unspared)
+        if problem := containerd_sources.foretell(wanted, found, by_now):
+            yield refuse(host, problem)
+            return
     if planned.change.files:
         yield from package_operations.prove(planned)
         staged = available(lists_of(wanted.package, name), wanted.package)

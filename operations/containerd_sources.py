@@ -14,6 +14,7 @@ from pyinfra.api import FileUploadCommand, FunctionCommand, StringCommand
 from kubenode.facts.archives import ArchivesShape
 from kubenode.facts.candidates import Candidates, CandidatesShape
 from kubenode.facts.containerd import ContainerdPackageShape
+from kubenode.facts.installation import Installation, InstallationShape
 from kubenode.facts.platform import Platform
 from kubenode.files import whole_file
 from kubenode.kubelet.containerd_choice import Asked, Decision, Present, decide
@@ -25,7 +26,7 @@ from kubenode.packages.archive_transfer import FetchedBy
 from kubenode.packages.choice import upstream_of
 from kubenode.packages.installation import Program
 from kubenode.packages.source import Repository
-from kubenode.run.pyinfra_internals import print_prefix
+from kubenode.run.pyinfra_internals import is_executing, print_prefix
 from kubenode.run.telling import explain, refuse
 from kubenode.runtimes import archive_program, program_change
 from kubenode.runtimes.containerd import packages
@@ -215,6 +216,61 @@ def beforehand(wanted: Wanted, found: Found, known: Decision) -> str:
     )
 
 
+def _would(name: str, version: str) -> InstallationShape | None:
+    return joint_reading.get_fact_now(Installation, packages=[f"{name}={version}"])
+
+
+def foretell(wanted: Wanted, found: Found, known: Decision) -> str | None:
+    """While pyinfra only prepares, say what an exchange of packages does, as far as it is known.
+
+    + known: by the lists that the host has
+
+    Returns why it would be refused. Once operations are executed all of it is said when the lists
+    have been fetched.
+    """
+    if is_executing(host) or found.is_fresh:
+        return None
+    if known.version is None:
+        explain(
+            host,
+            "which release that is, what comes with it, and which lines of the configuration it "
+            "changes, cannot be told before the lists are fetched",
+        )
+        return None
+    name, version = wanted.package, known.version
+    plan = containerd_exchange.planned(upstream_of(version), wanted.restart)
+    change = packages.exchange(found.packages, name, version, wanted.hold)
+    problem = packages.refusal(found.packages, change) or plan.refusal
+    if problem:
+        return f"{', '.join(change.explained)}: {problem}: nothing was changed"
+    if plan.postponed is None:
+        explain(host, "as the lists are now; what they have once they are fetched may be newer:")
+        containerd_exchange.tell(", ".join(change.explained), plan)
+        package_steps.tell_what_comes(_would(name, version), [name])
+    return None
+
+
+def waiting(wanted: Wanted, found: Found, known: Decision) -> str | None:
+    """Why the change that is known before anything is fetched has to wait, None where it need not.
+
+    + known: by the lists that the host has
+    """
+    release = upstream_of(known.version) if known.version else None
+    return None if found.is_fresh else containerd_exchange.waits(release, wanted.restart)
+
+
+def left_waiting(wanted: Wanted, found: Found, known: Decision, why: str) -> Commands:
+    """What is there stays as it is until the change may be done; nothing is fetched.
+
+    + known: what it will become
+    + why: as :func:`waiting` says
+    """
+    to = f"{known.version} ({wanted.package})"
+    containerd_exchange.say_what_waits(f"containerd {found.program.version} -> {to}", why)
+    package_steps.tell_files(found.unspared)
+    yield from package_steps.write(found.unspared)
+
+
 def finished(found: Found, by: str, name: str) -> Commands:
     """The command after which nothing is left that dpkg or rpm was stopped at.
 
@@ -280,6 +336,7 @@ def exchanged(wanted: Wanted, found: Found, by: str, decision: Decision) -> Comm
     plan = containerd_exchange.planned(upstream_of(version), wanted.restart)
     if not (plan.refusal or plan.postponed):
         containerd_exchange.tell(program.explained, plan)
+        package_steps.tell_what_comes(_would(name, version), [name])
     yield from containerd_exchange.exchanged(program, plan)
     if hold.conf is not None and not (plan.refusal or plan.postponed):
         yield from package_hold.held(hold)

@@ -85,6 +85,9 @@ def steps(wanted: Wanted) -> Commands:
             f"cannot be changed to {wanted.asked.taken}: remove it first",
         )
         return
+    if problem := package_steps.not_for_packages():
+        yield refuse(host, problem)
+        return
     yield from _brought(wanted, there)
 
 

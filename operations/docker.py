@@ -62,6 +62,7 @@ def installed(
     restart: Restart | None = DEFAULTS.restart,
     fetched_by: FetchedBy = DEFAULTS.containerd_fetched_by,
     mcr_channel: str = DEFAULTS.mcr_channel,
+    mcr_licence: str | None = DEFAULTS.mcr_licence,
 ) -> Commands:
     """
     Install Docker Engine and cri-dockerd, which answers kubelet for it.
@@ -83,6 +84,8 @@ def installed(
     + fetched_by: who fetches an archive: ``host``, or ``control``, which sends it
     + mcr_channel: channel of Mirantis' repository, where *source* is ``mcr``: a series
       (``stable-29.4``) or one release
+    + mcr_licence: path on the control machine of MCR's licence, which is put into the engine's
+      root directory for root alone; None leaves what is there
 
     Where the kernel does not forward yet, forwarding is switched on before the engine starts for
     the first time: dockerd would do that itself, and then drop what is forwarded for others. What
@@ -109,7 +112,15 @@ def installed(
     """
     try:
         wanted = docker_program.wanted(
-            source, version, hold, cri_dockerd, kubernetes_version, restart, fetched_by, mcr_channel
+            source,
+            version,
+            hold,
+            cri_dockerd,
+            kubernetes_version,
+            restart,
+            fetched_by,
+            mcr_channel,
+            mcr_licence,
         )
     except ValueError as error:
         raise OperationValueError(str(error)) from error

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Generator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pyinfra import host
+from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, StringCommand
 
-from kubenode.facts.installation import Installation
+from kubenode.facts import image_based
+from kubenode.facts.installation import Installation, InstallationShape
+from kubenode.facts.platform import Platform
 from kubenode.files import whole_file
 from kubenode.files.exact_text import is_utf8, text_of
 from kubenode.operations import package_hold
 from kubenode.packages import guarded_install, manager, package_locks
+from kubenode.run.pyinfra_internals import print_prefix
 from kubenode.run.telling import explain, explain_file, refuse
 from kubenode.wire import joint_reading
 
@@ -40,6 +43,14 @@ class Packages(NamedTuple):
         return [manager.pinned(by, name, version) for name, version in self.versions.items()]
 
 
+def not_for_packages() -> str | None:
+    """Why nothing may be installed on a host, None when it may; it is asked what it is."""
+    platform = joint_reading.get_fact_now(Platform)
+    if platform is None:
+        return "cannot tell what this host is: nothing was changed"
+    return image_based.refusal({"image": platform["image"], "usr": platform["usr"]})
+
+
 def ready(by: str, names: Sequence[str], *, finishes: bool) -> Commands:
     """The commands after which the package manager can say what there is of packages.
 
@@ -62,13 +73,18 @@ def tell(by: str, wanted: Packages) -> str | None:
     + wanted: the packages
     """
     going: Mapping[str, str] = {}
+    would = None
     if by == "apt-get":
         pinned = wanted.pinned(by)
         would = joint_reading.get_fact_now(Installation, packages=pinned)
-        if would is None or would["error"]:
-            why = would["error"] if would else "apt does not say what it would do"
+        if would is None:
+            # a host that is slow: what is installed then lets nothing go that may not
+            what = f"what comes and goes with {', '.join(pinned)} cannot be told beforehand"
+            logger.warning(f"{print_prefix(host)}{what}")
+        elif would["error"]:
+            why = would["error"]
             return f"{', '.join(pinned)} cannot be installed: {why}: nothing was installed"
-        going = would["removes"]
+        going = would["removes"] if would else {}
         if problem := guarded_install.unannounced(going, wanted.may_go):
             return f"{', '.join(pinned)}: {problem}: nothing was installed"
     for name, version in wanted.versions.items():
@@ -76,7 +92,21 @@ def tell(by: str, wanted: Packages) -> str | None:
         explain(host, f"install {name} {was} -> {version or 'what there is'}")
     for name, there in going.items():
         explain(host, f"remove {name} {there} for it")
+    tell_what_comes(would, wanted.versions)
     return None
+
+
+def tell_what_comes(would: InstallationShape | None, named: Collection[str]) -> None:
+    """Say which packages come besides; None is that nobody can tell.
+
+    + would: what apt would do
+    + named: names of the packages that were told already
+    """
+    for name, version in would["installs"].items() if would else ():
+        if name not in named:
+            was = would["now"].get(name) if would else None
+            new = f"{was} -> {version}" if was else version
+            explain(host, f"{name} {new} comes with it, and stays if that is undone")
 
 
 def installed(by: str, wanted: Packages, *, unpacks_again: bool) -> Commands:

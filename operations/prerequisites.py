@@ -41,8 +41,7 @@ def prerequisites(
     A program counts where it is in PATH, whatever it came from. What is there is left alone, and
     nothing is held. On EL 10 the modules of the running kernel that cloud images lack come too
     (``kernel-modules-extra-RELEASE``, which has br_netfilter). Where NetworkManager is, it is told
-    to leave the interfaces of CNI plugins alone (``/etc/NetworkManager/conf.d/kubenode.conf``), and
-    needrestart to restart no runtime and no kubelet (``/etc/needrestart/conf.d/kubenode.conf``).
+    to leave the interfaces of CNI plugins alone (``/etc/NetworkManager/conf.d/kubenode.conf``).
 
     A system that packages do not change (an image, or a read-only ``/usr``) is refused where a
     program is missing, with its name. Another process that changes packages is waited for.
@@ -87,8 +86,8 @@ def _described(now: PrerequisitesShape) -> needs.Host:
         now["kernel"],
         now["bridge_module"],
         now["apparmor"],
-        now["told"],
-        {path: bytes_of(text) for path, text in now["files"].items()},
+        now["network_manager"],
+        None if now["told"] is None else bytes_of(now["told"]),
         now["unreadable"],
     )
 
@@ -109,9 +108,9 @@ def _steps(now: PrerequisitesShape, to_do: needs.Plan) -> Commands:
         yield from _installed(by, list(to_do.packages), there)
     if to_do.kernel_package:
         yield package_locks.patiently(by, manager.install(by, to_do.kernel_package))
-    if to_do.files:
-        yield whole_file.change(to_do.files)
-        if _is_told(now, to_do):
+    if to_do.told:
+        yield whole_file.change([to_do.told])
+        if now["network_manager_active"]:
             yield StringCommand(f"systemctl reload {NETWORK_MANAGER_UNIT}")
 
 
@@ -129,21 +128,16 @@ def _gone(to_do: needs.Plan, there: PackageVersionsShape) -> str | None:
     )
 
 
-def _is_told(now: PrerequisitesShape, to_do: needs.Plan) -> bool:
-    paths = [change.path for change in to_do.files]
-    return needs.NETWORK_MANAGER in paths and now["network_manager_active"]
-
-
 def _explain(now: PrerequisitesShape, to_do: needs.Plan) -> None:
     for need in to_do.missing:
         explain(host, f"{need.program} is missing ({need.of})")
     if to_do.kernel_package:
         explain(host, f"install {to_do.kernel_package}: the running kernel lacks br_netfilter")
-    for change in to_do.files:
-        old = None if change.old is None else change.old.decode("utf-8", "replace")
-        explain_file(host, change.path, old, (change.new or b"").decode())
-    if _is_told(now, to_do):
-        explain(host, f"{NETWORK_MANAGER_UNIT} reads its configuration again")
+    if to_do.told:
+        old = None if to_do.told.old is None else to_do.told.old.decode("utf-8", "replace")
+        explain_file(host, to_do.told.path, old, (to_do.told.new or b"").decode())
+        if now["network_manager_active"]:
+            explain(host, f"{NETWORK_MANAGER_UNIT} reads its configuration again")
 
 
 def _installed(by: str, names: list[str], there: PackageVersionsShape) -> Commands:

@@ -47,12 +47,15 @@ anything is changed.
 # unattended-upgrades and needrestart are told to leave it alone too.
 # kubenode_containerd_hold = True
 
-# CRI-O, where it is the runtime: its series ("1.36"), a release or a package's exact version; None is
-# the series of kubenode_kubernetes_version. The source is "distribution" or a repository, a dict with
-# url, key and fingerprint, where {minor} in the url stands for CRI-O's minor release.
+# CRI-O, where it is the runtime: its series ("1.36"), a release or a package's exact version; None
+# is the series of kubenode_kubernetes_version. The source is "distribution" or a repository, a dict
+# with url, key and fingerprint, where {minor} in the url stands for CRI-O's minor release.
 # kubenode_crio_version = None
 # kubenode_crio_source = "distribution"
 # kubenode_crio_hold = True
+# Its registries' mirrors: by registry, such as
+# {"docker.io": {"mirrors": ["mirror.example.org/docker"]}}.
+# kubenode_crio_registries = {}
 # Where its monitors run ("pod" or a slice), and its handler for pods that name none ("crun").
 # kubenode_crio_monitor_cgroup = None
 # kubenode_crio_default_runtime = None
@@ -84,6 +87,7 @@ anything is changed.
 # kubenode_docker_version = None
 # kubenode_docker_hold = True
 # kubenode_mcr_channel = "stable-29.4"
+# kubenode_mcr_licence = None
 
 # Where cri-dockerd is from, which answers kubelet for Docker Engine: a release archive or a
 # repository, each a dict (docs/sources.md has examples). None leaves the one that is there.

@@ -2,22 +2,22 @@
 # Whether kubelet is healthy: it says "ok" at /healthz, or, where nothing here can ask, has not
 # ended for some seconds.
 
-health_unit=kubelet.service
+health_unit=kubelet.service; health_address='@ADDRESS@'
 # ask_health: kubelet's answer; 2 where nothing on the host can ask
 ask_health() {
   if command -v curl >/dev/null; then
-    limited 5 curl -s --noproxy '*' -m 3 http://@ADDRESS@/healthz
+    limited 5 curl -s --noproxy '*' -m 3 "http://$health_address/healthz"
   elif command -v wget >/dev/null; then
-    no_proxy='*' limited 5 wget -q -T 3 -O - http://@ADDRESS@/healthz
+    limited 5 env no_proxy='*' wget -q -T 3 -O - "http://$health_address/healthz"
   elif command -v kubectl >/dev/null; then
-    HOME=/nonexistent KUBECONFIG=/dev/null NO_PROXY='*' limited 5 kubectl \
-      --server=http://@ADDRESS@ --request-timeout=3s get --raw /healthz
+    limited 5 env HOME=/nonexistent KUBECONFIG=/dev/null NO_PROXY='*' kubectl \
+      --server="http://$health_address" --request-timeout=3s get --raw /healthz
   else return 2; fi
 }
 main_process() { systemctl show "$health_unit" -p MainPID --value 2>/dev/null; }
 is_healthy() {
   before=$(main_process)
-  if [ -z '@ADDRESS@' ]; then asked=2
+  if [ -z "$health_address" ]; then asked=2
   else
     answer=$(ask_health 2>/dev/null)
     asked=$?

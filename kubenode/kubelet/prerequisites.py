@@ -3,15 +3,15 @@
 Sources: the FileExisting checks of kubeadm (:data:`kubenode.kubelet.releases.PROGRAMS`); the
 package lists of kubespray (``system_packages``), image-builder (``roles/node``) and kops
 (``packages.go``); EL 10: k3s-ansible#419 and kops#18724 for kernel-modules-extra; NetworkManager:
-rke2's "Known issues" and NetworkManager.conf(5); needrestart: its README.batch and
-``/etc/needrestart/needrestart.conf``.
+rke2's "Known issues" and NetworkManager.conf(5). What a hold tells needrestart and
+unattended-upgrades is :mod:`kubenode.packages.left_alone`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
@@ -22,31 +22,19 @@ from kubenode.profiles import ProfileName
 Family = Literal["debian", "rhel", "suse"]
 
 NETWORK_MANAGER = "/etc/NetworkManager/conf.d/kubenode.conf"
-NEEDRESTART = "/etc/needrestart/conf.d/kubenode.conf"
-FILES = (NETWORK_MANAGER, NEEDRESTART)
 
-_HEAD = "# by kubenode: what is changed here, the next run changes back\n"
 _INTERFACES = (
     "cni*", "cali*", "flannel*", "tunl*", "vxlan.calico", "vxlan-v6.calico", "wireguard.cali",
     "wg-v6.cali",
 )  # fmt: skip
-_DAEMONS = ("containerd", "crio", "docker", "cri-docker", "kubelet")
 
 # the option is a list, and "+=" leaves what other files have in it
-_LEFT_ALONE: Mapping[str, str] = MappingProxyType(
-    {
-        NETWORK_MANAGER: f"{_HEAD}[keyfile]\nunmanaged-devices+="
-        + ";".join(f"interface-name:{name}" for name in _INTERFACES)
-        + "\n",
-        NEEDRESTART: _HEAD
-        + "".join(
-            f"$nrconf{{override_rc}}{{qr(^{re.escape(name)}(\\.service)?$)}} = 0;\n"
-            for name in _DAEMONS
-        ),
-    }
+_LEFT_ALONE = (
+    "# by kubenode: what is changed here, the next run changes back\n[keyfile]\nunmanaged-devices+="
+    + ";".join(f"interface-name:{name}" for name in _INTERFACES)
+    + "\n"
 )
-"""What other programs are told, by file: NetworkManager takes the addresses and routes of a CNI
-plugin's interfaces away, and needrestart restarts daemons under their pods after an upgrade."""
+"""NetworkManager takes the addresses and routes of a CNI plugin's interfaces away."""
 
 
 @dataclass(frozen=True)
@@ -121,9 +109,9 @@ class Host:
     + kernel: release of the running kernel
     + bridge_module: whether that kernel can have br_netfilter; None is not known
     + apparmor: whether the kernel has AppArmor on; None is not known
-    + told: of :data:`FILES` those whose program is on the host
-    + files: exact content by path, of :data:`FILES`
-    + unreadable: paths
+    + network_manager: whether that is on the host
+    + told: exact content of :data:`NETWORK_MANAGER`, None when there is none
+    + unreadable: whether that could not be read
     """
 
     manager: str | None
@@ -134,9 +122,9 @@ class Host:
     kernel: str | None = None
     bridge_module: bool | None = None
     apparmor: bool | None = None
-    told: Collection[str] = ()
-    files: Mapping[str, bytes] = field(default_factory=dict)
-    unreadable: Collection[str] = ()
+    network_manager: bool = False
+    told: bytes | None = None
+    unreadable: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,20 +134,20 @@ class Plan:
     + missing: the programs that are not there
     + packages: those that have them
     + kernel_package: the package with further modules of the running kernel
-    + files: what other programs are told
+    + told: what becomes of NetworkManager's file
     + blocked: why nothing may be done
     """
 
     missing: tuple[Need, ...] = ()
     packages: tuple[str, ...] = ()
     kernel_package: str | None = None
-    files: tuple[Change, ...] = ()
+    told: Change | None = None
     blocked: str | None = None
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to do."""
-        return not (self.packages or self.kernel_package or self.files or self.blocked)
+        return not (self.packages or self.kernel_package or self.told or self.blocked)
 
 
 def family_of(manager: str | None, os_release: Mapping[str, str]) -> Family | None:
@@ -224,9 +212,10 @@ def plan(host: Host, minor: tuple[int, int] | None, profiles: Collection[str]) -
 
         plan(host, (1, 37), ["bridge-cni"]).packages  # ("conntrack", "socat")
     """
-    files, problem = _files(host)
-    if problem:
-        return Plan(blocked=problem)
+    if host.network_manager and host.unreadable:
+        return Plan(
+            blocked=f"cannot read {NETWORK_MANAGER}: run as root, or see what is wrong with it"
+        )
     family = family_of(host.manager, host.os_release)
     missing = []
     for need in wanted(minor, profiles, host.apparmor):
@@ -245,7 +234,7 @@ def plan(host: Host, minor: tuple[int, int] | None, profiles: Collection[str]) -
     packages = [
         name for need in missing if family and (name := package_of(need, family, host.os_release))
     ]
-    return Plan(tuple(missing), tuple(dict.fromkeys(packages)), kernel_package, files)
+    return Plan(tuple(missing), tuple(dict.fromkeys(packages)), kernel_package, _told(host))
 
 
 def _el(os_release: Mapping[str, str]) -> int | None:
@@ -274,12 +263,8 @@ def _kernel_package(host: Host, family: Family | None) -> tuple[str | None, str 
     return f"kernel-modules-extra-{host.kernel}", None
 
 
-def _files(host: Host) -> tuple[tuple[Change, ...], str | None]:
-    changes = []
-    for path in host.told:
-        if path in host.unreadable:
-            return (), f"cannot read {path}: run as root, or see what is wrong with it"
-        content = _LEFT_ALONE[path].encode()
-        if host.files.get(path) != content:
-            changes.append(Change(path, host.files.get(path), content))
-    return tuple(changes), None
+def _told(host: Host) -> Change | None:
+    content = _LEFT_ALONE.encode()
+    if not host.network_manager or host.told == content:
+        return None
+    return Change(NETWORK_MANAGER, host.told, content)

@@ -7,7 +7,7 @@
 # packages to hold.
 #
 # pm_expected: whether that is still so
-# pm_fetch: download; nothing of the host is changed
+# pm_fetch: download, and say what comes besides; nothing of the host is changed
 # pm_unpack: what was downloaded, unpacked in $change/root, so that it can be run
 # pm_keep: keep what is installed now, so that it can come back without network
 # pm_switch: install what was downloaded
@@ -30,10 +30,14 @@ pm_fetch() {
   chown _apt "$change/new/partial" 2>/dev/null
   # shellcheck disable=SC2046,SC2086  # a list of packages
   would=$(apt -s install $installs $(gone) 2>&1) || { say "$would"; return 1; }
+  brings=
   set -f; IFS=$nl
   for line in $would; do
     unset IFS
     case $line in
+      'Inst '*)
+        line=${line#Inst }
+        case " $(mine)" in *" ${line%% *} "*) ;; *) brings="$brings ${line%% *}";; esac;;
       'Remv '*)
         line=${line#Remv }
         case " $removes " in
@@ -43,6 +47,7 @@ pm_fetch() {
     esac
   done
   set +f; unset IFS
+  [ -z "$brings" ] || say "apt-get installs for that too, and it stays whatever comes of it:$brings"
   # shellcheck disable=SC2046,SC2086  # a list of packages
   patiently apt --download-only install $installs $(gone) >"$change/log" || return 1
   # what is in a directory of this host is not downloaded

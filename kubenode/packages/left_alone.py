@@ -118,7 +118,9 @@ def _exactly(name: str) -> str:
 
 
 # a name, with what stands for a dot or a plus in it; whole, or its beginning
-_PATTERN = re.compile(r"qr\(\^((?:[A-Za-z0-9_@:-]|\\[.+]|\[[.+]\])+)(\$?)\)")
+_PATTERN = re.compile(
+    r"qr\(\^((?:[A-Za-z0-9_@:-]|\\[.+]|\[[.+]\])+)((?:\(\\\.service\)\?)?)(\$?)\)"
+)
 _SET = re.compile(
     rf"(?:\$nrconf\{{override_rc\}}(?:->)?\{{)?\s*{_PATTERN.pattern}\s*(?:\}}\s*=|=>)\s*([01])\s*[;,]?"
 )
@@ -144,7 +146,9 @@ def is_spared(service: str, texts: Sequence[str]) -> bool:
     for text in texts:
         for line in text.splitlines():
             if match := _SET.fullmatch(line.strip()):
-                name = re.sub(r"\\(.)|\[(.)\]", lambda each: each[1] or each[2], match[1])
-                if service == name or (not match[2] and service.startswith(name)):
-                    found[f"{match[1]}{match[2]}"] = match[3] == "0"
+                written, ending, whole, value = match.groups()
+                name = re.sub(r"\\(.)|\[(.)\]", lambda each: each[1] or each[2], written)
+                names = [name, f"{name}.service"] if ending else [name]
+                if service in names or (not whole and service.startswith(name)):
+                    found[f"{written}{ending}{whole}"] = value == "0"
     return found[min(found)] if found else False

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from kubenode.run import host_script
 
 # files that the administrator has changed stay, as in pyinfra's apt.packages
-_APT_GET = (
+APT_GET = (
     "DEBIAN_FRONTEND=noninteractive apt-get -y -o Dpkg::Options::=--force-confdef "
     "-o Dpkg::Options::=--force-confold"
 )
@@ -21,6 +21,12 @@ _HOLD: Mapping[str, str] = {
     "apt-get": "apt-mark hold @PACKAGE@",
     "dnf": host_script.read(__file__, "hold_with_dnf.sh"),
     "zypper": "zypper --non-interactive addlock @PACKAGE@",
+}
+
+_UNHOLD: Mapping[str, str] = {
+    # what is held by excludepkgs has no lock, and may be removed
+    "dnf": "{ dnf versionlock delete @PACKAGE@ >/dev/null 2>&1 || true; }",
+    "zypper": "zypper --non-interactive removelock @PACKAGE@",
 }
 
 # Docker's containerd.io obsoletes containerd: with its repository dnf would take that instead. What
@@ -42,7 +48,7 @@ FETCH_LISTS: Mapping[str, str] = {
 FINISH_DPKG = "DEBIAN_FRONTEND=noninteractive dpkg --force-confdef --force-confold --configure -a"
 """dpkg finishes what it was stopped at."""
 
-UNPACK_AGAIN = host_script.read(__file__, "unpack_again.sh", APT_GET=_APT_GET)
+UNPACK_AGAIN = host_script.read(__file__, "unpack_again.sh", APT_GET=APT_GET)
 """A package that dpkg was stopped at while it unpacked (H, or R: reinstallation required) is not
 installed, and ``apt-get install`` calls it the newest version and does nothing."""
 
@@ -82,7 +88,7 @@ def install_with_apt(pinned: Sequence[str], wait_seconds: int) -> str:
     """
     held = apt_held(any("=" in each for each in pinned))
     return (
-        f"{_APT_GET} install --no-install-recommends --allow-downgrades "
+        f"{APT_GET} install --no-install-recommends --allow-downgrades "
         f"-o DPkg::Lock::Timeout={wait_seconds}{held} {' '.join(map(shlex.quote, pinned))}"
     )
 
@@ -147,6 +153,28 @@ def hold(manager: str, package: str) -> str:
     dnf may have no version locks: see :mod:`kubenode.packages.dnf_excludes`.
     """
     return host_script.filled(_HOLD[manager], PACKAGE=shlex.quote(package))
+
+
+def remove(manager: str, packages: Sequence[str], held: Sequence[str]) -> str:
+    """The command that removes packages, held or not, and keeps what was configured.
+
+    + manager: ``dnf`` or ``zypper``; for apt-get see :mod:`kubenode.packages.guarded_removal`
+    + packages: their names
+    + held: those of them that are held
+
+    It fails, and removes nothing, where another package needs one of them: dnf and zypper would
+    remove that too.
+    """
+    unhold = [host_script.filled(_UNHOLD[manager], PACKAGE=shlex.quote(name)) for name in held]
+    names = " ".join(map(shlex.quote, packages))
+    return " && ".join([f"rpm -e --test {names}", *unhold, f"{_REMOVE[manager]} {names}"])
+
+
+_REMOVE: Mapping[str, str] = {
+    # what was installed for a package stays with it: others may have come to use it
+    "dnf": "dnf remove -y --setopt=clean_requirements_on_remove=False",
+    "zypper": "zypper --non-interactive remove --no-clean-deps",
+}
 
 
 def is_version(installed: str, wanted: str) -> bool:

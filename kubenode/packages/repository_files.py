@@ -71,10 +71,11 @@ def source_file(
         "Architectures": architecture,
         "Signed-By": key,
     }
-    return _HEAD + "".join(f"{name}: {value}\n" for name, value in fields.items() if value)
+    return HEAD + "".join(f"{name}: {value}\n" for name, value in fields.items() if value)
 
 
-_HEAD = "# by kubenode: what is changed here, the next run changes back\n"
+HEAD = "# by kubenode: what is changed here, the next run changes back\n"
+"""The first line of what kubenode writes."""
 
 
 def _repo(repository: Repository, manager: str, key: str) -> str:
@@ -89,7 +90,7 @@ def _repo(repository: Repository, manager: str, key: str) -> str:
     ]
     if manager == "zypper":
         lines += ["autorefresh=1", "type=rpm-md"]
-    return _HEAD + "".join(f"{line}\n" for line in lines)
+    return HEAD + "".join(f"{line}\n" for line in lines)
 
 
 def unfit(repository: Repository, manager: str, suite: str | None) -> str | None:

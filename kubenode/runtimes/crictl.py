@@ -95,6 +95,28 @@ def pointed_at(content: bytes | None, socket: str) -> bytes:
     return new.encode()
 
 
+def pointed_nowhere(content: bytes) -> bytes | None:
+    """The file's content without its endpoints; None where it has nothing else of anybody's.
+
+    + content: the file as it is
+
+    A timeout alone is nobody's. Raises CrictlConfigError as :func:`pointed_at` does.
+    """
+    settings(content)
+    before = go_yaml.mapping(_text(content))
+    if set(before) <= {*_ENDPOINTS, "timeout"}:
+        return None
+    lines = _text(content).splitlines(keepends=True)
+    new = "".join(line for line in lines if not line.startswith(tuple(f"{n}:" for n in _ENDPOINTS)))
+    try:
+        after = go_yaml.mapping(new)
+    except go_yaml.YamlError:
+        after = {}
+    if after != {name: value for name, value in before.items() if name not in _ENDPOINTS}:
+        raise CrictlConfigError("write one setting a line, without { } and ---")
+    return new.encode()
+
+
 @dataclass(frozen=True)
 class CrictlPlan:
     """What has to become of the file.

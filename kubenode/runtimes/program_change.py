@@ -17,6 +17,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pyinfra.api import StringCommand
 
@@ -24,6 +25,7 @@ from kubenode.files import host_lock, whole_file
 from kubenode.packages import package_change, package_locks
 from kubenode.packages.package_change import PackageChange
 from kubenode.run import host_script
+from kubenode.run.pyinfra_internals import Telling
 from kubenode.runtimes import config_swap
 from kubenode.runtimes.config_swap import CRI_WAIT_SECONDS, UNPROVEN_SUFFIX, Daemon
 
@@ -114,7 +116,8 @@ def change(
 
     The command fails, and all is as it was before, when the program cannot be had, does not run, or
     refuses the configuration; when it cannot be installed; and when the daemon does not serve
-    within CRI_WAIT_SECONDS. It fails with the daemon's own last words and says what came back.
+    within CRI_WAIT_SECONDS. It fails with the daemon's own last words and says what came back. What
+    it says although it succeeds is a warning: other packages that come with it, a hold that failed.
     """
     items = config_swap.items_of(files)
     definitions = definitions_of(program, main, daemon, service)
@@ -136,7 +139,9 @@ def change(
         BACK_SUM=whole_file.sum_of(back),
     )
     contents = [*(new for _, new in files.values()), back]
-    return host_lock.under_lock(f"{definitions}\n{script.strip()}", contents)
+    command = host_lock.under_lock(f"{definitions}\n{script.strip()}", contents)
+    arguments: Any = command.connector_arguments
+    return Telling(*command.bits, _separator=command.separator, **arguments)
 
 
 def back_script(definitions: str) -> str:

@@ -4,6 +4,9 @@
 needs grep head readlink systemctl tail
 [ ! -e "$change/back.sh" ] || fail "another run's change was interrupted ($change): run again"
 [ ! -e "$note" ] || fail "another run's change was interrupted ($note): run again"
+if [ "$restarts" ] && [ "$(systemctl show -p LoadState "$unit")" = LoadState=masked ]; then
+  fail "$unit is masked, and runs: systemctl unmask it, or stop it; nothing was changed"
+fi
 rm -rf "$change"
 # shellcheck disable=SC2015  # the last is for either failure
 make_directory "${change%/*}" && mkdir -m 0711 "$change" ||

@@ -241,6 +241,15 @@ CONTAINERD = (
         undo=f"{_UNSAVE}; rm {CONFIG}.saved",
     ),
     Break(
+        "a default handler that nobody defines",
+        f"cp -p {CONFIG} {CONFIG}.saved; printf '%s\\n' '[{_CRI}.containerd]' "
+        f"'default_runtime_name = \"nvidia\"' >>{CONFIG}; {_RESTART}",
+        "containerd.default-handler",
+        "default_runtime_name = nvidia",
+        data={"kubenode_containerd_default_handler": "runc"},
+        undo=f"{_UNSAVE}; rm {CONFIG}.saved",
+    ),
+    Break(
         "a hosts.toml with a capability that does not exist",
         _registry(_MIRROR, 'capabilities = ["pul"]'),
         "containerd.registry-hosts",
@@ -294,9 +303,15 @@ CONTAINERD = (
         state="warn",
     ),
     Break(
+        "a program that was exchanged after the daemon started",
+        "cp -p /usr/bin/containerd /usr/bin/other && mv /usr/bin/other /usr/bin/containerd",
+        "runtime.config-applied",
+        "exchanged after it started: containerd ",
+    ),
+    Break(
         "needrestart was not told to leave it alone",
         # a stand-in: what counts is that it is there, and what its files say
-        "rm /etc/needrestart/conf.d/kubenode-containerd.conf; "
+        "rm /etc/needrestart/conf.d/kubenode*.conf; "
         "printf '#!/bin/sh\\n' >/usr/sbin/needrestart; chmod 0755 /usr/sbin/needrestart",
         "runtime.left-alone",
         "containerd.service",
@@ -989,6 +1004,18 @@ MODULES = (
 BREAKS = KERNEL + CONTAINERD + KUBELET_BREAKS + LEFTOVERS + NETWORK + MACHINE + SIZES + OPERATIONS
 
 NOT_BROKEN = {
+    **{
+        f"crio.{name}": "these nodes have containerd; test_crio_breaks breaks one with CRI-O"
+        for name in (
+            "stray-files",
+            "signature-policy",
+            "bridge",
+            "insecure-registries",
+            "monitor-cgroup",
+            "command-line",
+            "kubernetes",
+        )
+    },
     "platform.linux": "a target is Linux; tests/unit/checks",
     "platform.root": "test_audit: a user whom sudo asks for a password",
     "platform.systemd": "test_prepare: a target without systemd",

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from docker import DockerClient
 
-from tests.conftest import RunPyinfra, WriteInventory
+from tests.conftest import ROOT, RunPyinfra, WriteInventory
 from tests.end_to_end.test_package_repositories import nothing_changed
 from tests.repositories import kubernetes
 from tests.targets.container import Target
@@ -217,3 +217,25 @@ def test_before_the_node_has_joined_kubeadm_gets_a_patch(node: Target, deploy: D
     again = deploy(wanted)
     assert nothing_changed(again), again.output
     node.sh("rm -r /etc/kubernetes")
+
+
+def test_one_deploy_moves_the_driver_on_both_sides_of_an_idle_node_and_back(
+    joined: Target, run_pyinfra: RunPyinfra, inventory: WriteInventory
+) -> None:
+    name, data = joined.host()
+
+    def drivers() -> tuple[set[bool | None], str]:
+        with joined.cri() as cri:
+            of_runtime = set(cri.systemd_cgroup().values())
+        line = next(each for each in joined.read(CONFIG).splitlines() if "cgroupDriver" in each)
+        return of_runtime, line.split()[1]
+
+    for driver in ("systemd", "cgroupfs"):
+        settings: dict[str, Any] = {"kubenode_cgroup_driver": driver, "kubenode_kubelet": {}}
+        hosts = inventory((name, {**data, **settings}))
+        result = run_pyinfra("-y", hosts, ROOT / "deploy.py")
+        assert result.returncode == 0, result.output
+        assert drivers() == ({driver == "systemd"}, driver)
+        assert healthy(joined)
+        second = run_pyinfra("-y", "-v", hosts, ROOT / "deploy.py")
+        assert "kubelet has cgroupDriver as wanted" in second.output, second.output

@@ -9,6 +9,7 @@ Source: Mirantis/cri-dockerd, packaging/deb, packaging/static and packaging/syst
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import os
@@ -90,7 +91,12 @@ def archive(folder: Path, says: str | None = None) -> Release:
     """
     stated = says or version()
     path = folder / f"cri-dockerd-{stated}.amd64.tgz"
-    with tarfile.open(path, "w:gz") as tar:
+    # the same each time, to the byte
+    with (
+        path.open("wb") as file,
+        gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w") as tar,
+    ):
         for name, (content, mode) in programs(says).items():
             info = tarfile.TarInfo(f"cri-dockerd/{name}")
             info.size, info.mode, info.uid, info.uname = len(content), mode, 1001, "runner"

@@ -61,6 +61,16 @@ def shortened(most: int = 200) -> Answer:
     return lambda handler: handler.send(handler.content()[:most])
 
 
+def altered() -> Answer:
+    """The file with another last byte, of the same length."""
+
+    def answer(handler: Handler) -> None:
+        content = handler.content()
+        handler.send(content[:-1] + bytes([content[-1] ^ 1]))
+
+    return answer
+
+
 def other(content: bytes) -> Answer:
     """Something else than the file."""
     return lambda handler: handler.send(content)

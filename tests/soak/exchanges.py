@@ -73,16 +73,21 @@ find /usr/bin /usr/sbin /usr/local /usr/lib/systemd /etc /var/lib/kubenode {arch
 class Kind:
     """A containerd that a host may have.
 
-    + name: for messages
+    + source: for messages
     + arguments: of ``containerd.installed``
     + version: what CRI says, without what a distribution adds
     + package: that it comes in, None for an archive
     """
 
-    name: str
+    source: str
     arguments: Mapping[str, Any]
     version: str
     package: str | None
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return f"{self.source} {self.version}"
 
     def keeps_pods(self, new: Kind) -> bool:
         """Whether pods may run while it is exchanged for a new one."""
@@ -93,11 +98,13 @@ class Kind:
 
 
 def kinds(server: Server, host: Host, old: str) -> list[Kind]:
-    """Serve them, and let the host have no other source of packages.
+    """Serve six of them, and let the host have no other source of packages.
 
     + server: what serves them, and nothing else
     + host: that is going to have them
     + old: the Debian release whose containerd is the older one
+
+    The first has both releases, packages and archives.
     """
     suite = host.target.suite
     folder = server.folder
@@ -129,20 +136,23 @@ def kinds(server: Server, host: Host, old: str) -> list[Kind]:
         for name, value in mirror.fields().items()
     }
     found = []
-    for deb, series in zip(debs, (_SERIES[old], "2.1"), strict=True):
-        # its file's name has no epoch, and an escape for the rest
-        version = deb.name.split("_")[1].replace("%3a", ":").replace("%7e", "~")
-        release = releases.of_debian(old if deb is debs[0] else "forky", folder)
+    for suite_of, series in ((old, _SERIES[old]), ("forky", "2.1")):
+        # the file's name has an escape for what is in a version
+        version = binaries.plain(suite_of, "containerd").name.split("_")[1].replace("%3a", ":")
+        release = releases.of_debian(suite_of, folder)
         stated = releases.stated(release, server.http, folder / "runc")
-        for name, arguments, package in (
-            ("distribution", {"version": version}, "containerd"),
-            ("docker", {"source": docker, "version": series}, "containerd.io"),
-            ("archive", {"source": stated}, None),
-        ):
-            found.append(Kind(f"{name} {release.version}", arguments, release.version, package))
-    return found
+        found.append(
+            [
+                Kind("distribution", {"version": version}, release.version, "containerd"),
+                Kind("archive", {"source": stated}, release.version, None),
+                Kind("docker", {"source": docker, "version": series}, release.version, _IO),
+            ]
+        )
+    (debian_1, archive_1, docker_1), (debian_2, archive_2, docker_2) = found
+    return [debian_1, docker_2, archive_1, archive_2, docker_1, debian_2]
 
 
+_IO = "containerd.io"
 _SERIES = {"bookworm": "1.6", "trixie": "1.7"}
 
 
@@ -206,15 +216,24 @@ class Exchanges:
         wanted = chance.choice([kind for kind in self.kinds if kind is not self.now])
         keeps = self.now.keeps_pods(wanted)
         if self.pod and not keeps:
-            with self.host.target.cri() as cri:
-                cri.remove_pod(self.pod.id)
-            self.pod = None
+            self.remove_pod()
         if keeps and self.pod is None and chance.random() < 0.8:
-            self.host.target.import_pause_image()
-            with self.host.target.cri() as cri:
-                self.pod = cri.run_pod()
-            self.process = self._process()
+            self.run_pod()
         return wanted
+
+    def run_pod(self) -> None:
+        """Have a pod from now on."""
+        self.host.target.import_pause_image()
+        with self.host.target.cri() as cri:
+            self.pod = cri.run_pod()
+        self.process = self._process()
+
+    def remove_pod(self) -> None:
+        """Have none."""
+        assert self.pod is not None
+        with self.host.target.cri() as cri:
+            cri.remove_pod(self.pod.id)
+        self.pod = None
 
     def play(
         self, wanted: Kind, kill: Kill, chance: random.Random, wrong: Path | None = None
@@ -229,7 +248,7 @@ class Exchanges:
         assert self.now is not None
         old, waits = self.now, chance.random() < 0.6
         faults: list[str] = []
-        with self._exchange(wanted, 1, "killed", wrong) as deploy:
+        with self.exchange(wanted, 1, "killed", wrong) as deploy:
             killed = kill.strike(self.host, deploy)
             faults += self._halves("at once")
             code = deploy.end()
@@ -237,27 +256,33 @@ class Exchanges:
                 faults.append("pyinfra does not end")
             if waits:
                 faults += self._settled()
-                faults += self._judge("after the kill", [old, wanted])
+                faults += self.judge("after the kill", [old, wanted])
             elif code == 0 and kill.victim not in ("pyinfra INT", "containerd"):
-                faults += self._judge("pyinfra reports success, and", [wanted])
+                faults += self.judge("pyinfra reports success, and", [wanted])
         started = time.monotonic()
         code, output = self.rerun(wanted)
         seconds = time.monotonic() - started
         if code != 0:
             faults.append(f"the rerun fails with {code}")
         faults += second_time(output, OPERATION)
-        faults += self._judge("after the rerun", [wanted])
+        faults += self.judge("after the rerun", [wanted])
         self.now = wanted
         return Played(killed, faults, deploy.output + output, seconds)
 
     def rerun(self, wanted: Kind) -> tuple[int | None, str]:
         """What the operator does after a failure, and once more."""
-        with self._exchange(wanted, 2, "rerun") as deploy:
+        with self.exchange(wanted, 2, "rerun") as deploy:
             return deploy.end(), deploy.output
 
-    def _exchange(
+    def exchange(
         self, wanted: Kind, times: int, name: str, deploy: Path | None = None
     ) -> Deploy:  # fmt: skip
+        """Start a deploy for a kind.
+
+        + times: how often it does that
+        + name: of its inventory
+        + deploy: another one than kubenode's
+        """
         if deploy is None:
             deploy = self.folder / "exchange.py"
             deploy.write_text(DEPLOY)
@@ -278,7 +303,7 @@ class Exchanges:
         if self.host.target.try_sh(script)[0] != 0:
             yield f"the host is at it {SETTLED_SECONDS} s after the kill"
 
-    def _judge(self, when: str, allowed: list[Kind]) -> Iterator[str]:
+    def judge(self, when: str, allowed: list[Kind]) -> Iterator[str]:
         """What is wrong with a host that should be of one of these kinds, and serve."""
         if not serves(self.host, CRI_SECONDS):
             yield f"{when} CRI does not serve within {CRI_SECONDS:.0f} s"

@@ -158,8 +158,16 @@ class Cri:
         finally:
             self.remove_pod(pod.id)
 
-    def run_pod(self, cgroup_parent: str = "/kubepods.slice", network: str = "NODE") -> Pod:
-        """Run a pod as :meth:`pod` does, and leave it: see :meth:`remove_pod`."""
+    def run_pod(
+        self,
+        cgroup_parent: str = "/kubepods.slice",
+        network: str = "NODE",
+        handler: str = "",
+    ) -> Pod:
+        """Run a pod as :meth:`pod` does, and leave it: see :meth:`remove_pod`.
+
+        + handler: the runtime handler that its RuntimeClass would name; empty for the default
+        """
         config = {
             "metadata": {"name": "probe", "uid": uuid.uuid4().hex, "namespace": "default"},
             "linux": {
@@ -170,7 +178,9 @@ class Cri:
                 },
             },
         }
-        pod_id = str(self._call("RunPodSandbox", config=config).pod_sandbox_id)
+        pod_id = str(
+            self._call("RunPodSandbox", config=config, runtime_handler=handler).pod_sandbox_id
+        )
         try:
             cgroup = _cgroup_path(self._cgroup_of(self._pid_of(pod_id)))
             return Pod(pod_id, cgroup, config)

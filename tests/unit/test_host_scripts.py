@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import io
 import os
 import re
 import shutil
+import socket as sockets
 import subprocess
 import sys
 import tarfile
@@ -22,8 +24,11 @@ from kubenode.facts import (
     cgroup,
     cni_plugins,
     containerd,
+    containerd_left,
     containerd_service,
+    crio,
     dnf_hold,
+    docker,
     handler_needs,
     image_based,
     installation,
@@ -54,6 +59,7 @@ from kubenode.packages import (
     archive_change,
     archive_transfer,
     guarded_install,
+    guarded_removal,
     manager,
     package_locks,
     plugins_change,
@@ -64,7 +70,10 @@ from kubenode.packages.package_change import PackageChange
 from kubenode.packages.source import Repository
 from kubenode.run import host_script
 from kubenode.runtimes import archive_program, config_swap, program_change
-from kubenode.runtimes.containerd import proof
+from kubenode.runtimes.containerd import proof, removal
+from kubenode.runtimes.crio import proof as crio_proof
+from kubenode.runtimes.docker import cri_archive
+from kubenode.runtimes.docker import proof as docker_proof
 from kubenode.wire import probe, time_limit
 from kubenode.wire.reading import read_answer
 from tests.conftest import ROOT
@@ -85,9 +94,12 @@ PROBES = {
     "package": containerd.script_package(),
     "daemon": containerd.script_daemon(),
     "containerd_service": containerd_service.script(),
+    "crio": crio.script(),
     "cgroups": cgroup.script_cgroups(),
     "dnf_hold": dnf_hold.script(),
     "cni_plugins": cni_plugins.script(),
+    "docker_package": docker.script_package(),
+    "docker": docker.script_daemon(),
     "drivers": cgroup.script_drivers(),
     "image_based": image_based.script(),
     "kubelet": kubelet.script(),
@@ -107,6 +119,7 @@ PROBES = {
     "repositories": repositories.script("docker"),
     "candidates": candidates.script(["containerd"]),
     "package_versions": package_versions.script(["containerd"]),
+    "containerd_left": containerd_left.script(["/etc/containerd/certs.d"], "/nowhere", []),
     "handler_needs": handler_needs.script(["containerd-shim-runc-v2", "/bin/sh"], ["/etc/passwd"]),
     "installation": installation.script(["containerd"]),
     "runtimes": runtimes.script(),
@@ -239,6 +252,48 @@ def daemon(host: Host, *stated: toml_text.Path) -> config_swap.Daemon:
     return proof.daemon(str(host.programs / "containerd"), "/nowhere", stated)
 
 
+def remove_guarded(host: Host) -> str:
+    host.program("apt-get", 'case "$*" in *-s*) echo "Remv containerd [1.7]";; esac')
+    host.program("apt-mark")
+    return guarded_removal.remove(["containerd"], "kubenode-test.service").get_raw_value()
+
+
+def stop_for_good(host: Host) -> str:
+    host.program("systemctl")
+    return removal.stopped(removal.Removal(), "/nowhere", end_containers=True).get_raw_value()
+
+
+def take_away(host: Host) -> str:
+    """Of a root of the test's own, and of no archive: that one's paths are the host's."""
+    host.program("systemctl", "exit 1")
+    root = host.programs.parent / "root"
+    for path in (root / "io.containerd.x", root / "theirs", root.parent / "d"):
+        path.mkdir(parents=True)
+    own = root.parent / "d" / "hosts.toml"
+    own.write_text("# Written by kubenode\n")
+    plan = removal.Removal(own=[str(own)], data=["io.containerd.x"])
+    # the directory of what runs is the host's
+    script = removal.taken_away(plan, str(root), data=True).get_raw_value()
+    return script.replace(removal.STATE, str(root.parent / "state"))
+
+
+def leave_archives(host: Host) -> str:
+    host.program("systemctl", "exit 1")
+    folder = host.programs.parent
+    (folder / "root" / "2.3.4-5f1c09d2").mkdir(parents=True)
+    plan = removal.Removal(leaves_archive=True)
+    script = removal.taken_away(plan, str(folder / "none"), data=False).get_raw_value()
+    for path, name in (
+        (archive_change.ROOT, "root"),
+        (archive_change.STORE, "store"),
+        (archive_change.UNIT_FILE, "unit"),
+        (archive_change.PROGRAMS_IN, "bin"),
+        (archive_change.RUNC_IN, "sbin"),
+    ):
+        script = script.replace(path, str(folder / name))
+    return script
+
+
 def serving(host: Host) -> None:
     # what its dump prints is as of 1.x and 2.x
     host.program("containerd", f"cat <<'E'\n{DUMP}E\n")
@@ -260,6 +315,38 @@ def unpack_archive(host: Host) -> str:
     """Where there is none: test_archive_change.py has the rest."""
     functions = [whole_file.FUNCTIONS, time_limit.FUNCTIONS, archive_change.change(None, None)]
     return host_lock.under_lock("\n".join([*functions, "archive_prepare"])).get_raw_value()
+
+
+def start_docker(host: Host) -> str:
+    """Where crictl is asked, too."""
+    host.program("systemctl")
+    host.program("docker", """echo '{"CgroupDriver":"systemd"}'""")
+    host.program("crictl")
+    socket = str(host.programs.parent / "cri.sock")
+    with contextlib.closing(sockets.socket(sockets.AF_UNIX)) as listening:
+        listening.bind(socket)
+    started = docker_proof.daemon("cri-docker.service", socket, ("-H", "fd://"), "systemd")
+    return config_swap.start(started, ["check /nowhere"]).get_raw_value()
+
+
+def unpack_cri_dockerd(host: Host) -> str:
+    """One that is not there yet, which is a script here."""
+    program = b"#!/bin/sh\necho 'cri-dockerd 0.4.3 (x)'\n"
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        member = tarfile.TarInfo("cri-dockerd/cri-dockerd")
+        member.size = len(program)
+        tar.addfile(member, io.BytesIO(program))
+    digest = whole_file.sum_of(packed.getvalue())
+    store = Path(archive_change.STORE)
+    store.mkdir(exist_ok=True)
+    (store / digest).write_bytes(packed.getvalue())
+    host.program("systemctl", '[ "$1" != -q ]')
+    script = cri_archive.change("0.4.3", ArchiveFile("/x.tgz", digest)).get_raw_value()
+    # the places are root's
+    for place in (cri_archive.ROOT, cri_archive.LINK, cri_archive.UNITS_IN):
+        script = script.replace(place, f"{host.programs.parent}{place}")
+    return script
 
 
 def move_away(host: Host) -> str:
@@ -311,7 +398,27 @@ def swap_off(host: Host, used: int = 1000, swapoff: str = "", after: str = "stay
     return f"printf %s '{text}' | {{ {command.get_raw_value()}\n}}"
 
 
+def link_crio(host: Host) -> str:
+    """Where there is no folder of CRI-O's yet."""
+    return crio_proof.link().get_raw_value().replace("/etc/crio", str(host.programs.parent / "c"))
+
+
+def check_crio(host: Host) -> str:
+    """It takes the file, and what it says of a reload is in force."""
+    folder = host.programs.parent / "c"
+    (folder / "crio.conf.d").mkdir(parents=True)
+    (folder / "kubenode.conf").write_text("")
+    said = "cgroup driver: systemd\n  pause_image = 'p'"
+    host.program("crio", f"cat <<'E'\n{said}\nE\n")
+    steps = [f"check {folder}/kubenode.conf", "has_in_force \"pause_image = 'p'\""]
+    daemon = crio_proof.daemon(str(host.programs / "crio"), "/nowhere")
+    command = config_swap.start(daemon, steps).get_raw_value()
+    return command.replace("/etc/crio", str(folder))
+
+
 CHANGES: list[Callable[[Host], str]] = [
+    link_crio,
+    check_crio,
     set_live,
     swap_off,
     fetch_lists,
@@ -324,12 +431,18 @@ CHANGES: list[Callable[[Host], str]] = [
     finish_rpm,
     undo,
     start,
+    start_docker,
+    unpack_cri_dockerd,
     restart_kubelet,
     fetch_archive,
     unpack_archive,
     move_away,
     install_guarded,
     unpack_plugins,
+    remove_guarded,
+    stop_for_good,
+    take_away,
+    leave_archives,
 ]
 
 
@@ -371,6 +484,9 @@ def test_each_shell_runs_what_changes_a_host(
     assert finished.returncode == 0, finished.stderr
     # of the shell itself
     assert not re.search(r"not found|syntax|unexpected|bad |: line ", finished.stderr)
+    if change is link_crio:
+        folder = host.programs.parent / "c"
+        assert (folder / "crio.conf.d/99-kubenode.conf").resolve() == folder / "kubenode.conf"
     if change is undo:
         assert host.config.read_text() == "old\n"
     if change is restart_kubelet:

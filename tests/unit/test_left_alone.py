@@ -93,6 +93,12 @@ $nrconf{override_rc} = {
         ("usbguard.service2", [DEBIANS], False),
         ("containerd.service", [DEBIANS, "$nrconf{override_rc}{qr(^containerd)} = 0;"], True),
         ("containerd.service", ["$nrconf{override_rc}->{qr(^containerd)} = 0;"], True),
+        ("containerd.service", ["$nrconf{override_rc}{qr(^containerd(\\.service)?$)} = 0;"], True),
+        (
+            "containerd2.service",
+            ["$nrconf{override_rc}{qr(^containerd(\\.service)?$)} = 0;"],
+            False,
+        ),
         ("containerd.service", ["#$nrconf{override_rc}{qr(^containerd)} = 0;"], False),
         # somebody wants it restarted, whatever is said behind that
         (

@@ -157,6 +157,7 @@ def test_no_answer_of_apt_raises_anything_else(lines: list[str]) -> None:
             "Inst libc6 (2.41-1 Debian:13/stable [amd64])\nConf containerd.io (2.1.9-1 x)\n",
             {
                 "installs": {"containerd.io": "2.1.9-1", "libc6": "2.41-1"},
+                "now": {"containerd.io": "1.7.24-1"},
                 "removes": {"containerd": "1.7.24~ds1-6", "runc": "1.1.15"},
                 "error": None,
             },
@@ -164,9 +165,14 @@ def test_no_answer_of_apt_raises_anything_else(lines: list[str]) -> None:
         (
             "1",
             "Reading package lists...\nE: Unable to locate package nothing\n",
-            {"installs": {}, "removes": {}, "error": "E: Unable to locate package nothing"},
+            {
+                "installs": {},
+                "now": {},
+                "removes": {},
+                "error": "E: Unable to locate package nothing",
+            },
         ),
-        ("1", "", {"installs": {}, "removes": {}, "error": "it fails"}),
+        ("1", "", {"installs": {}, "now": {}, "removes": {}, "error": "it fails"}),
     ],
 )
 def test_what_apt_would_do(status: str, text: str, shape: dict[str, Any]) -> None:

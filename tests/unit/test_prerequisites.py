@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from kubenode.audit.checks import machine
 from kubenode.kubelet.prerequisites import (
-    NEEDRESTART,
     NEEDS,
     NETWORK_MANAGER,
     PROGRAMS,
@@ -56,7 +55,7 @@ def test_only_what_is_missing_is_installed() -> None:
     assert plan(host(), (1, 37), ["bridge-cni"]).is_empty
     to_do = plan(host(programs=without("conntrack", "ip", "tc", "losetup")), (1, 37), [])
     assert to_do.packages == ("mount", "iproute2", "conntrack")
-    assert to_do.files == ()
+    assert to_do.told is None
 
 
 @pytest.mark.parametrize(
@@ -125,13 +124,14 @@ def test_a_host_that_packages_do_not_change_is_refused_by_name() -> None:
         assert plan(host(**other), None, []).is_empty
 
 
-def test_networkmanager_and_needrestart_are_told_where_they_are() -> None:
-    told = host(told=(NETWORK_MANAGER, NEEDRESTART))
-    files = {change.path: change.new or b"" for change in plan(told, None, []).files}
-    assert b"unmanaged-devices+=interface-name:cni*;interface-name:cali*;" in files[NETWORK_MANAGER]
-    assert b"$nrconf{override_rc}{qr(^kubelet(\\.service)?$)} = 0;\n" in files[NEEDRESTART]
-    assert plan(dataclasses.replace(told, files=files), None, []).is_empty
-    unreadable = plan(dataclasses.replace(told, unreadable=(NETWORK_MANAGER,)), None, [])
+def test_networkmanager_is_told_where_it_is() -> None:
+    there = host(network_manager=True)
+    told = plan(there, None, []).told
+    assert told is not None
+    assert told.path == NETWORK_MANAGER
+    assert b"unmanaged-devices+=interface-name:cni*;interface-name:cali*;" in (told.new or b"")
+    assert plan(dataclasses.replace(there, told=told.new), None, []).is_empty
+    unreadable = plan(dataclasses.replace(there, unreadable=True), None, [])
     assert f"cannot read {NETWORK_MANAGER}" in (unreadable.blocked or "")
 
 

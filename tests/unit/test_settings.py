@@ -105,6 +105,11 @@ def test_a_wrong_value_names_its_place_and_what_was_expected(
         ("kubenode_kubernetes_version", True, "a valid string"),
         ("kubenode_containerd_version", 1.7, "1.7 is a number: quote it"),
         ("kubenode_runtime", "rkt", "'containerd'"),
+        ("kubenode_docker_source", "debian", "'distribution', 'docker', 'mcr' or a repository"),
+        ("kubenode_docker_log_opts", {"max-size": 5}, "a valid string"),
+        ("kubenode_docker_registry_mirrors", ["mirror"], "no http or https URL"),
+        ("kubenode_cri_dockerd_source", {"version": "0.4.3"}, "a repository has the fields"),
+        ("kubenode_mcr_channel", "Stable 29", "a channel such as stable-29.4"),
     ],
 )
 def test_bad_values_are_refused_before_any_change(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import ROOT
 from tests.targets import pyinfra_cli
-from tests.vm.conftest import changed
+from tests.vm.conftest import FRESH, changed
+from tests.vm.lab import Lab
 from tests.vm.machine import Machine
 
 _LAY = """
@@ -37,6 +40,19 @@ sync
 _FILES = {"/swapfile", "/own", "/dev/zram0", "/dev/zram1"}
 
 
+@pytest.fixture
+def machine(vm_lab: tuple[Lab, Machine]) -> Machine:
+    """The machine as it was after its first boot; kubenode was never there."""
+    vm_lab[1].restore(FRESH)
+    return vm_lab[1]
+
+
+@pytest.fixture
+def inventory(machine: Machine, tmp_path: Path) -> Path:
+    """By SSH as the vagrant user with sudo."""
+    return pyinfra_cli.write_inventory(tmp_path / "inventory.py", [machine.host()])
+
+
 def in_use(machine: Machine) -> set[str]:
     """What the kernel swaps to."""
     return {line.split()[0] for line in machine.read("/proc/swaps").splitlines()[1:]}
@@ -53,67 +69,67 @@ def predicted(inventory: Path) -> list[str]:
     return sorted(source["what"] for source in answer["boot"])
 
 
-def test_one_deploy_turns_all_swap_off_for_good(fresh: Machine, vm_inventory: Path) -> None:
-    fresh.sh(_LAY)
+def test_one_deploy_turns_all_swap_off_for_good(machine: Machine, inventory: Path) -> None:
+    machine.sh(_LAY)
 
     # control: swapoff alone lasts until the next boot
-    fresh.sh("swapoff -a")
-    assert in_use(fresh) == set()
-    before = predicted(vm_inventory)
+    machine.sh("swapoff -a")
+    assert in_use(machine) == set()
+    before = predicted(inventory)
     assert before == ["/swapfile none swap sw 0 0", "own.swap", "zram1", "zramswap.service"]
-    fresh.reboot()
-    assert in_use(fresh) == _FILES
+    machine.reboot()
+    assert in_use(machine) == _FILES
 
     # control: without fstab's line systemd takes the partition
-    fresh.sh("cp /etc/fstab /root/fstab; sed -i '/swapfile/d' /etc/fstab")
-    fresh.reboot()
-    assert in_use(fresh) == _FILES - {"/swapfile"} | {"/dev/vda2"}
-    fresh.sh("cp /root/fstab /etc/fstab; swapon /swapfile")
+    machine.sh("cp /etc/fstab /root/fstab; sed -i '/swapfile/d' /etc/fstab")
+    machine.reboot()
+    assert in_use(machine) == _FILES - {"/swapfile"} | {"/dev/vda2"}
+    machine.sh("cp /root/fstab /etc/fstab; swapon /swapfile")
 
     # so that there is something to bring back into memory
-    fresh.try_sh("echo 20M >/sys/fs/cgroup/system.slice/memory.reclaim")
-    assert in_use(fresh) == {*_FILES, "/dev/vda2"}
+    machine.try_sh("echo 20M >/sys/fs/cgroup/system.slice/memory.reclaim")
+    assert in_use(machine) == {*_FILES, "/dev/vda2"}
 
-    first = pyinfra_cli.run("-y", "-v", vm_inventory, ROOT / "deploy.py", cwd=vm_inventory.parent)
+    first = pyinfra_cli.run("-y", "-v", inventory, ROOT / "deploy.py", cwd=inventory.parent)
     assert first.returncode == 0, first.output
     assert changed(first.output)["Node | No swap"] == "Success"
-    assert in_use(fresh) == set()
-    assert predicted(vm_inventory) == []
+    assert in_use(machine) == set()
+    assert predicted(inventory) == []
 
-    fresh.reboot()
-    assert in_use(fresh) == set()
-    assert predicted(vm_inventory) == []
-    assert fresh.sh("systemctl --failed --no-legend --plain") == ""
+    machine.reboot()
+    assert in_use(machine) == set()
+    assert predicted(inventory) == []
+    assert machine.sh("systemctl --failed --no-legend --plain") == ""
 
-    second = pyinfra_cli.run("-y", "-v", vm_inventory, ROOT / "deploy.py", cwd=vm_inventory.parent)
+    second = pyinfra_cli.run("-y", "-v", inventory, ROOT / "deploy.py", cwd=inventory.parent)
     assert second.returncode == 0, second.output
     assert set(changed(second.output).values()) == {"No Change"}, second.output
     assert "no swap is on, and nothing turns it on at boot" in second.output
 
 
-def test_swap_that_does_not_fit_into_memory_stays_on(node: Machine, vm_inventory: Path) -> None:
-    node.sh(
+def test_swap_that_does_not_fit_into_memory_stays_on(machine: Machine, inventory: Path) -> None:
+    machine.sh(
         "fallocate -l 1200M /swapfile; chmod 600 /swapfile; mkswap /swapfile; "
         "swapon /swapfile; echo '/swapfile none swap sw 0 0' >>/etc/fstab"
     )
     # more than the machine has besides, in a process that holds it
-    node.sh(
+    machine.sh(
         "systemd-run --unit hog sh -c 'head -c 2200M /dev/zero | tail -c 2200M | sleep infinity'; "
         "for _ in $(seq 300); do set -- $(tail -n 1 /proc/swaps); "
         '[ "$4" -lt 200000 ] || exit 0; sleep 1; done; exit 1'
     )
-    before = node.read("/etc/fstab")
-    deploy = vm_inventory.parent / "off.py"
+    before = machine.read("/etc/fstab")
+    deploy = inventory.parent / "off.py"
     deploy.write_text("from kubenode.operations import swap\nswap.off(name='No swap')\n")
-    refused = pyinfra_cli.run("-y", vm_inventory, deploy, cwd=vm_inventory.parent)
+    refused = pyinfra_cli.run("-y", inventory, deploy, cwd=inventory.parent)
     assert refused.returncode == 1
     assert "does not fit into memory" in refused.output
-    assert in_use(node) == {"/swapfile"}
-    assert node.read("/etc/fstab") == before
+    assert in_use(machine) == {"/swapfile"}
+    assert machine.read("/etc/fstab") == before
 
     # control: once there is room, it goes
-    node.sh("systemctl stop hog")
-    done = pyinfra_cli.run("-y", vm_inventory, deploy, cwd=vm_inventory.parent)
+    machine.sh("systemctl stop hog")
+    done = pyinfra_cli.run("-y", inventory, deploy, cwd=inventory.parent)
     assert done.returncode == 0, done.output
-    assert in_use(node) == set()
-    assert node.read("/etc/fstab") != before
+    assert in_use(machine) == set()
+    assert machine.read("/etc/fstab") != before

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from kubenode.linux.cgroups import Driver
 from kubenode.profiles import ProfileName
 from kubenode.runtimes import other_runtimes
-from kubenode.runtimes.runtime import CONTAINERD, DOCKER, RUNTIMES, Runtime, named, of_endpoint
+from kubenode.runtimes.runtime import (
+    CONTAINERD,
+    CRIO,
+    DOCKER,
+    RUNTIMES,
+    Runtime,
+    named,
+    of_endpoint,
+)
 from kubenode.settings import DEFAULTS
 
 if TYPE_CHECKING:
@@ -18,6 +26,7 @@ if TYPE_CHECKING:
     from kubenode.facts.container_cgroups import ContainerCgroupsShape
     from kubenode.facts.containerd import ContainerdShape
     from kubenode.facts.crictl import CrictlShape
+    from kubenode.facts.crio import CrioShape
     from kubenode.facts.docker import DockerShape
     from kubenode.facts.kernel import KernelModulesShape, SysctlsShape
     from kubenode.facts.kernel_config import KernelConfigShape
@@ -201,6 +210,10 @@ class Subject:
         return cast("ContainerdShape", self._part("containerd"))
 
     @property
+    def crio(self) -> CrioShape:
+        return cast("CrioShape", self._part("crio"))
+
+    @property
     def docker(self) -> DockerShape:
         return cast("DockerShape", self._part("docker"))
 
@@ -279,7 +292,7 @@ class Check:
         return self.id.partition(".")[0]
 
 
-_PARTS = {CONTAINERD.name: "containerd", DOCKER.name: "docker"}
+_PARTS = {CONTAINERD.name: "containerd", CRIO.name: "crio", DOCKER.name: "docker"}
 """The part of a host's facts that has its runtime, by the name in the runtime's row."""
 
 MOST_CHARACTERS = 2000

@@ -18,6 +18,7 @@ from kubenode.audit.checks.containerd_files import (
     config_finding,
     cri_disabled,
     drop_in_trouble,
+    undefined_default,
     version_of,
     version_trouble,
 )
@@ -80,6 +81,20 @@ def _runtime_table(_: Subject, containerd: ContainerdShape) -> Verdict:
             severity="fail" if default else "warn",
         )
     return met(", ".join(handlers))
+
+
+def _default_handler(_: Subject, containerd: ContainerdShape) -> Verdict:
+    if cause := config_finding(containerd):
+        return not_applicable(f"its files cannot be used, {cause}")
+    if cri_disabled(containerd):
+        return not_applicable(str(CRI_ENABLED))
+    if name := undefined_default(containerd):
+        return violated(
+            f"{name}, and no file defines it: there are {', '.join(containerd['handlers'])}",
+            Evidence(f"default_runtime_name = {name}", containerd["config"]["path"]),
+        )
+    name = containerd["default_handler"]
+    return met(name) if name else not_applicable("none is stated")
 
 
 def _cri_enabled(_: Subject, containerd: ContainerdShape) -> Verdict:
@@ -163,6 +178,19 @@ CHECKS = (
         judge=of_containerd(_runtime_table),
         remedy="kubenode.node.prepare, or containerd.configured(), for runc; "
         "state runtime_type for the others",
+        sources=(f"{_DOCS}cri/config.md",),
+    ),
+    Check(
+        id="containerd.default-handler",
+        title="The default runtime handler is defined",
+        severity="fail",
+        expected="a default_runtime_name that has a runtimes table",
+        why="With a default handler that no file defines CRI does not start: a toolkit that was "
+        "removed, or a file that another tool has rewritten.",
+        judge=of_containerd(_default_handler),
+        remedy="define the handler (kubenode_containerd_handlers), or state another default "
+        "(kubenode_containerd_default_handler): kubenode.node.prepare, or containerd.configured()",
+        operation="containerd.configured",
         sources=(f"{_DOCS}cri/config.md",),
     ),
     Check(

@@ -22,6 +22,15 @@ def cri_disabled(containerd: ContainerdShape) -> list[str]:
     return sorted(CRI_PLUGINS & set(containerd["disabled_plugins"]))
 
 
+def undefined_default(containerd: ContainerdShape) -> str | None:
+    """The default runtime handler that no file defines, with which CRI does not start; else None.
+
+    Source: containerd, ``ValidateRuntimeConfig`` of its CRI config.
+    """
+    name, handlers = containerd["default_handler"], containerd["handlers"]
+    return name if containerd["effective"] and name and handlers and name not in handlers else None
+
+
 def version_of(containerd: ContainerdShape) -> Version | None:
     """containerd's version, None when the program does not say."""
     version = containerd["installed"]["version"]

@@ -192,6 +192,7 @@ CHECKS = (
         judge=_repository_key,
         remedy="kubernetes.installed() writes the key as it is now, and so does prepare with "
         "kubenode_kubernetes_source",
+        operation="kubernetes.installed",
         sources=("https://github.com/kubernetes/release/issues/3818",),
     ),
     Check(

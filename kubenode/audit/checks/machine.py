@@ -21,6 +21,7 @@ from kubenode.audit.checks.runtime_in_use import in_use
 from kubenode.facts import containerd
 from kubenode.facts.file_systems import FileSystemShape
 from kubenode.kubelet.releases import programs_of
+from kubenode.runtimes.runtime import DOCKER
 
 _FEWEST_CPUS = 2
 _LEAST_MEMORY_MIB = 1700
@@ -165,9 +166,17 @@ def _required_programs(subject: Subject) -> Verdict:
 def _file_system(subject: Subject) -> Verdict:
     if other := subject.other_runtime:
         return not_applicable(f"the runtime is {other}")
-    snapshotter = subject.containerd["snapshotter"] or "overlayfs"
-    if snapshotter != "overlayfs":
-        return not_applicable(f"the snapshotter is {snapshotter}")
+    if subject.runtime_row is DOCKER:
+        engine = subject.docker["engine"]
+        if engine is None:
+            return unknown("Docker Engine does not say how it keeps images")
+        # overlayfs is containerd's store of images
+        if engine["storage_driver"] not in ("overlay2", "overlayfs"):
+            return not_applicable(f"the storage driver is {engine['storage_driver']}")
+    else:
+        snapshotter = subject.containerd["snapshotter"] or "overlayfs"
+        if snapshotter != "overlayfs":
+            return not_applicable(f"the snapshotter is {snapshotter}")
     images = _images(subject)
     if isinstance(images, Verdict):
         return images
@@ -314,6 +323,7 @@ CHECKS = (
         remedy="packages.prerequisites() installs what is missing, and so does prepare where "
         "kubenode_kubernetes_version is set (conntrack, ethtool, iproute2, iptables, socat and "
         "util-linux)",
+        operation="packages.prerequisites",
         mirrors=(
             "kubeadm: FileExisting-touch (a warning there)",
             "kubeadm (before 1.33): FileExisting-ethtool, -tc (warnings there)",

@@ -39,9 +39,12 @@ DOCKER_KEYS = Reference("docker.keys")
 CRI_ENABLED = Reference("containerd.cri-enabled")
 CONFIG_VERSION = Reference("containerd.config-version")
 DROP_IN_VERSION = Reference("containerd.drop-in-version")
+DEFAULT_HANDLER = Reference("containerd.default-handler")
 REGISTRY = Reference("containerd.registry")
 REGISTRY_DIRECTORY = Reference("containerd.registry-directory")
 REGISTRY_HOSTS = Reference("containerd.registry-hosts")
+
+MONITOR_CGROUP = Reference("crio.monitor-cgroup")
 
 
 def modules_live(name: str) -> Reference:

@@ -93,6 +93,8 @@ def _config_applied(_: Subject, runtime: RuntimeInUse) -> Verdict:
     if runtime.unproven:
         files = ", ".join(runtime.unproven)
         return violated(f"a change of {files} was interrupted before CRI answered with it")
+    if runtime.replaced:
+        return violated(f"its program was exchanged after it started: {runtime.replaced}")
     if runtime.finding:
         return _unusable(runtime)
     pending = shape["restart_pending"]
@@ -328,7 +330,7 @@ _CHECKS = (
     ),
     Check(
         id="runtime.config-applied",
-        title="{runtime} runs with the configuration that is on disk",
+        title="{runtime} runs with the program and the configuration that are on disk",
         severity="fail",
         expected="no file changed since {runtime} started",
         why="An edit counts from the next restart on: until then the node shows one thing and does "

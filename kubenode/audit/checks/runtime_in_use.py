@@ -6,26 +6,31 @@ function beside :func:`_containerd`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
 from packaging.version import InvalidVersion, Version
 
-from kubenode.audit.checks import containerd_files
+from kubenode.audit.checks import containerd_files, crio_files
 from kubenode.audit.checks.check import Subject, Verdict, not_applicable
 from kubenode.audit.checks.references import (
     CRI_ENABLED,
+    DEFAULT_HANDLER,
     DOCKER_KEYS,
+    MONITOR_CGROUP,
     REGISTRY,
     RUNTIME_CONFIG,
     RUNTIME_INSTALLED,
     Reference,
 )
 from kubenode.facts.containerd import ContainerdShape
+from kubenode.facts.crio import CrioShape
 from kubenode.facts.runtime import RuntimeShape
 from kubenode.runtimes.containerd import releases
-from kubenode.runtimes.runtime import CONTAINERD, DOCKER
+from kubenode.runtimes.crio import releases as crio_releases
+from kubenode.runtimes.runtime import CONTAINERD, CRIO, DOCKER
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,8 @@ class RuntimeInUse:
     """Why it cannot be told whether CRI answers, where that is so."""
     unproven: tuple[str, ...]
     """Files of a change that was interrupted before CRI had answered with it."""
+    replaced: str | None = None
+    """What runs, and what is there, of a program that was exchanged after the daemon started."""
     no_table: str | None = None
     """Why nothing is known of upstream's support, where that is so."""
 
@@ -77,12 +84,54 @@ def _containerd(subject: Subject) -> RuntimeInUse:
         troubled_file=containerd_files.troubled_file(containerd),
         finding=containerd_files.config_finding(containerd),
         cri_off=CRI_ENABLED if containerd_files.cri_disabled(containerd) else None,
-        cri_fails=REGISTRY if containerd["registry_conflict"] else None,
+        cri_fails=_cri_fails(containerd),
         why_not_asked=(
             "not allowed to ask it" if containerd["ctr"] else "there is no ctr to ask it with"
         ),
         unproven=tuple(subject.facts["containerd_unproven"] or ()),
+        replaced=_replaced(containerd),
     )
+
+
+def _replaced(containerd: ContainerdShape) -> str | None:
+    if not containerd["program_replaced"]:
+        return None
+    running = containerd["running_version"] or "of an unknown version"
+    there = containerd["installed"]["version"] or "of an unknown version"
+    return f"containerd {running} runs, and {there} is at {containerd['installed']['binary']}"
+
+
+def _crio(subject: Subject) -> RuntimeInUse:
+    crio = subject.crio
+    stated = crio["installed"]["version"]
+    version = Version(stated) if stated else None
+    error = crio["config"]["error"]
+    named = re.match(r"(/[^:]*)", error or "")
+    known = version is not None and not crio_releases.is_newer_than_known(version)
+    release = crio_releases.release_of(version)
+    finding = RUNTIME_CONFIG if error else None
+    if finding is None and crio_files.monitor_troubles(crio):
+        finding = MONITOR_CGROUP
+    return RuntimeInUse(
+        name=CRIO.cri,
+        service=CRIO.service,
+        shape=crio,
+        version=version,
+        series=Series(release.series, release.end_of_life) if known else None,
+        trouble=error,
+        troubled_file=named[1] if named else crio["config"]["path"],
+        finding=finding,
+        cri_off=None,
+        cri_fails=None,
+        why_not_asked="not allowed to ask it, or its program does not answer",
+        unproven=(),
+    )
+
+
+def _cri_fails(containerd: ContainerdShape) -> Reference | None:
+    if containerd["registry_conflict"]:
+        return REGISTRY
+    return DEFAULT_HANDLER if containerd_files.undefined_default(containerd) else None
 
 
 def _series(version: Version | None) -> Series | None:
@@ -138,6 +187,7 @@ def version_of(text: str | None) -> Version | None:
 
 _OF: Mapping[str, Callable[[Subject], RuntimeInUse]] = {
     CONTAINERD.name: _containerd,
+    CRIO.name: _crio,
     DOCKER.name: _docker,
 }
 """By the name in the runtime's row: what follows from its own facts."""
@@ -173,3 +223,16 @@ def of_containerd(
         return judge(subject, subject.containerd)
 
     return judge_containerd
+
+
+def of_crio(judge: Callable[[Subject, CrioShape], Verdict]) -> Callable[[Subject], Verdict]:
+    """A judge that is asked only about hosts with CRI-O as their runtime."""
+
+    def judge_crio(subject: Subject) -> Verdict:
+        if verdict := _not_there(subject):
+            return verdict
+        if subject.runtime_row is not CRIO:
+            return not_applicable(f"the runtime is {subject.runtime_row.cri}")
+        return judge(subject, subject.crio)
+
+    return judge_crio

@@ -60,7 +60,7 @@ CHECKS = (
         "kubeadm only warns, since kubelet may be told so; where it is not, kubelet ends at once.",
         judge=_live,
         remedy="kubenode.node.prepare, or swap.off(); or set failSwapOn: false and "
-        "memorySwap.swapBehavior for kubelet",
+        "memorySwap.swapBehavior for kubelet (kubelet.configured)",
         mirrors=("kubeadm: Swap (a warning there)",),
         sources=_SOURCES,
     ),

@@ -125,8 +125,8 @@ def _unfit(wanted: ContainerdWanted, state: State, found: Mapping[str, bool]) ->
         )
     if wanted.default_handler is not None and default not in defined:
         return (
-            f"the default handler {default} is not defined: there are "
-            f"{', '.join(sorted(defined.difference(gone)))}; define it "
+            f"the default handler {default} is not defined, but "
+            f"{', '.join(sorted(defined.difference(gone)))}: define it "
             "(kubenode_containerd_handlers)"
         )
     for name, settings in wanted.handlers.items():

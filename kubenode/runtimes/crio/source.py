@@ -35,7 +35,8 @@ class RepositoryOfMinors:
         """
         fields = dict(self.fields)
         for key in ("url", "key"):
-            fields[key] = str(fields[key]).replace(MINOR, minor)
+            if isinstance(fields[key], str):
+                fields[key] = fields[key].replace(MINOR, minor)
         return Repository(**fields)
 
     def __repr__(self) -> str:

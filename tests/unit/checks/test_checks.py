@@ -202,6 +202,11 @@ def on(kind: str | None, *options: str) -> dict[str, Any]:
         ({"containerd__disabled_plugins": ["cri"]}, "containerd.cri-enabled", "cri"),
         ({"containerd__cri": "disabled"}, "runtime.cri-serving", "failed to start"),
         (
+            {"containerd__default_handler": "nvidia", "containerd__cri": "disabled"},
+            "containerd.default-handler",
+            "fail: nvidia, and no file defines it: there are runc",
+        ),
+        (
             {"containerd__registry_conflict": "/c:2:1: x and y", "containerd__cri": "disabled"},
             "containerd.registry",
             "fail: /c:2:1: x and y",
@@ -264,6 +269,11 @@ def on(kind: str | None, *options: str) -> dict[str, Any]:
             "unknown: containerd does not tell",
         ),
         ({"containerd__restart_pending": ["/c"]}, "runtime.config-applied", "/c"),
+        (
+            {"containerd__program_replaced": True, "containerd__running_version": "1.7.20"},
+            "runtime.config-applied",
+            "containerd 1.7.20 runs, and 1.7.24 is at /usr/bin/containerd",
+        ),
         (
             {"containerd__restart_pending": None, "containerd__clock_set_back": ["/c"]},
             "runtime.config-applied",

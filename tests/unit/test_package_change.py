@@ -60,9 +60,12 @@ def test_each_package_that_comes_or_goes_is_told(change: PackageChange) -> None:
         assert (f"{name} {was} -> {version}" if was else f"{name} {version} (new)") in told
 
 
-def test_another_package_manager_is_none() -> None:
-    with pytest.raises(ValueError, match="not changed by dnf"):
-        package_change.functions(PackageChange({"containerd": "2"}), "dnf")
+@pytest.mark.parametrize("manager", ["apt-get", "dnf", "zypper"])
+def test_each_manager_has_all_functions(manager: str) -> None:
+    text = package_change.functions(PackageChange({"containerd": "2"}), manager)
+    for name in ("expected", "fetch", "unpack", "keep", "switch", "is_there", "back", "hold"):
+        assert text.count(f"\npm_{name}() {{") == 1
+    assert (f"\nmanager={manager}\n" in text) == (manager != "apt-get")
 
 
 CHANGE = PackageChange(

@@ -243,6 +243,8 @@ def _index(host: Host) -> None:
 @pytest.mark.usefixtures("broken")
 @pytest.mark.parametrize("name", BREAKS)
 def test_the_old_one_serves_and_all_is_as_it_was(host: Host, name: str) -> None:
+    if name == "it is not signed" and not host.is_dnf:
+        pytest.skip("zypper: signed lists vouch for a package, by its sum")
     wrong, before = BREAKS[name], state(host)
     result = host.deploy(_version(name))
     assert result.returncode != 0, result.output

@@ -216,7 +216,10 @@ def beforehand(wanted: Wanted, found: Found, known: Decision) -> str:
     )
 
 
-def _would(name: str, version: str) -> InstallationShape | None:
+def _would(name: str, version: str, by: str | None) -> InstallationShape | None:
+    """What else would come and go, as apt says it; dnf and zypper are not asked."""
+    if by != "apt-get":
+        return None
     return joint_reading.get_fact_if_it_answers(Installation, packages=[f"{name}={version}"])
 
 
@@ -246,7 +249,7 @@ def foretell(wanted: Wanted, found: Found, known: Decision) -> str | None:
     if plan.postponed is None:
         explain(host, "as the lists are now; what they have once they are fetched may be newer:")
         containerd_exchange.tell(", ".join(change.explained), plan)
-        package_steps.tell_what_comes(_would(name, version), [name])
+        package_steps.tell_what_comes(_would(name, version, package_manager()), [name])
     return None
 
 
@@ -336,7 +339,7 @@ def exchanged(wanted: Wanted, found: Found, by: str, decision: Decision) -> Comm
     plan = containerd_exchange.planned(upstream_of(version), wanted.restart)
     if not (plan.refusal or plan.postponed):
         containerd_exchange.tell(program.explained, plan)
-        package_steps.tell_what_comes(_would(name, version), [name])
+        package_steps.tell_what_comes(_would(name, version, by), [name])
     yield from containerd_exchange.exchanged(program, plan)
     if hold.conf is not None and not (plan.refusal or plan.postponed):
         yield from package_hold.held(hold)

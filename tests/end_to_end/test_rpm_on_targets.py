@@ -249,9 +249,9 @@ def test_what_counts_as_held_is_what_upgrades_leave_alone(host: Host) -> None:
 @pytest.mark.parametrize("host", ["dnf4"], indirect=True)
 def test_without_its_plugin_dnf_4_excludes_what_is_held(host: Host) -> None:
     plugin, conf = "/usr/lib/python3/dist-packages/dnf-plugins/versionlock.py", "/etc/dnf/dnf.conf"
-    host.unlock()
     host.target.sh(
-        f"dnf -y remove containerd; mv {plugin} /root/; cp -p {conf} /root/\n"
+        "dnf versionlock delete containerd; dnf -y remove containerd\n"
+        f"mv {plugin} /root/; cp -p {conf} /root/\n"
         f"printf '%s\\n' '# of this host' 'excludepkgs=nothing' >>{conf}"
     )
     before = host.target.read(conf)
@@ -266,7 +266,6 @@ def test_without_its_plugin_dnf_4_excludes_what_is_held(host: Host) -> None:
     again = host.deploy("1.7.24")
     assert changes(again.output)["Node | containerd is installed"][0] == 0, again.output
     host.becomes("2.1.9")
-    host.becomes("1.7.24")
     assert host.target.read(conf) == before.replace("=nothing", "=nothing,containerd")
     host.target.sh(f"mv /root/versionlock.py {plugin}; cp -p /root/dnf.conf {conf}")
 

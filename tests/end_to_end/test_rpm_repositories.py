@@ -216,13 +216,13 @@ def test_a_repository_that_is_not_what_it_has_to_be_changes_nothing(
 
 def test_a_signing_key_that_has_expired_is_an_error(mirror: RpmMirror, fresh: Host) -> None:
     """Another key than the packages': lists are looked at, and no package is fetched."""
-    mortal = keys.generated(seconds=10)
     control = keys.generated()
     fields: dict[str, Any] = {"key": control.public, "fingerprint": control.fingerprint}
     with mirror.signed_by(control):
         assert fresh.call(repository(mirror, **fields)).returncode == 0
     assert fresh.call(repository(mirror, present=False)).returncode == 0
     before = state(fresh)
+    mortal = keys.generated(seconds=20)
     with mirror.signed_by(mortal):
         mortal.wait_until_expired()
         # its subkeys, one of which has signed, stay expired

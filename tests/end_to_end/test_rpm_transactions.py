@@ -243,6 +243,8 @@ def _index(host: Host) -> None:
 @pytest.mark.usefixtures("broken")
 @pytest.mark.parametrize("name", BREAKS)
 def test_the_old_one_serves_and_all_is_as_it_was(host: Host, name: str) -> None:
+    if name == "it is not signed" and not host.is_dnf:
+        pytest.skip("zypper: signed lists vouch for a package, by its sum")
     wrong, before = BREAKS[name], state(host)
     result = host.deploy(_version(name))
     assert result.returncode != 0, result.output
@@ -319,4 +321,6 @@ def test_without_a_way_back_nothing_is_changed(host: Host) -> None:
     host.serves("2.1.9")
     target.sh("mv /root/away/* /srv/rpm/distribution/")
     host.becomes("1.7.24")
-    assert target.sh(f"ls {STORE}").split() == ["containerd-1.7.24-1.x86_64.rpm"]
+    assert target.sh(f"ls {STORE}/containerd*").split() == [
+        f"{STORE}/containerd-1.7.24-1.x86_64.rpm"
+    ]

@@ -67,6 +67,14 @@ def test_each_package_manager_gets_the_same_lists(change: PackageChange) -> None
         assert f"manager={manager}\n" in package_change.functions(change, manager)
 
 
+@pytest.mark.parametrize("manager", ["apt-get", "dnf", "zypper"])
+def test_each_manager_has_all_functions(manager: str) -> None:
+    text = package_change.functions(PackageChange({"containerd": "2"}), manager)
+    for name in ("expected", "fetch", "unpack", "keep", "switch", "is_there", "back", "hold"):
+        assert text.count(f"\npm_{name}() {{") == 1
+    assert (f"\nmanager={manager}\n" in text) == (manager != "apt-get")
+
+
 CHANGE = PackageChange(
     {"containerd.io": "2.1.9-1"},
     ("containerd", "runc"),

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Sequence
 from typing import TypedDict
 
+from kubenode.facts import candidates_of_rpm
 from kubenode.packages import repository_proof
 from kubenode.packages.source import check_name, check_package
 from kubenode.run import host_script
@@ -25,8 +26,9 @@ class CandidateShape(TypedDict):
     version: str
     """As the package manager calls it, with its epoch where it has one."""
     origin: str
-    """Where from: URL, suite and component: ``http://mirror.example.org/debian trixie/main``. A
-    version that several sources have is there for each of them."""
+    """Where from: URL, suite and component: ``http://mirror.example.org/debian trixie/main``. Of
+    dnf the repository's id, of zypper its name. A version that several sources have is there for
+    each of them."""
 
 
 class CandidatesShape(TypedDict):
@@ -37,13 +39,13 @@ class CandidatesShape(TypedDict):
     has."""
     preferred: dict[str, str | None]
     """What the package manager would install by itself: pins count (apt_preferences(5)). None where
-    it would install nothing."""
+    it would install nothing, and of dnf and zypper, which are not asked that."""
     fetched: bool
     """Whether the host has lists at all; without them no package can be had."""
 
 
 def shell(names: Sequence[str], staged: str | None = None) -> str:
-    """What a probe's script runs to ask apt of packages.
+    """What a probe's script runs to ask apt, dnf or zypper of packages.
 
     + names: of the packages
     + staged: name of a repository that is being proven, of which alone is asked; None is all that
@@ -71,8 +73,22 @@ def parse(reading: Reading, names: Sequence[str]) -> CandidatesShape:
 
     ProbeError where the host's package manager does not say it.
     """
-    if reading.value("candidates_of") != "apt-get":
-        raise ProbeError("only apt is asked so far which versions there are")
+    by = reading.value("candidates_of")
+    if by in candidates_of_rpm.MANAGERS:
+        return {
+            "packages": {
+                name: [{"version": version, "origin": origin} for version, origin in found]
+                for name, found in candidates_of_rpm.parse(reading, by, names).items()
+            },
+            "preferred": dict.fromkeys(names),
+            "fetched": reading.value("lists_fetched") == "yes",
+        }
+    if by != "apt-get":
+        raise ProbeError(
+            "dnf says to root alone which versions there are"
+            if by == "user"
+            else "no package manager says which versions there are"
+        )
     lines = reading.text("candidates")
     if reading.value("candidates_status") != "0":
         said = "; ".join(line for line in lines if line.startswith("E:")) or "no answer"
@@ -90,7 +106,8 @@ def parse(reading: Reading, names: Sequence[str]) -> CandidatesShape:
         elif match := re.fullmatch(r" (?:\*\*\*|   ) (\S+)(?: -?\d+)?(?: \(phased \d+%\))?", line):
             version = match[1]
         # what is installed is a version too, and none that can be had
-        elif match := re.fullmatch(r" {6,}-?\d+ (\S+://.+)", line):
+        # a folder of the host's own is file:/, and no list's
+        elif match := re.fullmatch(r" {6,}-?\d+ ([a-z][a-z0-9+.-]*:.+)", line):
             origin = re.sub(r" \S+ Packages$", "", match[1])
             if version and len(found[name]) < _MOST_VERSIONS:
                 found[name].append({"version": version, "origin": origin})
@@ -104,13 +121,13 @@ def parse(reading: Reading, names: Sequence[str]) -> CandidatesShape:
 class Candidates(ProbeFact[CandidatesShape]):
     """
     Returns which versions of packages a host's lists have (:class:`CandidatesShape`). Nothing is
-    fetched, and no cache is written.
+    fetched, and no cache is written; dnf writes into its logs that it was asked.
 
     + packages: their names
     + staged: name of a repository that is being proven (:mod:`kubenode.packages.repository_proof`),
       of which alone is asked; None asks all that the host has
 
-    None on a host without apt.
+    None where no package manager says it: dnf says it to root alone.
 
     .. code:: python
 

@@ -9,17 +9,17 @@ from typing import Literal, TypedDict
 from packaging.version import InvalidVersion, Version
 
 from kubenode.facts import containerd, kubelet, kubelet_start, mounts, sent_files
+from kubenode.facts.crio import CrioShape
 from kubenode.facts.runtime import HandlerShape
 from kubenode.files.cannot_tell import CannotTell
 from kubenode.kubelet.config import kubelet_driver, runtime_endpoint
 from kubenode.linux.cgroups import Driver, Statement
 from kubenode.linux.place import PlaceShape
 from kubenode.run import host_script
-from kubenode.runtimes import other_runtimes
 from kubenode.runtimes.containerd.handlers import unrecognised
 from kubenode.runtimes.crio.config import crio_driver
 from kubenode.runtimes.docker.config import docker_driver
-from kubenode.runtimes.runtime import path_of
+from kubenode.runtimes.runtime import CONTAINERD, of_endpoint, path_of
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
 from kubenode.wire.reading import Reading, Readings
@@ -209,6 +209,7 @@ def parse_drivers(
     kubelets: Reading,
     runtime: containerd.ContainerdShape,
     cgroups: CgroupsShape,
+    crio: CrioShape | None = None,
 ) -> CgroupDriversShape:
     """The shape from what the host sent and the facts it builds on.
 
@@ -216,8 +217,11 @@ def parse_drivers(
     + kubelets: the probe :data:`kubenode.facts.kubelet.PROBE`
     + runtime: what containerd is
     + cgroups: what :class:`Cgroups` returns
+    + crio: what CRI-O says of itself; None: its files alone count
     """
     components = _of_runtimes(drivers, runtime, cgroups)
+    if crio is not None and crio["effective"] and "crio" in components:
+        components["crio"] = _of_crio(crio)
     start = kubelet_start.parse(kubelets)
     is_configured = start.config in kubelets.texts or start.active is not False
     if not is_configured and start.error is None and "kubelet_version" not in kubelets.values:
@@ -295,6 +299,23 @@ def _agreement(
     return {"components": components, "counted": counted, "agree": agree}
 
 
+def _of_crio(crio: CrioShape) -> ComponentShape:
+    """CRI-O's driver that is in force, and the line that states it where that is the same."""
+    driver, stated = crio["cgroup_driver"], crio["cgroup_driver_stated"]
+    after = crio["after_restart"]
+    if driver is None:
+        return _unknown("CRI-O says that it has no driver that is known")
+    is_stated = stated is not None and after == driver
+    later = f"; {after} after a restart" if after not in (None, driver) else ""
+    return {
+        "driver": driver,
+        "stated": is_stated,
+        "file": stated["file"] if stated and is_stated else None,
+        "line": stated["line"] if stated and is_stated else None,
+        "reason": f"in force, as CRI-O says{later}",
+    }
+
+
 def _of_handler(
     handler: HandlerShape,
 ) -> ComponentShape:
@@ -329,8 +350,9 @@ def _runtime_at(endpoint: str, containerd_socket: str) -> str | None:
     """Which runtime's components are behind a socket; None for one that is not known here."""
     if path_of(endpoint) == path_of(containerd_socket):
         return "containerd"
-    name = other_runtimes.behind(endpoint)
-    return {"CRI-O": "crio", "cri-dockerd": "docker"}[name] if name else None
+    row = of_endpoint(endpoint)
+    # another containerd's socket is not this one's
+    return None if row is None or row is CONTAINERD else row.name
 
 
 def _runtime_by_default(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from kubenode.facts import packages
+from kubenode.facts import image_based, packages
+from kubenode.facts.image_based import SystemShape
 from kubenode.facts.runtime import PackageShape
 from kubenode.packages import plugins_change
 from kubenode.packages.archive import ARCHITECTURES
@@ -48,6 +49,7 @@ class CniPluginsShape(TypedDict):
     """The process that has a lock of dpkg's or apt's, as ``PID NAME``."""
     archive: NotedShape | None
     """None: no archive was unpacked by kubenode, or its note is not whole."""
+    system: SystemShape
 
 
 _PACKAGES = tuple(dict.fromkeys(PACKAGES.values()))
@@ -64,7 +66,7 @@ def script() -> probe.Script:
     )
 
 
-def parse(reading: Reading) -> CniPluginsShape:
+def parse(reading: Reading, system: SystemShape) -> CniPluginsShape:
     """The shape from what the host sent."""
     reading.known("note")
     found = packages.parse(reading, _PACKAGES)
@@ -84,6 +86,7 @@ def parse(reading: Reading) -> CniPluginsShape:
             "plugins": list(noted.plugins),
             "whole": whole,
         },
+        "system": system,
     }
 
 
@@ -107,6 +110,7 @@ class CniPlugins(ProbeFact[CniPluginsShape]):
                 "plugins": ["bridge", "host-local", "loopback", "portmap"],
                 "whole": True,
             },
+            "system": {"image": None, "usr": "writable"},
         }
 
     **Example:**
@@ -117,7 +121,7 @@ class CniPlugins(ProbeFact[CniPluginsShape]):
     """
 
     def command(self) -> str:
-        return self.asking({PROBE: script()})
+        return self.asking({PROBE: script(), image_based.PROBE: image_based.script()})
 
     def parse(self, readings: Readings) -> CniPluginsShape:
-        return parse(readings[PROBE])
+        return parse(readings[PROBE], image_based.parse(readings[image_based.PROBE]))

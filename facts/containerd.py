@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Literal, TypedDict
 
 from packaging.version import Version
 
-from kubenode.facts import file_systems, mounts, packages, registry_hosts, runtimes
+from kubenode.facts import (
+    cni_found,
+    file_systems,
+    image_based,
+    left_alone,
+    mounts,
+    packages,
+    registry_hosts,
+    runtimes,
+)
+from kubenode.facts.image_based import SystemShape
+from kubenode.facts.left_alone import LeftAloneShape
 from kubenode.facts.registry_hosts import RegistryFileState, RegistryHostsShape
 from kubenode.facts.runtime import (
+    LEFT_SUFFIXES,
     CniShape,
     DataRootShape,
     HandlerShape,
@@ -23,8 +36,9 @@ from kubenode.files.exact_text import text_of
 from kubenode.linux.cgroups import Driver, placed_by
 from kubenode.linux.place import PlaceShape
 from kubenode.linux.unit import PROPERTIES, parse_unit
+from kubenode.packages.choice import upstream_of
 from kubenode.run import host_script
-from kubenode.runtimes import cni, program_change
+from kubenode.runtimes import program_change
 from kubenode.runtimes.config_swap import UNPROVEN_SUFFIX, read_note
 from kubenode.runtimes.containerd import releases
 from kubenode.runtimes.containerd.config import Config, parse
@@ -54,11 +68,6 @@ DEFAULT_SOCKET = CONTAINERD.socket
 DEFAULT_ROOT = CONTAINERD.data_root
 
 
-LEFT_SUFFIXES = ("dpkg-dist", "dpkg-new", "ucf-dist", "rpmnew", "rpmsave")
-"""What package managers put behind a file's name where somebody has edited it: dpkg(1), ucf(1), and
-rpm, whose ``rpmsave`` is the edited file."""
-
-
 class ContainerdPackageShape(InstalledShape):
     """What :class:`ContainerdPackage` returns."""
 
@@ -67,7 +76,9 @@ class ContainerdPackageShape(InstalledShape):
     it: ``containerd``, ``containerd.io``, ``runc``, ``docker.io``, ``docker-ce``, ..."""
     change: str | None
     """A change of the program that was interrupted: ``containerd 1.7.24 -> 2.1.9``."""
+    left_alone: LeftAloneShape
     runtimes: RuntimesShape
+    system: SystemShape
 
 
 class ImportShape(TypedDict):
@@ -112,6 +123,12 @@ class ContainerdShape(RuntimeShape):
     run or is older than 1.6.27 or 1.7.12."""
     ctr: bool
     """Whether ``ctr`` is there, which is how the daemon is asked."""
+    program_replaced: bool | None
+    """Whether the daemon runs another program than the one that is there, since that was exchanged
+    after it started; None when that is unknown or it does not run."""
+    running_version: str | None
+    """What the daemon says that it is, where its program was replaced; None otherwise, and where it
+    does not say."""
     pods: PodsShape | None
     """None when the daemon's state cannot be read."""
 
@@ -179,8 +196,6 @@ _CONFIG = host_script.read(
     __file__,
     "containerd_config.sh",
     DEFAULT_CONFIG=DEFAULT_CONFIG,
-    CNI_UPSTREAM=cni.UPSTREAM,
-    CNI_DEBIAN=cni.DEBIAN,
     DEFAULT_SOCKET=DEFAULT_SOCKET,
     DEFAULT_ROOT=DEFAULT_ROOT,
     LEFT_SUFFIXES=" ".join(LEFT_SUFFIXES),
@@ -191,7 +206,7 @@ _DATA_ROOT = host_script.read(__file__, "data_root.sh")
 def script_daemon() -> probe.Script:
     """The script of the daemon probe: configuration and service; ``config dump`` only reads."""
     return probe.Script(
-        f"{_PATH}\n{_DATA_ROOT}\n{_CONFIG}\n{_DAEMON_SCRIPT}\n{registry_hosts.SCRIPT}",
+        f"{_PATH}\n{_DATA_ROOT}\n{_CONFIG}\n{cni_found.SCRIPT}\n{_DAEMON_SCRIPT}\n{registry_hosts.SCRIPT}",
         files=(DEFAULT_CONFIG,),
         units=(UNIT,),
         properties=_PROPERTIES,
@@ -199,6 +214,16 @@ def script_daemon() -> probe.Script:
         programs=("tail",),
         answers=("path", "socket_state", "pods"),
     )
+
+
+def script_left_alone() -> probe.Script:
+    """The script of the probe of what unattended-upgrades and needrestart leave alone."""
+    return left_alone.script([CONTAINERD.name])
+
+
+def parse_left_alone(reading: Reading) -> LeftAloneShape:
+    """What the two leave alone, from what the host sent."""
+    return left_alone.parse(reading, [CONTAINERD.name], [], [UNIT])
 
 
 def parse_package(reading: Reading) -> InstalledShape:
@@ -305,6 +330,8 @@ def parse_daemon(package: Reading, daemon: Reading) -> Daemon:
         "restart_pending": [name for name in daemon.text("changed") if name]
         if active and "changed" in daemon.texts
         else None,
+        "program_replaced": _replaced(daemon) if active else None,
+        "running_version": _running_version(daemon),
         "clock_set_back": [name for name in daemon.text("future") if name],
         "pods": _pods(daemon),
     }
@@ -383,33 +410,12 @@ def _parsed(
 
 
 def _cni(daemon: Reading, dump: Config | None) -> CniShape:
-    path = daemon.value("cni_conf")
-    shape: CniShape = {
-        "bin_dirs": None if dump is None else dump.settings.cni_directories,
-        "conf_dir": None if dump is None else dump.settings.cni_conf_dir,
-        "config": path,
-        "error": None,
-        "plugins": [],
-        "found": {
-            key.removeprefix("cni:"): [name for name in daemon.text(key) if name][:200]
-            for key in sorted(daemon.texts)
-            if key.startswith("cni:/")
-        },
-    }
-    closed = [name for name in shape["bin_dirs"] or () if f"cni:{name}" in daemon.unreadable]
-    if "cni_conf" in daemon.unreadable or path in daemon.unreadable:
-        closed.append(path or str(shape["conf_dir"]))
-    if closed:
-        shape["error"] = f"{', '.join(closed)}: cannot be read"
-    elif path is not None:
-        content = daemon.exact.get(path, b"").decode("utf-8", "replace")
-        try:
-            shape["plugins"] = cni.plugins_of(content)
-            if dump is not None and not dump.settings.cni_has_loopback:
-                shape["plugins"] = list(dict.fromkeys([*shape["plugins"], "loopback"]))
-        except ValueError as error:
-            shape["error"] = f"{path} {error}"
-    return shape
+    if dump is None:
+        return cni_found.parse(daemon, None, None)
+    settings = dump.settings
+    return cni_found.parse(
+        daemon, settings.cni_directories, settings.cni_conf_dir, settings.cni_has_loopback
+    )
 
 
 def _data_root(daemon: Reading, dump: Config | None) -> DataRootShape:
@@ -429,6 +435,18 @@ def _data_root(daemon: Reading, dump: Config | None) -> DataRootShape:
             why = daemon.why_unreadable(path) or "it cannot be told where that is"
             shape["error"] = f"{path}: {why}"
     return shape
+
+
+def _replaced(daemon: Reading) -> bool | None:
+    return {"yes": True, "no": False}.get(daemon.value("replaced") or "")
+
+
+def _running_version(daemon: Reading) -> str | None:
+    for line in daemon.text("running_version"):
+        if match := re.fullmatch(r"\s*Version:\s*(\S+)\s*", line):
+            version = upstream_of(match[1])
+            return str(version) if version else None
+    return None
 
 
 def _deprecations(daemon: Reading) -> list[DeprecationShape] | None:
@@ -541,7 +559,15 @@ class ContainerdPackage(ProbeFact[ContainerdPackageShape]):
             "dpkg_at_work": None,
             "packages": [{"name": "containerd", ...}, {"name": "runc", ...}],
             "change": None,
+            "left_alone": {
+                "files": {"/etc/apt/apt.conf.d/52kubenode-containerd.conf": "..."},
+                "services": {},
+                "apt": True,
+                "needrestart": False,
+                "restarts": ["containerd.service"],
+            },
             "runtimes": {"programs": ["containerd"], ...},
+            "system": {"image": None, "usr": "writable"},
         }
 
     **Example:**
@@ -552,7 +578,14 @@ class ContainerdPackage(ProbeFact[ContainerdPackageShape]):
     """
 
     def command(self) -> str:
-        return self.asking({PACKAGE_PROBE: script_package(), runtimes.PROBE: runtimes.script()})
+        return self.asking(
+            {
+                PACKAGE_PROBE: script_package(),
+                image_based.PROBE: image_based.script(),
+                left_alone.PROBE: script_left_alone(),
+                runtimes.PROBE: runtimes.script(),
+            }
+        )
 
     def parse(self, readings: Readings) -> ContainerdPackageShape:
         reading = readings[PACKAGE_PROBE]
@@ -561,7 +594,9 @@ class ContainerdPackage(ProbeFact[ContainerdPackageShape]):
             **_installed(reading, found),
             "packages": found["installed"],
             "change": reading.value("change") or None,
+            "left_alone": parse_left_alone(readings[left_alone.PROBE]),
             "runtimes": runtimes.parse(readings),
+            "system": image_based.parse(readings[image_based.PROBE]),
         }
 
 
@@ -621,6 +656,8 @@ class Containerd(ProbeFact[ContainerdServiceShape]):
             "ctr": True,
             "cri": "serving",
             "restart_pending": ["/etc/containerd/config.toml"],
+            "program_replaced": False,
+            "running_version": None,
             "clock_set_back": [],
             "pods": {"systemd": 12, "cgroupfs": 0},
             "runtimes": {"programs": ["containerd"], ...},

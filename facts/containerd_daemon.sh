@@ -25,6 +25,30 @@ else
   fi
 fi
 command -v ctr >/dev/null && value ctr yes
+# Whether the daemon's program is the one that systemd would start now.
+pid=
+case $nl$shown in
+  *"$nl"MainPID=[1-9]*) pid=${shown#*MainPID=}; pid=${pid%%"$nl"*};;
+esac
+if [ -n "$pid" ] && [ -n "$program" ]; then
+  if [ ! -e "/proc/$pid/exe" ]; then unreadable replaced
+  elif [ "/proc/$pid/exe" -ef "$program" ]; then value replaced no
+  else
+    captured readlink "/proc/$pid/exe"; running=$output
+    captured head -c 2 -- "$program"
+    case $running:$output in
+      *' (deleted):'*) value replaced yes;;
+      # a script that starts another program
+      *':#!') value replaced no;;
+      *) value replaced yes;;
+    esac
+    if [ -z "$socket_distrust" ] && [ -S "$socket" ] && command -v ctr >/dev/null; then
+      captured_part limited 10 ctr --address "$socket" --connect-timeout 3s version
+      # the client is named first
+      said running_version "${output##*Server:}"
+    fi
+  fi
+fi
 tasks=$state/io.containerd.runtime.v2.task/k8s.io
 if [ "$state" != /run/containerd ] && ! trusted "$state"; then unreadable pods
 elif [ -d "$tasks" ] && [ -r "$tasks" ]; then

@@ -21,6 +21,8 @@ class InstallationShape(TypedDict):
 
     installs: dict[str, str]
     """Versions of what comes, by name."""
+    now: dict[str, str]
+    """Versions of what is installed of these now, by name."""
     removes: dict[str, str]
     """Versions of what goes for it, by name."""
     error: str | None
@@ -46,14 +48,16 @@ def parse(reading: Reading) -> InstallationShape:
     status = reading.value("simulation_status")
     if status not in ("0", "1"):
         raise ProbeError("apt-get does not say what it would do")
-    shape: InstallationShape = {"installs": {}, "removes": {}, "error": None}
+    shape: InstallationShape = {"installs": {}, "now": {}, "removes": {}, "error": None}
     if status == "1":
         words = [line for line in lines if re.match(r" [^ ]+ : |  +[A-Z]\w+: |E: ", line)]
         shape["error"] = "; ".join(" ".join(line.split()) for line in words[:20]) or "it fails"
         return shape
     for line in lines:
-        if match := re.match(r"Inst (\S+) (?:\[\S+\] )?\((\S+) ", line):
-            shape["installs"][match[1]] = match[2]
+        if match := re.match(r"Inst (\S+) (?:\[(\S+)\] )?\((\S+) ", line):
+            shape["installs"][match[1]] = match[3]
+            if match[2]:
+                shape["now"][match[1]] = match[2]
         elif match := re.match(r"Remv (\S+) \[(\S+)\]", line):
             shape["removes"][match[1]] = match[2]
     return shape
@@ -70,6 +74,7 @@ class Installation(ProbeFact[InstallationShape]):
 
         {
             "installs": {"containerd.io": "2.1.9-1~debian.13~trixie"},
+            "now": {},
             "removes": {"containerd": "1.7.24~ds1-6+deb13u1", "runc": "1.1.15+ds1-2+b4"},
             "error": None,
         }

@@ -16,7 +16,7 @@ Files are read only where root alone decides what is in them, see ``learn`` of
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -71,11 +71,23 @@ class Start:
 
 def parse(reading: Reading) -> Start:
     """How kubelet is started, from what :data:`SCRIPT` sent."""
+    return _start(reading, words)
+
+
+def at_next_start(reading: Reading) -> Start:
+    """How kubelet will be started, whatever it runs with now.
+
+    + reading: what :data:`SCRIPT` sent
+    """
+    return _start(reading, words_at_next_start)
+
+
+def _start(reading: Reading, of: Callable[[Reading], list[Word]]) -> Start:
     active: bool | None = reading.value("kubelet_runs") == "yes"
     if not active and reading.value("kubelet_process") == "unknown":
         active = None
     try:
-        found = words(reading)
+        found = of(reading)
         flags = command_line.flags(found)
         config = _path(flags, "config", reading)
         drop_ins = _path(flags, "config-dir", reading)
@@ -91,6 +103,14 @@ def words(reading: Reading) -> list[Word]:
         return command_line.of_process(arguments)
     if reading.value("kubelet_process") == "unknown":
         raise CannotTell("a process of root's is named kubelet, and only root may look at it")
+    return words_at_next_start(reading)
+
+
+def words_at_next_start(reading: Reading) -> list[Word]:
+    """kubelet's arguments as its unit would start it now; CannotTell where that is unknown.
+
+    A host without the unit has those of kubeadm's drop-in.
+    """
     key = f"unit:{UNIT}"
     if key in reading.unreadable:
         raise CannotTell(f"systemd does not answer for {UNIT}")

@@ -100,28 +100,26 @@ case $nl$kubelet_unit in
   *"$nl"LoadState=loaded*) said kubelet_environment_files "$listed";;
   *) env_files='@ENVIRONMENT_FILES@';;
 esac
-if [ -n "$arguments" ]; then stated=$arguments
-else
-  # the fixed ones are sent already
-  set -f; IFS=$nl
-  # shellcheck disable=SC2086  # split on purpose
-  set -- $env_files
-  set +f; unset IFS
-  others=
-  for path; do
-    case $nl@ENVIRONMENT_LINES@$nl in
-      *"$nl$path$nl"*) [ ! -f "$path" ] || [ -L "$path" ] || others=$others$path$nl;;
-      *) learn "$path"
-        if [ -n "$learned" ]; then
-          exact "$path"
-          [ ! -f "$path" ] || others=$others$path$nl
-        fi;;
-    esac
-  done
-  set -f; IFS=$nl
-  for path in $others; do stated="$stated $(head -c 65536 "$path")"; done
-  set +f; unset IFS
-fi
+# The fixed ones are sent already. One that runs has its arguments, and others at its next start.
+set -f; IFS=$nl
+# shellcheck disable=SC2086  # split on purpose
+set -- $env_files
+set +f; unset IFS
+others=
+for path; do
+  case $nl@ENVIRONMENT_LINES@$nl in
+    *"$nl$path$nl"*) [ ! -f "$path" ] || [ -L "$path" ] || others=$others$path$nl;;
+    *) learn "$path"
+      if [ -n "$learned" ]; then
+        exact "$path"
+        [ ! -f "$path" ] || others=$others$path$nl
+      fi;;
+  esac
+done
+set -f; IFS=$nl
+for path in $others; do stated="$stated $(head -c 65536 "$path")"; done
+set +f; unset IFS
+stated="$arguments $stated"
 
 # path_of WORD...: the last one, which may name variables that are set among the others: $path
 path_of() {

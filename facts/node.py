@@ -13,10 +13,14 @@ from kubenode.facts import (
     container_cgroups,
     containerd,
     crictl,
+    crio,
+    docker,
     kernel,
     kernel_config,
     kubeadm,
     kubelet,
+    kubernetes_keys,
+    left_alone,
     machine,
     network,
     platform,
@@ -28,18 +32,23 @@ from kubenode.facts.cgroup import CgroupDriversShape, CgroupsShape
 from kubenode.facts.container_cgroups import ContainerCgroupsShape
 from kubenode.facts.containerd import ContainerdShape
 from kubenode.facts.crictl import CrictlShape
+from kubenode.facts.crio import CrioShape
+from kubenode.facts.docker import DockerShape
 from kubenode.facts.kernel import KernelModulesShape, SysctlsShape
 from kubenode.facts.kernel_config import KernelConfigShape
 from kubenode.facts.kubeadm import KubeadmShape
 from kubenode.facts.kubelet import KubeletShape
+from kubenode.facts.kubernetes_keys import KubernetesKeysShape
+from kubenode.facts.left_alone import LeftAloneShape
 from kubenode.facts.machine import MachineShape
 from kubenode.facts.network import NetworkShape
 from kubenode.facts.platform import PlatformShape
 from kubenode.facts.swap import SwapShape
 from kubenode.linux import kernel_modules, sysctl_d
+from kubenode.runtimes.runtime import CONTAINERD, RUNTIMES
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
-from kubenode.wire.reading import ProbeError, Readings
+from kubenode.wire.reading import ProbeError, Reading, Readings
 
 MODULES = (
     "overlay",
@@ -72,9 +81,13 @@ class NodeShape(TypedDict):
     """SHA-256 of containerd's configuration file and its imports, by path."""
     containerd_unproven: list[str] | None
     """Files of a change that was interrupted before CRI had answered with it."""
+    crio: CrioShape | None
+    docker: DockerShape | None
     crictl: CrictlShape | None
+    left_alone: LeftAloneShape | None
     kubelet: KubeletShape | None
     kubeadm: KubeadmShape | None
+    kubernetes_keys: KubernetesKeysShape | None
     modules: KernelModulesShape | None
     sysctls: SysctlsShape | None
     kernel_config: KernelConfigShape | None
@@ -98,6 +111,11 @@ def _unproven(daemon: containerd.Daemon) -> list[str]:
 
 def _digests(daemon: containerd.Daemon) -> dict[str, str]:
     return {path: hashlib.sha256(content).hexdigest() for path, content in daemon.files.items()}
+
+
+def _left_alone(reading: Reading) -> LeftAloneShape:
+    units = list(dict.fromkeys(unit for runtime in RUNTIMES for unit in runtime.units))
+    return left_alone.parse(reading, [CONTAINERD.name], [], units)
 
 
 @dataclass(frozen=True)
@@ -184,6 +202,7 @@ PARTS = (
     Part("network", {network.PROBE: network.script}, network.parse),
     Part("kubelet", {kubelet.PROBE: kubelet.script}, kubelet.parse),
     Part("kubeadm", {kubeadm.PROBE: kubeadm.script}, kubeadm.parse),
+    Part("kubernetes_keys", {kubernetes_keys.PROBE: kubernetes_keys.script}, kubernetes_keys.parse),
     Part(
         "container_cgroups",
         {pods.PROBE: pods.script},
@@ -200,12 +219,31 @@ PARTS = (
     Part("containerd", {}, _containerd, needs=("daemon",)),
     Part("containerd_files", {}, _digests, needs=("daemon",)),
     Part("containerd_unproven", {}, _unproven, needs=("daemon",)),
+    Part(
+        "crio",
+        {
+            crio.PACKAGE_PROBE: crio.script_package,
+            crio.PROBE: crio.script,
+            pods.PROBE: pods.script,
+        },
+        crio.parse_shape,
+    ),
+    Part(
+        "docker",
+        {
+            docker.PACKAGE_PROBE: docker.script_package,
+            docker.DAEMON_PROBE: docker.script_daemon,
+            pods.PROBE: pods.script,
+        },
+        docker.parse,
+    ),
     Part("crictl", {crictl.PROBE: crictl.script}, crictl.parse),
+    Part("left_alone", {left_alone.PROBE: containerd.script_left_alone}, _left_alone),
     Part(
         "cgroup_drivers",
         {cgroup.DRIVERS_PROBE: cgroup.script_drivers, kubelet.PROBE: kubelet.script},
         cgroup.parse_drivers,
-        needs=("containerd", "cgroups"),
+        needs=("containerd", "cgroups", "crio"),
     ),
 )
 """All of them, each below those that it needs. What is new in a host's answer is a row here and a
@@ -235,14 +273,18 @@ class Node(ProbeFact[NodeShape]):
             "containerd": {"cri": "serving", ...},
             "containerd_files": {"/etc/containerd/config.toml": "9f86d081884c7d65..."},
             "containerd_unproven": [],
+            "crio": {"installed": {"binary": None, ...}, "cri": "down", ...},
+            "docker": {"cri": "down", ...},
             "crictl": {
                 "exists": True,
                 "runtime_endpoint": "unix:///run/containerd/containerd.sock",
                 "image_endpoint": "unix:///run/containerd/containerd.sock",
                 "error": None,
             },
+            "left_alone": {"needrestart": True, "restarts": [], ...},
             "kubelet": {"version": "1.36.2", ...},
             "kubeadm": {"etcd_data": "missing", ...},
+            "kubernetes_keys": {"keys": {}},
             "modules": {"kernel": "6.12.90+deb13-amd64", ...},
             "sysctls": {"keys": {"net.ipv4.ip_forward": {...}}},
             "kernel_config": {"file": "/boot/config-6.12.90+deb13-amd64", ...},

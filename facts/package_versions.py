@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypedDict
 
-from kubenode.facts import candidates, packages, platform
+from kubenode.facts import candidates, image_based, left_alone, packages, platform
 from kubenode.facts.candidates import CandidatesShape
+from kubenode.facts.image_based import SystemShape
+from kubenode.facts.left_alone import LeftAloneShape
 from kubenode.facts.packages import PackagesShape
 from kubenode.packages.source import check_package
 from kubenode.run import host_script
@@ -27,6 +29,8 @@ class PackageVersionsShape(TypedDict):
     """None where the package manager does not say it."""
     why_no_candidates: str | None
     """Its words for that."""
+    left_alone: LeftAloneShape
+    system: SystemShape
 
 
 class PackageVersions(ProbeFact[PackageVersionsShape]):
@@ -49,6 +53,14 @@ class PackageVersions(ProbeFact[PackageVersionsShape]):
             },
             "candidates": {"packages": {"jq": [...]}, "preferred": {...}, "fetched": True},
             "why_no_candidates": None,
+            "left_alone": {
+                "files": {"/etc/apt/apt.conf.d/52kubenode-jq.conf": "..."},
+                "services": {"jq": []},
+                "apt": True,
+                "needrestart": False,
+                "restarts": [],
+            },
+            "system": {"image": None, "usr": "writable"},
         }
 
     **Example:**
@@ -66,7 +78,14 @@ class PackageVersions(ProbeFact[PackageVersionsShape]):
         except ValueError as error:
             return self.refused(str(error))
         self._names = names
-        return self.asking({PROBE: script(names), candidates.PROBE: candidates.script(names)})
+        return self.asking(
+            {
+                PROBE: script(names),
+                candidates.PROBE: candidates.script(names),
+                image_based.PROBE: image_based.script(),
+                left_alone.PROBE: left_alone.script(names, names),
+            }
+        )
 
     def parse(self, readings: Readings) -> PackageVersionsShape:
         reading = readings[PROBE]
@@ -82,6 +101,10 @@ class PackageVersions(ProbeFact[PackageVersionsShape]):
             "installed": packages.parse(reading, self._names),
             "candidates": found,
             "why_no_candidates": why,
+            "left_alone": left_alone.parse(
+                readings[left_alone.PROBE], self._names, self._names, []
+            ),
+            "system": image_based.parse(readings[image_based.PROBE]),
         }
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from kubenode.facts import platform
+from kubenode.facts import image_based, platform
+from kubenode.facts.image_based import SystemShape
+from kubenode.facts.os_release import os_release
 from kubenode.files.exact_text import text_of
 from kubenode.packages import apt_sources, repository_files
 from kubenode.packages.source import check_name
@@ -32,7 +34,9 @@ class RepositoriesShape(TypedDict):
     unreadable: list[str]
     """Those of them, and directories, that could not be read."""
     lists: list[str]
-    """Names of the ``InRelease`` and ``Release`` files in ``/var/lib/apt/lists``."""
+    """Names of the ``InRelease`` and ``Release`` files in ``/var/lib/apt/lists``; of dnf and zypper
+    those of repositories' folders in the cache."""
+    system: SystemShape
 
 
 def own_files(name: str) -> tuple[str, ...]:
@@ -58,7 +62,7 @@ def script(name: str) -> probe.Script:
     )
 
 
-def parse(reading: Reading) -> RepositoriesShape:
+def parse(reading: Reading, system: SystemShape) -> RepositoriesShape:
     """The shape from what the host sent."""
     manager = reading.value("package_manager")
     files = {
@@ -69,10 +73,14 @@ def parse(reading: Reading) -> RepositoriesShape:
     return {
         "package_manager": manager if manager in platform.PACKAGE_MANAGERS else None,
         "architecture": reading.value("architecture") or None,
-        "os_release": platform.os_release(reading),
+        "os_release": os_release(reading),
         "files": files,
         "unreadable": sorted(reading.unreadable),
-        "lists": reading.text("lists"),
+        "lists": [
+            path.removesuffix("/repodata/repomd.xml").rpartition("/")[2]
+            for path in reading.text("lists")
+        ],
+        "system": system,
     }
 
 
@@ -91,6 +99,7 @@ class Repositories(ProbeFact[RepositoriesShape]):
             "files": {"/etc/apt/sources.list.d/debian.sources": "Types: deb\\n..."},
             "unreadable": [],
             "lists": ["mirror.example.org_debian_dists_trixie_InRelease"],
+            "system": {"image": None, "usr": "writable"},
         }
 
     **Example:**
@@ -105,7 +114,7 @@ class Repositories(ProbeFact[RepositoriesShape]):
             check_name(repository)
         except ValueError as error:
             return self.refused(str(error))
-        return self.asking({PROBE: script(repository)})
+        return self.asking({PROBE: script(repository), image_based.PROBE: image_based.script()})
 
     def parse(self, readings: Readings) -> RepositoriesShape:
-        return parse(readings[PROBE])
+        return parse(readings[PROBE], image_based.parse(readings[image_based.PROBE]))

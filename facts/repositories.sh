@@ -23,7 +23,10 @@ case $manager in
   zypper) sources /etc/zypp/repos.d repo;;
 esac
 lists=
-for path in /var/lib/apt/lists/*Release; do
-  if [ -f "$path" ] && is_key "$path"; then lists=$lists${path##*/}$nl; fi
-done
+fetched() { for path; do if [ -f "$path" ] && is_key "$path"; then lists=$lists$path$nl; fi; done; }
+case $manager in
+  apt-get) fetched /var/lib/apt/lists/*Release;;
+  dnf) fetched /var/cache/dnf/*/repodata/repomd.xml /var/cache/libdnf5/*/repodata/repomd.xml;;
+  zypper) fetched /var/cache/zypp/raw/*/repodata/repomd.xml;;
+esac
 said lists "$lists"

@@ -12,6 +12,10 @@ from kubenode.linux.cgroups import Driver
 from kubenode.linux.place import PlaceShape
 from kubenode.linux.unit import UnitShape
 
+LEFT_SUFFIXES = ("dpkg-dist", "dpkg-new", "ucf-dist", "rpmnew", "rpmsave")
+"""What package managers put behind a file's name where somebody has edited it: dpkg(1), ucf(1), and
+rpm, whose ``rpmsave`` is the edited file."""
+
 
 class PackageShape(TypedDict):
     """The package a runtime came from."""

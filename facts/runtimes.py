@@ -1,4 +1,4 @@
-"""Other runtimes than containerd: their units, sockets and programs, and who points at them.
+"""Each runtime's units, sockets and programs, and who points at which of them.
 
 A part of the facts that the deploy reads. What kubelet is told is read from its usual files and its
 unit here, which costs a host little; :class:`kubenode.facts.kubelet.Kubelet` follows all of it.
@@ -16,7 +16,7 @@ from kubenode.run import host_script
 from kubenode.runtimes import crictl, other_runtimes
 from kubenode.runtimes.crictl import CRICTL_CONFIG
 from kubenode.runtimes.other_runtimes import RuntimesShape, UnitOfRuntime
-from kubenode.runtimes.runtime import path_of
+from kubenode.runtimes.runtime import CONTAINERD, path_of
 from kubenode.wire import probe
 from kubenode.wire.reading import ProbeError, Reading, Readings
 
@@ -28,6 +28,7 @@ _SOCKETS = tuple(
     # the same, but where /var/run is no link to /run
     for path in (socket, f"/var{socket}")
 )
+_PROGRAMS = (*other_runtimes.PROGRAMS, other_runtimes.ENGINE)
 _FLAG = re.compile(r"--container[-_]runtime[-_]endpoint(?:=|\s+)[\"']?([^\s\"']+)")
 
 
@@ -38,7 +39,7 @@ def script() -> probe.Script:
             __file__,
             "runtimes.sh",
             KUBELET_UNIT=kubelet_start.UNIT,
-            PROGRAMS=" ".join(other_runtimes.PROGRAMS),
+            PROGRAMS=" ".join(_PROGRAMS),
             SOCKETS=" ".join(_SOCKETS),
         ),
         files=(CRICTL_CONFIG, kubelet_start.CONFIG, *kubelet_start.ENVIRONMENT_FILES),
@@ -77,11 +78,12 @@ def parse_reading(reading: Reading) -> RuntimesShape:
     sockets = dict.fromkeys(
         path_of(path) for path in (reading.value("sockets") or "").split() if path in _SOCKETS
     )
-    known = {*other_runtimes.PROGRAMS, "containerd"}
     return {
         "units": units,
         "sockets": list(sockets),
-        "programs": [name for name in (reading.value("programs") or "").split() if name in known],
+        "programs": [
+            name for name in (reading.value("programs") or "").split() if name in _PROGRAMS
+        ],
         "kubelet_endpoint": _of_kubelet(reading, users_unknown),
         "crictl_endpoint": _of_crictl(reading, users_unknown),
         "unknown": unknown,
@@ -146,13 +148,18 @@ def _of_kubelet(reading: Reading, unknown: list[str]) -> str | None:
     if path in reading.unreadable:
         unknown.append(f"cannot read {path}")
     if path not in reading.texts:
-        return None
+        return _default(reading)
     try:
         settings = kubelet_settings([(path, "\n".join(reading.text(path)))])
     except CannotTell as error:
         unknown.append(str(error))
         return None
-    return runtime_endpoint({}, settings)
+    return runtime_endpoint({}, settings) or _default(reading)
+
+
+def _default(reading: Reading) -> str | None:
+    """What a kubelet uses that runs and is told no endpoint."""
+    return f"unix://{CONTAINERD.socket}" if reading.text("runtimes_kubelet") else None
 
 
 def _of_crictl(reading: Reading, unknown: list[str]) -> str | None:

@@ -1,8 +1,8 @@
 # shellcheck shell=sh
-# The runtimes probe: programs and sockets of other runtimes, and the one that kubelet was given.
+# The runtimes probe: programs and sockets of each runtime, and the one that kubelet was given.
 
 programs=
-for program in @PROGRAMS@ containerd; do
+for program in @PROGRAMS@; do
   if command -v "$program" >/dev/null; then programs="$programs $program"; fi
 done
 value programs "$programs"

@@ -3,6 +3,8 @@
 
 if [ -d /run/systemd/system ]; then value systemd yes; fi
 if [ -e /run/systemd/container ]; then value container yes; fi
+# send_unit PATH: its bytes, also where a link leads that root alone decides
+send_unit() { learn "$1"; [ -z "$learned" ] || exact "$1"; }
 lines=; enabled=$nl
 set --
 for dir in @UNIT_DIRECTORIES@; do
@@ -15,7 +17,9 @@ for dir in @UNIT_DIRECTORIES@; do
       continue
     fi
     case $unit in
-      *.swap) lines="${lines}unit $unit$nl";;
+      *.swap)
+        lines="${lines}unit $unit$nl"
+        case $dir in /etc/*) send_unit "$unit";; esac;;
       *) set -- "$@" "$unit";;
     esac
   done
@@ -44,10 +48,13 @@ is_enabled() {
   return 1
 }
 for service in @SERVICES@; do
-  if is_enabled "$service"; then lines="${lines}service $link $service$nl"; fi
+  if is_enabled "$service"; then
+    lines="${lines}service $link $service$nl"
+    if [ -s "/etc/systemd/system/$service" ]; then send_unit "/etc/systemd/system/$service"; fi
+  fi
 done
 # lines that call swapon, pull a swap unit in, or name a program that may be a script
-scripts=; suspects=
+scripts=; suspects=; runs=
 if [ $# -gt 0 ]; then
   found=$(grep -HE -e '^[^#;]*swapon' -e '^(Wants|Requires|BindsTo|Upholds)=.*[.]swap' \
     -e '^Exec(Condition|Start|StartPre|StartPost) *=.*/' -- "$@")
@@ -73,8 +80,9 @@ if [ $# -gt 0 ]; then
     for word in ${text#*=}; do
       case $word in *[/]*) ;; *) continue;; esac
       word=/${word#*/}; word=${word%%[\"\';]*}
-      case $nl$scripts in *"$nl$word$nl"*) continue;; esac
-      if [ -f "$word" ]; then scripts=$scripts$word$nl; fi
+      [ -f "$word" ] || continue
+      runs="$runs$word $unit$nl"
+      case $nl$scripts in *"$nl$word$nl"*) ;; *) scripts=$scripts$word$nl;; esac
     done
     IFS=$nl
   done
@@ -112,7 +120,13 @@ if [ -n "$scripts" ]; then
         set -f
         [ -n "$starts" ] || continue;;
     esac
-    suspects="${suspects}script $line$nl"
+    case $nl$runs in
+      *"$nl$file "*)
+        for each in $runs; do
+          case $each in "$file "*) suspects="${suspects}run ${each##* } $line$nl";; esac
+        done;;
+      *) suspects="${suspects}script $line$nl";;
+    esac
   done
   set +f; unset IFS
 fi
@@ -130,7 +144,11 @@ if [ -x /usr/lib/systemd/system-generators/systemd-gpt-auto-generator ] &&
   if [ -e "$1" ]; then
     # shellcheck disable=SC2013  # names of devices have no blanks
     for file in $(grep -lF ID_PART_ENTRY_TYPE=@SWAP_PARTITION@ -- "$@"); do
-      lines="${lines}partition $file$nl"
+      uuid=
+      while IFS= read -r line; do
+        case $line in E:ID_PART_ENTRY_UUID=*) uuid=${line#*=};; esac
+      done <"$file"
+      lines="${lines}partition $file $uuid$nl"
     done
   else
     set -- /sys/class/block/*/partition

@@ -11,7 +11,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 from weakref import WeakKeyDictionary, WeakSet
 
 from pydantic import (
@@ -25,19 +25,29 @@ from pydantic import (
 )
 from pyinfra.api import Host, OperationValueError, State
 
+from kubenode.kubelet import fields
 from kubenode.linux import drop_ins, kernel_modules, sysctl_d
 from kubenode.linux.cgroups import Driver
+from kubenode.packages import kubernetes_source as kubernetes_packaging
 from kubenode.profiles import ProfileName
 from kubenode.runtimes import cni
 from kubenode.runtimes.containerd import hosts_toml, releases, service
 from kubenode.runtimes.containerd.source import source_of
 from kubenode.runtimes.containerd.wanted import ContainerdWanted
+from kubenode.runtimes.crio import registries as crio_registries
+from kubenode.runtimes.crio import version_choice
+from kubenode.runtimes.crio.source import source_of as crio_source_of
+from kubenode.runtimes.crio.wanted import CrioWanted
+from kubenode.runtimes.docker.source import MCR_CHANNEL, cri_dockerd_of, engine_source
+from kubenode.runtimes.docker.wanted import DockerWanted
 from kubenode.runtimes.restart import Restart
 
 PREFIX = "kubenode_"
 
-Runtime = Literal["containerd"]
-"""The runtimes that :func:`kubenode.node.prepare` can install and configure."""
+Runtime = Literal["containerd", "crio", "docker", "mcr"]
+
+PREPARED: tuple[Runtime, ...] = ("containerd", "crio", "docker", "mcr")
+"""The runtimes that :func:`kubenode.node.prepare` can install and configure so far."""
 
 
 def _comma_separated(value: object) -> object:
@@ -75,11 +85,14 @@ def _package(value: object) -> object:
     return value
 
 
+def _kubernetes_source(value: object) -> object:
+    return None if value is None else kubernetes_packaging.kubernetes_source(value)
+
+
 def _runtime(value: object) -> object:
-    runtimes = get_args(Runtime)
-    if value in runtimes:
+    if value in PREPARED:
         return value
-    expected = " or ".join(map(repr, runtimes))
+    expected = " or ".join(map(repr, PREPARED))
     raise ValueError(f"{expected}, this release of kubenode prepares no other runtime")
 
 
@@ -121,9 +134,14 @@ class NodeSettings(BaseModel):
         default=False,
         description="disable a line elsewhere that would win at boot, instead of failing the host",
     )
+    swap: Literal["off", "limited", "keep"] | None = Field(
+        default=None,
+        description="off (now and at boot), limited (checks that kubelet can give pods swap) or "
+        "keep; None is off, unless kubelet is told to live with swap (failSwapOn: false)",
+    )
     runtime: Annotated[Runtime, BeforeValidator(_runtime)] = Field(
         default="containerd",
-        description="container runtime to install and configure; there is no other one yet",
+        description="container runtime to install and configure",
     )
     cgroup_driver: Driver = Field(
         default="systemd", description="cgroup driver of every runc-type runtime handler"
@@ -147,7 +165,37 @@ class NodeSettings(BaseModel):
     )
     containerd_hold: bool = Field(
         default=True,
-        description="hold the package: an unattended upgrade would restart the runtime",
+        description="hold the package: an unattended upgrade would restart the runtime. With apt, "
+        "unattended-upgrades and needrestart are told to leave containerd alone too, whatever it "
+        "is from, also if they are installed later",
+    )
+    crio_version: Annotated[str | None, BeforeValidator(_package)] = Field(
+        default=None,
+        description='CRI-O to install: a release such as "1.36.3", a series, such as "1.36", or a '
+        "package's exact version; None is the series of kubenode_kubernetes_version",
+    )
+    crio_source: Annotated[Any, BeforeValidator(crio_source_of)] = Field(
+        default="distribution",
+        description='where CRI-O is from: "distribution", or a repository (a dict: url, key, '
+        "fingerprint; {minor} in the url stands for CRI-O's minor release)",
+    )
+    crio_hold: bool = Field(
+        default=True,
+        description="hold CRI-O's package: an unattended upgrade would restart the runtime",
+    )
+    crio_registries: dict[str, dict[str, Any] | None] = Field(
+        default={},
+        description="registries' mirrors and places for CRI-O, as crio.registries takes them: by "
+        "registry, None removes it; those that are not named stay",
+    )
+    crio_monitor_cgroup: str | None = Field(
+        default=None,
+        description="where CRI-O's monitors run: pod, or a slice; None leaves what is there, and "
+        "is pod with the cgroupfs driver",
+    )
+    crio_default_runtime: str | None = Field(
+        default=None,
+        description="CRI-O's handler for pods that name none: crun or runc; None leaves it",
     )
     restart: Restart | None = Field(
         default=None,
@@ -199,6 +247,54 @@ class NodeSettings(BaseModel):
         description="anything else of containerd's configuration, as TOML or as a dict of the "
         "same, merged into its files; None in the dict takes a key away; no place for passwords",
     )
+    docker_source: Annotated[Any, BeforeValidator(engine_source)] = Field(
+        default="distribution",
+        description='where Docker Engine is from: "distribution", "docker" (Docker\'s repository), '
+        '"mcr" (Mirantis\' repository, which kubenode_runtime mcr has by itself), or a repository '
+        "(a dict: name, url, suite, components, key, fingerprint, packages)",
+    )
+    docker_version: Annotated[str | None, BeforeValidator(_package)] = Field(
+        default=None,
+        description='release or series of Docker Engine, such as "29.7", or a package\'s exact '
+        "version; None takes what the source offers, and leaves what is installed",
+    )
+    docker_hold: bool = Field(
+        default=True,
+        description="hold Docker Engine's packages and cri-dockerd: an upgrade restarts them",
+    )
+    mcr_channel: str = Field(
+        default=MCR_CHANNEL,
+        description="channel of Mirantis' repository",
+    )
+    mcr_licence: str | None = Field(
+        default=None,
+        description="path on the control machine of MCR's licence, None leaves what is there",
+    )
+    cri_dockerd_source: Annotated[Any, BeforeValidator(cri_dockerd_of)] = Field(
+        default=None,
+        description="where cri-dockerd is from: a release archive (a dict: version, url, sha256) "
+        "or a repository (a dict: name, url, key, fingerprint); None leaves the one that is there",
+    )
+    docker_live_restore: bool | None = Field(
+        default=True,
+        description="containers survive a restart of Docker Engine; None leaves what is there, as "
+        "a Swarm needs it",
+    )
+    docker_log_driver: str | None = Field(
+        default=None, description="log driver of Docker Engine, None leaves what is there"
+    )
+    docker_log_opts: dict[str, str] | None = Field(
+        default=None,
+        description='options of the log driver, such as {"max-size": "10m"}; None leaves what is '
+        "there",
+    )
+    docker_storage_driver: str | None = Field(
+        default=None, description="storage driver of Docker Engine, None leaves what is there"
+    )
+    docker_registry_mirrors: Annotated[list[str], BeforeValidator(_comma_separated)] | None = Field(
+        default=None,
+        description="mirrors of Docker Hub that Docker Engine uses, None leaves what is there",
+    )
     change_driver_under_pods: bool = Field(
         default=False,
         description="change the cgroup driver although pods of the other driver run",
@@ -206,6 +302,30 @@ class NodeSettings(BaseModel):
     kubernetes_version: Annotated[str | None, BeforeValidator(_release)] = Field(
         default=None,
         description='release the node is for, such as "1.36"; from 1.35 on cgroup v1 is refused',
+    )
+
+    kubernetes_source: Annotated[Any, BeforeValidator(_kubernetes_source)] = Field(
+        default=None,
+        description="where kubelet, kubeadm and kubectl of kubenode_kubernetes_version come from: "
+        '"upstream" (Kubernetes\' own repositories) or a mirror (a dict: url with {version} and '
+        "{format}, key, fingerprint); None installs none of them",
+    )
+    kubernetes_packages: Annotated[list[str], BeforeValidator(_comma_separated)] = Field(
+        default=list(kubernetes_packaging.PACKAGES),
+        description="which of them; a control plane gets kubeadm of a new release first",
+    )
+    kubernetes_hold: bool = Field(
+        default=True, description="hold these packages: an unattended upgrade skips no drain"
+    )
+    kubelet: dict[str, Any] | None = Field(
+        default=None,
+        description="fields of kubelet's configuration, as kubelet.configured takes them, such as "
+        '{"failSwapOn": False}; cgroupDriver is kubenode_cgroup_driver; None leaves all as it is',
+    )
+    prerequisites: bool | None = Field(
+        default=None,
+        description="install the programs that kubelet, kubeadm and kube-proxy use and the host "
+        "lacks (conntrack, socat, ...); None does where kubenode_kubernetes_version is set",
     )
 
     profiles: Annotated[list[ProfileName], BeforeValidator(_comma_separated)] = Field(
@@ -224,6 +344,31 @@ class NodeSettings(BaseModel):
         if version is not None:
             minor_release(version)
         return version
+
+    @field_validator("kubernetes_packages")
+    @classmethod
+    def _kubernetes_packages(cls, names: list[str]) -> list[str]:
+        known = kubernetes_packaging.PACKAGES
+        if not names or not set(names) <= {*known}:
+            raise ValueError(f"a list of {', '.join(known)}")
+        return names
+
+    @field_validator("kubelet")
+    @classmethod
+    def _kubelet_fields(cls, settings: dict[str, Any] | None) -> dict[str, Any] | None:
+        if settings is not None:
+            fields.check(settings)
+            if "cgroupDriver" in settings:
+                raise ValueError("cgroupDriver is that of kubenode_cgroup_driver: set it there")
+        return settings
+
+    @field_validator("kubernetes_source")
+    @classmethod
+    def _of_a_release(cls, source: Any, info: ValidationInfo) -> Any:
+        # one that is wrong is not there, and has its own message
+        if source is not None and info.data.get("kubernetes_version", "") is None:
+            raise ValueError("packages of a release: set kubenode_kubernetes_version too")
+        return source
 
     @field_validator("modules")
     @classmethod
@@ -253,6 +398,24 @@ class NodeSettings(BaseModel):
     def _package_version(cls, version: str | None) -> str | None:
         return releases.check_package_version(version)
 
+    @field_validator("crio_version")
+    @classmethod
+    def _crio_version(cls, version: str | None) -> str | None:
+        return version_choice.check_version(version)
+
+    @field_validator("crio_registries")
+    @classmethod
+    def _crio_registries(cls, stated: dict[str, Any]) -> dict[str, Any]:
+        crio_registries.check(stated)
+        return stated
+
+    @field_validator("crio_monitor_cgroup", "crio_default_runtime")
+    @classmethod
+    def _crio_word(cls, word: str | None, info: ValidationInfo) -> str | None:
+        wanted: dict[str, Any] = {str(info.field_name).removeprefix("crio_"): word}
+        CrioWanted("systemd", **wanted)
+        return word
+
     @field_validator("registry_hosts")
     @classmethod
     def _registries(cls, registries: dict[str, Any]) -> dict[str, Any]:
@@ -264,6 +427,24 @@ class NodeSettings(BaseModel):
             except ValueError as error:
                 raise ValueError(f"registry {name!r}: {error}") from None
         return registries
+
+    @field_validator("mcr_channel")
+    @classmethod
+    def _channel(cls, channel: str) -> str:
+        if not re.fullmatch(r"[a-z][a-z0-9.-]{0,60}(/fips)?", channel):
+            raise ValueError("a channel such as stable-29.4")
+        return channel
+
+    @field_validator(
+        "docker_live_restore", "docker_log_driver", "docker_log_opts", "docker_storage_driver",
+        "docker_registry_mirrors",
+    )  # fmt: skip
+    @classmethod
+    def _of_docker(cls, value: Any, info: ValidationInfo) -> Any:
+        name = str(info.field_name).removeprefix("docker_")
+        wanted: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value}
+        DockerWanted("systemd", **wanted)
+        return value
 
     @field_validator("proxy")
     @classmethod
@@ -306,6 +487,15 @@ class NodeSettings(BaseModel):
         wanted: dict[str, Any] = {str(info.field_name): word}
         ContainerdWanted("systemd", **wanted)
         return word
+
+    @property
+    def wants_prerequisites(self) -> bool:
+        """Whether :func:`kubenode.operations.packages.prerequisites` is a part of the node."""
+        return (
+            self.kubernetes_version is not None
+            if self.prerequisites is None
+            else (self.prerequisites)
+        )
 
 
 DEFAULTS = NodeSettings()

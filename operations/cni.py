@@ -14,10 +14,12 @@ from pyinfra.api import (
     operation,
 )
 
+from kubenode.facts import image_based
 from kubenode.facts.cni_plugins import PACKAGES, CniPlugins, CniPluginsShape
 from kubenode.facts.containerd import Containerd, ContainerdServiceShape
 from kubenode.facts.platform import Platform
-from kubenode.packages import manager, package_locks, plugins_change
+from kubenode.operations import package_steps
+from kubenode.packages import plugins_change
 from kubenode.packages.archive import Archive, plugins_archive
 from kubenode.packages.archive_cache import FetchError
 from kubenode.packages.archive_transfer import FetchedBy, brought
@@ -85,6 +87,9 @@ def plugins(
     now, runtime = both
     if now is None or runtime is None:
         yield refuse(host, "cannot tell which CNI plugins are there, see the lines above")
+        return
+    if problem := image_based.refusal(now["system"]):
+        yield refuse(host, problem)
         return
     if release is None:
         yield from _of_package(now, runtime)
@@ -186,11 +191,10 @@ def _of_package(now: CniPluginsShape, runtime: ContainerdServiceShape) -> Comman
         explain(host, sentence)
     if by == "apt-get":
         _say_where(_looked_in(runtime), cni.DEBIAN)
-    if to_do.finishes_dpkg:
-        yield package_locks.patiently(by, manager.FINISH_DPKG)
-    if by == "apt-get":
-        yield package_locks.with_lists_fetched(manager.simulated(name, False))
-        if to_do.finishes_dpkg:
-            yield package_locks.patiently(by, manager.UNPACK_AGAIN)
-    options = manager.apt_options(False, package_locks.WAIT_SECONDS)
-    yield package_locks.patiently(by, manager.install(by, name, options))
+    yield from package_steps.ready(by, [name], finishes=to_do.finishes_dpkg)
+    held = [package.name] if package is not None and package.held else []
+    yield from package_steps.installed(
+        by,
+        package_steps.Packages({name: None}, held=held, holds=held),
+        unpacks_again=to_do.finishes_dpkg,
+    )

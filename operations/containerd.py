@@ -28,7 +28,7 @@ from kubenode.facts.handler_needs import HandlerNeeds, HandlerNeedsShape
 from kubenode.files import host_lock, whole_file
 from kubenode.files.toml_text import Path, dotted
 from kubenode.linux.cgroups import Driver
-from kubenode.operations import containerd_program, crictl
+from kubenode.operations import containerd_program, containerd_sources, crictl
 from kubenode.operations.containerd_absent import absent as absent
 from kubenode.operations.containerd_host import CANNOT_TELL as _CANNOT_TELL
 from kubenode.operations.containerd_host import COMES_FIRST as _COMES_FIRST
@@ -83,7 +83,8 @@ def installed(
       series (``2.3``: the newest of it that the source has). None leaves an installed one alone,
       unless it does not fit *kubernetes_version*
     + hold: keep the package manager from upgrading it: an unattended upgrade would restart the
-      runtime (kubespray#7276, moby#48179). False leaves a hold as it is
+      runtime (kubespray#7276, moby#48179). With apt unattended-upgrades and needrestart are told to
+      leave it alone too (:mod:`kubenode.packages.left_alone`). False leaves all that as it is
     + source: where it comes from. ``distribution`` is the distribution's own ``containerd`` package
       by apt, dnf or zypper. ``docker`` is ``containerd.io`` of Docker's repository. A
       :class:`kubenode.packages.source.Repository` is any other, such as a mirror. An archive
@@ -145,7 +146,7 @@ def installed(
     if fetched_by not in ("host", "control"):
         raise OperationValueError(f"fetched_by is host or control, not {fetched_by!r}")
     yield from containerd_program.steps(
-        containerd_program.Wanted(version, hold, origin, release, restart, fetched_by)
+        containerd_sources.Wanted(version, hold, origin, release, restart, fetched_by)
     )
 
 
@@ -400,7 +401,7 @@ def _to_do(
         change_driver_under_pods,
         found,
     )
-    waits = postponed(restart, state.pods_count) if planned.restarts else None
+    waits = postponed(restart, state.pods_count, state.pods_survive) if planned.restarts else None
     return _ToDo(
         replace(planned, restarts=planned.restarts and waits is None),
         crictl.planned(now_crictl, now["containerd"]["socket"]),
@@ -548,10 +549,12 @@ def _interrupted(unproven: list[UnprovenShape] | None) -> str:
 
 def _configured_already(daemon: ContainerdShape, wanted: ContainerdWanted) -> str:
     handlers = [name for name, handler in daemon["handlers"].items() if handler["cgroup_driver"]]
+    waits = _state(daemon).waits_for_restart
     return (
         f"{daemon['config']['path']} has the {wanted.cgroup_driver} cgroup driver for "
         f"{', '.join(handlers)}, CRI is on, {CRICTL_CONFIG} points at {daemon['socket']}"
         + (", handlers and fragment are in force" if _must_have_more(wanted) else "")
+        + (f"; a restart has yet to put {', '.join(waits)} in force" if waits else "")
     )
 
 
@@ -573,10 +576,12 @@ def running(
 
     + restart: when it is restarted: ``now``, ``if-idle`` (no pod runs) or ``never``; None: ``now``
 
-    A daemon whose files were changed after it started is restarted; running containers stay (their
-    shims hold them). So is one of which that cannot be told, as the host's clock was set back; the
-    files get the time of now. The operation ends when CRI answers. A host where another runtime is
-    in use is refused, see :mod:`kubenode.runtimes.other_runtimes`.
+    A daemon whose files were changed after it started, or whose program was exchanged, is
+    restarted; running containers stay (their shims hold them). Where they would not survive the
+    other program (2.x -> 1.x) the restart waits until no pod runs. A daemon of which it cannot be
+    told, as the host's clock was set back, is restarted too; the files get the time of now. The
+    operation ends when CRI answers. A host where another runtime is in use is refused, see
+    :mod:`kubenode.runtimes.other_runtimes`.
 
     **Example:**
 
@@ -600,17 +605,22 @@ def running(
         else:
             yield later(host, "containerd will be enabled and started once it is installed")
         return
-    to_do = upkeep(_state(now), change_driver_under_pods, restart)
+    state = _state(now)
+    to_do = upkeep(state, change_driver_under_pods, restart)
     if to_do.blocked:
         yield refuse(host, to_do.blocked)
         return
     if to_do.postponed:
-        logger.warning(f"{host.print_prefix}the restart of containerd waits: {to_do.postponed}")
+        logger.warning(
+            f"{host.print_prefix}containerd waits for a restart that puts "
+            f"{', '.join(state.waits_for_restart) or 'its files'} in force: {to_do.postponed}"
+        )
     if not to_do.steps:
         enabled = now["unit"]["enabled"] if now["unit"] else ""
+        waits = f", and waits for a restart: {to_do.postponed}" if to_do.postponed else ""
         host.noop(
             f"containerd {now['installed']['version']} is {enabled}, active and serves CRI "
-            f"on {now['socket']}"
+            f"on {now['socket']}{waits}"
         )
         return
     for sentence in to_do.explained:

@@ -20,6 +20,7 @@ from kubenode.runtimes.containerd.version_change import consequences
 from kubenode.runtimes.edit import ConfigError, Edit
 from kubenode.runtimes.program_change import Program, Service
 from kubenode.runtimes.restart import Restart, postponed
+from kubenode.runtimes.runtime import CONTAINERD
 from kubenode.wire import joint_reading
 
 Commands = Generator[StringCommand | FunctionCommand, Any, None]
@@ -59,6 +60,18 @@ def planned(release: Version | None, restart: Restart | None, keeps_shims: bool 
     return Exchange(now, carried)
 
 
+def waits(release: Version | None, restart: Restart | None) -> str | None:
+    """Why exchanging containerd has to wait, as far as *restart* says so; None where it may be.
+
+    + release: the one that it becomes
+    + restart: ``if-idle`` or ``never``; others wait for nothing
+    """
+    if restart not in ("if-idle", "never") or release is None:
+        return None
+    now = joint_reading.get_fact_now(ContainerdFiles)
+    return None if now is None else _gate(restart, now, release, True).postponed
+
+
 def tell(explained: str, plan: Exchange) -> None:
     """Say what is going to be changed.
 
@@ -73,6 +86,16 @@ def tell(explained: str, plan: Exchange) -> None:
         explain_file(host, path, files[path].decode(errors="replace"), edit.text)
 
 
+def say_what_waits(explained: str, why: str) -> None:
+    """Say that a change waits, which is no change now.
+
+    + explained: from what to what
+    + why: as :func:`waits` says
+    """
+    logger.warning(f"{print_prefix(host)}{explained} waits: {why}")
+    host.noop(f"{explained} waits: {why}")
+
+
 def exchanged(program: Program, plan: Exchange) -> Commands:
     """
     The command that exchanges the program, and carries the configuration over.
@@ -81,7 +104,7 @@ def exchanged(program: Program, plan: Exchange) -> Commands:
     + plan: of what :func:`planned` found
     """
     if plan.postponed:
-        logger.warning(f"{print_prefix(host)}{program.explained} waits: {plan.postponed}")
+        say_what_waits(program.explained, plan.postponed)
         return
     if plan.refusal or plan.now is None:
         yield refuse(host, f"{program.explained}: {plan.refusal}: nothing was changed")
@@ -108,8 +131,12 @@ def _gate(
     restart: Restart | None, now: ContainerdFilesShape, new: Version, keeps_shims: bool
 ) -> _Gate:
     daemon = now["containerd"]
-    if not _service(now).is_active:
+    service = _service(now)
+    if not service.is_active:
         return _Gate()
+    if service.is_masked:
+        (unit,) = CONTAINERD.units
+        return _Gate(refusal=f"{unit} is masked, and runs: systemctl unmask it, or stop it")
     counts = daemon["pods"]
     pods = None if counts is None else counts["systemd"] + counts["cgroupfs"]
     old = daemon["installed"]["version"]

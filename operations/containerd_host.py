@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from packaging.version import Version
+
 from kubenode.facts.containerd import ContainerdFilesShape, ContainerdShape
 from kubenode.facts.runtime import CniShape
 from kubenode.files.exact_text import bytes_of
@@ -13,7 +15,8 @@ from kubenode.runtimes import other_runtimes
 from kubenode.runtimes.config_swap import Daemon
 from kubenode.runtimes.containerd import proof
 from kubenode.runtimes.containerd.plan import CniInForce
-from kubenode.runtimes.containerd.state import HandlerInForce, State, Unit
+from kubenode.runtimes.containerd.state import HandlerInForce, Replaced, State, Unit
+from kubenode.runtimes.runtime import CONTAINERD
 
 COMES_FIRST = "containerd is not installed: containerd.installed comes first"
 CANNOT_TELL = "cannot tell how containerd is configured, see the lines above"
@@ -21,7 +24,7 @@ CANNOT_TELL = "cannot tell how containerd is configured, see the lines above"
 
 def other_runtime(shape: other_runtimes.RuntimesShape) -> str | None:
     """Why containerd must not be touched beside the runtime that a host has; None when it may."""
-    problem = other_runtimes.refusal(shape)
+    problem = other_runtimes.refusal(shape, CONTAINERD)
     return f"{': '.join(problem)}: nothing was changed" if problem else None
 
 
@@ -63,6 +66,19 @@ def state(daemon: ContainerdShape) -> State:
         pods=None if pods is None else {"systemd": pods["systemd"], "cgroupfs": pods["cgroupfs"]},
         restart_pending=None if pending is None else tuple(pending),
         clock_set_back=tuple(daemon["clock_set_back"]),
+        replaced=_replaced(daemon),
+    )
+
+
+def _replaced(daemon: ContainerdShape) -> Replaced | None:
+    binary = daemon["installed"]["binary"]
+    if not daemon["program_replaced"] or binary is None:
+        return None
+    running, there = daemon["running_version"], daemon["installed"]["version"]
+    return Replaced(
+        binary,
+        None if running is None else Version(running),
+        None if there is None else Version(there),
     )
 
 

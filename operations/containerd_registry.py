@@ -7,7 +7,7 @@ from collections.abc import Generator, Mapping
 from typing import Any
 
 from packaging.version import Version
-from pyinfra import host
+from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, OperationValueError, StringCommand, operation
 
 from kubenode.facts.containerd import ContainerdFiles, ContainerdFilesShape
@@ -21,7 +21,7 @@ from kubenode.operations.containerd_host import (
     state,
 )
 from kubenode.run import asked
-from kubenode.run.pyinfra_internals import is_executing
+from kubenode.run.pyinfra_internals import is_executing, print_prefix
 from kubenode.run.secret_arguments import secret_arguments
 from kubenode.run.telling import explain, explain_file, later, refuse
 from kubenode.runtimes.config_swap import swap
@@ -36,6 +36,8 @@ from kubenode.runtimes.containerd.registry_plan import (
     registry_plan,
 )
 from kubenode.runtimes.edit import ConfigError, Edit
+from kubenode.runtimes.restart import Restart, check_restart, postponed
+from kubenode.settings import DEFAULTS
 from kubenode.wire import joint_reading
 from kubenode.wire.bounded import RESTART_SECONDS, bounded
 
@@ -45,7 +47,10 @@ Commands = Generator[StringCommand | FunctionCommand, Any, None]
 @secret_arguments("containerd.registry_hosts")
 @operation()
 @bounded(RESTART_SECONDS)
-def registry_hosts(registries: Mapping[str, Mapping[str, Any] | None]) -> Commands:
+def registry_hosts(
+    registries: Mapping[str, Mapping[str, Any] | None],
+    restart: Restart | None = DEFAULTS.restart,
+) -> Commands:
     """
     Say where containerd pulls a registry's images from: mirrors, certificates, headers. Each
     registry gets its ``hosts.toml`` in the directory that containerd's ``config_path`` names.
@@ -56,6 +61,9 @@ def registry_hosts(registries: Mapping[str, Mapping[str, Any] | None]) -> Comman
       ``resolve``, ``push``, ``referrers``), ``ca``, ``client``, ``skip_verify``, ``header``,
       ``override_path``, ``dial_timeout``. None removes a registry's directory; registries that are
       not named stay as they are
+    + restart: when containerd may be restarted where it has to be told of the directory: ``now``,
+      ``if-idle`` (no pod runs) or ``never``; None: ``now``, as pods survive it. A restart that has
+      to wait is a warning
 
     ``ca`` and ``client`` are paths on the host, or PEM text, which is put beside hosts.toml. A
     private key of its own is ``"client": [[certificate, key]]``.
@@ -106,6 +114,7 @@ def registry_hosts(registries: Mapping[str, Mapping[str, Any] | None]) -> Comman
         sums = {name: _sum(_files(name, value, None)) for name, value in named.items()}
     except (AttributeError, TypeError):
         raise OperationValueError("registries is a dict by the registry's name") from None
+        check_restart(restart)
     except ValueError as error:
         raise OperationValueError(str(error)) from None
     for other in asked.by_others(host, "containerd.registry_hosts", sums):
@@ -117,7 +126,7 @@ def registry_hosts(registries: Mapping[str, Mapping[str, Any] | None]) -> Comman
                 )
                 yield refuse(host, asked.contradiction(host, problem))
                 return
-    yield from _registry_hosts(named)
+    yield from _registry_hosts(named, restart)
 
 
 def _files(
@@ -133,7 +142,9 @@ def _sum(files: RegistryFiles | None) -> str:
     return hashlib.sha256(repr(files and files.contents).encode()).hexdigest()
 
 
-def _registry_hosts(named: Mapping[str, Mapping[str, Any] | None]) -> Commands:
+def _registry_hosts(
+    named: Mapping[str, Mapping[str, Any] | None], restart: Restart | None
+) -> Commands:
     now = joint_reading.get_fact(ContainerdFiles)
     if now is None:
         yield refuse(host, CANNOT_TELL)
@@ -159,8 +170,11 @@ def _registry_hosts(named: Mapping[str, Mapping[str, Any] | None]) -> Commands:
         return
     to_do = registry_plan(wanted, _now(now), version)
     edits: Mapping[str, Edit] = {}
+    there = state(daemon)
+    waits = postponed(restart, there.pods_count, there.pods_survive) if _runs(now) else None
+    restarts = _runs(now) and waits is None
     if to_do.states_directory and not to_do.blocked and version is not None:
-        edits, problem = _edits(now, version, to_do.directory)
+        edits, problem = _edits(now, version, to_do.directory, restarts)
         if problem:
             yield refuse(host, f"{problem}: nothing was changed")
             return
@@ -170,7 +184,11 @@ def _registry_hosts(named: Mapping[str, Mapping[str, Any] | None]) -> Commands:
     if to_do.is_empty:
         host.noop(f"{to_do.directory} has what is wanted of {', '.join(named)}")
         return
-    restarts = _runs(now)
+    if edits and waits:
+        logger.warning(
+            f"{print_prefix(host)}the restart after which containerd looks in {to_do.directory} "
+            f"waits: {waits}"
+        )
     _explain(now, to_do, edits, restarts)
     if to_do.changes:
         yield whole_file.change(to_do.changes)
@@ -215,7 +233,7 @@ def _now(now: ContainerdFilesShape) -> RegistriesNow:
 
 
 def _edits(
-    now: ContainerdFilesShape, version: Version, directory: str
+    now: ContainerdFilesShape, version: Version, directory: str, restarts: bool
 ) -> tuple[Mapping[str, Edit], str | None]:
     """What tells containerd of the directory, or why it cannot be told now."""
     daemon = now["containerd"]
@@ -224,7 +242,8 @@ def _edits(
     unit = daemon["unit"]
     if now["unproven"] != [] or (unit is not None and unit["needs_daemon_reload"]):
         return {}, "a change of containerd is not finished: containerd.configured comes first"
-    if _runs(now) and state(daemon).restart_pending != ():
+    there = state(daemon)
+    if restarts and (there.restart_pending != () or there.replaced):
         return {}, "containerd waits for a restart: containerd.running comes first"
     if not daemon["ctr"]:
         return {}, "ctr is missing, and so the way to ask whether CRI serves"

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Generator, Mapping
 from typing import Any
 
-from pyinfra import host
+from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, OperationValueError, StringCommand, operation
 
 from kubenode.facts.containerd_service import ContainerdService, ContainerdServiceShape
@@ -18,7 +18,7 @@ from kubenode.operations.containerd_host import (
     state,
 )
 from kubenode.run import asked
-from kubenode.run.pyinfra_internals import is_executing
+from kubenode.run.pyinfra_internals import is_executing, print_prefix
 from kubenode.run.secret_arguments import secret_arguments
 from kubenode.run.telling import explain, later, refuse
 from kubenode.runtimes.config_swap import start, swap
@@ -63,7 +63,8 @@ def service(
 
     systemd reads its units again, containerd is restarted if it runs, and the operation ends when
     CRI answers. If it does not, the old files come back, on the host itself. No value of a proxy is
-    printed. Where *restart* does not allow a restart now, the host is refused, unchanged.
+    printed. Where *restart* does not allow a restart now, the drop-ins are written, and a warning
+    says that they are not in force yet.
 
     Source: systemd.unit(5), systemd.exec(5), containerd's docs/ops.md.
 
@@ -120,10 +121,18 @@ def service(
         host.noop("containerd.service has the proxies and limits that are wanted")
         return
     runs = _runs(now)
-    trouble = _is_unfinished(now) or (_cannot_restart(now, restart) if runs else None)
+    waits = _waits(now, restart) if runs else None
+    trouble = _is_unfinished(now) or (_cannot_restart(now) if runs and not waits else None)
     if trouble:
         yield refuse(host, f"{trouble}: nothing was changed")
         return
+    if waits:
+        files = ", ".join([*(change.path for change in to_do.changes), *to_do.pending])
+        logger.warning(f"{print_prefix(host)}the restart that puts {files} in force waits: {waits}")
+        if not to_do.changes:
+            host.noop(f"{files}: as wanted, and in force after a restart, which waits: {waits}")
+            return
+        runs = False
     for sentence in to_do.explained:
         explain(host, sentence)
     if runs:
@@ -178,7 +187,13 @@ def _sum(value: object) -> str | None:
     return None if value is None else hashlib.sha256(repr(value).encode()).hexdigest()
 
 
-def _cannot_restart(now: ContainerdServiceShape, restart: Restart | None) -> str | None:
+def _waits(now: ContainerdServiceShape, restart: Restart | None) -> str | None:
+    """Why a restart has to wait, None when it may be now."""
+    there = state(now["containerd"])
+    return postponed(restart, there.pods_count, there.pods_survive)
+
+
+def _cannot_restart(now: ContainerdServiceShape) -> str | None:
     daemon = now["containerd"]
     if daemon["config"]["exists"] is not True or daemon["config"]["error"]:
         why = daemon["config"]["error"] or "it has no configuration file"
@@ -188,7 +203,7 @@ def _cannot_restart(now: ContainerdServiceShape, restart: Restart | None) -> str
     if not daemon["ctr"]:
         return "ctr is missing, and so the way to ask whether CRI serves"
     # a restart would put in force what somebody edited and nobody has proven
-    if state(daemon).restart_pending != ():
+    there = state(daemon)
+    if there.restart_pending != () or there.replaced:
         return "containerd waits for a restart: containerd.running comes first"
-    pods = daemon["pods"]
-    return postponed(restart, None if pods is None else pods["systemd"] + pods["cgroupfs"])
+    return None

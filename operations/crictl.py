@@ -14,7 +14,7 @@ from kubenode.files.exact_text import bytes_of
 from kubenode.run.telling import explain_file, refuse
 from kubenode.runtimes import crictl, other_runtimes
 from kubenode.runtimes.crictl import CRICTL_CONFIG, CrictlPlan
-from kubenode.runtimes.runtime import CONTAINERD
+from kubenode.runtimes.runtime import CONTAINERD, of_endpoint
 from kubenode.wire import joint_reading
 from kubenode.wire.bounded import CHANGE_SECONDS, bounded
 
@@ -36,8 +36,9 @@ def configured(
     too short for a node under load. What the file was before stays beside it, see
     :mod:`kubenode.files.whole_file`. A file that crictl could not read is an error of that host,
     and so is one with several settings on a line.
-    :func:`kubenode.operations.containerd.configured` does the same for containerd's socket. A host
-    where another runtime is in use is refused, see :mod:`kubenode.runtimes.other_runtimes`.
+    The operations that configure a runtime do the same for its socket. A host where another runtime
+    than that of *socket* is in use is refused, see :mod:`kubenode.runtimes.other_runtimes`. A
+    socket of no runtime that kubenode knows is taken for containerd's.
 
     Source: cri-tools, docs/crictl.md.
 
@@ -58,7 +59,8 @@ def configured(
     if now is None:
         yield refuse(host, f"cannot tell what is in {CRICTL_CONFIG}, see the lines above")
         return
-    if problem := other_runtimes.refusal(now["runtimes"]):
+    wanted = of_endpoint(socket) or CONTAINERD
+    if problem := other_runtimes.refusal(now["runtimes"], wanted):
         yield refuse(host, f"{': '.join(problem)}: nothing was changed")
         return
     plan = planned(now, socket)

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, OperationValueError, StringCommand, operation
 
-from kubenode.facts.installation import Installation
+from kubenode.facts import image_based, left_alone
 from kubenode.facts.package_versions import PackageVersions, PackageVersionsShape
 from kubenode.facts.repositories import Repositories, RepositoriesShape
 from kubenode.files import whole_file
 from kubenode.files.exact_text import is_utf8, text_of
+from kubenode.operations import package_hold, package_steps
+from kubenode.operations.prerequisites import prerequisites as prerequisites
 from kubenode.packages import (
     apt_sources,
-    guarded_install,
     manager,
-    package_locks,
     repository_change,
     repository_files,
     repository_proof,
     signing_key,
 )
 from kubenode.packages.installation import Installed
+from kubenode.packages.left_alone import LeftAlone, apt_file, changes, needrestart_file
 from kubenode.packages.repository_change import RepositoryChange
 from kubenode.packages.selection import Offer, Selection, select
 from kubenode.packages.signing_key import SigningKey
@@ -90,6 +91,8 @@ def repository(
     now = joint_reading.get_fact(Repositories, repository=name)
     if now is None:
         yield refuse(host, _CANNOT_TELL_SOURCES)
+    elif problem := image_based.refusal(now["system"]):
+        yield refuse(host, problem)
     elif now["package_manager"] is None:
         yield refuse(host, _NO_MANAGER)
     elif present:
@@ -131,12 +134,6 @@ def planned_source(
     repository: Repository | Literal["docker"], now: RepositoriesShape, by: str
 ) -> PlannedSource | str:
     """What to do; text says why nothing may be done."""
-    if by != "apt-get":
-        return (
-            f"a repository is proven before it is trusted, which kubenode can do with apt only so "
-            f"far, and this host has {by}: nothing was changed; let the host have the repository "
-            "by other means, or take the distribution's packages"
-        )
     there = _host(now, by)
     try:
         wanted = docker_repository(there.os_release) if isinstance(repository, str) else repository
@@ -174,7 +171,9 @@ def explain_source(source: PlannedSource) -> None:
         logger.warning(f"{print_prefix(host)}{warning}")
     where = f"{repository.url}{f' {to_do.suite}' if to_do.suite else ''}"
     if to_do.files:
-        explain(host, f"prove {where}: fetch its lists apart, signed by {repository.fingerprint}")
+        signs = source.there.manager == "apt-get" or repository.signs_metadata
+        signed = "signed by" if signs else "its packages have to be signed by"
+        explain(host, f"prove {where}: fetch its lists apart, {signed} {repository.fingerprint}")
     for change in to_do.files:
         explain_file(host, change.path, _text(change.old), _text(change.new))
     if to_do.fetches:
@@ -245,7 +244,9 @@ def installed(
     + version: in full (``2.1.9-1~debian.13~trixie``), a release (``2.1.9``) or a series (``2.1``:
       the newest of it that the source has; what is installed of a series stays). It is that of all
       *packages*. None takes what the package manager would, and leaves what is installed alone
-    + hold: keep upgrades from them. False leaves a hold as it is
+    + hold: keep upgrades from them, and with apt tell unattended-upgrades and needrestart to leave
+      them and their services alone (:mod:`kubenode.packages.left_alone`). False leaves all that as
+      it is
     + replaces: names of packages that may go for them, because they conflict
 
     The host is refused before anything is installed when the source has no such version, with what
@@ -255,7 +256,8 @@ def installed(
     waited for, at most 300 s, and what dpkg was stopped at is finished first. An apt source that
     does not answer is a warning with apt's words.
 
-    Of dnf and zypper a version in full is taken, or none: a package that conflicts is their error.
+    With dnf and zypper a package that conflicts is their error, whatever *replaces* says. Without a
+    version and a repository they take what their own rules make of it.
 
     Sources: apt-get(8), apt-mark(8), dpkg(1).
 
@@ -279,7 +281,7 @@ def installed(
         raise OperationValueError(f"version {version!r} is none")
     if repository is not None:
         _check(repository)
-    yield from _installed(names, repository, version, hold, may_go)
+    yield from installing(names, repository, version, hold, may_go)
 
 
 def _names(argument: str, value: str | Sequence[str]) -> list[str]:
@@ -292,18 +294,26 @@ def _names(argument: str, value: str | Sequence[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _installed(
-    names: list[str],
+def installing(
+    packages: Sequence[str],
     repository: Repository | Literal["docker"] | None,
     version: str | None,
     hold: bool,
     replaces: Sequence[str],
 ) -> Commands:
+    """The commands of :func:`installed`, for an operation that installs packages among others.
+
+    + packages, repository, version, hold, replaces: as :func:`installed` takes them, checked
+    """
+    names = list(packages)
     source = None
     if repository is not None:
         sources = joint_reading.get_fact(Repositories, repository=_name(repository))
         if sources is None or sources["package_manager"] is None:
             yield refuse(host, _NO_MANAGER if sources else _CANNOT_TELL_SOURCES)
+            return
+        if problem := image_based.refusal(sources["system"]):
+            yield refuse(host, problem)
             return
         planned = planned_source(repository, sources, sources["package_manager"])
         if isinstance(planned, str):
@@ -314,16 +324,38 @@ def _installed(
     if now is None:
         yield refuse(host, _CANNOT_TELL_PACKAGES)
         return
-    wanted = _Wanted(names, None if source is None else source.repository, version, hold)
-    to_do = _selection(now, wanted)
-    if to_do.is_empty and (source is None or source.change.is_empty):
+    if problem := image_based.refusal(now["system"]):
+        yield refuse(host, problem)
+        return
+    wanted = Wanted(names, None if source is None else source.repository, version, hold)
+    to_do = selection(now, wanted)
+    if to_do.is_empty and not unspared(now, wanted) and (source is None or source.change.is_empty):
         there = [f"{each['name']} {each['version']}" for each in now["installed"]["installed"]]
         host.noop(f"{', '.join(there)}: installed" + (" and held" if hold else ""))
         return
+    yield from steps(now, wanted, source, replaces)
+
+
+def steps(
+    now: PackageVersionsShape,
+    wanted: Wanted,
+    source: PlannedSource | None,
+    replaces: Sequence[str] = (),
+) -> Generator[StringCommand | FunctionCommand, Any, Selection | None]:
+    """The commands that put a repository in place, and install and hold packages.
+
+    + now: what there is of the packages
+    + wanted: what is asked for
+    + source: the repository they come from; None for what the host has
+    + replaces: names of packages that may go for them
+
+    Returns what was done, None where the host was refused.
+    """
+    to_do = selection(now, wanted)
     by = now["package_manager"]
     if by is None:
-        yield refuse(host, f"no known package manager: install {', '.join(names)} yourself")
-        return
+        yield refuse(host, f"no known package manager: install {', '.join(wanted.names)} yourself")
+        return None
     # pyinfra, while it prepares, goes no further than the first command
     if source is not None:
         explain_source(source)
@@ -331,36 +363,72 @@ def _installed(
         refusal = _explain_beforehand(now, by, wanted, to_do, source, replaces)
         if refusal:
             yield refuse(host, refusal)
-            return
+            return None
+    else:
+        package_steps.tell_files(unspared(now, wanted))
     if source is not None:
         yield from prove(source)
         yield from put_in_place(source)
     if to_do.installs or to_do.blocked:
-        done = yield from _install(now, by, wanted, replaces)
-        if done is None:
-            return
-        to_do = done
-    for name in to_do.holds:
-        yield package_locks.patiently(by, manager.hold(by, name))
+        return (yield from _install(now, by, wanted, replaces))
+    yield from package_steps.held(by, to_do.holds)
+    yield from package_steps.write(unspared(now, wanted))
+    return to_do
 
 
-class _Wanted(NamedTuple):
-    """What :func:`installed` was asked for."""
+def unspared(now: PackageVersionsShape, wanted: Wanted) -> list[whole_file.Change]:
+    """The files in which unattended-upgrades and needrestart have yet to be told to leave what is
+    installed alone.
+
+    + now: what there is of the packages
+    + wanted: what is asked for
+    """
+    shape = now["left_alone"]
+    if not (wanted.hold and shape["apt"]):
+        return []
+    there = left_alone.contents(shape)
+    installed = {each["name"] for each in now["installed"]["installed"]}
+    return [
+        change
+        for name in wanted.names
+        if name in installed
+        for change in changes(LeftAlone(name, [name], shape["services"][name]), there)
+    ]
+
+
+class Wanted(NamedTuple):
+    """What is asked for.
+
+    + names: of the packages
+    + repository: where they come from; None for what the host has
+    + version, hold, newest: see :func:`kubenode.packages.selection.select`
+    """
 
     names: list[str]
     repository: Repository | None
-    version: str | None
+    version: str | Mapping[str, str] | None
     hold: bool
+    newest: tuple[str, ...] = ()
 
     def __str__(self) -> str:
+        if isinstance(self.version, Mapping):
+            named = (f"{name} {self.version.get(name, '')}".rstrip() for name in self.names)
+            return ", ".join(named)
         return f"{', '.join(self.names)} {self.version or ''}".rstrip()
 
 
-def _selection(now: PackageVersionsShape, wanted: _Wanted) -> Selection:
+def selection(now: PackageVersionsShape, wanted: Wanted) -> Selection:
+    """What would be done, as far as it is known now.
+
+    + now: what there is of the packages
+    + wanted: what is asked for
+    """
     there = [Installed(**package) for package in now["installed"]["installed"]]
     found = now["candidates"]
     offers = None
-    if found is not None:
+    # rules of dnf's and zypper's own count, such as priorities of repositories
+    takes_its_own = now["package_manager"] != "apt-get" and wanted.version is None
+    if found is not None and not (takes_its_own and wanted.repository is None):
         offers = {
             name: Offer(
                 list(
@@ -375,13 +443,13 @@ def _selection(now: PackageVersionsShape, wanted: _Wanted) -> Selection:
             for name in wanted.names
         }
     where = "this host's sources" if wanted.repository is None else wanted.repository.url
-    return select(wanted.names, there, offers, wanted.version, wanted.hold, where)
+    return select(wanted.names, there, offers, wanted.version, wanted.hold, where, wanted.newest)
 
 
 def _explain_beforehand(
     now: PackageVersionsShape,
     by: str,
-    wanted: _Wanted,
+    wanted: Wanted,
     to_do: Selection,
     source: PlannedSource | None,
     replaces: Sequence[str],
@@ -396,77 +464,63 @@ def _explain_beforehand(
             explain(host, f"wait for process {at_work}, which changes packages")
         if at_work or now["installed"]["dpkg_interrupted"]:
             explain(host, "dpkg finishes what it was stopped at, if it was (dpkg --configure -a)")
-        if by == "apt-get":
-            explain(host, "fetch the lists of packages (apt-get update)")
+        explain(host, f"fetch the lists of packages ({manager.FETCH_LISTS[by]})")
         if not is_executing(host):
             is_known = now["candidates"] is not None and now["candidates"]["fetched"]
-            if (source is not None and not source.change.is_empty) or (
-                by == "apt-get" and not is_known
-            ):
+            if (source is not None and not source.change.is_empty) or (not is_known):
                 explain(host, f"{wanted} is then installed from these lists")
             elif to_do.blocked:
                 logger.warning(f"{print_prefix(host)}as the lists are now, {to_do.blocked}")
-            elif problem := _explain_installation(by, to_do, replaces):
+            elif problem := package_steps.tell(by, _packages(now, to_do, replaces)):
                 return problem
-    for name in to_do.holds if not to_do.blocked else wanted.names if wanted.hold else ():
+    package_steps.tell_files(unspared(now, wanted))
+    installed = {each["name"] for each in now["installed"]["installed"]}
+    for name in wanted.names if wanted.hold and by == "apt-get" else ():
+        if name not in installed:
+            explain(
+                host,
+                f"unattended-upgrades and needrestart are told to leave {name} and its services "
+                f"alone ({apt_file(name)}, {needrestart_file(name)})",
+            )
+    holds = to_do.holds if not to_do.blocked else wanted.names if wanted.hold else ()
+    for name in holds:
         explain(host, f"hold {name}: upgrades leave it alone")
-    return None
+    return package_hold.problem(holds, by)
 
 
-def _pinned(by: str, to_do: Selection) -> list[str]:
-    return [manager.pinned(by, name, version) for name, version in to_do.installs.items()]
-
-
-def _explain_installation(by: str, to_do: Selection, replaces: Sequence[str]) -> str | None:
-    """Say what comes and what goes; returns why that is refused."""
-    going: dict[str, str] = {}
-    if by == "apt-get":
-        pinned = _pinned(by, to_do)
-        would = joint_reading.get_fact_now(Installation, packages=pinned)
-        if would is None or would["error"]:
-            why = would["error"] if would else "apt does not say what it would do"
-            return f"{', '.join(pinned)} cannot be installed: {why}: nothing was installed"
-        going = would["removes"]
-        if problem := guarded_install.unannounced(going, replaces):
-            return f"{', '.join(pinned)}: {problem}: nothing was installed"
-    for phrase in to_do.explained:
-        explain(host, f"install {phrase}")
-    for name, there in going.items():
-        explain(host, f"remove {name} {there} for it")
-    return None
+def _packages(
+    now: PackageVersionsShape, to_do: Selection, replaces: Sequence[str]
+) -> package_steps.Packages:
+    held = {each["name"] for each in now["installed"]["installed"] if each["held"]}
+    return package_steps.Packages(to_do.installs, to_do.now, held, to_do.holds, replaces)
 
 
 def _install(
-    now: PackageVersionsShape, by: str, wanted: _Wanted, replaces: Sequence[str]
+    now: PackageVersionsShape, by: str, wanted: Wanted, replaces: Sequence[str]
 ) -> Generator[StringCommand | FunctionCommand, Any, Selection | None]:
     """Returns what was done; None where the host was refused."""
     finishes = now["installed"]["dpkg_at_work"] or now["installed"]["dpkg_interrupted"]
-    if finishes:
-        yield package_locks.patiently(by, manager.FINISH_DPKG)
-    if by == "apt-get":
-        simulation = " && ".join(manager.simulated(name, False) for name in wanted.names)
-        yield package_locks.with_lists_fetched(simulation)
-        if finishes:
-            yield package_locks.patiently(by, manager.UNPACK_AGAIN)
+    yield from package_steps.ready(by, wanted.names, finishes=bool(finishes))
     after = joint_reading.get_fact_now(PackageVersions, packages=wanted.names)
     if after is None:
         yield refuse(host, _CANNOT_TELL_PACKAGES)
         return None
-    to_do = _selection(after, wanted)
+    to_do = selection(after, wanted)
     if to_do.blocked:
         yield refuse(host, f"{to_do.blocked}: nothing was installed")
         return None
-    if not to_do.installs:
-        return to_do
-    if problem := _explain_installation(by, to_do, replaces):
-        yield refuse(host, problem)
-        return None
-    pinned = _pinned(by, to_do)
-    if by == "apt-get":
-        yield guarded_install.install(pinned, replaces)
+    if to_do.installs:
+        yield from package_steps.installed(
+            by, _packages(after, to_do, replaces), unpacks_again=bool(finishes)
+        )
+        # only now it is known which services they have
+        after = joint_reading.get_fact_now(PackageVersions, packages=wanted.names)
+        if after is None:
+            yield refuse(host, _CANNOT_TELL_PACKAGES)
+            return None
     else:
-        for package in pinned:
-            yield package_locks.patiently(by, manager.install(by, package))
+        yield from package_steps.held(by, to_do.holds)
+    yield from package_steps.write(unspared(after, wanted))
     return to_do
 
 
@@ -476,4 +530,7 @@ def is_from(repository: Repository, origin: str) -> bool:
     + repository: it
     + origin: as :class:`kubenode.facts.candidates.CandidateShape` has it
     """
-    return apt_sources.base(origin.partition(" ")[0]) == apt_sources.base(repository.url)
+    # dnf and zypper call a repository by its name
+    return origin == repository.name or (
+        apt_sources.base(origin.partition(" ")[0]) == apt_sources.base(repository.url)
+    )

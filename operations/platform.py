@@ -12,6 +12,7 @@ from kubenode.facts.platform import Platform
 from kubenode.linux.cgroups import Driver
 from kubenode.run.pyinfra_internals import print_prefix
 from kubenode.run.telling import refuse
+from kubenode.runtimes.runtime import named
 from kubenode.settings import DEFAULTS, minor_release
 from kubenode.wire import bounded, joint_reading, unattended
 
@@ -21,6 +22,7 @@ from kubenode.wire import bounded, joint_reading, unattended
 def supported(
     cgroup_driver: Driver = DEFAULTS.cgroup_driver,
     kubernetes_version: str | None = DEFAULTS.kubernetes_version,
+    runtime: str = DEFAULTS.runtime,
 ) -> Generator[FunctionCommand, None, None]:
     """
     Fail a host that cannot become a node, before anything is changed on it.
@@ -28,13 +30,14 @@ def supported(
     + cgroup_driver: the driver the node shall use; ``systemd`` needs systemd as PID 1
     + kubernetes_version: release the node is for, such as ``1.36``; None checks what all releases
       need
+    + runtime: the runtime the node shall use, as ``kubenode_runtime`` names it
 
     It changes nothing. A host passes when it runs Linux, when commands run as root, when packages
     change its system (no image such as Flatcar, CoreOS, bootc or NixOS, and no read-only ``/usr``),
     when its package manager is apt, dnf or zypper, and when its cgroups suit: kubelet refuses
     cgroup v1 from Kubernetes 1.35 (``failCgroupV1``), before that v1 is a warning. A host fails
-    when another runtime than containerd (CRI-O, cri-dockerd) runs, starts at boot, or is the one
-    that kubelet or ``/etc/crictl.yaml`` points at. One that is only installed is a warning, see
+    when another runtime than the wanted one runs, starts at boot, or is the one that kubelet or
+    ``/etc/crictl.yaml`` points at. One that is only installed is a warning, see
     :mod:`kubenode.runtimes.other_runtimes`.
 
     **Example:**
@@ -53,12 +56,17 @@ def supported(
     except ValueError as error:
         raise OperationValueError(f"kubernetes_version {kubernetes_version!r}: {error}") from error
 
+    try:
+        wanted = named(runtime)
+    except ValueError as error:
+        raise OperationValueError(f"runtime is one of {error}") from error
+
     platform = joint_reading.get_fact(Platform)
     if platform is None:
         what = "cannot tell what this host is: it did not answer"
         yield refuse(host, unattended.why_no_answer(host, what))
         return
-    verdicts = preflight(platform, cgroup_driver, release)
+    verdicts = preflight(platform, cgroup_driver, release, wanted)
     problems = [verdict for verdict in verdicts if verdict.severity == "fail"]
     if problems:
         reasons = "; ".join(f"{verdict.found}: {verdict.remedy}" for verdict in problems)

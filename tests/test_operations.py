@@ -19,6 +19,7 @@ from pyinfra_testing import operations  # type: ignore[import-untyped]
 from pyinfra_testing.operations import make_operation_tests  # type: ignore[import-untyped]
 
 from kubenode.files import host_lock, whole_file
+from kubenode.operations import swap
 from kubenode.packages import package_change, package_locks
 from kubenode.runtimes import config_swap, program_change
 from kubenode.runtimes.containerd import proof
@@ -52,13 +53,14 @@ def _stage(cases: Any, data: dict[str, Any]) -> Iterator[None]:
             SWAP_FUNCTIONS="# config_swap.SWAP_FUNCTIONS",
         ),
         patch.multiple(proof, FUNCTIONS="# proof.FUNCTIONS", _STATES_ALL="# proof._STATES_ALL"),
+        patch.object(swap, "FUNCTIONS", "# swap.FUNCTIONS"),
         patch.multiple(
             program_change,
             _FUNCTIONS="# program_change._FUNCTIONS",
             _BACK="# program_change._BACK",
             _OF_PACKAGES="# program_change._OF_PACKAGES",
         ),
-        patch.object(package_change, "_APT", "# package_change._APT"),
+        patch.multiple(package_change, _APT="# package_change._APT", _RPM="# package_change._RPM"),
         patch.multiple(
             package_locks,
             HOLDER="# package_locks.HOLDER",

@@ -11,6 +11,7 @@ from pyinfra.api import Host, State
 
 from kubenode import settings
 from kubenode.audit.checks.check import Aim
+from kubenode.runtimes.runtime import named
 from kubenode.settings import NodeSettings
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def aim(node: NodeSettings) -> Aim:
     return Aim(
         kubernetes=None if release is None else settings.minor_release(release),
         profiles=frozenset(node.profiles),
+        runtime=named(node.runtime),
         cgroup_driver=node.cgroup_driver,
         modules=tuple(node.modules),
         sysctls={key: str(value) for key, value in node.sysctls.items()},

@@ -10,6 +10,7 @@ from kubenode.audit.checks.check import Aim, Subject, Verdict, unknown, verdict_
 from kubenode.facts.platform import PlatformShape
 from kubenode.linux.cgroups import Driver
 from kubenode.runtimes import other_runtimes
+from kubenode.runtimes.runtime import CONTAINERD, Runtime
 
 if TYPE_CHECKING:
     from kubenode.facts.node import NodeShape
@@ -21,13 +22,17 @@ _CHECKS = (
 
 
 def preflight(
-    shape: PlatformShape, cgroup_driver: Driver, kubernetes_version: tuple[int, int] | None
+    shape: PlatformShape,
+    cgroup_driver: Driver,
+    kubernetes_version: tuple[int, int] | None,
+    runtime: Runtime = CONTAINERD,
 ) -> list[Verdict]:
     """What keeps a host from being a node (severity ``fail``), or may later (``warn``).
 
     + shape: the host's :class:`~kubenode.facts.platform.Platform` fact
     + cgroup_driver: ``systemd`` or ``cgroupfs``
     + kubernetes_version: major and minor number, or None
+    + runtime: the one that the node shall use
 
     Returns the verdicts that are not right, each with its severity and remedy. They are the
     audit's own checks. To be root, packages and their manager are a ``warn`` there and a ``fail``
@@ -39,7 +44,7 @@ def preflight(
 
         preflight(platform, "systemd", (1, 36))  # [] of a host that can be a node
     """
-    aim = Aim(kubernetes=kubernetes_version, cgroup_driver=cgroup_driver)
+    aim = Aim(kubernetes=kubernetes_version, cgroup_driver=cgroup_driver, runtime=runtime)
     parts = {"platform": shape, "cgroups": shape["cgroups"], "missing": {}}
     subject = Subject(cast("NodeShape", parts), aim)
     verdicts = []
@@ -49,15 +54,15 @@ def preflight(
             severity = verdict.severity or "fail"
             remedy = verdict.remedy or check.remedy
             verdicts.append(replace(verdict, severity=severity, remedy=remedy))
-    return verdicts + _other_runtimes(shape["runtimes"])
+    return verdicts + _other_runtimes(shape["runtimes"], runtime)
 
 
-def _other_runtimes(shape: other_runtimes.RuntimesShape) -> list[Verdict]:
-    if problem := other_runtimes.refusal(shape):
+def _other_runtimes(shape: other_runtimes.RuntimesShape, wanted: Runtime) -> list[Verdict]:
+    if problem := other_runtimes.refusal(shape, wanted):
         found, remedy = problem
         make = unknown if found.startswith("cannot tell") else violated
         return [make(found, severity="fail", remedy=remedy)]
     return [
         violated(found, severity="warn", remedy=remedy)
-        for found, remedy in other_runtimes.warnings(shape)
+        for found, remedy in other_runtimes.warnings(shape, wanted)
     ]

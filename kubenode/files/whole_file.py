@@ -71,12 +71,13 @@ def sum_of(content: bytes | None) -> str:
     return hashlib.sha256(content).hexdigest() if content else NOTHING
 
 
-def change(changes: Sequence[Change], between: str = "") -> StringCommand:
+def change(changes: Sequence[Change], between: str = "", after: str = "") -> StringCommand:
     """A command that changes files, and nothing when one is not what it was when that was planned.
 
     + changes: in the order in which they are made
     + between: sh that runs when all is staged and kept, and before anything is replaced; when it
       ends the shell, no file is changed
+    + after: sh that runs when all is replaced, with the lock still held
 
     An existing file keeps its owner and mode, a new one is root's with mode 0644, a new directory
     has 0755. A secret one is root's with mode 0600 from the first instant. The command fails where
@@ -90,7 +91,7 @@ def change(changes: Sequence[Change], between: str = "") -> StringCommand:
         yield whole_file.change([Change("/etc/modules-load.d/k8s.conf", None, b"overlay\\n")])
     """
     if not changes:
-        return host_lock.under_lock(between)
+        return host_lock.under_lock("\n".join(filter(None, [between, after])))
     contents: list[bytes] = []
     sums, expect, stage, keep, commit = [], [], [], [], []
     for number, item in enumerate(changes, 1):
@@ -118,7 +119,15 @@ def change(changes: Sequence[Change], between: str = "") -> StringCommand:
             f"{action} || fail {shlex.quote(f'cannot {verb} {item.path}')}: "
             f'"$(as_it_was {path} {old} "$backup_{number}")"'
         )
-    steps = [*sums, *expect, *stage, *keep, *filter(None, [between]), *commit]
+    steps = [
+        *sums,
+        *expect,
+        *stage,
+        *keep,
+        *filter(None, [between]),
+        *commit,
+        *filter(None, [after]),
+    ]
     return host_lock.under_lock("\n".join([FUNCTIONS.strip(), *steps]), contents)
 
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from kubenode.linux import fstab, kernel_command_line
@@ -23,11 +24,14 @@ UNIT_DIRECTORIES = (
     "/lib/systemd/system",
 )
 """Where units are at boot, those that win first; ``/run`` is empty then."""
-ZRAM_DIRECTORIES = ("/etc/systemd", "/run/systemd", "/usr/local/lib/systemd", "/usr/lib/systemd")
+ZRAM_DIRECTORIES = ("/etc/systemd", "/usr/local/lib/systemd", "/usr/lib/systemd")
+"""Where zram-generator's configuration is at boot, those that win first."""
 ZRAM_CONFIG = "zram-generator.conf"
 ZRAMSWAP_CONFIG = "/etc/default/zramswap"
 DPHYS_CONFIG = "/etc/dphys-swapfile"
 WAAGENT_CONFIG = "/etc/waagent.conf"
+FSTAB = "/etc/fstab"
+CLOUD_DIRECTORY = "/etc/cloud/cloud.cfg.d"
 SERVICES = (
     "dphys-swapfile.service",
     "swapspace.service",
@@ -67,17 +71,30 @@ class Suspect(NamedTuple):
 
     how: str
     """``enabled``: of a unit that is started; ``pulled``: of one that another unit may start;
-    ``script``: of a script that is run at boot."""
+    ``script``: of a script that is run at boot; ``run``: of one that a unit runs."""
     file: str
     text: str
+    by: str = ""
+    """The unit that runs the script."""
 
     @property
     def unit(self) -> str:
-        """The unit that it is in, drop-ins included."""
+        """The unit that it is in, drop-ins included, or that runs it."""
+        if self.by:
+            return self.by
         directory, _, name = self.file.rpartition("/")
         if ".service.d" in directory:
             return directory.rpartition("/")[2].removesuffix(".d")
         return name
+
+
+class Partition(NamedTuple):
+    """A partition of GPT's swap type."""
+
+    file: str
+    """udev's, such as ``/run/udev/data/b8:3``."""
+    uuid: str
+    """Of the partition, not of what is in it; empty where udev has none."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +109,7 @@ class SwapAtBoot:
     + wanted: links to ``.swap`` units below ``.wants``, ``.requires`` and ``.upholds``
     + generated: ``.swap`` units that systemd-gpt-auto-generator has made for this boot
     + generators: paths of those that may make swap units
-    + partitions: udev's files of partitions of GPT's swap type, where the generator for them is
+    + partitions: those of GPT's swap type, where the generator for them is
     + knows_partitions: False where the types of partitions cannot be told
     + services: those of :data:`SERVICES` and :data:`AGENTS` that are started
     + suspects: in units and scripts
@@ -108,7 +125,7 @@ class SwapAtBoot:
     wanted: Sequence[str] = ()
     generated: Sequence[str] = ()
     generators: Sequence[str] = ()
-    partitions: Sequence[str] = ()
+    partitions: Sequence[Partition] = ()
     knows_partitions: bool = True
     services: Sequence[Started] = ()
     suspects: Sequence[Suspect] = ()
@@ -153,14 +170,14 @@ class SwapAtBoot:
 
     @property
     def _swap_lines(self) -> list[fstab.SwapLine]:
-        return list(fstab.swap_lines(self.files.get("/etc/fstab", ())))
+        return list(fstab.swap_lines(self.files.get(FSTAB, ())))
 
     def _fstab(self) -> Iterator[Source]:
         if self._is_off("systemd.swap", "fstab") or not self._has_target:
             return
         for line in self._swap_lines:
             if line.auto and not self._is_masked(line.unit, generated=True):
-                yield Source("/etc/fstab", line.number, "fstab", line.text)
+                yield Source(FSTAB, line.number, "fstab", line.text)
 
     def _units(self) -> Iterator[Source]:
         for path in self.wanted:
@@ -168,15 +185,19 @@ class SwapAtBoot:
             wants = directory.rpartition("/")[2].rpartition(".")[0]
             if not self._is_masked(name) and not self._is_masked(wants):
                 yield Source(path, None, "unit", name)
-        if self._gpt_auto_counts:
+        if self.gpt_auto_counts:
             for path in self.generated:
                 name = path.rpartition("/")[2]
                 if not self._is_masked(name):
                     yield Source(path, None, "gpt-auto", name)
 
     @property
-    def _gpt_auto_counts(self) -> bool:
-        """It leaves swap alone where fstab has a line of that type, whatever comes of it."""
+    def gpt_auto_counts(self) -> bool:
+        """Whether it may turn a partition on.
+
+        It leaves swap alone where fstab has a line of that type, whatever comes of it: "if swap is
+        manually configured we won't interfere" (systemd's issues 6192 and 35429).
+        """
         return (
             not self._is_off("systemd.swap", "systemd.gpt_auto")
             and self._has_target
@@ -187,12 +208,20 @@ class SwapAtBoot:
         has_generator = any(path.endswith("/zram-generator") for path in self.generators)
         if not has_generator or self._is_off("systemd.zram") or not self._has_target:
             return
-        for source in zram_devices(self.files):
+        for source in (*zram_devices(self.files), *self._zram_of_the_kernel()):
             device = source.what
             if not self._is_masked(f"dev-{device}.swap", generated=True) and not self._is_masked(
                 f"systemd-zram-setup@{device}.service"
             ):
                 yield source
+
+    def _zram_of_the_kernel(self) -> Iterator[Source]:
+        """``systemd.zram`` makes zram0 whether it is configured or not."""
+        values = [value for name, value in self._parameters if name == "systemd.zram"]
+        # with a size of 0 it is none, else it is a source already
+        stated = any(section.device == "zram0" for section in zram_sections(self.files))
+        if values and values[-1] not in _OFF and not stated:
+            yield Source(kernel_command_line.PATH, None, "zram", "zram0")
 
     def _services(self) -> Iterator[Source]:
         for link, name in self.services:
@@ -210,6 +239,12 @@ class SwapAtBoot:
                 yield Source(link, None, "zram" if name.startswith("zram") else "service", name)
 
     @property
+    def agent_may_swap(self) -> bool:
+        """Whether WALinuxAgent is told to make swap, and is or may be started."""
+        started = [name for _, name in self.services if name in AGENTS]
+        return self._agent_swaps and not (started and all(map(self._is_masked, started)))
+
+    @property
     def _agent_swaps(self) -> bool:
         lines = self.files.get(WAAGENT_CONFIG, ())
         said = {
@@ -223,6 +258,10 @@ class SwapAtBoot:
             if suspect.how == "script":
                 if suspect.file not in _RC_LOCAL or not self._is_masked("rc-local.service"):
                     yield Source(suspect.file, None, "script", suspect.text)
+            elif suspect.how == "run":
+                # what these run is their own source
+                if suspect.by not in SERVICES and not self._is_masked(suspect.by):
+                    yield Source(suspect.file, None, "script", suspect.text)
             elif (
                 suspect.how == "enabled"
                 and "swapon" in suspect.text
@@ -232,38 +271,42 @@ class SwapAtBoot:
                 yield Source(suspect.file, None, "service", suspect.text)
 
     def _cloud_init(self) -> Iterator[Source]:
-        sizes: dict[str, set[str]] = {}
+        # the directory's files win over the main one, and the later name over the earlier
+        # (cloud-init's read_conf_d); swap of a size of 0 is none (cc_mounts)
+        stated: dict[str, dict[str, str]] = {}
         for line in self.cloud_config:
             file, _, text = line.partition(":")
             key, _, value = text.strip().partition(":")
             if text.startswith("swap"):
-                sizes[file] = set()
-                if re.search(r"filename.*size|size.*filename", value):
-                    yield Source(file, None, "cloud-init", text.strip())
+                inline = re.findall(r"(filename|size) *: *([^ ,}]+)", value)
+                stated.setdefault(file, {}).update(inline)
             elif text.strip().startswith("-"):
                 yield Source(file, None, "cloud-init", text.strip())
-            elif file in sizes and value.strip() not in ("", "0"):
-                sizes[file].add(key.strip())
-                if sizes[file] == {"filename", "size"}:
-                    yield Source(file, None, "cloud-init", "swap")
+            elif file in stated and value.strip():
+                stated[file][key.strip()] = value.strip()
+        by_rank = sorted(stated, key=lambda file: (file.startswith(f"{CLOUD_DIRECTORY}/"), file))
+        counts = {key: value for file in by_rank for key, value in stated[file].items()}
+        if "filename" in counts and counts.get("size", "0") != "0":
+            last = next(file for file in reversed(by_rank) if "size" in stated[file])
+            yield Source(last, None, "cloud-init", "swap")
 
     def undecided(self) -> list[str]:
         """What may turn swap on, and whether it does cannot be told: a sentence each."""
         if not self.runs_systemd:
             return ["it does not run systemd: what its init turns on at boot is not known"]
         found = [*self._undecided_generators(), *self._undecided_units()]
-        if self._agent_swaps and not any(name in AGENTS for _, name in self.services):
+        if self.agent_may_swap and not any(name in AGENTS for _, name in self.services):
             found.append(
                 f"{WAAGENT_CONFIG} asks for swap, and whether its agent is started is not known"
             )
         return list(dict.fromkeys(found))
 
     def _undecided_generators(self) -> Iterator[str]:
-        if self._gpt_auto_counts and not self.generated:
-            for path in self.partitions:
-                device = path.rpartition("/b")[2]
+        if self.gpt_auto_counts and not self.generated:
+            for partition in self.partitions:
+                device = partition.file.rpartition("/b")[2]
                 yield f"partition {device} is of the type swap: systemd-gpt-auto may use it"
-        if self._gpt_auto_counts and not self.knows_partitions:
+        if self.gpt_auto_counts and not self.knows_partitions:
             yield "the types of its partitions are not known (no udev): one may be swap"
         for path in self.generators:
             if not path.endswith("/zram-generator"):
@@ -283,6 +326,15 @@ class SwapAtBoot:
                     yield f"{suspect.unit} pulls in {', '.join(units)}"
 
 
+def lines_of(text: str) -> list[str]:
+    """A file's lines, as the rules here number them.
+
+    + text: all of it
+    """
+    lines = text.split("\n")
+    return lines[:-1] if lines[-1] == "" else lines
+
+
 def stated(lines: Sequence[str], name: str) -> str | None:
     """The value of ``NAME=value`` in a file of assignments, the last one; None when there is none.
 
@@ -297,13 +349,22 @@ def stated(lines: Sequence[str], name: str) -> str | None:
     return found
 
 
-def zram_devices(files: Mapping[str, Sequence[str]]) -> list[Source]:
-    """The swap devices of zram-generator.conf(5).
+class ZramSection(NamedTuple):
+    """A section of a zram device in a file that counts."""
+
+    file: str
+    device: str
+    first: int
+    """The number of its line, from 1."""
+    last: int
+    settings: Mapping[str, str]
+
+
+def zram_sections(files: Mapping[str, Sequence[str]]) -> Iterator[ZramSection]:
+    """The sections of zram devices that zram-generator.conf(5) reads, in its order.
 
     + files: lines by path; the first main file of :data:`ZRAM_DIRECTORIES` counts, and drop-ins of
       all of them, those of a name once
-
-    One with a size of 0, or a file system, is no swap.
     """
     main = [f"{directory}/{ZRAM_CONFIG}" for directory in ZRAM_DIRECTORIES]
     paths = [path for path in main if path in files][:1]
@@ -312,23 +373,35 @@ def zram_devices(files: Mapping[str, Sequence[str]]) -> list[Source]:
         for path in files:
             if path.rpartition("/")[0] == directory:
                 names.setdefault(path.rpartition("/")[2], path)
-    paths += [names[name] for name in sorted(names)]
+    for path in (*paths, *(names[name] for name in sorted(names))):
+        lines = [line.strip() for line in files[path]]
+        heads = [number for number, line in enumerate(lines, 1) if line.startswith("[")]
+        for first, after in pairwise([*heads, len(lines) + 1]):
+            device = lines[first - 1].strip("[]")
+            if re.fullmatch(r"zram[0-9]+", device):
+                pairs = [line.partition("=") for line in lines[first : after - 1]]
+                settings = {key.strip(): value.strip() for key, equals, value in pairs if equals}
+                yield ZramSection(path, device, first, after - 1, settings)
+
+
+def zram_devices(files: Mapping[str, Sequence[str]]) -> list[Source]:
+    """The swap devices of zram-generator.conf(5).
+
+    + files: lines by path, as of :func:`zram_sections`
+
+    One with a size of 0, or a file system, is no swap; of what several files state the last counts.
+    """
     devices: dict[str, Source] = {}
-    off: set[str] = set()
-    for path in paths:
-        device = ""
-        for number, line in enumerate(files[path], 1):
-            text = line.strip()
-            if text.startswith("["):
-                device = text.strip("[]")
-                if device.startswith("zram"):
-                    devices[device] = Source(path, number, "zram", device)
-                    off.discard(device)
-            key, equals, value = (part.strip() for part in text.partition("="))
-            if equals and (
-                (key in ("zram-size", "max-zram-size") and value == "0")
-                or (key == "fs-type" and value != "swap")
-                or key == "mount-point"
-            ):
-                off.add(device)
-    return [source for name, source in devices.items() if name not in off]
+    settings: dict[str, dict[str, str]] = {}
+    for section in zram_sections(files):
+        devices[section.device] = Source(section.file, section.first, "zram", section.device)
+        settings.setdefault(section.device, {}).update(section.settings)
+    return [source for name, source in devices.items() if _is_swap(settings[name])]
+
+
+def _is_swap(settings: Mapping[str, str]) -> bool:
+    return (
+        "0" not in (settings.get("zram-size"), settings.get("max-zram-size"))
+        and settings.get("fs-type", "swap") == "swap"
+        and "mount-point" not in settings
+    )

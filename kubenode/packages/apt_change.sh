@@ -7,7 +7,7 @@
 # packages to hold.
 #
 # pm_expected: whether that is still so
-# pm_fetch: download; nothing of the host is changed
+# pm_fetch: download, and say what comes besides; nothing of the host is changed
 # pm_unpack: what was downloaded, unpacked in $change/root, so that it can be run
 # pm_keep: keep what is installed now, so that it can come back without network
 # pm_switch: install what was downloaded
@@ -30,10 +30,14 @@ pm_fetch() {
   chown _apt "$change/new/partial" 2>/dev/null
   # shellcheck disable=SC2046,SC2086  # a list of packages
   would=$(apt -s install $installs $(gone) 2>&1) || { say "$would"; return 1; }
+  brings=
   set -f; IFS=$nl
   for line in $would; do
     unset IFS
     case $line in
+      'Inst '*)
+        line=${line#Inst }
+        case " $(mine)" in *" ${line%% *} "*) ;; *) brings="$brings ${line%% *}";; esac;;
       'Remv '*)
         line=${line#Remv }
         case " $removes " in
@@ -43,6 +47,7 @@ pm_fetch() {
     esac
   done
   set +f; unset IFS
+  [ -z "$brings" ] || say "apt-get installs for that too, and it stays whatever comes of it:$brings"
   # shellcheck disable=SC2046,SC2086  # a list of packages
   patiently apt --download-only install $installs $(gone) >"$change/log" || return 1
   # what is in a directory of this host is not downloaded
@@ -115,9 +120,10 @@ repack() {
   rm -rf "$tree" && mkdir -p "$tree/DEBIAN" && chmod 0755 "$tree" "$tree/DEBIAN" || return 1
   dpkg-query -s "$1" | sed -e '/^Status: /d' -e '/^Config-Version: /d' \
     -e '/^Conffiles:/,/^[^ ]/{/^Conffiles:/d;/^ /d;}' >"$tree/DEBIAN/control" || return 1
+  listed=$(dpkg-query -L "$1"; dpkg-query --control-path "$1") || return 1
   set -f; IFS=$nl
-  # shellcheck disable=SC2046  # a path a line
-  set -- "$1" $(dpkg-query -L "$1"; dpkg-query --control-path "$1")
+  # shellcheck disable=SC2086  # a path a line
+  set -- "$1" $listed
   set +f; unset IFS
   name=$1; shift
   for path; do
@@ -126,6 +132,8 @@ repack() {
       /var/lib/dpkg/info/*) cp -p "$path" "$tree/DEBIAN/${path##*.}" || return 1;;
       /*)
         file=$(dpkg-divert --truename "$path") || return 1
+        # /lib is a link on a host with a merged /usr, and a directory in the package
+        case $nl$listed in *"$nl$path/"*) mkdir -p "$tree$path" || return 1; continue;; esac
         if [ -L "$file" ] || [ -f "$file" ]; then
           mkdir -p "$tree${path%/*}" && cp -dp "$file" "$tree$path" || return 1
         elif [ -d "$file" ]; then mkdir -p "$tree$path" || return 1

@@ -71,7 +71,11 @@ def list_name(url: str, suite: str) -> str:
     Source: apt, ``URItoFileName``.
     """
     path = url.partition("://")[2]
-    folder = f"{path}/{suite}" if suite.endswith("/") else f"{path}/dists/{suite}/"
+    if suite.endswith("/"):
+        # of a flat repository "/" is the URL itself
+        folder = f"{path}/{suite.removeprefix('/')}"
+    else:
+        folder = f"{path}/dists/{suite}/"
     quoted = re.sub(r'[\\|{}\[\]<>"^~_=!@#$%&*]', lambda c: f"%{ord(c[0]):02x}", folder)
     return quoted.replace("/", "_")
 

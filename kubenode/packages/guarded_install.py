@@ -30,19 +30,18 @@ def unannounced(removes: Mapping[str, str], replaces: Collection[str]) -> str | 
 def install(pinned: Sequence[str], may_go: Collection[str]) -> StringCommand:
     """The command that installs packages, and fails before if more would go than may.
 
-    + pinned: packages with their versions, as :func:`kubenode.packages.manager.pinned` gives them
+    + pinned: packages, with their versions where they are to be exact, as
+      :func:`kubenode.packages.manager.pinned` gives them. A held one changes only where one is
     + may_go: names of the packages that go for them
     """
     words = " ".join(map(shlex.quote, pinned))
-    options = manager.apt_options(True, package_locks.WAIT_SECONDS)
+    held = manager.apt_held(any("=" in each for each in pinned))
     script = host_script.read(
         __file__,
         "guarded_install.sh",
-        SIMULATION="apt-get -q -s install --no-install-recommends --allow-downgrades "
-        f"--allow-change-held-packages {words}",
+        SIMULATION="apt-get -q -s install --no-install-recommends --allow-downgrades"
+        f"{held} {words}",
         MAY_GO=shlex.quote(" ".join(may_go)),
-        INSTALL=manager.install(
-            "apt-get", pinned[0], " ".join([options, *map(shlex.quote, pinned[1:])])
-        ),
+        INSTALL=manager.install_with_apt(pinned, package_locks.WAIT_SECONDS),
     )
     return package_locks.patiently("apt-get", f"\n{script}")

@@ -89,13 +89,11 @@ class Installation:
         if self.finishes_dpkg and self.now.dpkg_interrupted:
             sentences.append(_FINISHES.get(package_manager, _FINISHES_RPM))
         if self.installs:
-            if package_manager == "apt-get":
-                sentences.append("fetch the lists of packages (apt-get update)")
+            fetch = manager.FETCH_LISTS[package_manager]
+            sentences.append(f"fetch the lists of packages ({fetch})")
             sentences.append(f"install {self.installs} with {package_manager} (was: {self.now})")
         if self.holds:
-            plugin = " (dnf-command(versionlock) is installed first where it is missing)"
-            plugin = plugin if package_manager == "dnf" else ""
-            sentences.append(f"hold {self.holds}: upgrades leave it alone{plugin}")
+            sentences.append(f"hold {self.holds}: upgrades leave it alone")
         return sentences
 
 

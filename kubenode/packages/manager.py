@@ -24,22 +24,26 @@ _HOLD: Mapping[str, str] = {
 }
 
 _UNHOLD: Mapping[str, str] = {
-    "dnf": "dnf versionlock delete @PACKAGE@",
+    # what is held by excludepkgs has no lock, and may be removed
+    "dnf": "{ dnf versionlock delete @PACKAGE@ >/dev/null 2>&1 || true; }",
     "zypper": "zypper --non-interactive removelock @PACKAGE@",
 }
 
 # Docker's containerd.io obsoletes containerd: with its repository dnf would take that instead. What
 # has to be removed for a package is an error of dnf and zypper, and stays one.
 _INSTALL: Mapping[str, str] = {
-    "dnf": "dnf install -y --setopt=obsoletes=False @PACKAGE@",
+    "dnf": host_script.read(__file__, "install_with_dnf.sh"),
     "zypper": host_script.read(__file__, "install_with_zypper.sh"),
 }
 
 _CHANGE_HELD = host_script.read(__file__, "change_held.sh")
 
-ABLE_TO_HOLD: Mapping[str, str] = {"dnf": host_script.read(__file__, "able_to_hold_with_dnf.sh")}
-"""What is run before a package is installed that is held afterwards, by manager: where it cannot be
-held it is not installed."""
+FETCH_LISTS: Mapping[str, str] = {
+    "apt-get": "apt-get update",
+    "dnf": "dnf -y makecache --refresh",
+    "zypper": "zypper --non-interactive refresh",
+}
+"""The command that fetches lists of packages, by manager."""
 
 FINISH_DPKG = "DEBIAN_FRONTEND=noninteractive dpkg --force-confdef --force-confold --configure -a"
 """dpkg finishes what it was stopped at."""
@@ -59,57 +63,71 @@ def pinned(manager: str, package: str, version: str | None) -> str:
     return f"{package}{'-' if manager == 'dnf' else '='}{version}" if version else package
 
 
-def simulated(package: str, is_pinned: bool) -> str:
-    """apt's command that succeeds when a package can be installed, and does nothing.
+def simulated(names: Sequence[str]) -> str:
+    """apt's command that succeeds when packages can be installed, and does nothing.
 
-    + package: as :func:`pinned` gives it
-    + is_pinned: whether an exact version is asked for
+    + names: of the packages
     """
-    may_change = " --allow-downgrades --allow-change-held-packages" if is_pinned else ""
-    return f"apt-get -s install --no-install-recommends{may_change} {shlex.quote(package)}"
+    words = " ".join(map(shlex.quote, names))
+    return f"apt-get -s install --no-install-recommends {words}"
 
 
-def apt_options(is_pinned: bool, wait_seconds: int) -> str:
-    """What apt-get is told besides the package.
+def apt_held(is_pinned: bool) -> str:
+    """What apt-get is told of packages that are held.
 
     + is_pinned: whether an exact version is asked for: a held package may change then
+    """
+    return " --allow-change-held-packages" if is_pinned else ""
+
+
+def install_with_apt(pinned: Sequence[str], wait_seconds: int) -> str:
+    """apt's command that installs packages, or makes them other versions.
+
+    + pinned: the packages, as :func:`pinned` gives them
     + wait_seconds: how long it waits for another process that has dpkg's lock
     """
-    held = " --allow-change-held-packages" if is_pinned else ""
-    return f"-o DPkg::Lock::Timeout={wait_seconds}{held}"
+    held = apt_held(any("=" in each for each in pinned))
+    return (
+        f"{APT_GET} install --no-install-recommends --allow-downgrades "
+        f"-o DPkg::Lock::Timeout={wait_seconds}{held} {' '.join(map(shlex.quote, pinned))}"
+    )
 
 
-def install(manager: str, package: str, options: str = "") -> str:
+def install(manager: str, package: str) -> str:
     """The command that installs a package, or makes it another version.
 
-    + manager: ``apt-get``, ``dnf`` or ``zypper``
+    + manager: ``dnf`` or ``zypper``
     + package: as :func:`pinned` gives it
-    + options: apt's, see :func:`apt_options`
 
-    pyinfra's own operation is used for apt. Those for dnf and zypper are not: zypper's takes any
-    key that a repository shows (``--gpg-auto-import-keys``) and leaves a newer version where it is
-    without a word, and dnf's takes what obsoletes the package instead of it.
+    pyinfra's own operations are not used. zypper's takes any key that a repository shows
+    (``--gpg-auto-import-keys``) and leaves a newer version where it is without a word, dnf's takes
+    what obsoletes the package instead of it, and apt's removes what conflicts without a word.
     """
-    if manager == "apt-get":
-        return (
-            f"{APT_GET} install --no-install-recommends --allow-downgrades "
-            f"{options} {shlex.quote(package)}"
-        )
-    return host_script.filled(_INSTALL[manager], PACKAGE=shlex.quote(package))
+    return _install(manager, package, in_spite_of_holds=False)
+
+
+def _install(manager: str, package: str, in_spite_of_holds: bool) -> str:
+    values = {"PACKAGE": shlex.quote(package)}
+    if manager == "dnf":
+        values["ON_PURPOSE"] = "yes" if in_spite_of_holds else ""
+    return host_script.filled(_INSTALL[manager], **values)
 
 
 def change_held(manager: str, name: str, package: str) -> str:
-    """The command that makes a held package another version, and holds that.
+    """The command that makes a held package another version, which is held where it was.
 
-    + manager: ``dnf`` or ``zypper``; apt-get has an option for it, see :func:`apt_options`
+    + manager: ``dnf`` or ``zypper``; apt-get has an option for it, see :func:`apt_held`
     + name: the package's
     + package: as :func:`pinned` gives it
 
-    Where the change fails the package is held as it was.
+    Where the change fails the package is held as it was. A version lock of dnf's is still that of
+    the version before: see :func:`hold`.
     """
+    if manager == "dnf":
+        return _install(manager, package, in_spite_of_holds=True)
     return host_script.filled(
         _CHANGE_HELD,
-        UNHOLD=host_script.filled(_UNHOLD[manager], PACKAGE=shlex.quote(name)),
+        UNHOLD=f"zypper --non-interactive removelock {shlex.quote(name)}",
         INSTALL=install(manager, package),
         HOLD=hold(manager, name),
     )
@@ -131,10 +149,10 @@ def hold(manager: str, package: str) -> str:
 
     + manager: ``apt-get``, ``dnf`` or ``zypper``
     + package: its name
+
+    dnf may have no version locks: see :mod:`kubenode.packages.dnf_excludes`.
     """
-    command = host_script.filled(_HOLD[manager], PACKAGE=shlex.quote(package))
-    able = ABLE_TO_HOLD.get(manager)
-    return f"{able}\n{command}" if able else command
+    return host_script.filled(_HOLD[manager], PACKAGE=shlex.quote(package))
 
 
 def remove(manager: str, packages: Sequence[str], held: Sequence[str], kept: str) -> str:

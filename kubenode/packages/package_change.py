@@ -10,6 +10,10 @@ from kubenode.packages import package_locks
 from kubenode.run import host_script
 
 _APT = host_script.read(__file__, "apt_change.sh", WAIT_SECONDS=package_locks.WAIT_SECONDS)
+_RPM = host_script.read(__file__, "rpm_change.sh", WAIT_SECONDS=package_locks.WAIT_SECONDS)
+
+STORE = "/var/lib/kubenode/packages"
+"""RPMs of what kubenode has installed, so that another change has a way back: see rpm_change.sh."""
 
 
 @dataclass(frozen=True)
@@ -41,16 +45,15 @@ class PackageChange:
 
 
 def functions(change: PackageChange, manager: str) -> str:
-    """The sh functions ``pm_expected``, ``pm_fetch`` and so on: see ``apt_change.sh``.
+    """The sh functions ``pm_expected``, ``pm_fetch`` and so on: see ``apt_change.sh`` and
+    ``rpm_change.sh``.
 
     + change: what they do
-    + manager: ``apt-get``
+    + manager: ``apt-get``, ``dnf`` or ``zypper``
 
     They call what :mod:`kubenode.packages.package_locks` and :mod:`kubenode.files.host_lock` have,
     and keep all that they need in ``$change``, a directory for root alone.
     """
-    if manager != "apt-get":
-        raise ValueError(f"packages are not changed by {manager} so far")
     removes = [name for name in change.removes if name in change.now]
     lists = {
         "installs": [f"{name}={version}" for name, version in change.installs.items()],
@@ -60,4 +63,7 @@ def functions(change: PackageChange, manager: str) -> str:
         "holds": change.holds,
     }
     values = [f"{name}={shlex.quote(' '.join(words))}" for name, words in lists.items()]
-    return "\n".join([*values, _APT.strip()])
+    if manager == "apt-get":
+        return "\n".join([*values, _APT.strip()])
+    values += [f"manager={shlex.quote(manager)}", f"store={shlex.quote(STORE)}"]
+    return "\n".join([*values, _RPM.strip()])

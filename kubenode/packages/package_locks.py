@@ -72,6 +72,21 @@ def with_lists_fetched(simulation: str) -> StringCommand:
     return Telling(*command.bits, _separator=command.separator)
 
 
+def lists_fetched(manager: str) -> StringCommand:
+    """A command that fetches the lists of packages with dnf or zypper.
+
+    + manager: ``dnf`` or ``zypper``
+
+    It fails where dnf does: at a repository that does not answer, unless its
+    ``skip_if_unavailable`` says otherwise. zypper goes on without such a one, and so does this.
+    What either says of it are warnings then. Another process that changes packages is waited for.
+    """
+    script = host_script.read(__file__, f"lists_fetched_with_{manager}.sh")
+    wait = f"export ZYPP_LOCK_TIMEOUT={WAIT_SECONDS}\n" if manager == "zypper" else ""
+    command = host_lock.as_command(_once_alone("true", f"{wait}{script}"))
+    return Telling(*command.bits, _separator=command.separator)
+
+
 def _once_alone(command: str, script: str) -> str:
     return (
         f"{host_lock.HEAD.strip()}\n{HOLDER.strip()}\n{PATIENTLY.strip()}\n"

@@ -1,20 +1,7 @@
 # shellcheck shell=sh
 # Fetch a repository's lists into a folder of their own, and touch nothing of the host's apt.
 
-needs apt-get base64 cat date grep id ls mkdir rm
-staged=@STAGED@
-mkdir -m 0755 "${staged%/*}" 2>/dev/null
-# shellcheck disable=SC2046  # split on purpose
-set -- $(ls -ldn "${staged%/*}")
-case $1:${3-} in
-  d????-??-?*:"$(id -u)") ;;
-  *) fail "${staged%/*} must be a directory that root alone may write to: remove it";;
-esac
-rm -rf "$staged"
-not_proven() {
-  rm -rf "$staged"
-  fail "$*: nothing was changed"
-}
+needs apt-get grep
 # what comes last counts: apt.conf is read behind apt.conf.d
 lay_out() {
   mkdir -p "$staged/lists/partial" "$staged/cache/archives/partial" &&
@@ -36,7 +23,6 @@ if [ "$status" = 0 ]; then
 fi
 if [ "$status" != 0 ]; then
   printf '%s\n' "$said" | grep -v -E '^(Get|Hit|Ign|Fetched|Reading)' >&2
-  clock="the clock of this host says $(date -u '+%Y-%m-%d %H:%M') UTC"
   # of a signature that does not count apt says last that it is not signed
   case $said in
     *'ertificate verif'*)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,7 +23,8 @@ class Host:
     + os_release: os-release(5), by name
     + files: exact content by path, see :mod:`kubenode.files.exact_text`
     + unreadable: paths
-    + lists: names of ``InRelease`` and ``Release`` files that apt has fetched
+    + lists: names of ``InRelease`` and ``Release`` files that apt has fetched, of repositories'
+      folders in the cache of dnf or zypper
     """
 
     manager: str
@@ -146,6 +148,8 @@ def _content(host: Host, path: str) -> bytes | None:
 
 def _has_lists(repository: Repository, suite: str | None, host: Host) -> bool:
     if host.manager != "apt-get" or suite is None:
-        return True
+        # dnf has one folder for each of a repository's addresses
+        cache = re.compile(rf"{re.escape(repository.name)}(-[0-9a-f]{{16}})?")
+        return any(cache.fullmatch(name) for name in host.lists)
     prefix = apt_sources.list_name(repository.url, suite)
     return any(name in host.lists for name in (f"{prefix}InRelease", f"{prefix}Release"))

@@ -15,15 +15,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from kubenode.files import toml_text
+from kubenode.packages import dnf_excludes
 
 RpmManager = Literal["dnf4", "dnf5", "zypper"]
 
 _DNF4 = ("/etc/dnf/plugins/versionlock.list", "/etc/yum/pluginconf.d/versionlock.list")
 _DNF5 = "/etc/dnf/versionlock.toml"
-_DNF_CONF = "/etc/dnf/dnf.conf"
 _ZYPPER = "/etc/zypp/locks"
 
-FILES = (*_DNF4, _DNF5, _DNF_CONF, _ZYPPER)
+FILES = (*_DNF4, _DNF5, dnf_excludes.CONF, _ZYPPER)
 """All files that may have locks."""
 
 
@@ -53,7 +53,7 @@ def is_held(
         return False
     excluded = any(
         fnmatch.fnmatchcase(name, spec) or fnmatch.fnmatchcase(f"{name}.{architecture}", spec)
-        for spec in _excludes(files.get(_DNF_CONF, ()))
+        for spec in dnf_excludes.names(files.get(dnf_excludes.CONF, ()))
     )
     if excluded:
         return True
@@ -80,24 +80,6 @@ def _pins(package: Any, name: str) -> bool:
         isinstance(condition, dict) and condition.get("comparator") in ("=", "<", "<=")
         for condition in conditions
     )
-
-
-def _excludes(lines: Sequence[str]) -> Iterator[str]:
-    """What ``exclude`` and ``excludepkgs`` of the section ``[main]`` name."""
-    section = key = ""
-    for line in lines:
-        text = line.strip()
-        if not text or text[0] in "#;":
-            continue
-        if not line[0].isspace():
-            key = ""
-            if text.startswith("[") and text.endswith("]"):
-                section = text[1:-1]
-                continue
-            key, _, text = text.partition("=")
-            key = key.strip()
-        if section == "main" and key in ("exclude", "excludepkgs"):
-            yield from re.split(r"[,\s]+", text.strip())
 
 
 def _blocks(lines: Sequence[str]) -> Iterator[dict[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from kubenode.packages.choice import choose, is_series, satisfies
+from kubenode.packages.choice import choose, is_series, satisfies, upstream_of
 from kubenode.packages.installation import Installed
 
 
@@ -41,22 +41,15 @@ class Selection:
         """Whether there is nothing to do."""
         return not (self.installs or self.holds or self.blocked)
 
-    @property
-    def explained(self) -> list[str]:
-        """What is installed, a phrase each: ``jq 1.6-2 -> 1.7.1-6``."""
-        return [
-            f"{name} {self.now.get(name, '(not installed)')} -> {version or 'what there is'}"
-            for name, version in self.installs.items()
-        ]
-
 
 def select(
     names: Sequence[str],
     there: Collection[Installed],
     offers: Mapping[str, Offer] | None,
-    version: str | None,
+    version: str | Mapping[str, str] | None,
     hold: bool,
     where: str,
+    newest: Collection[str] = (),
 ) -> Selection:
     """
     What to do so that packages are installed.
@@ -65,9 +58,11 @@ def select(
     + there: what is installed of them
     + offers: what there is of each, None where nobody can tell
     + version: in full, a release or a series (:mod:`kubenode.packages.choice`); None leaves what is
-      installed alone
+      installed alone. By name where they differ: a name without one is as with None
     + hold: keep upgrades from them. False leaves a hold as it is
     + where: what the offers are of, in words
+    + newest: names of packages without a version of their own, which become the newest that is
+      offered; one that is newer already stays
 
     **Example:**
 
@@ -80,21 +75,23 @@ def select(
     refusals = []
     for name in names:
         package = installed.get(name)
+        own = version.get(name) if isinstance(version, Mapping) else version
+        offer = None if offers is None else offers.get(name, Offer(()))
         if (
             package is not None
             and package.configured
-            and (version is None or satisfies(package.version, version))
+            and (own is None or satisfies(package.version, own))
+            and not (name in newest and _is_older(package.version, offer))
         ):
             continue
-        if offers is None:
-            if version is not None and is_series(version):
+        if offer is None:
+            if own is not None and is_series(own):
                 refusals.append(
-                    f"{name}: nobody can tell which {version} there is, give the version in full"
+                    f"{name}: nobody can tell which {own} there is, give the version in full"
                 )
-            installs[name] = version
+            installs[name] = own
             continue
-        offer = offers.get(name, Offer(()))
-        choice = choose(offer.versions, version, candidate=offer.preferred)
+        choice = choose(offer.versions, own, candidate=None if name in newest else offer.preferred)
         if choice.version is None:
             refusals.append(f"{name}: {where} {choice.refusal}")
         installs[name] = choice.version
@@ -111,3 +108,10 @@ def select(
             if (hold and name not in held) or (name in held and name in installs)
         ),
     )
+
+
+def _is_older(version: str, offer: Offer | None) -> bool:
+    """Whether there is a newer release than the one that is installed."""
+    best = choose(offer.versions).version if offer is not None else None
+    there, other = upstream_of(version), upstream_of(best) if best else None
+    return there is not None and other is not None and other > there

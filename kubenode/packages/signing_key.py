@@ -65,8 +65,7 @@ def checked(repository: Repository, now: datetime | None = None) -> SigningKey:
     """
     where = _shown(repository.key)
     content = _read(repository.key)
-    # Sequoia may look at its own stack (RUST_BACKTRACE), and a greenlet's has no end that it knows
-    found = gevent.get_hub().threadpool.apply(_parsed, (content, where))
+    found = _in_a_thread(content, where)
     if found.fingerprint != repository.fingerprint:
         raise KeyProblem(
             f"{where} has the fingerprint {found.fingerprint}, and {repository.fingerprint} is "
@@ -85,9 +84,35 @@ def checked(repository: Repository, now: datetime | None = None) -> SigningKey:
     return SigningKey(found.fingerprint, found.expires, found.content)
 
 
+def expiry(content: bytes, where: str) -> tuple[str, datetime | None]:
+    """A key's fingerprint, and when it expires, None for never; KeyProblem where it is none.
+
+    + content: armoured or not, of a stranger
+    + where: what messages call it
+    """
+    found = _in_a_thread(content[:MOST_BYTES], where)
+    return found.fingerprint, found.expires
+
+
 @dataclass(frozen=True)
 class _Parsed(SigningKey):
     is_revoked: bool
+
+
+def _in_a_thread(content: bytes, where: str) -> _Parsed:
+    # Sequoia may look at its own stack (RUST_BACKTRACE), and a greenlet's has no end that it knows
+    found = gevent.get_hub().threadpool.apply(_outcome, (content, where))
+    if isinstance(found, KeyProblem):
+        raise found
+    return found
+
+
+def _outcome(content: bytes, where: str) -> _Parsed | KeyProblem:
+    # gevent prints the stack of what a thread raises
+    try:
+        return _parsed(content, where)
+    except KeyProblem as problem:
+        return problem
 
 
 def _parsed(content: bytes, where: str) -> _Parsed:

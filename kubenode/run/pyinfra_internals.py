@@ -359,19 +359,6 @@ def fed(command: StringCommand) -> StringCommand:
     )  # fmt: skip
 
 
-def nested(operation: Any, **arguments: Any) -> Iterable[Any] | None:
-    """The commands of another operation, to ``yield from``; None where it cannot be had.
-
-    + operation: an operation of pyinfra's
-    + arguments: its arguments
-    """
-    inner = getattr(operation, "_inner", None)
-    if inner is None or not set(arguments) <= set(_parameters(inner)):
-        _warn("_inner")
-        return None
-    return inner(**arguments)  # type: ignore[no-any-return]
-
-
 # ---- What is said
 
 
@@ -580,13 +567,6 @@ PARTS: dict[str, Part] = {
                 "_stdin" in CONNECTOR_ARGUMENT_KEYS
                 and _parameters(util.write_stdin) == ("stdin", "buffer")
             ),
-        ),
-        Part(
-            "_inner",
-            "installs packages by pyinfra's own operations",
-            "packages are installed by plain commands",
-            lambda: hasattr(import_module("pyinfra.operations.apt").packages, "_inner"),
-            imports=True,
         ),
         Part(
             "print_prefix",

@@ -31,7 +31,7 @@ def of_archive(
     + old_build: the name of the build that is in use, None for none
     + now: containerd's version now, None where there is none
     + packages: those that go for it, or come instead of it
-    + manager: ``apt-get``
+    + manager: ``apt-get``, ``dnf`` or ``zypper``
 
     **Example:**
 

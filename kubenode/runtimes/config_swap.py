@@ -93,6 +93,7 @@ class Daemon:
 
     + name: as messages call it
     + unit: what is restarted, and has its log
+    + also: units that are restarted with it, since they read its configuration too
     + functions: sh that defines two functions, and the variables they need. ``check FILE`` fails
       when the daemon would not take the file as its main configuration, and prints why.
       ``cri_serves`` succeeds when CRI answers. Both may call ``limited SECONDS
@@ -100,18 +101,27 @@ class Daemon:
     + programs: what they call besides the daemon itself
     + proof: one more function of *functions*, called with the main file once all are in place: it
       fails, and prints why, when the daemon does not make of them what was meant. Empty is none
+    + serves: what ``cri_serves`` tells of it, for messages
     """
 
     name: str
     unit: str
     functions: str
     programs: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
     proof: str = ""
+    serves: str = "serves CRI"
+
+    @property
+    def units(self) -> str:
+        """The units that are restarted, as words of sh."""
+        return shlex.join((self.unit, *self.also))
 
     @property
     def head(self) -> str:
         """The sh that all scripts of this daemon begin with."""
-        return f"""unit={shlex.quote(self.unit)}
+        also = f"\nunits={shlex.quote(self.units)}" if self.also else ""
+        return f"""unit={shlex.quote(self.unit)}{also}
 {CRI_FUNCTIONS.strip()}
 {self.functions.strip()}"""
 
@@ -180,9 +190,10 @@ def swap(
         parts.append(
             host_script.filled(
                 _BRING_UP,
-                UNIT=shlex.quote(daemon.unit),
+                UNITS=daemon.units,
                 DAEMON=daemon.name,
                 CRI_WAIT_SECONDS=CRI_WAIT_SECONDS,
+                SERVES=daemon.serves,
                 RELOAD=f"{reload}; " if reload else "",
             )
         )

@@ -10,4 +10,6 @@ wait_for_cri() {
     waited=$((waited + 1))
   done
 }
-last_words() { journalctl -u "$unit" -n 5 --no-pager -o cat 2>/dev/null | cut -c1-300; }
+last_words() {
+  for each in ${units:-$unit}; do journalctl -u "$each" -n 5 --no-pager -o cat 2>/dev/null | cut -c1-300; done
+}

@@ -1,11 +1,11 @@
-"""Which runtimes a host has beside containerd, and who uses them: CRI-O and cri-dockerd.
+"""Which runtimes a host has beside the one that is wanted, and who uses them.
 
-kubenode manages containerd. A host whose pods run by another runtime stays as it is: a second one
-beside it makes kubeadm refuse ("found multiple CRI endpoints on the host"), and a crictl that is
-pointed elsewhere shows nothing of what runs.
+kubenode sets up one runtime a host. A host whose pods run by another one stays as it is: a second
+one beside it makes kubeadm refuse ("found multiple CRI endpoints on the host"), and a crictl that
+is pointed elsewhere shows nothing of what runs.
 
-Docker Engine without cri-dockerd is none of them: containerd belongs to it, and kubelet does not
-talk to it.
+Docker Engine without cri-dockerd is none of them, since kubelet does not talk to it. Its containerd
+belongs to it: beside Docker Engine that is another runtime only where kubelet or crictl uses it.
 """
 
 from __future__ import annotations
@@ -14,22 +14,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypedDict
 
-from kubenode.runtimes.runtime import CONTAINERD, RUNTIMES, of_endpoint, path_of
+from kubenode.runtimes.runtime import (
+    CONTAINERD,
+    DOCKER,
+    RUNTIMES,
+    Runtime,
+    of_endpoint,
+    path_of,
+)
 
 State = Literal["runs", "seems to run", "starts at boot", "is used", "is installed"]
 
-_OTHERS = tuple(row for row in RUNTIMES if row is not CONTAINERD)
+ENGINE = "dockerd"
+"""The program of Docker Engine, which has a containerd of its own use."""
 
-UNITS: Mapping[str, str] = {unit: row.cri for row in _OTHERS for unit in row.units}
-PROGRAMS: Mapping[str, str] = {program: row.cri for row in _OTHERS for program in row.programs}
-SOCKETS: Mapping[str, str] = {row.socket: row.cri for row in _OTHERS}
-_NAMES = tuple(dict.fromkeys(row.cri for row in _OTHERS))
-
-REMEDY = "kubenode does not manage it yet; remove it first, or leave this host out"
+UNITS: Mapping[str, str] = {unit: row.cri for row in RUNTIMES for unit in row.units}
+PROGRAMS: Mapping[str, str] = {program: row.cri for row in RUNTIMES for program in row.programs}
+SOCKETS: Mapping[str, str] = {row.socket: row.cri for row in RUNTIMES}
+_NAMES = tuple(dict.fromkeys(row.cri for row in RUNTIMES))
 
 
 class UnitOfRuntime(TypedDict):
-    """A unit of another runtime that systemd has."""
+    """A unit of a runtime that systemd has."""
 
     active: str
     """``ActiveState``."""
@@ -40,16 +46,17 @@ class UnitOfRuntime(TypedDict):
 
 
 class RuntimesShape(TypedDict):
-    """What a host has of other runtimes than containerd, and what points at which runtime."""
+    """What a host has of each runtime, and what points at which of them."""
 
     units: dict[str, UnitOfRuntime]
     """Those of :data:`UNITS` that there are."""
     sockets: list[str]
     """Those of :data:`SOCKETS` that exist."""
     programs: list[str]
-    """Those of :data:`PROGRAMS`, and ``containerd``, that are in PATH."""
+    """Those of :data:`PROGRAMS`, and :data:`ENGINE`, that are in PATH."""
     kubelet_endpoint: str | None
-    """``containerRuntimeEndpoint`` of kubelet's usual files, or the flag; None: they have none."""
+    """``containerRuntimeEndpoint`` of kubelet's usual files, or the flag; its default, which is
+    containerd's, of a kubelet that runs and is told none. None: they have none."""
     crictl_endpoint: str | None
     """``runtime-endpoint`` of ``/etc/crictl.yaml``."""
     unknown: list[str]
@@ -71,7 +78,7 @@ NONE: RuntimesShape = {
 
 @dataclass(frozen=True)
 class OtherRuntime:
-    """A runtime beside containerd."""
+    """A runtime beside the one that is wanted."""
 
     name: str
     signs: tuple[str, ...]
@@ -89,28 +96,38 @@ class OtherRuntime:
         return f"{self.name} {self.state} here ({'; '.join(self.signs)})"
 
 
-def behind(endpoint: str | None) -> str | None:
-    """The other runtime that an endpoint leads to; None for containerd's, and one not known here.
+def remedy(wanted: Runtime) -> str:
+    """What to do on a host where another runtime than *wanted* is in use."""
+    return (
+        f"kubenode_runtime is {wanted.name}, and no second runtime comes beside another: set it to "
+        "the one that shall stay, remove the other first, or leave this host out"
+    )
 
-    + endpoint: such as ``unix:///var/run/crio/crio.sock``
-    """
-    row = of_endpoint(endpoint)
-    return row.cri if row in _OTHERS else None
 
-
-def found(shape: RuntimesShape) -> list[OtherRuntime]:
+def found(shape: RuntimesShape, wanted: Runtime) -> list[OtherRuntime]:
     """The other runtimes of a host, those that only are installed too.
 
     + shape: what the host has
+    + wanted: the one that they are beside
     """
-    return [runtime for name in _NAMES if (runtime := _runtime(name, shape))]
+    return [
+        runtime
+        for name in _NAMES
+        if name != wanted.cri and (runtime := _runtime(name, shape, wanted))
+    ]
 
 
-def _runtime(name: str, shape: RuntimesShape) -> OtherRuntime | None:
+def is_of_engine(shape: RuntimesShape, wanted: Runtime) -> bool:
+    """Whether containerd is there for Docker Engine, so that it may run beside *wanted*.
+
+    + shape: what the host has
+    + wanted: the runtime that is wanted
+    """
+    return wanted.cri == DOCKER.cri or ENGINE in shape["programs"]
+
+
+def _runtime(name: str, shape: RuntimesShape, wanted: Runtime) -> OtherRuntime | None:
     units = {unit: state for unit, state in shape["units"].items() if UNITS.get(unit) == name}
-    active = [unit for unit, state in units.items() if state["active"] not in _AT_REST]
-    enabled = [unit for unit, state in units.items() if state["enabled"]]
-    sockets = [path for path in shape["sockets"] if SOCKETS.get(path_of(path)) == name]
     own = {path_of(path) for state in units.values() for path in state["listens"]}
     endpoints = {
         who: endpoint
@@ -118,8 +135,13 @@ def _runtime(name: str, shape: RuntimesShape) -> OtherRuntime | None:
             ("kubelet", shape["kubelet_endpoint"]),
             ("/etc/crictl.yaml", shape["crictl_endpoint"]),
         )
-        if endpoint and (behind(endpoint) == name or path_of(endpoint) in own)
+        if endpoint and (_behind(endpoint) == name or path_of(endpoint) in own)
     }
+    if name == CONTAINERD.cri and not endpoints and is_of_engine(shape, wanted):
+        return None
+    active = [unit for unit, state in units.items() if state["active"] not in _AT_REST]
+    enabled = [unit for unit, state in units.items() if state["enabled"]]
+    sockets = [path for path in shape["sockets"] if SOCKETS.get(path_of(path)) == name]
     signs = [f"{unit} is {units[unit]['active']}" for unit in active]
     signs += [f"{unit} is enabled" for unit in enabled if unit not in active]
     signs += [f"{path} exists" for path in sockets if not active]
@@ -143,6 +165,11 @@ def _runtime(name: str, shape: RuntimesShape) -> OtherRuntime | None:
 _AT_REST = ("", "inactive", "failed")
 
 
+def _behind(endpoint: str) -> str | None:
+    row = of_endpoint(endpoint)
+    return row.cri if row else None
+
+
 def _programs(name: str, shape: RuntimesShape) -> list[str]:
     return [program for program in shape["programs"] if PROGRAMS.get(program) == name]
 
@@ -160,57 +187,71 @@ def _pointing(endpoints: Mapping[str, str]) -> list[str]:
     ]
 
 
-def refusal(shape: RuntimesShape) -> tuple[str, str] | None:
-    """Why containerd must not be set up on a host, and what to do; None when it may be.
+def refusal(shape: RuntimesShape, wanted: Runtime) -> tuple[str, str] | None:
+    """Why *wanted* must not be set up on a host, and what to do; None when it may be.
 
     + shape: what the host has
+    + wanted: the runtime that is wanted
 
     What cannot be told counts as another runtime where it decides: a systemd that does not answer,
     and, where another runtime is installed, a kubelet or crictl of which nobody knows whom it uses.
     """
-    others = found(shape)
+    others = found(shape, wanted)
     if used := [str(runtime) for runtime in others if runtime.is_in_use]:
-        return "; ".join(used), REMEDY
+        return "; ".join(used), remedy(wanted)
     if shape["unknown"]:
         return (
             f"cannot tell whether another runtime runs here: {'; '.join(shape['unknown'])}",
             "see on the host why, then run this again",
         )
-    if others and shape["users_unknown"]:
+    may_be_used = [str(runtime) for runtime in others]
+    if (
+        wanted is not CONTAINERD
+        and CONTAINERD.name in shape["programs"]
+        and not _runs(wanted, shape)
+    ):
+        may_be_used.append("containerd")
+    if may_be_used and shape["users_unknown"]:
         return (
-            f"cannot tell whether {others[0]} is used: {'; '.join(shape['users_unknown'])}",
+            f"cannot tell whether {may_be_used[0]} is used: {'; '.join(shape['users_unknown'])}",
             "correct that, or remove the other runtime",
         )
     endpoint = shape["kubelet_endpoint"]
-    if endpoint and _is_foreign(endpoint) and "containerd" not in shape["programs"]:
+    if endpoint and _behind(endpoint) != wanted.cri and not _programs(wanted.cri, shape):
         return (
-            f"kubelet is told to use the runtime at {endpoint}, which is not containerd's socket",
+            f"kubelet is told to use the runtime at {endpoint}, which is not {wanted.cri}'s socket",
             "remove that runtime first, or leave this host out",
         )
     return None
 
 
-def _is_foreign(endpoint: str) -> bool:
-    return of_endpoint(endpoint) is not CONTAINERD
+def _runs(wanted: Runtime, shape: RuntimesShape) -> bool:
+    return any(
+        state["active"] not in _AT_REST
+        for unit, state in shape["units"].items()
+        if UNITS.get(unit) == wanted.cri
+    )
 
 
-def warnings(shape: RuntimesShape) -> list[tuple[str, str]]:
+def warnings(shape: RuntimesShape, wanted: Runtime) -> list[tuple[str, str]]:
     """What is worth a word of a host that :func:`refusal` lets pass, and what to do.
 
     + shape: what the host has
+    + wanted: the runtime that is wanted
     """
     return [
         (str(runtime), "it neither runs nor is used, and stays as it is")
-        for runtime in found(shape)
+        for runtime in found(shape, wanted)
     ] + [
         (f"cannot tell which runtime is used: {why}", "correct that file")
         for why in shape["users_unknown"]
     ]
 
 
-def in_use(shape: RuntimesShape) -> Sequence[OtherRuntime]:
+def in_use(shape: RuntimesShape, wanted: Runtime) -> Sequence[OtherRuntime]:
     """The other runtimes that run, start at boot, or are pointed at.
 
     + shape: what the host has
+    + wanted: the runtime that they are beside
     """
-    return [runtime for runtime in found(shape) if runtime.is_in_use]
+    return [runtime for runtime in found(shape, wanted) if runtime.is_in_use]

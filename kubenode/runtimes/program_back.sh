@@ -1,7 +1,14 @@
 # shellcheck shell=sh
 # What becomes of a change that was interrupted: it is on disk beside what it needs.
 
-if is_done; then
+# once-ended PID START: nobody ends a change whose shell was killed but this, or the next run
+if [ "${1-}" = once-ended ]; then
+  while [ "$(started "$2")" = "$3" ]; do sleep 1; done
+  [ -e "$change/back.sh" ] || exit 0
+  take_lock "kubenode on this host, which ends an interrupted change," @WAIT_SECONDS@
+  # it may be another one by now
+  [ ! -e "$change/back.sh" ] || sh "$change/back.sh"
+elif is_done; then
   program_hold
   forget_change || fail "an interrupted change had come to its end, and $change cannot be removed"
   say 'an interrupted change had come to its end'

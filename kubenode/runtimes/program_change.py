@@ -6,8 +6,10 @@ the runtime serves as it did before. Where a step fails, the old program and the
 back, and the daemon with them. When the connection breaks, the host goes on to the end.
 
 What undoes a change is on disk before anything is changed: :data:`DIRECTORY` has the old program
-and ``back.sh``, which needs no network and no kubenode. After a power cut, or when the script was
-killed, the next run begins with it: see :func:`settle`.
+and ``back.sh``, which needs no network and no kubenode. When the script is killed, a transient unit
+of systemd's, which waits for that, runs it at once: a package that is exchanged has stopped its
+daemon, and nobody else would start one. After a power cut the next run begins with it: see
+:func:`settle`.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pyinfra.api import StringCommand
 
@@ -22,6 +25,7 @@ from kubenode.files import host_lock, whole_file
 from kubenode.packages import package_change, package_locks
 from kubenode.packages.package_change import PackageChange
 from kubenode.run import host_script
+from kubenode.run.pyinfra_internals import Telling
 from kubenode.runtimes import config_swap
 from kubenode.runtimes.config_swap import CRI_WAIT_SECONDS, UNPROVEN_SUFFIX, Daemon
 
@@ -38,7 +42,7 @@ _FUNCTIONS = host_script.read(
     RESTART_SECONDS=RESTART_SECONDS,
 )
 _CHANGE = host_script.read(__file__, "program_change.sh")
-_BACK = host_script.read(__file__, "program_back.sh")
+_BACK = host_script.read(__file__, "program_back.sh", WAIT_SECONDS=host_lock.WAIT_SECONDS)
 _OF_PACKAGES = host_script.read(__file__, "program_of_packages.sh")
 
 _IS_ACTIVE = 'cri_serves() { systemctl -q is-active "$unit"; }'
@@ -85,7 +89,7 @@ def of_packages(what: str, packages: PackageChange, manager: str) -> Program:
 
     + what: what is installed, for people: ``containerd 2.1.9``
     + packages: those that come and go
-    + manager: ``apt-get``
+    + manager: ``apt-get``, ``dnf`` or ``zypper``
     """
     return Program(
         what,
@@ -112,7 +116,8 @@ def change(
 
     The command fails, and all is as it was before, when the program cannot be had, does not run, or
     refuses the configuration; when it cannot be installed; and when the daemon does not serve
-    within CRI_WAIT_SECONDS. It fails with the daemon's own last words and says what came back.
+    within CRI_WAIT_SECONDS. It fails with the daemon's own last words and says what came back. What
+    it says although it succeeds is a warning: other packages that come with it, a hold that failed.
     """
     items = config_swap.items_of(files)
     definitions = definitions_of(program, main, daemon, service)
@@ -134,7 +139,9 @@ def change(
         BACK_SUM=whole_file.sum_of(back),
     )
     contents = [*(new for _, new in files.values()), back]
-    return host_lock.under_lock(f"{definitions}\n{script.strip()}", contents)
+    command = host_lock.under_lock(f"{definitions}\n{script.strip()}", contents)
+    arguments: Any = command.connector_arguments
+    return Telling(*command.bits, _separator=command.separator, **arguments)
 
 
 def back_script(definitions: str) -> str:

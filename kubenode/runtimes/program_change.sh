@@ -4,6 +4,9 @@
 needs grep head readlink systemctl tail
 [ ! -e "$change/back.sh" ] || fail "another run's change was interrupted ($change): run again"
 [ ! -e "$note" ] || fail "another run's change was interrupted ($note): run again"
+if [ "$restarts" ] && [ "$(systemctl show -p LoadState "$unit")" = LoadState=masked ]; then
+  fail "$unit is masked, and runs: systemctl unmask it, or stop it; nothing was changed"
+fi
 rm -rf "$change"
 # shellcheck disable=SC2015  # the last is for either failure
 make_directory "${change%/*}" && mkdir -m 0711 "$change" ||
@@ -28,6 +31,7 @@ printf '%s\n' @EXPLAINED@ >"$change/what"
 # shellcheck disable=SC2015  # the last is for either failure
 stage "$change/back.sh" @BACK_SUM@ "$content_@BACK@" && place "$change/back.sh" ||
   fail "cannot write $change/back.sh: nothing was changed"
+watch_over
 if [ "$lines" != "@NOTE_BEGINS@$nl" ]; then
   # shellcheck disable=SC2015  # the last is for either failure
   staging "$note" && printf '%s%s\n' "$lines" @NOTE_ENDS@ >"$temp" && place "$note" &&

@@ -22,7 +22,8 @@ def check_restart(restart: object) -> None:
 def postponed(restart: Restart | None, pods: int | None, pods_survive: bool = True) -> str | None:
     """Why a restart has to wait, None when it may be now.
 
-    + restart: what the user wants; None is ``now`` where pods survive it, else ``if-idle``
+    + restart: what the user wants; None is ``now`` where pods survive it, else ``if-idle``. Where
+      they do not, ``now`` waits for them too
     + pods: how many containers of pods run; None: that is not known
     + pods_survive: whether they do
 
@@ -32,6 +33,9 @@ def postponed(restart: Restart | None, pods: int | None, pods_survive: bool = Tr
 
         postponed("if-idle", pods=3)  # "3 containers of pods run, and ..."
     """
+    if not pods_survive and restart != "never" and pods != 0:
+        running = "pods may run" if pods is None else f"{pods} containers run"
+        return f"{running} and would not survive it: drain the node (kubectl drain) and run again"
     wanted = restart or ("now" if pods_survive else "if-idle")
     if wanted == "now" or (wanted == "if-idle" and pods == 0):
         return None

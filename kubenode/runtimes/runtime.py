@@ -26,6 +26,8 @@ class Runtime:
     """What answers kubelet, as people call it: Docker Engine and MCR have cri-dockerd for that."""
     packages: Mapping[str, tuple[str, ...]]
     """The package that has the daemon, by source: ``distribution``, or its ``vendor``."""
+    service: str
+    """The systemd unit of the daemon that has the containers."""
     units: tuple[str, ...]
     """systemd units of what answers kubelet. Docker Engine alone answers it not."""
     programs: tuple[str, ...]
@@ -51,6 +53,7 @@ CONTAINERD = Runtime(
     name="containerd",
     cri="containerd",
     packages=MappingProxyType({"distribution": ("containerd",), "vendor": ("containerd.io",)}),
+    service="containerd.service",
     units=("containerd.service",),
     programs=("containerd",),
     socket="/run/containerd/containerd.sock",
@@ -63,6 +66,7 @@ CRIO = Runtime(
     name="crio",
     cri="CRI-O",
     packages=MappingProxyType({"vendor": ("cri-o",)}),
+    service="crio.service",
     units=("crio.service",),
     programs=("crio",),
     socket="/run/crio/crio.sock",
@@ -75,6 +79,7 @@ DOCKER = Runtime(
     name="docker",
     cri="cri-dockerd",
     packages=MappingProxyType({"distribution": ("docker.io",), "vendor": ("docker-ce",)}),
+    service="docker.service",
     units=_CRI_DOCKERD_UNITS,
     programs=("cri-dockerd",),
     socket="/run/cri-dockerd.sock",
@@ -87,6 +92,7 @@ MCR = Runtime(
     name="mcr",
     cri=DOCKER.cri,
     packages=MappingProxyType({"vendor": ("docker-ee",)}),
+    service=DOCKER.service,
     units=DOCKER.units,
     programs=DOCKER.programs,
     socket=DOCKER.socket,
@@ -97,6 +103,17 @@ MCR = Runtime(
 
 RUNTIMES: tuple[Runtime, ...] = (CONTAINERD, CRIO, DOCKER, MCR)
 """All that kubenode knows of. MCR is Docker Engine by another vendor: only its packages tell."""
+
+
+def named(name: str) -> Runtime:
+    """The row of a runtime, by the name that ``kubenode_runtime`` has for it; else ValueError.
+
+    + name: such as ``crio``
+    """
+    for row in RUNTIMES:
+        if row.name == name:
+            return row
+    raise ValueError(f"{', '.join(row.name for row in RUNTIMES)}, not {name!r}")
 
 
 def path_of(endpoint: str) -> str:

@@ -151,10 +151,10 @@ KERNEL = (
     ),
     Break(
         "swap in fstab only",
-        "echo /swapfile none swap sw 0 0 >>/etc/fstab",
+        "cp -p /etc/fstab /root/fstab; echo /swapfile none swap sw 0 0 >>/etc/fstab",
         "swap.boot",
         "/etc/fstab",
-        fix="sed -i '/swapfile/d' /etc/fstab",
+        undo="mv /root/fstab /etc/fstab; rm -f /etc/fstab.kubenode-backup*",
     ),
     Break(
         "a swap unit that is enabled",
@@ -163,7 +163,7 @@ KERNEL = (
         "ln -s ../swapfile.swap /etc/systemd/system/swap.target.wants/swapfile.swap",
         "swap.boot",
         "swapfile.swap",
-        fix="systemctl disable -q swapfile.swap; rm -f /etc/systemd/system/swapfile.swap",
+        undo="rm -r /etc/systemd/system/swap*; systemctl daemon-reload",
     ),
     Break(
         "swap in fstab, of which the unit is masked in the end",
@@ -180,9 +180,15 @@ KERNEL = (
         "systemctl enable -q dphys-swapfile",
         "swap.boot",
         "dphys-swapfile.service",
-        fix="systemctl mask -q dphys-swapfile",
-        undo="systemctl unmask -q dphys-swapfile; systemctl disable -q dphys-swapfile; "
-        "rm /lib/systemd/system/dphys-swapfile.service",
+        undo="rm -f /etc/systemd/system/dphys-swapfile.service; systemctl daemon-reload; "
+        "systemctl disable -q dphys-swapfile; rm /lib/systemd/system/dphys-swapfile.service",
+    ),
+    Break(
+        "a script that turns swap on, which kubenode does not edit",
+        "printf '#!/bin/sh\\nswapon /x\\n' >/etc/rc.local; chmod +x /etc/rc.local",
+        "swap.boot",
+        "/etc/rc.local",
+        fix="rm /etc/rc.local",
     ),
 )
 
@@ -295,6 +301,22 @@ CONTAINERD = (
         "runtime.held",
         "held",
         state="warn",
+    ),
+    Break(
+        "a program that was exchanged after the daemon started",
+        "cp -p /usr/bin/containerd /usr/bin/other && mv /usr/bin/other /usr/bin/containerd",
+        "runtime.config-applied",
+        "exchanged after it started: containerd ",
+    ),
+    Break(
+        "needrestart was not told to leave it alone",
+        # a stand-in: what counts is that it is there, and what its files say
+        "rm /etc/needrestart/conf.d/kubenode*.conf; "
+        "printf '#!/bin/sh\\n' >/usr/sbin/needrestart; chmod 0755 /usr/sbin/needrestart",
+        "runtime.left-alone",
+        "containerd.service",
+        state="warn",
+        undo="rm /usr/sbin/needrestart",
     ),
     Break(
         "a package's own file beside the edited one",
@@ -982,6 +1004,18 @@ MODULES = (
 BREAKS = KERNEL + CONTAINERD + KUBELET_BREAKS + LEFTOVERS + NETWORK + MACHINE + SIZES + OPERATIONS
 
 NOT_BROKEN = {
+    **{
+        f"crio.{name}": "these nodes have containerd; test_crio_breaks breaks one with CRI-O"
+        for name in (
+            "stray-files",
+            "signature-policy",
+            "bridge",
+            "insecure-registries",
+            "monitor-cgroup",
+            "command-line",
+            "kubernetes",
+        )
+    },
     "platform.linux": "a target is Linux; tests/unit/checks",
     "platform.root": "test_audit: a user whom sudo asks for a password",
     "platform.systemd": "test_prepare: a target without systemd",
@@ -991,10 +1025,18 @@ NOT_BROKEN = {
     "cgroup-driver.placement": "test_audit: a misplaced container",
     "kubernetes.release-known": "about kubenode, not the host; tests/unit/checks",
     "kubernetes.facts-current": "about kubenode, not the host; tests/unit/checks",
+    "kubernetes.repository-key": "test_audit would need a key with a date; tests/unit/checks",
     "kubernetes.kernel": "--for 1.35 finds containerd too old as well; tests/unit/checks",
     "kernel.nftables": "an old kernel is kernel.version's finding too; tests/unit/checks",
     "runtime.supported": "its remedy is another distribution; tests/unit/checks",
     "machine.programs.optional": "test_audit: the packages are installed",
+    "docker.cri-dockerd": "test_docker_breaks: a node with Docker Engine",
+    "docker.enabled": "test_docker_breaks",
+    "docker.keys": "test_docker_breaks",
+    "docker.driver-in-force": "test_docker_breaks",
+    "docker.live-restore": "test_docker_breaks",
+    "docker.cri-dockerd-fits": "test_docker_breaks",
+    "docker.cri-dockerd-restarted": "test_docker_breaks",
     "machine.clock": "a container's clock is the machine's; tests/unit/checks",
 }
 """Checks that no break here is about: why, and which test is."""

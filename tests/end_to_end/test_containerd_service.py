@@ -170,7 +170,6 @@ def test_what_does_not_start_gives_way_to_what_served(node: Node) -> None:
     [
         ({"limit_nofile": 9999999999}, "is above fs.nr_open"),
         ({"proxy": {"HTTPS_PROXY": f"user:{PASSWORD}@p:1"}}, "is not a URL"),
-        ({"limit_nofile": 5000, "restart": "never"}, "kubenode_restart is never"),
     ],
 )
 def test_what_cannot_be_changes_nothing(
@@ -182,6 +181,21 @@ def test_what_cannot_be_changes_nothing(
     assert reason in result.output
     assert PASSWORD not in result.output
     assert (node.files(), node.pid()) == (before, pid)
+
+
+def test_a_restart_that_may_not_be_waits_and_is_said_again(node: Node) -> None:
+    pid, wanted = node.pid(), {"limit_nofile": 5000, "restart": "never"}
+    first = node.run(wanted, "-y")
+    assert first.returncode == 0, first.output
+    assert "in force waits: kubenode_restart is never" in first.output
+    assert "LimitNOFILE=5000" in node.target.sh("systemctl cat containerd")
+    again = node.run(wanted, "-y", "-v")
+    assert "No changes" in again.output
+    assert "waits: kubenode_restart is never" in again.output
+    assert (node.pid(), node.limit() == "5000") == (pid, False)
+    # the control: it may be
+    assert node.run(wanted | {"restart": "now"}, "-y").returncode == 0
+    assert (node.limit(), node.serves()) == ("5000", True)
 
 
 def test_a_drop_in_that_would_win_is_named(node: Node) -> None:

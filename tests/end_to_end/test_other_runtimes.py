@@ -43,7 +43,10 @@ KUBELET_CONFIG = """apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 containerRuntimeEndpoint: unix:///var/run/crio/crio.sock
 """
-REMEDY = "kubenode does not manage it yet; remove it first, or leave this host out"
+REMEDY = (
+    "kubenode_runtime is containerd, and no second runtime comes beside another: set it to "
+    "the one that shall stay, remove the other first, or leave this host out"
+)
 
 
 def stand_in(target: Target, unit: str, text: str) -> None:

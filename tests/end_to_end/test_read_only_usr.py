@@ -13,6 +13,13 @@ pytestmark = pytest.mark.targets
 
 DEPLOY = ROOT / "deploy.py"
 
+OPERATIONS = (
+    ("containerd.installed",),
+    ("packages.installed", "packages=jq"),
+    ("packages.repository", "repository=docker"),
+    ("cni.plugins",),
+)
+
 READ_ONLY = "mount --bind /usr /usr && mount -o remount,bind,ro /usr"
 OSTREE = "touch /run/ostree-booted"
 FLATCAR = (
@@ -42,6 +49,11 @@ def test_a_host_that_packages_cannot_change_is_refused_and_audited(
         finding = kubenode_cli.audit(hosts).findings()["platform.packages"]
         assert finding["state"] == "warn"
         assert reason.rpartition(": ")[2] in finding["found"]
+        assert file_system(target) == before
+        for name, *arguments in OPERATIONS:
+            alone = run_pyinfra("-y", hosts, f"kubenode.operations.{name}", *arguments)
+            assert alone.returncode == 1, alone.output
+            assert "this host cannot be changed by packages" in alone.output, alone.output
         assert file_system(target) == before
         target.sh(undo)
         # where it can be changed again nothing of this is said

@@ -18,7 +18,7 @@ from tests.end_to_end.test_audit_breaks import Node
 from tests.targets.fleet import Fleet
 from tests.targets.ssh_key import SshKey
 
-_CALL = re.compile(r"\b(?:kernel|containerd|platform)\.[a-z_]+\([^()]*\)")
+_CALL = re.compile(r"\b(?:kernel|containerd|platform|swap)\.[a-z_]+\([^()]*\)")
 _SETTING = re.compile(r"\b(kubenode_[a-z_]+)(?:=(\w+))?")
 
 CALLS = sorted({call for check in CHECKS for call in _CALL.findall(check.remedy)})
@@ -89,7 +89,7 @@ def test_the_call_fixes_the_finding_and_breaks_nothing(
         node.target.sh(broken.script)
         assert list(node.news(*broken.options)) == [broken.finding]
         deploy = node.inventory.parent / "remedy.py"
-        deploy.write_text(f"from kubenode.operations import containerd, kernel\n{call}\n")
+        deploy.write_text(f"from kubenode.operations import containerd, kernel, swap\n{call}\n")
         node.deploy({}, deploy)
         assert not set(node.audit().findings()) - set(node.whole)
         if broken.undo:

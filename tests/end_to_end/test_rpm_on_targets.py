@@ -7,23 +7,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from docker import DockerClient
 
-from kubenode.facts.containerd import ContainerdPackage, ContainerdPackageShape
-from tests.conftest import ROOT
+from tests.end_to_end import rpm_host
+from tests.end_to_end.rpm_host import Host
 from tests.end_to_end.test_prepare import assert_in_kubepods_slice, changes
-from tests.targets import container, pyinfra_cli, rpm_image
-from tests.targets.container import Target
-from tests.targets.pyinfra_cli import Result
+from tests.targets import pyinfra_cli, rpm_image
 
 pytestmark = pytest.mark.targets
 
-DNF_REPOSITORY = "/etc/yum.repos.d/{}.repo"
-ZYPPER_REPOSITORY = "/etc/zypp/repos.d/{}.repo"
 DOCKER = """\
 [docker]
 name=Docker
@@ -34,89 +28,6 @@ gpgkey=file:///srv/rpm/good.asc
 """
 
 
-DEPLOY = """\
-from pyinfra import host
-
-from kubenode.operations import containerd
-
-version, hold = host.data.kubenode_containerd_version, host.data.kubenode_containerd_hold
-containerd.installed(name="Node | containerd is installed", version=version, hold=hold)
-containerd.configured(name="Node | containerd is configured")
-containerd.running(name="Node | containerd serves CRI")
-"""
-
-
-@dataclass(frozen=True)
-class Host:
-    """A host with one of the package managers."""
-
-    kind: str
-    target: Target
-    folder: Path
-
-    @property
-    def is_dnf(self) -> bool:
-        return self.kind != "zypper"
-
-    def repository(self, name: str) -> str:
-        """The file that names a repository."""
-        return (DNF_REPOSITORY if self.is_dnf else ZYPPER_REPOSITORY).format(name)
-
-    def deploy(self, version: str | None, hold: bool = True, whole: bool = False) -> Result:
-        """Install a version of containerd and configure it, or run the whole deploy.py."""
-        name, data = self.target.host()
-        wanted = {**data, "kubenode_containerd_version": version, "kubenode_containerd_hold": hold}
-        hosts = pyinfra_cli.write_inventory(self.folder / "inventory.py", [(name, wanted)])
-        deploy = self.folder / "containerd.py"
-        deploy.write_text(DEPLOY)
-        return pyinfra_cli.run(
-            "-y", hosts, ROOT / "deploy.py" if whole else deploy, cwd=self.folder
-        )
-
-    def becomes(self, version: str, whole: bool = False) -> Result:
-        """Deploy, and see that containerd of that version serves CRI and is held."""
-        result = self.deploy(version, whole=whole)
-        assert result.returncode == 0, result.output
-        self.serves(version)
-        fact = self.fact()
-        assert fact["package"] == {
-            "name": "containerd",
-            "version": f"{version}-1",
-            "held": True,
-            "configured": True,
-        }
-        return result
-
-    def serves(self, version: str) -> None:
-        """See that this version is all there is of the package, and that it serves CRI."""
-        assert self.packages() == [f"containerd-{version}-1"]
-        with self.target.cri() as cri:
-            assert cri.version().startswith(version)
-            assert cri.conditions()["RuntimeReady"]
-
-    def packages(self) -> list[str]:
-        """The packages of containerd that rpm knows of."""
-        query = "rpm -qa --qf '%{NAME}-%{VERSION}-%{RELEASE}\\n' 'containerd*' | sort"
-        return self.target.sh(query).split()
-
-    def fact(self) -> ContainerdPackageShape:
-        """What kubenode makes of the host."""
-        fact = ContainerdPackage()
-        shape = fact.process(self.target.sh(fact.command()).splitlines())
-        assert shape is not None
-        return shape
-
-    def upgrade(self) -> None:
-        """What an administrator, or a timer, does to all packages."""
-        command = "dnf -y upgrade" if self.is_dnf else "zypper --non-interactive update"
-        self.target.sh(command)
-
-    def unlock(self) -> None:
-        """Remove the hold by hand."""
-        command = "dnf versionlock delete" if self.is_dnf else "zypper -n removelock"
-        self.target.sh(f"{command} containerd")
-
-
 @pytest.fixture(scope="module", params=rpm_image.SUITES)
 def host(
     request: pytest.FixtureRequest,
@@ -124,14 +35,9 @@ def host(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Host]:
     """A host for all tests of a manager."""
-    kind = request.param
-    rpm_image.ensure(docker_client, [kind], print)
-    suite, tag = rpm_image.SUITES[kind], rpm_image.tag(kind)
-    target = container.start(docker_client, suite, role="test", tag=tag)
-    try:
-        yield Host(kind, target, tmp_path_factory.mktemp(kind))
-    finally:
-        target.stop()
+    folder = tmp_path_factory.mktemp(request.param)
+    with rpm_host.started(docker_client, request.param, folder) as started:
+        yield started
 
 
 def test_no_package_manager_but_one_is_there(host: Host) -> None:
@@ -237,9 +143,11 @@ def test_the_distributions_package_is_taken_beside_what_obsoletes_it(host: Host)
 def test_a_held_package_changes_on_purpose(host: Host) -> None:
     assert "containerd 1.6.20" in host.becomes("1.6.20").output
     assert changes(host.becomes("2.1.9").output)["Node | containerd is installed"][0] == 1
+    newest = host.deploy("2.1")
+    assert changes(newest.output)["Node | containerd is installed"][0] == 0, newest.output
     series = host.deploy("9.9")
     assert series.returncode != 0
-    assert "9.9 is a series" in series.output
+    assert "has no 9.9: it has 2.1.9-1, 1.7.24-1, 1.6.20-1" in series.output
     failed = host.deploy("9.9.9")
     assert failed.returncode != 0
     assert "9.9.9" in failed.output
@@ -339,23 +247,28 @@ def test_what_counts_as_held_is_what_upgrades_leave_alone(host: Host) -> None:
 
 
 @pytest.mark.parametrize("host", ["dnf4"], indirect=True)
-def test_without_its_plugin_dnf_4_gets_it_or_nothing_is_changed(host: Host) -> None:
-    plugin = "/usr/lib/python3/dist-packages/dnf-plugins/versionlock.py"
+def test_without_its_plugin_dnf_4_excludes_what_is_held(host: Host) -> None:
+    plugin, conf = "/usr/lib/python3/dist-packages/dnf-plugins/versionlock.py", "/etc/dnf/dnf.conf"
     host.unlock()
     host.target.sh(
-        f"dnf -y remove containerd; rm {plugin}; cp -p /etc/dnf/dnf.conf /root/\n"
-        "echo 'excludepkgs=python3-dnf-plugin-versionlock' >>/etc/dnf/dnf.conf"
+        f"dnf -y remove containerd; mv {plugin} /root/; cp -p {conf} /root/\n"
+        f"printf '%s\\n' '# of this host' 'excludepkgs=nothing' >>{conf}"
     )
-    failed = host.deploy("1.7.24")
-    assert failed.returncode != 0
-    assert "dnf has no version locks" in failed.output
-    assert host.packages() == []
-    # who wants no hold needs none
-    assert host.deploy("1.7.24", hold=False).returncode == 0
-    assert host.packages() == ["containerd-1.7.24-1"]
-    host.target.sh("cp -p /root/dnf.conf /etc/dnf/dnf.conf")
+    before = host.target.read(conf)
+    result = host.becomes("1.7.24")
+    assert f"excludepkgs in {conf} holds them" in result.output
+    assert host.target.read(conf) == before.replace("=nothing", "=nothing,containerd")
+    assert host.target.read(f"{conf}.kubenode-backup") == before
+    assert host.target.sh("rpm -qa 'python3-dnf*'") == ""
+    host.upgrade()
+    host.serves("1.7.24")
+    # twice is a no-op, and on purpose it changes
+    again = host.deploy("1.7.24")
+    assert changes(again.output)["Node | containerd is installed"][0] == 0, again.output
+    host.becomes("2.1.9")
     host.becomes("1.7.24")
-    assert host.target.sh("rpm -qa 'python3-dnf*'") == "python3-dnf-plugin-versionlock-1-1.noarch\n"
+    assert host.target.read(conf) == before.replace("=nothing", "=nothing,containerd")
+    host.target.sh(f"mv /root/versionlock.py {plugin}; cp -p /root/dnf.conf {conf}")
 
 
 def test_it_is_taken_away_with_its_hold_and_comes_back_as_it_was_configured(host: Host) -> None:

@@ -62,7 +62,7 @@ class AptRepository:
         + valid_for: how long from then on, None without an end
         """
         architecture = _architecture()
-        packages = "\n".join(self._stanza(deb) for deb in sorted(self._pool.glob("*.deb")))
+        packages = "\n".join(_stanza(deb, self.folder) for deb in sorted(self._pool.glob("*.deb")))
         folder = self.releases / self.component / f"binary-{architecture}"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "Packages").write_text(packages)
@@ -91,14 +91,40 @@ class AptRepository:
             lines.append(f" {hashlib.sha256(content).hexdigest()} {len(content)} {name}")
         return "\n".join(lines) + "\n"
 
-    def _stanza(self, deb: Path) -> str:
-        control = subprocess.check_output(["dpkg-deb", "-f", str(deb)], text=True).rstrip("\n")
-        with deb.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return (
-            f"{control}\nFilename: {deb.relative_to(self.folder)}\n"
-            f"Size: {deb.stat().st_size}\nSHA256: {digest}\n"
-        )
+
+class FlatRepository:
+    """Packages of one folder, without suites and components: what a suite of ``/`` is.
+
+    + folder: where it is, ``url`` is what leads there
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def add(self, deb: Path) -> None:
+        """Have a package in it, once it is published again."""
+        shutil.copyfile(deb, self.folder / deb.name)
+
+    def publish(self, key: Key) -> None:
+        """Make the index of what is in it now, and sign that.
+
+        + key: who signs
+        """
+        packages = "\n".join(
+            _stanza(deb, self.folder) for deb in sorted(self.folder.glob("*.deb"))
+        ).encode()
+        (self.folder / "Packages").write_bytes(packages)
+        (self.folder / "Packages.gz").write_bytes(gzip.compress(packages, mtime=0))
+        lines = [f"Date: {_rfc(datetime.now(UTC))}", "SHA256:"]
+        for path in sorted(self.folder.glob("Packages*")):
+            content = path.read_bytes()
+            digest = hashlib.sha256(content).hexdigest()
+            lines.append(f" {digest} {len(content)} {path.name}")
+        release = "\n".join(lines) + "\n"
+        (self.folder / "Release").write_text(release)
+        (self.folder / "InRelease").write_bytes(key.cleartext(release))
+        (self.folder / "Release.gpg").write_bytes(key.detached(release))
 
 
 def small_package(folder: Path, name: str, version: str, **fields: str) -> Path:
@@ -132,6 +158,16 @@ def small_package(folder: Path, name: str, version: str, **fields: str) -> Path:
     )
     shutil.rmtree(root)
     return deb
+
+
+def _stanza(deb: Path, folder: Path) -> str:
+    control = subprocess.check_output(["dpkg-deb", "-f", str(deb)], text=True).rstrip("\n")
+    with deb.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return (
+        f"{control}\nFilename: {deb.relative_to(folder)}\n"
+        f"Size: {deb.stat().st_size}\nSHA256: {digest}\n"
+    )
 
 
 def _architecture() -> str:

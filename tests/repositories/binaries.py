@@ -39,6 +39,23 @@ def fetched(suite: str, package: str) -> Path:
     return deb
 
 
+def plain(suite: str, package: str) -> Path:
+    """The same package without compression, made once a checkout: it is unpacked in no time."""
+    deb = fetched(suite, package)
+    folder = CACHE / "plain" / suite
+    made = folder / deb.name
+    if not made.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as own:
+            for command in (
+                ["-R", deb, f"{own}/all"],
+                ["-Znone", "-b", f"{own}/all", f"{own}/deb"],
+            ):
+                subprocess.run(["dpkg-deb", *command], check=True, stdout=subprocess.DEVNULL)
+            Path(own, "deb").rename(made)
+    return made
+
+
 def _download(suite: str, package: str, folder: Path) -> None:
     sources = apt_sources.for_suite(suite)
     if not sources:

@@ -168,7 +168,7 @@ def _build(work: Path, containerd: Path, runc: Path, version: str, architecture:
     for path in (root / "etc/containerd/config.toml", control / "control", control / "conffiles"):
         path.chmod(0o644)
     subprocess.run(
-        ["dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "-b", str(root), f"{work}/built.deb"],
+        ["dpkg-deb", "--root-owner-group", "-Znone", "-b", str(root), f"{work}/built.deb"],
         check=True,
         stdout=subprocess.DEVNULL,
     )

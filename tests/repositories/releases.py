@@ -11,6 +11,7 @@ import hashlib
 import io
 import os
 import re
+import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -61,7 +62,15 @@ def of_debian(suite: str, folder: Path) -> Release:
     deb = binaries.fetched(suite, "containerd")
     found = re.match(r"containerd_([0-9.]+)", deb.name)
     assert found, deb.name
-    return packed(found[1], programs_of_debian(suite), folder)
+    cached = binaries.CACHE / "archives" / _name(found[1])
+    if not cached.exists():
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cached.parent) as own:
+            packed(found[1], programs_of_debian(suite), Path(own)).path.rename(cached)
+    path = folder / cached.name
+    if not path.exists():
+        shutil.copyfile(cached, path)
+    return Release(found[1], path)
 
 
 def programs_of_debian(suite: str) -> dict[str, bytes]:
@@ -123,9 +132,13 @@ def packed(version: str, programs: Mapping[str, bytes], folder: Path) -> Release
     + programs: their content by name
     + folder: where it is put
     """
-    path = folder / f"containerd-{version}-linux-amd64.tar.gz"
+    path = folder / _name(version)
     pack(path, {f"bin/{name}": content for name, content in programs.items()})
     return Release(version, path)
+
+
+def _name(version: str) -> str:
+    return f"containerd-{version}-linux-amd64.tar.gz"
 
 
 def pack(path: Path, files: Mapping[str, bytes]) -> None:

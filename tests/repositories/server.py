@@ -61,6 +61,16 @@ def shortened(most: int = 200) -> Answer:
     return lambda handler: handler.send(handler.content()[:most])
 
 
+def altered() -> Answer:
+    """The file with another last byte, of the same length."""
+
+    def answer(handler: Handler) -> None:
+        content = handler.content()
+        handler.send(content[:-1] + bytes([content[-1] ^ 1]))
+
+    return answer
+
+
 def other(content: bytes) -> Answer:
     """Something else than the file."""
     return lambda handler: handler.send(content)
@@ -194,7 +204,12 @@ class Server:
 def gateway(client: DockerClient) -> str:
     """This machine's address on Docker's default network, where targets reach it."""
     config = client.networks.get("bridge").attrs["IPAM"]["Config"]
-    return str(next(each["Gateway"] for each in config if "Gateway" in each))
+    for each in config:
+        # a daemon that has just made its network does not name it before its next start
+        subnet = ipaddress.ip_network(each["Subnet"])
+        if subnet.version == 4:
+            return str(each.get("Gateway", subnet[1]))
+    raise LookupError(f"Docker's default network has no IPv4: {config}")
 
 
 def _certificate(address: str) -> tuple[bytes, bytes]:

@@ -71,6 +71,10 @@ class Host:
         file = self.file(path)
         return None if file is None else file.content
 
+    def exists(self, path: str) -> bool:
+        """Whether there is anything at a path without links."""
+        return os.path.exists(f"{self._root}{path}")
+
     def write(self, path: str, content: bytes) -> None:
         """Make *content* that of a file in one step, as an editor does; owner and mode stay."""
         place = Path(f"{self._root}{path}")

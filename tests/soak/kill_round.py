@@ -131,10 +131,10 @@ class Loop:
             # pyinfra's answer to ctrl-C is an end without an error
             if code == 0 and kill.victim != "pyinfra INT":
                 if "containerd" in kill.victim:
-                    _serves(host, cri_seconds)
+                    serves(host, cri_seconds)
                 faults += _in_vain("pyinfra reports success, and ", host, wanted)
             # half of the time the operator is quicker than what still goes on at the host
-            if waits and not installs and not _serves(host, cri_seconds):
+            if waits and not installs and not serves(host, cri_seconds):
                 faults.append(f"CRI does not serve within {cri_seconds:.0f} s after the kill")
             started = time.monotonic()
             code, output = self.rerun(wanted)
@@ -143,7 +143,7 @@ class Loop:
         converged = code == 0
         if not converged:
             faults.append(f"the rerun fails with {code}")
-        faults += _second_time(output)
+        faults += second_time(output)
         faults += _in_vain("after the rerun ", host, wanted)
         for path in FILES:
             seen[path].add(at_once[path])
@@ -216,7 +216,8 @@ def _is_whole(path: str, file: File | None) -> bool:
     return True
 
 
-def _serves(host: Host, seconds: float) -> bool:
+def serves(host: Host, seconds: float) -> bool:
+    """Whether the runtime serves CRI within some time."""
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -231,9 +232,14 @@ def _serves(host: Host, seconds: float) -> bool:
         time.sleep(0.2)
 
 
-def _second_time(output: str) -> Iterator[str]:
-    """What a deploy does the second time in one run, though nothing is left to do."""
-    rows = re.findall(r"^ *(Node \| .+?) {2,}\d+ +(\S+) +(\S+) +(\S+) *$", output, re.MULTILINE)
+def second_time(output: str, operations: str = "Node | ") -> Iterator[str]:
+    """What a deploy does the second time in one run, though nothing is left to do.
+
+    + output: of the run
+    + operations: what their names begin with
+    """
+    row = rf"^ *({re.escape(operations)}.*?) {{2,}}\d+ +(\S+) +(\S+) +(\S+) *$"
+    rows = re.findall(row, output, re.MULTILINE)
     again = rows[len(rows) // 2 :]
     if not rows or [name for name, *_ in again] != [name for name, *_ in rows[: len(again)]]:
         yield f"the rerun has {len(rows)} rows of results, not those of two deploys"

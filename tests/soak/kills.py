@@ -13,6 +13,7 @@ from tests.soak.host import Host, Process
 
 # apt-get and dpkg work for moments
 _APPEARS_SECONDS = 20.0
+_FILE_SECONDS = 120.0
 
 # seconds that an operation takes on an idle machine, and how often it is chosen
 _OPERATIONS = {
@@ -24,6 +25,10 @@ _OPERATIONS = {
 }
 INSTALLING = "Node | containerd is installed"
 _INSTALLING_SECONDS = 5.0
+# the same of an exchange, before it has begun and from then on; how many kills come before
+_FETCHING_SECONDS = 6.0
+_EXCHANGING_SECONDS = 6.0
+_BEFORE = 0.3
 
 
 @dataclass(frozen=True)
@@ -35,15 +40,20 @@ class Kill:
     """The operation that has begun."""
     seconds: float
     """How long after it has."""
+    after: str = ""
+    """A file that has to be there before these seconds count; none has to."""
 
     def __str__(self) -> str:
-        return f"{self.victim}, {self.seconds:.3f} s into {self.operation!r}"
+        what = f"{self.after} of {self.operation!r}" if self.after else repr(self.operation)
+        return f"{self.victim}, {self.seconds:.3f} s into {what}"
 
     def strike(self, host: Host, deploy: Deploy) -> bool:
         """Wait for the moment and do it; False when there was nobody left to be killed."""
         if not deploy.until(f"Starting operation: {self.operation}"):
             return False
         strike = _VICTIMS[self.victim]
+        if self.after:
+            _await(lambda: host.exists(self.after) or not deploy.runs, _FILE_SECONDS)
         appears = _APPEARS_SECONDS if self.victim in ("dpkg", "apt-get") else 1.0
         if appears > 1:
             _await(lambda: _named(host, self.victim) or not deploy.runs, appears)
@@ -77,6 +87,30 @@ def choose(chance: random.Random, over_ssh: bool, installs: bool) -> Kill:
     weights = [weight for _, weight in _OPERATIONS.values()]
     operation = chance.choices(list(_OPERATIONS), weights)[0]
     return Kill(victim, operation, chance.uniform(0, _OPERATIONS[operation][0]))
+
+
+def choose_exchange(
+    chance: random.Random, over_ssh: bool, operation: str, packages: bool, begun: str
+) -> Kill:
+    """A kill for a round that exchanges the runtime's program.
+
+    + chance: where the choices come from
+    + over_ssh: whether the host is reached by SSH
+    + operation: its name
+    + packages: whether a package comes or goes
+    + begun: the file that is there once the exchange has begun to change the host
+    """
+    victims = [
+        *("pyinfra KILL", "pyinfra TERM", "pyinfra INT", "containerd", "containerd restarts"),
+        *("remote shell", "remote process") * 3,
+        *["sshd session"] * (2 if over_ssh else 0),
+        *("dpkg", "apt-get") * (3 if packages else 0),
+    ]
+    victim = chance.choice(victims)
+    if chance.random() < _BEFORE:
+        return Kill(victim, operation, chance.uniform(0, _FETCHING_SECONDS))
+    longest = 1.5 if victim in ("dpkg", "apt-get") else _EXCHANGING_SECONDS
+    return Kill(victim, operation, chance.uniform(0, longest), begun)
 
 
 def _pyinfra(number: signal.Signals) -> Callable[[Host, Deploy], bool]:

@@ -28,8 +28,9 @@ from pyinfra.operations import server
 
 server.shell(name={name!r}, commands=[{script!r}])
 """
-_MARK = "/run/wrong-deploy-is-there"
-_NOW = f"touch {_MARK}; sleep 3"
+MARK = "/run/wrong-deploy-is-there"
+"""What a wrong deploy makes once it is where it is wrong."""
+NOW = f"touch {MARK}; sleep 3"
 
 _STAGED = "/etc/containerd/.config.toml.new"
 _HALF = f"cp -p {CONFIG} /run/whole; head -c 100 /run/whole >{CONFIG}"
@@ -37,7 +38,7 @@ _HALF = f"cp -p {CONFIG} /run/whole; head -c 100 /run/whole >{CONFIG}"
 # a deploy, who is killed in it, and what must be said of the round
 WRONG = {
     "it writes in place, stages and keeps no backup": (
-        f"head -c 100 {CONFIG} >{CONFIG}.kubenode-backup; touch {_STAGED}; {_HALF}; {_NOW}; "
+        f"head -c 100 {CONFIG} >{CONFIG}.kubenode-backup; touch {_STAGED}; {_HALF}; {NOW}; "
         f"cp /run/whole {CONFIG}",
         "remote shell",
         [
@@ -49,7 +50,7 @@ WRONG = {
     ),
     "it writes in place for a moment, lets a mode go and keeps nothing": (
         f"{_HALF}; sleep 0.1; cp /run/whole {CONFIG}.x; echo '# more' >>{CONFIG}.x; "
-        f"mv {CONFIG}.x {CONFIG}; {_NOW}",
+        f"mv {CONFIG}.x {CONFIG}; {NOW}",
         "pyinfra KILL",
         [
             f"{CONFIG} was of 100 bytes, neither the old one nor",
@@ -58,12 +59,12 @@ WRONG = {
         ],
     ),
     "it stops the runtime": (
-        f"systemctl stop containerd; {_NOW}",
+        f"systemctl stop containerd; {NOW}",
         "pyinfra KILL",
         ["CRI does not serve within 1 s after the kill"],
     ),
     "it says that all is well": (
-        f"touch {_MARK}",
+        f"touch {MARK}",
         "containerd restarts",
         [
             f"pyinfra reports success, and {CONFIG} has SystemdCgroup",
@@ -78,7 +79,7 @@ class AtMark(Kill):
 
     def strike(self, host: Host, deploy: Deploy) -> bool:
         deadline = time.monotonic() + 30
-        while host.read(_MARK) is None and time.monotonic() < deadline:
+        while host.read(MARK) is None and time.monotonic() < deadline:
             time.sleep(0.02)
         return super().strike(host, deploy)
 
@@ -119,7 +120,7 @@ def test_a_wrong_deploy_is_found_out(
     try:
         played = loop.play(wanted, AtMark(victim, _NAME, 0), Waits(), deploy, cri_seconds=1)
     finally:
-        loop.host.target.sh(f"rm -f {_STAGED} {CONFIG}.kubenode-backup* {_MARK}")
+        loop.host.target.sh(f"rm -f {_STAGED} {CONFIG}.kubenode-backup* {MARK}")
         state.begin(loop.host)
         loop.host.target.sh("systemctl restart containerd")
         loop.remember()

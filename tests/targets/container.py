@@ -10,7 +10,7 @@ import shlex
 import tarfile
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -106,6 +106,11 @@ class Target:
         """The content of a file, CommandError when there is none."""
         return self.sh(f"cat {shlex.quote(path)}")
 
+    def folder(self, path: str) -> bytes:
+        """A folder with all that is in it, as a tar archive; it is in no tmpfs."""
+        chunks, _ = self._container.get_archive(path)
+        return b"".join(chunks)
+
     def host(self) -> tuple[str, dict[str, str]]:
         """The target in a pyinfra inventory, through Docker as root."""
         return f"@docker/{self.name}", {"docker_identifier": self.name}
@@ -166,12 +171,33 @@ class Target:
                 lambda: self.try_sh("cat /proc/1/comm")[1].strip() == "sleep", "did not start"
             )
 
-    def cri(self) -> Cri:
-        """A client of containerd's CRI in the target."""
+    def cri(self, socket: str = "/run/containerd/containerd.sock") -> Cri:
+        """A client of a runtime's CRI in the target.
+
+        + socket: the runtime's
+        """
         return Cri(
-            socket=Path(f"/proc/{self.pid}/root/run/containerd/containerd.sock"),
+            socket=Path(f"/proc/{self.pid}/root{socket}"),
             cgroup_of=lambda pid: self.read(f"/proc/{pid}/cgroup"),
         )
+
+    def cri_dockerd(self) -> Cri:
+        """A client of cri-dockerd's CRI in the target, whose status has no PIDs."""
+        inspect = "docker inspect -f '{{.State.Pid}}'"
+        return Cri(
+            socket=Path(f"/proc/{self.pid}/root/run/cri-dockerd.sock"),
+            cgroup_of=lambda pid: self.read(f"/proc/{pid}/cgroup"),
+            pid_of=lambda pod: int(self.sh(f"{inspect} {shlex.quote(pod)}")),
+        )
+
+    def load_pause_image(self, name: str = "registry.k8s.io/pause:3.10") -> None:
+        """Give Docker Engine a pause image, without a registry.
+
+        + name: cri-dockerd's
+        """
+        if not self._container.put_archive("/root", pause_image.as_upload("pause.tar", name)):
+            raise TargetError(f"{self.name}: the pause image could not be copied")
+        self.sh("docker load -qi /root/pause.tar && rm /root/pause.tar")
 
     def pause_image(self) -> str:
         """The pause image that containerd wants."""
@@ -233,6 +259,7 @@ def start(
     cgroup: CgroupView = "v2",
     key: SshKey | None = None,
     tag: str | None = None,
+    volumes: Sequence[str] = (),
 ) -> Target:
     """Start a target and wait until it is up. Its image must exist, see :func:`image.ensure`.
 
@@ -245,11 +272,13 @@ def start(
       later, and so forky, do not boot in it
     + key: who may log in by SSH
     + tag: an image made from the suite's own, which it is by default
+    + volumes: folders that are to be on no overlay, such as ``/var/lib/docker``
     """
     name = name or f"{role}-{suite}-{uuid.uuid4().hex[:6]}"
     mounts = [
         # overlay on overlay fails: containerd needs a folder that is not on the container's overlay
-        Mount(target="/var/lib/containerd", source=None, type="volume"),
+        Mount(target=folder, source=None, type="volume")
+        for folder in ("/var/lib/containerd", *volumes)
     ]
     if Path("/lib/modules").is_dir():
         # the modules of the kernel that runs, where it has any

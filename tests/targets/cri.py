@@ -67,14 +67,21 @@ class Cri:
 
     + socket: path of the runtime's socket on this machine
     + cgroup_of: the text of ``/proc/PID/cgroup`` for a PID of the host the runtime is on
+    + pid_of: the PID of a pod's pause process by its id; None: the runtime's status has it
     """
 
-    def __init__(self, socket: Path, cgroup_of: Callable[[int], str]) -> None:
+    def __init__(
+        self,
+        socket: Path,
+        cgroup_of: Callable[[int], str],
+        pid_of: Callable[[str], int] | None = None,
+    ) -> None:
         # the name sent by default is the socket's path, which is no valid HTTP/2 authority
         self._channel = grpc.insecure_channel(
             f"unix://{socket}", options=[("grpc.default_authority", "localhost")]
         )
         self._cgroup_of = cgroup_of
+        self._pid_of = pid_of or self._pid_in_status
 
     def __enter__(self) -> Cri:
         return self
@@ -175,12 +182,21 @@ class Cri:
             self._call("RunPodSandbox", config=config, runtime_handler=handler).pod_sandbox_id
         )
         try:
-            status = self._call("PodSandboxStatus", pod_sandbox_id=pod_id, verbose=True)
-            pid = int(json.loads(status.info["info"])["pid"])
-            return Pod(pod_id, _cgroup_path(self._cgroup_of(pid)), config)
+            cgroup = _cgroup_path(self._cgroup_of(self._pid_of(pod_id)))
+            return Pod(pod_id, cgroup, config)
         except BaseException:
             self.remove_pod(pod_id)
             raise
+
+    def _pid_in_status(self, pod_id: str) -> int:
+        status = self._call("PodSandboxStatus", pod_sandbox_id=pod_id, verbose=True)
+        return int(json.loads(status.info["info"])["pid"])
+
+    def is_ready(self, pod: Pod) -> bool:
+        """Whether the runtime says that a pod runs."""
+        status = self._call("PodSandboxStatus", pod_sandbox_id=pod.id).status
+        # SANDBOX_READY
+        return bool(status.id == pod.id and status.state == 0)
 
     def run_container(self, pod: Pod, image: str, memory_limit: int) -> Container:
         """Run a container in a pod; it goes with the pod.
@@ -190,7 +206,8 @@ class Cri:
         """
         config = {
             "metadata": {"name": "probe"},
-            "image": {"image": image},
+            # CRI-O checks the signature of what the user has asked for
+            "image": {"image": image, "user_specified_image": image},
             "linux": {
                 "resources": {"memory_limit_in_bytes": memory_limit},
                 "security_context": pod.config["linux"]["security_context"],
@@ -238,9 +255,8 @@ def _cgroup_path(text: str) -> str:
     return unified if unified != "/" else paths.get("name=systemd", "/")
 
 
-@functools.cache
-def _messages() -> Mapping[str, Any]:
-    """The message classes of :file:`cri.proto`, by full name."""
+def descriptors() -> bytes:
+    """:file:`cri.proto` compiled: a serialized ``FileDescriptorSet``."""
     with tempfile.TemporaryDirectory(prefix="kubenode-cri-") as folder:
         output = Path(folder, "cri.binpb")
         subprocess.run(
@@ -255,7 +271,13 @@ def _messages() -> Mapping[str, Any]:
             check=True,
             stdin=subprocess.DEVNULL,
         )
-        files = descriptor_pb2.FileDescriptorSet.FromString(output.read_bytes())
+        return output.read_bytes()
+
+
+@functools.cache
+def _messages() -> Mapping[str, Any]:
+    """The message classes of :file:`cri.proto`, by full name."""
+    files = descriptor_pb2.FileDescriptorSet.FromString(descriptors())
     pool = descriptor_pool.DescriptorPool()
     for file in files.file:
         pool.Add(file)

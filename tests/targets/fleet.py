@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from types import TracebackType
 
 from docker import DockerClient
@@ -38,6 +39,7 @@ class Fleet:
         name: str | None = None,
         init: Init = "systemd",
         cgroup: CgroupView = "v2",
+        volumes: Sequence[str] = (),
     ) -> Target:
         """Start a target and wait until it is up; see :func:`container.start`."""
         image.ensure(self._client, [suite], print)
@@ -49,6 +51,7 @@ class Fleet:
             name=name,
             init=init,
             cgroup=cgroup,
+            volumes=volumes,
             key=self._key,
         )
 

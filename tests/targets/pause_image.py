@@ -60,8 +60,23 @@ def layer() -> bytes:
     return _layer(static_busybox())
 
 
+# the first process of a PID namespace gets no signal that it has no handler for
+_PAUSE = b"""\
+#!/bin/sh
+trap 'exit 0' TERM INT
+while :; do /bin/busybox sleep 3600 & wait $!; done
+"""
+
+
 def _layer(busybox: bytes) -> bytes:
-    return _tar({"bin/busybox": (busybox, 0o755), "bin/sh": (busybox, 0o755)})
+    return _tar(
+        {
+            "bin/busybox": (busybox, 0o755),
+            "bin/sh": (busybox, 0o755),
+            # what CRI-O runs in a pause container, whatever the image says
+            "pause": (_PAUSE, 0o755),
+        }
+    )
 
 
 def static_busybox() -> bytes:

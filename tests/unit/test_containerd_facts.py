@@ -64,3 +64,26 @@ def test_dpkg_at_work_is_not_interrupted(
         Reading(values=values, texts={"dpkg": [f"containerd 1.7.24 {status} "]})
     )
     assert (package["dpkg_interrupted"], package["dpkg_at_work"]) == (interrupted, at_work)
+
+
+SERVER = ["", "  Version:  1.7.24~ds1", "  Revision: 2.1.9"]
+
+
+@pytest.mark.parametrize(
+    ("said", "lines", "replaced", "running"),
+    [
+        ("yes", SERVER, True, "1.7.24"),
+        ("yes", ["ctr: failed to dial"], True, None),
+        ("no", [], False, None),
+        ("maybe", [], None, None),
+        (None, [], None, None),
+    ],
+)
+def test_a_program_that_was_exchanged_after_the_start(
+    said: str | None, lines: list[str], replaced: bool | None, running: str | None
+) -> None:
+    unit = ["LoadState=loaded", "ActiveState=active", "SubState=running"]
+    texts = {"unit:containerd.service": unit, "running_version": lines}
+    reading = Reading({} if said is None else {"replaced": said}, texts)
+    shape = parse_daemon(Reading(), reading).shape
+    assert (shape["program_replaced"], shape["running_version"]) == (replaced, running)

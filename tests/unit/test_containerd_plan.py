@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from packaging.version import Version
 
 from kubenode.runtimes.containerd.plan import CniInForce, plan
-from kubenode.runtimes.containerd.state import UNCLEAR_CONFIG, HandlerInForce, State, Unit
+from kubenode.runtimes.containerd.state import UNCLEAR_CONFIG, HandlerInForce, Replaced, State, Unit
 from kubenode.runtimes.containerd.upkeep import upkeep
 from kubenode.runtimes.containerd.wanted import ContainerdWanted
+from kubenode.runtimes.restart import Restart
 
 MAIN = "/etc/containerd/config.toml"
 VERSION = Version("1.7.24")
@@ -36,6 +37,11 @@ STATE = State(
     restart_pending=(),
     clock_set_back=(),
 )
+
+
+UPGRADED = Replaced("/usr/bin/containerd", Version("1.7.24"), Version("2.1.9"))
+DOWNGRADED = Replaced("/usr/bin/containerd", Version("2.1.9"), Version("1.7.24"))
+PODS = {"systemd": 7, "cgroupfs": 0}
 
 
 def text(driver: bool) -> bytes:
@@ -163,6 +169,11 @@ def test_upkeep_of_what_runs_is_nothing() -> None:
         ),
         ({"restart_pending": ("/c",)}, ["systemctl restart containerd.service"]),
         (
+            {"replaced": UPGRADED, "pods": {"systemd": 7, "cgroupfs": 0}},
+            ["systemctl restart containerd.service"],
+        ),
+        ({"replaced": DOWNGRADED}, ["systemctl restart containerd.service"]),
+        (
             {"clock_set_back": ("/a b", STATE.socket)},
             ["touch -c -- '/a b'", "systemctl restart containerd.service"],
         ),
@@ -174,6 +185,34 @@ def test_upkeep_does_what_is_missing(state: dict[str, Any], steps: list[str]) ->
     done = upkeep(replace(STATE, **state))
     assert (list(done.steps), done.blocked) == (steps, None)
     assert done.explained
+
+
+@pytest.mark.parametrize(
+    ("state", "restart", "reason"),
+    [
+        ({"replaced": UPGRADED}, "never", "kubenode_restart is never"),
+        ({"replaced": UPGRADED, "pods": PODS}, "if-idle", "7 containers run, and kubenode_restart"),
+        ({"replaced": DOWNGRADED, "pods": PODS}, None, "7 containers run and would not survive it"),
+        (
+            {"replaced": DOWNGRADED, "pods": PODS},
+            "now",
+            "7 containers run and would not survive it",
+        ),
+        ({"replaced": DOWNGRADED, "pods": None}, None, "pods may run and would not survive it"),
+        # what does not say what it is might be anything
+        (
+            {"replaced": replace(UPGRADED, running=None), "pods": PODS},
+            None,
+            "would not survive it",
+        ),
+    ],
+)
+def test_a_program_that_was_exchanged_waits_for_its_restart(
+    state: dict[str, Any], restart: Restart | None, reason: str
+) -> None:
+    done = upkeep(replace(STATE, **state), restart=restart)
+    assert reason in str(done.postponed)
+    assert (done.steps, done.blocked) == ((), None)
 
 
 @pytest.mark.parametrize(
@@ -222,6 +261,7 @@ _STATES = st.builds(
     pods=st.sampled_from([None, {"systemd": 0, "cgroupfs": 0}, {"systemd": 1, "cgroupfs": 2}]),
     restart_pending=st.sampled_from([None, (), ("/c",)]),
     clock_set_back=st.sampled_from([(), ("/c",)]),
+    replaced=st.sampled_from([None, UPGRADED, DOWNGRADED]),
 )
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import io
 import os
 import re
 import shutil
+import socket as sockets
 import subprocess
 import sys
 import tarfile
@@ -24,23 +26,35 @@ from kubenode.facts import (
     containerd,
     containerd_left,
     containerd_service,
+    crio,
+    dnf_hold,
+    docker,
     handler_needs,
+    image_based,
     installation,
     kernel,
     kernel_config,
     kubeadm,
     kubelet,
+    kubelet_files,
+    kubernetes,
+    kubernetes_keys,
+    left_alone,
     machine,
     network,
     package_versions,
     platform,
     pods,
+    prerequisites,
     repositories,
     runtimes,
     swap,
 )
 from kubenode.files import host_lock, toml_text, whole_file
+from kubenode.kubelet import service as kubelet_service
+from kubenode.kubelet.command_line import Word
 from kubenode.operations import kernel as kernel_operations
+from kubenode.operations import swap as swap_operations
 from kubenode.packages import (
     archive_change,
     archive_transfer,
@@ -57,6 +71,9 @@ from kubenode.packages.source import Repository
 from kubenode.run import host_script
 from kubenode.runtimes import archive_program, config_swap, program_change
 from kubenode.runtimes.containerd import proof, removal
+from kubenode.runtimes.crio import proof as crio_proof
+from kubenode.runtimes.docker import cri_archive
+from kubenode.runtimes.docker import proof as docker_proof
 from kubenode.wire import probe, time_limit
 from kubenode.wire.reading import read_answer
 from tests.conftest import ROOT
@@ -77,10 +94,19 @@ PROBES = {
     "package": containerd.script_package(),
     "daemon": containerd.script_daemon(),
     "containerd_service": containerd_service.script(),
+    "crio": crio.script(),
     "cgroups": cgroup.script_cgroups(),
+    "dnf_hold": dnf_hold.script(),
     "cni_plugins": cni_plugins.script(),
+    "docker_package": docker.script_package(),
+    "docker": docker.script_daemon(),
     "drivers": cgroup.script_drivers(),
+    "image_based": image_based.script(),
     "kubelet": kubelet.script(),
+    "left_alone": left_alone.script(["containerd"], ["containerd"]),
+    "kubelet_files": kubelet_files.script(),
+    "kubernetes": kubernetes.script(),
+    "kubernetes_keys": kubernetes_keys.script(),
     "pods": pods.script(),
     "modules": kernel.script_modules(["br_netfilter"]),
     "sysctls": kernel.script_sysctls(["net.ipv4.ip_forward"]),
@@ -89,6 +115,7 @@ PROBES = {
     "machine": machine.script(),
     "network": network.script(),
     "platform": platform.script(),
+    "prerequisites": prerequisites.script(),
     "repositories": repositories.script("docker"),
     "candidates": candidates.script(["containerd"]),
     "package_versions": package_versions.script(["containerd"]),
@@ -157,10 +184,20 @@ def install_guarded(host: Host) -> str:
     return guarded_install.install(["containerd.io=2.1.9"], ["runc"]).get_raw_value()
 
 
-def able_to_hold(host: Host) -> str:
-    """dnf 4 without its plugin, which is there once it is installed."""
-    host.program("dnf", f'[ "$1" = install ] || grep -q "dnf install" {host.log}')
-    return package_locks.patiently("dnf", manager.ABLE_TO_HOLD["dnf"]).get_raw_value()
+def fetch_lists_with_zypper(host: Host) -> str:
+    host.program("zypper", 'echo "no answer"; exit 106')
+    return package_locks.lists_fetched("zypper").get_raw_value()
+
+
+def fetch_lists_with_dnf(host: Host) -> str:
+    host.program("dnf", 'echo "Failed loading plugin"; echo "Ignoring repositories: x"')
+    return package_locks.lists_fetched("dnf").get_raw_value()
+
+
+def install_with_dnf(host: Host) -> str:
+    host.program("dnf")
+    command = manager.change_held("dnf", "containerd", "containerd-1.7")
+    return package_locks.patiently("dnf", command).get_raw_value()
 
 
 def hold_with_dnf(host: Host) -> str:
@@ -199,6 +236,16 @@ def undo(host: Host) -> str:
 def start(host: Host) -> str:
     serving(host)
     return config_swap.start(daemon(host), ["true"]).get_raw_value()
+
+
+def restart_kubelet(host: Host) -> str:
+    """One that takes its flags, stays and is healthy."""
+    host.program("kubelet", '[ "$*" = "--node-ip=10.0.0.1 --version" ]')
+    host.program("systemctl", '[ "$1" != show ] || echo 77')
+    host.program("curl", "printf ok")
+    host.program("sleep")
+    words = [Word("--node-ip=10.0.0.1", "/etc/default/kubelet")]
+    return kubelet_service.restart(words, "127.0.0.1:10248").get_raw_value()
 
 
 def daemon(host: Host, *stated: toml_text.Path) -> config_swap.Daemon:
@@ -278,6 +325,38 @@ def unpack_archive(host: Host) -> str:
     return host_lock.under_lock("\n".join([*functions, "archive_prepare"])).get_raw_value()
 
 
+def start_docker(host: Host) -> str:
+    """Where crictl is asked, too."""
+    host.program("systemctl")
+    host.program("docker", """echo '{"CgroupDriver":"systemd"}'""")
+    host.program("crictl")
+    socket = str(host.programs.parent / "cri.sock")
+    with contextlib.closing(sockets.socket(sockets.AF_UNIX)) as listening:
+        listening.bind(socket)
+    started = docker_proof.daemon("cri-docker.service", socket, ("-H", "fd://"), "systemd")
+    return config_swap.start(started, ["check /nowhere"]).get_raw_value()
+
+
+def unpack_cri_dockerd(host: Host) -> str:
+    """One that is not there yet, which is a script here."""
+    program = b"#!/bin/sh\necho 'cri-dockerd 0.4.3 (x)'\n"
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        member = tarfile.TarInfo("cri-dockerd/cri-dockerd")
+        member.size = len(program)
+        tar.addfile(member, io.BytesIO(program))
+    digest = whole_file.sum_of(packed.getvalue())
+    store = Path(archive_change.STORE)
+    store.mkdir(exist_ok=True)
+    (store / digest).write_bytes(packed.getvalue())
+    host.program("systemctl", '[ "$1" != -q ]')
+    script = cri_archive.change("0.4.3", ArchiveFile("/x.tgz", digest)).get_raw_value()
+    # the places are root's
+    for place in (cri_archive.ROOT, cri_archive.LINK, cri_archive.UNITS_IN):
+        script = script.replace(place, f"{host.programs.parent}{place}")
+    return script
+
+
 def move_away(host: Host) -> str:
     """Where a directory of that name went before."""
     for name in ("certs", f"certs{whole_file.BACKUP_SUFFIX}"):
@@ -303,16 +382,66 @@ def unpack_plugins(host: Host) -> str:
     return plugins_change.change("1.9.1", file, f"{store.parent}/cni").get_raw_value()
 
 
+SWAPS = "Filename Type Size Used Priority\n"
+
+
+def swap_off(host: Host, used: int = 1000, swapoff: str = "", after: str = "stays_off") -> str:
+    """With a swap file that has a blank in its name, and a service that runs."""
+    folder = host.programs.parent
+    swaps, meminfo = folder / "swaps", folder / "meminfo"
+    swaps.write_text(f"{SWAPS}/a\\040swap file 65532 {used} -2\n/dev/zram0 partition 64 0 5\n")
+    meminfo.write_text("MemTotal: 4000000 kB\nMemAvailable: 200000 kB\n")
+    host.program("swapoff", swapoff or f"printf '{SWAPS.strip()}\\n' >{swaps}")
+    host.program("systemctl", '[ "$1" != show ] || echo ActiveState=active')
+    functions = swap_operations.FUNCTIONS.replace("/proc/swaps", str(swaps))
+    functions = functions.replace("/proc/meminfo", str(meminfo))
+    # busybox has one of its own, and takes that
+    functions = functions.replace(' swapoff "', f' {host.programs}/swapoff "')
+    change = whole_file.Change(str(folder / "fstab"), None, b"")
+    before = f"{functions}\nfits"
+    steps = f"turn_off\nstop zramswap.service\nturn_off\nforget\n{after}"
+    command = whole_file.change([change], before, steps)
+    lines = command.connector_arguments["_stdin"]
+    text = "".join(f"{line}\n" for line in lines)
+    return f"printf %s '{text}' | {{ {command.get_raw_value()}\n}}"
+
+
+def link_crio(host: Host) -> str:
+    """Where there is no folder of CRI-O's yet."""
+    return crio_proof.link().get_raw_value().replace("/etc/crio", str(host.programs.parent / "c"))
+
+
+def check_crio(host: Host) -> str:
+    """It takes the file, and what it says of a reload is in force."""
+    folder = host.programs.parent / "c"
+    (folder / "crio.conf.d").mkdir(parents=True)
+    (folder / "kubenode.conf").write_text("")
+    said = "cgroup driver: systemd\n  pause_image = 'p'"
+    host.program("crio", f"cat <<'E'\n{said}\nE\n")
+    steps = [f"check {folder}/kubenode.conf", "has_in_force \"pause_image = 'p'\""]
+    daemon = crio_proof.daemon(str(host.programs / "crio"), "/nowhere")
+    command = config_swap.start(daemon, steps).get_raw_value()
+    return command.replace("/etc/crio", str(folder))
+
+
 CHANGES: list[Callable[[Host], str]] = [
+    link_crio,
+    check_crio,
     set_live,
+    swap_off,
     fetch_lists,
     unpack_again,
-    able_to_hold,
+    fetch_lists_with_zypper,
+    fetch_lists_with_dnf,
+    install_with_dnf,
     hold_with_dnf,
     change_held,
     finish_rpm,
     undo,
     start,
+    start_docker,
+    unpack_cri_dockerd,
+    restart_kubelet,
     fetch_archive,
     unpack_archive,
     move_away,
@@ -364,12 +493,28 @@ def test_each_shell_runs_what_changes_a_host(
     assert finished.returncode == 0, finished.stderr
     # of the shell itself
     assert not re.search(r"not found|syntax|unexpected|bad |: line ", finished.stderr)
+    if change is link_crio:
+        folder = host.programs.parent / "c"
+        assert (folder / "crio.conf.d/99-kubenode.conf").resolve() == folder / "kubenode.conf"
     if change is undo:
         assert host.config.read_text() == "old\n"
+    if change is restart_kubelet:
+        log = host.log.read_text()
+        assert "http://127.0.0.1:10248/healthz" in log
+        assert log.index("kubelet --node-ip") < log.index("systemctl restart kubelet.service")
+    if change is swap_off:
+        said = host.log.read_text().splitlines()
+        assert said[:3] == ["swapoff /a swap /dev/zram0",
+                            "systemctl show -p ActiveState zramswap.service",
+                            "systemctl stop zramswap.service"]  # fmt: skip
     if change is unpack_again:
         assert "--reinstall install containerd" in host.log.read_text()
-    if change is able_to_hold:
-        assert "dnf install -y dnf-command(versionlock)\n" in host.log.read_text()
+    if change is fetch_lists_with_zypper:
+        assert finished.stderr.startswith("no answer\nzypper refresh failed in part:")
+    if change is fetch_lists_with_dnf:
+        assert finished.stderr == "Ignoring repositories: x\n"
+    if change is install_with_dnf:
+        assert " --disableplugin=versionlock containerd-1.7\n" in host.log.read_text()
     if change is change_held:
         said = [line.split()[2] for line in host.log.read_text().splitlines()]
         assert said == ["removelock", "install", "addlock"]
@@ -385,6 +530,50 @@ def test_each_shell_runs_what_changes_a_host(
         assert "containerd.io=2.1.9" in host.log.read_text().splitlines()[-1]
     if change is fetch_lists:
         assert "no answer" in finished.stderr
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=shell_name)
+def test_swap_that_does_not_fit_into_memory_stays_and_no_file_is_changed(
+    shell: tuple[str, ...], host: Host
+) -> None:
+    # 200000 KiB are available, of which 128 MiB are to stay free
+    finished = host.run(shell, swap_off(host, used=70000))
+    assert finished.returncode == 1
+    assert "does not fit into memory" in finished.stderr
+    assert not host.log.exists()
+    assert not (host.programs.parent / "fstab").exists()
+    # what is empty needs no memory
+    (host.programs.parent / "meminfo").write_text("")
+    script = swap_off(host, used=0).replace(str(host.programs.parent / "meminfo"), "/dev/null")
+    assert host.run(shell, script).returncode == 0
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=shell_name)
+@pytest.mark.parametrize(
+    ("swapoff", "why"),
+    [
+        ("echo 'Cannot allocate memory' >&2; exit 2", "swapoff failed (Cannot allocate memory)"),
+        ("sleep 60", "swapoff did not end within 900 s"),
+    ],
+)
+def test_swap_that_stays_on_is_said_and_comes_back_at_no_boot(
+    shell: tuple[str, ...], swapoff: str, why: str, host: Host
+) -> None:
+    script = swap_off(host, swapoff=swapoff).replace(
+        f"limited {swap_operations.SWAPOFF_SECONDS} ", "limited 1 "
+    )
+    finished = host.run(shell, script)
+    assert finished.returncode == 1
+    assert f"{why}: still on is /a\\040swap" in finished.stderr
+    assert (host.programs.parent / "fstab").exists()
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=shell_name)
+def test_swap_that_something_turns_on_again_is_found(shell: tuple[str, ...], host: Host) -> None:
+    again = f"echo '/x file 1 0 -2' >>{host.programs.parent / 'swaps'}; stays_off"
+    finished = host.run(shell, swap_off(host, after=again))
+    assert finished.returncode == 1
+    assert "swap was turned on again: /x" in finished.stderr
 
 
 @pytest.mark.parametrize("shell", SHELLS, ids=shell_name)
@@ -487,6 +676,7 @@ def program_changes(host: Host) -> list[str]:
     build = Build("2.3.4", file, file)
     for program in (
         program_change.of_packages("containerd 2.1.9", packages, "apt-get"),
+        program_change.of_packages("containerd 2.1.9", packages, "zypper"),
         archive_program.of_archive(build, None),
         archive_program.of_archive(None, build.name, "2.3.4", packages),
     ):
@@ -512,47 +702,82 @@ def test_nothing_is_installed_where_more_would_go_than_may(
     assert len(host.log.read_text().splitlines()) == 1
 
 
-def prove(host: Host) -> StringCommand:
-    """With an apt-get that fetches one list, which has the package."""
+def prove(host: Host, manager: str = "apt-get") -> StringCommand:
+    """With a package manager that fetches one list, which has the package."""
     host.program(
         "apt-get",
         'set -- "${APT_CONFIG%/*}"; echo Package: containerd.io >"$1/lists/x_Packages"; '
         'cat "$1/key.asc" "$1/apt.conf" >"$1/lists/x_InRelease"',
     )
+    host.program("dnf", 'case "$*" in *repoquery*) printf "containerd.io is there\\n\\n";; esac')
+    host.program("zypper", "echo '<solvable name=\"containerd.io\"/>'")
+    host.program("rpm")
     repository = Repository(
         name="docker",
         url="https://mirror.example.com",
         key="key",
         fingerprint="A" * 40,
-        components=("stable",),
+        components=("stable",) if manager == "apt-get" else (),
         packages=("containerd.io",),
     )
-    return repository_proof.prove(repository, "apt-get", "trixie", "amd64", b"the key\n")
+    suite = "trixie" if manager == "apt-get" else None
+    return repository_proof.prove(repository, manager, suite, "amd64", b"the key\n")
 
 
+PROVEN = {
+    "apt-get": ("lists/x_InRelease", "#clear APT::Update::Post-Invoke;"),
+    "dnf": ("docker.repo", "gpgcheck=1"),
+    "zypper": ("etc/zypp/repos.d/docker.repo", "gpgcheck=1"),
+}
+
+
+@pytest.mark.parametrize("manager", PROVEN)
 @pytest.mark.parametrize("has_it", [True, False])
 @pytest.mark.parametrize("shell", SHELLS, ids=shell_name)
 def test_each_shell_proves_a_repository(
-    shell: tuple[str, ...], has_it: bool, host: Host, monkeypatch: pytest.MonkeyPatch
+    shell: tuple[str, ...],
+    has_it: bool,
+    manager: str,
+    host: Host,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = host.config.with_name("staged")
     monkeypatch.setattr(repository_proof, "DIRECTORY", str(folder))
-    command = prove(host)
+    command = prove(host, manager)
     if not has_it:
-        host.program("apt-get", 'echo "E: no answer" >&2; exit 100')
-    finished = host.run(
-        shell, command.get_raw_value(), tuple(command.connector_arguments["_stdin"])
-    )
+        host.program(manager, 'echo "E: Error: no answer" >&2; exit 100')
+    # busybox has an rpm of its own, and takes that
+    script = command.get_raw_value().replace("rpm --root", f"{host.programs}/rpm --root")
+    finished = host.run(shell, script, tuple(command.connector_arguments["_stdin"]))
     assert finished.returncode == (0 if has_it else 1), finished.stderr
     if has_it:
-        list_ = (folder / "docker/lists/x_InRelease").read_text()
-        assert list_.startswith("the key\n")
-        assert "#clear APT::Update::Post-Invoke;" in list_
+        path, says = PROVEN[manager]
+        assert says in (folder / "docker" / path).read_text()
+        assert (folder / "docker/key.asc").read_text() == "the key\n"
         assert folder.stat().st_mode & 0o777 == 0o755
     else:
-        assert "E: no answer" in finished.stderr
+        assert "Error: no answer" in finished.stderr
         assert "repository docker gave no lists: nothing was changed" in finished.stderr
         assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("manager", ["dnf", "zypper"])
+@pytest.mark.parametrize("shell", SHELLS, ids=shell_name)
+def test_a_package_that_is_not_in_the_lists_is_an_error(
+    shell: tuple[str, ...], manager: str, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repository_proof, "DIRECTORY", str(host.config.with_name("staged")))
+    command = prove(host, manager)
+    host.program(manager, "echo 'other-containerd.io is there'")
+    lines = tuple(command.connector_arguments["_stdin"])
+    script = command.get_raw_value().replace("rpm --root", f"{host.programs}/rpm --root")
+    finished = host.run(shell, script, lines)
+    assert finished.returncode == 1
+    assert "repository docker has no package containerd.io" in finished.stderr
+
+
+def proofs(host: Host) -> list[str]:
+    return [prove(host, manager).get_raw_value() for manager in PROVEN]
 
 
 def _pieces(path: Path) -> list[str]:
@@ -567,7 +792,7 @@ def test_each_file_is_run(host: Host) -> None:
     probes = [part for script in PROBES.values() for part in (script.shell, *script.shared)]
     scripts = [*probes, probe._SHELL_FUNCTIONS, probe.script(PROBES)]
     scripts += [change(host) for change in CHANGES]
-    scripts += [swap_of(host, ("version",)).get_raw_value(), prove(host).get_raw_value()]
+    scripts += [swap_of(host, ("version",)).get_raw_value(), *proofs(host)]
     scripts += program_changes(host)
     assert len(FILES) > 30
     assert [
@@ -604,7 +829,7 @@ def test_no_probe_uses_a_variable_that_nothing_sets() -> None:
 
 def test_no_change_uses_a_variable_that_nothing_sets(host: Host) -> None:
     scripts = [change(host) for change in CHANGES]
-    scripts += [swap_of(host).get_raw_value(), prove(host).get_raw_value()]
+    scripts += [swap_of(host, ("version",)).get_raw_value(), *proofs(host)]
     scripts += program_changes(host)
     assert [_unset(script) for script in scripts] == [[] for _ in scripts]
 

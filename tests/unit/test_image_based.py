@@ -11,11 +11,11 @@ from kubenode.audit.checks.catalogue import CHECKS
 from kubenode.audit.checks.check import Aim
 from kubenode.audit.findings import judge_host
 from kubenode.audit.preflight import preflight
-from kubenode.facts import platform
+from kubenode.facts import image_based, platform
 from kubenode.facts.platform import PlatformShape
 from kubenode.linux.image_based import image_of, usr_is, why_no_packages
 from kubenode.runtimes import other_runtimes
-from kubenode.wire.reading import Reading
+from kubenode.wire.reading import ProbeError, Reading
 from tests.recorded_node import recorded
 
 RELEASES = Path(__file__).parent / "os_releases"
@@ -165,3 +165,29 @@ def test_an_edition_without_its_marker_is_an_image_all_the_same() -> None:
     assert image_of("fedora", "silverblue", False) == "Silverblue"
     assert image_of("fedora", "server", False) is None
     assert image_of(None, None, False) is None
+
+
+def system(*mounts: str, ostree: str = "no", release: str = "debian-13") -> Reading:
+    lines = (RELEASES / release).read_text().splitlines()
+    texts = {"/etc/os-release": lines} | ({"mounts": list(mounts)} if mounts else {})
+    return Reading({"ostree": ostree}, texts)
+
+
+@pytest.mark.parametrize(
+    ("reading", "why"),
+    [
+        (system(ROOT_RW), None),
+        (system(ROOT_RW, "/dev/sda3 /usr ext4 ro 0 0"), "its /usr is mounted read-only"),
+        (system(ROOT_RW, ostree="yes"), "it is a whole image, ostree"),
+        (system("/dev/sda9 / ext4 rw 0 0", release="flatcar-4459"), "a whole image, Flatcar"),
+        (system(), "it cannot be told whether /usr is mounted read-only"),
+    ],
+)
+def test_what_changes_packages_refuses_the_same_hosts(reading: Reading, why: str | None) -> None:
+    refusal = image_based.refusal(image_based.parse(reading))
+    assert refusal is None if why is None else why in (refusal or "")
+
+
+def test_a_system_that_does_not_say_what_it_is_is_not_known() -> None:
+    with pytest.raises(ProbeError):
+        image_based.parse(Reading({"ostree": "no"}, unreadable=frozenset({"/etc/os-release"})))

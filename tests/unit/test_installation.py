@@ -89,9 +89,12 @@ def test_an_rpms_version_stands_for_any_of_its_releases(version: str, release: s
 @pytest.mark.parametrize("of_manager", ["apt-get", "dnf", "zypper"])
 def test_words_are_whole(of_manager: str) -> None:
     wanted = manager.pinned(of_manager, "x", "1;2")
-    commands = [manager.install(of_manager, wanted, "-o y"), manager.hold(of_manager, "x;y")]
-    if of_manager != "apt-get":
-        commands += [manager.change_held(of_manager, "x;y", wanted), manager.finish("dnf", ["x;y"])]
+    commands = [manager.hold(of_manager, "x;y")]
+    if of_manager == "apt-get":
+        commands += [manager.install_with_apt([wanted], 9), manager.simulated(["x;y"])]
+    else:
+        commands += [manager.install(of_manager, wanted), manager.finish("dnf", ["x;y"])]
+        commands += [manager.change_held(of_manager, "x;y", wanted)]
     for command in commands:
         assert not re.search(r"\{options|\{package|@[A-Z]+@", command)
         assert "'x" in command

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import get_args, get_type_hints
-
 import pytest
 from pyinfra.api import OperationValueError
 
@@ -11,11 +9,11 @@ from kubenode import node
 from kubenode.facts.containerd_service import ContainerdService
 from kubenode.facts.handler_needs import HandlerNeeds
 from kubenode.runtimes.runtime import RUNTIMES
-from kubenode.settings import DEFAULTS, NodeSettings
+from kubenode.settings import DEFAULTS, PREPARED, NodeSettings
 
 
 def test_each_runtime_that_can_be_set_has_operations_and_a_row() -> None:
-    for name in get_args(get_type_hints(NodeSettings)["runtime"]):
+    for name in PREPARED:
         assert node._set_up_by(name).configured_by(DEFAULTS)
         assert name in {row.name for row in RUNTIMES}
 
@@ -34,7 +32,7 @@ def test_what_is_not_set_is_not_read() -> None:
     assert HandlerNeeds not in read(NodeSettings(containerd_handlers={"kata": None}))
 
 
-@pytest.mark.parametrize("name", ["crio", "docker", "mcr", "rkt", ""])
+@pytest.mark.parametrize("name", ["cri-o", "podman", "rkt", ""])
 def test_another_runtime_is_an_error(name: str) -> None:
     with pytest.raises(OperationValueError, match=f"kubenode_runtime '{name}': .* containerd"):
         node._set_up_by(name)

@@ -11,7 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubenode.facts import container_cgroups, kernel_config, kubelet, machine, network, swap
+from kubenode.facts import (
+    container_cgroups,
+    kernel_config,
+    kubelet,
+    kubernetes_keys,
+    machine,
+    network,
+    prerequisites,
+    swap,
+)
 from kubenode.facts.node import Node
 from kubenode.linux import kernel_modules
 from kubenode.linux.kernel_config import ALIASES, OPTIONAL, REQUIRED
@@ -53,6 +62,8 @@ READINGS = st.builds(
         network.parse,
         swap.parse,
         kubelet.parse,
+        kubernetes_keys.parse,
+        prerequisites.parse,
     ],
 )
 def test_nothing_else_raises(parse: Callable[[Reading], object], reading: Reading) -> None:

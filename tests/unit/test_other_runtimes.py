@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from kubenode.facts import runtimes
 from kubenode.runtimes import other_runtimes
 from kubenode.runtimes.other_runtimes import NONE, RuntimesShape
-from kubenode.runtimes.runtime import path_of
+from kubenode.runtimes.runtime import CONTAINERD, CRIO, DOCKER, MCR, Runtime, path_of
 from kubenode.wire.reading import Reading, Readings
 
-CRIO = "unix:///var/run/crio/crio.sock"
+CRIO_SOCKET = "unix:///var/run/crio/crio.sock"
 CRI_DOCKERD = "unix:///run/cri-dockerd.sock"
 
 
@@ -34,7 +34,7 @@ def unit(active: str = "inactive", enabled: bool = False, *listens: str) -> dict
             shape(
                 units={"crio.service": unit("active", True)},
                 sockets=["/run/crio/crio.sock"],
-                kubelet_endpoint=CRIO,
+                kubelet_endpoint=CRIO_SOCKET,
                 crictl_endpoint="unix:///run/crio/crio.sock",
             ),
             "CRI-O runs here (crio.service is active; "
@@ -62,7 +62,7 @@ def unit(active: str = "inactive", enabled: bool = False, *listens: str) -> dict
             "cri-dockerd is used here (kubelet points at /run/cri-dockerd.sock)",
         ),
         (
-            shape(crictl_endpoint=CRIO),
+            shape(crictl_endpoint=CRIO_SOCKET),
             "CRI-O is used here (/etc/crictl.yaml points at /var/run/crio/crio.sock)",
         ),
         # a place of its own, which its socket unit states
@@ -76,14 +76,14 @@ def unit(active: str = "inactive", enabled: bool = False, *listens: str) -> dict
     ],
 )
 def test_what_is_in_use_is_named_with_who_uses_it(host: RuntimesShape, message: str) -> None:
-    assert other_runtimes.refusal(host) == (message, other_runtimes.REMEDY)
+    assert other_runtimes.refusal(host, CONTAINERD) == (message, other_runtimes.remedy(CONTAINERD))
 
 
 def test_two_of_them_are_both_named() -> None:
     host = shape(
         units={"crio.service": unit("active"), "cri-docker.service": unit("active")},
     )
-    problem = other_runtimes.refusal(host)
+    problem = other_runtimes.refusal(host, CONTAINERD)
     assert problem
     assert "CRI-O runs here" in problem[0]
     assert "cri-dockerd runs here" in problem[0]
@@ -101,8 +101,8 @@ def test_two_of_them_are_both_named() -> None:
     ],
 )
 def test_hosts_of_containerd_pass_without_a_word(host: RuntimesShape) -> None:
-    assert other_runtimes.refusal(host) is None
-    assert other_runtimes.warnings(host) == []
+    assert other_runtimes.refusal(host, CONTAINERD) is None
+    assert other_runtimes.warnings(host, CONTAINERD) == []
 
 
 @pytest.mark.parametrize(
@@ -114,30 +114,31 @@ def test_hosts_of_containerd_pass_without_a_word(host: RuntimesShape) -> None:
     ],
 )
 def test_what_is_installed_only_is_a_warning(host: RuntimesShape) -> None:
-    assert other_runtimes.refusal(host) is None
-    ((found, _),) = other_runtimes.warnings(host)
+    assert other_runtimes.refusal(host, CONTAINERD) is None
+    ((found, _),) = other_runtimes.warnings(host, CONTAINERD)
     assert found.startswith("CRI-O is installed here (")
 
 
 def test_unknown_is_not_absent() -> None:
-    problem = other_runtimes.refusal(shape(unknown=["systemd does not say"]))
+    problem = other_runtimes.refusal(shape(unknown=["systemd does not say"]), CONTAINERD)
     assert problem == (
         "cannot tell whether another runtime runs here: systemd does not say",
         "see on the host why, then run this again",
     )
     # whom kubelet uses decides only where it may be another one
     lost = ["cannot read /etc/crictl.yaml"]
-    assert other_runtimes.refusal(shape(users_unknown=lost)) is None
+    assert other_runtimes.refusal(shape(users_unknown=lost), CONTAINERD) is None
     assert (
-        "cannot read /etc/crictl.yaml" in other_runtimes.warnings(shape(users_unknown=lost))[0][0]
+        "cannot read /etc/crictl.yaml"
+        in other_runtimes.warnings(shape(users_unknown=lost), CONTAINERD)[0][0]
     )
-    problem = other_runtimes.refusal(shape(users_unknown=lost, programs=["crio"]))
+    problem = other_runtimes.refusal(shape(users_unknown=lost, programs=["crio"]), CONTAINERD)
     assert problem
     assert problem[0].startswith("cannot tell whether CRI-O is installed here (the program crio)")
 
 
 def test_an_endpoint_of_nobodys_is_a_runtime_where_there_is_no_containerd() -> None:
-    problem = other_runtimes.refusal(shape(kubelet_endpoint="unix:///run/x.sock"))
+    problem = other_runtimes.refusal(shape(kubelet_endpoint="unix:///run/x.sock"), CONTAINERD)
     assert problem
     assert "kubelet is told to use the runtime at unix:///run/x.sock" in problem[0]
 
@@ -203,27 +204,28 @@ def test_a_masked_unit_and_one_that_is_not_there_count_for_nothing() -> None:
 @pytest.mark.parametrize(
     "files",
     [
-        {"/var/lib/kubelet/config.yaml": f"containerRuntimeEndpoint: {CRIO}\n"},
+        {"/var/lib/kubelet/config.yaml": f"containerRuntimeEndpoint: {CRIO_SOCKET}\n"},
         {
             "/var/lib/kubelet/kubeadm-flags.env": "KUBELET_KUBEADM_ARGS="
-            f'"--pod-infra-container-image=x --container-runtime-endpoint={CRIO}"\n'
+            f'"--pod-infra-container-image=x --container-runtime-endpoint={CRIO_SOCKET}"\n'
         },
         {
-            "/etc/default/kubelet": f"KUBELET_EXTRA_ARGS=--container-runtime-endpoint {CRIO}\n",
+            "/etc/default/kubelet": "KUBELET_EXTRA_ARGS="
+            f"--container-runtime-endpoint {CRIO_SOCKET}\n",
             "/var/lib/kubelet/config.yaml": f"containerRuntimeEndpoint: {CRI_DOCKERD}\n",
         },
     ],
 )
 def test_what_kubelet_is_told(files: dict[str, str]) -> None:
-    assert read(files=files)["kubelet_endpoint"] == CRIO
+    assert read(files=files)["kubelet_endpoint"] == CRIO_SOCKET
 
 
 def test_what_kubelet_was_started_with_goes_first() -> None:
     start = [
         "LoadState=loaded",
-        f"ExecStart={{ argv[]=kubelet --container-runtime-endpoint={CRIO} }}",
+        f"ExecStart={{ argv[]=kubelet --container-runtime-endpoint={CRIO_SOCKET} }}",
     ]
-    assert read({"kubelet.service": start})["kubelet_endpoint"] == CRIO
+    assert read({"kubelet.service": start})["kubelet_endpoint"] == CRIO_SOCKET
     reading = Reading(
         {"programs": "", "sockets": ""},
         {
@@ -236,7 +238,7 @@ def test_what_kubelet_was_started_with_goes_first() -> None:
 
 
 def test_a_comment_tells_kubelet_nothing() -> None:
-    files = {"/etc/default/kubelet": f"# --container-runtime-endpoint={CRIO}\n"}
+    files = {"/etc/default/kubelet": f"# --container-runtime-endpoint={CRIO_SOCKET}\n"}
     assert read(files=files)["kubelet_endpoint"] is None
 
 
@@ -262,7 +264,83 @@ def test_what_a_host_does_not_say_is_unknown() -> None:
     )
 
 
+PREPARED = {
+    "units": {"containerd.service": unit("active", True)},
+    "sockets": ["/run/containerd/containerd.sock"],
+    "programs": ["containerd"],
+}
+"""A host that kubenode has made a node with containerd."""
+ENGINE = {**PREPARED, "programs": ["containerd", "dockerd"]}
+SERVING = {
+    "units": {**PREPARED["units"], "cri-docker.service": unit("active", True)},  # type: ignore[dict-item]
+    "sockets": ["/run/containerd/containerd.sock", "/run/cri-dockerd.sock"],
+    "programs": ["containerd", "dockerd", "cri-dockerd"],
+    "crictl_endpoint": CRI_DOCKERD,
+}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "host", "found"),
+    [
+        (CRIO, shape(**PREPARED), "containerd runs here (containerd.service is active)"),
+        # Docker Engine's
+        (CRIO, shape(**ENGINE), None),
+        (
+            CRIO,
+            shape(**ENGINE, kubelet_endpoint="unix:///run/containerd/containerd.sock"),
+            "containerd runs here (containerd.service is active; "
+            "kubelet points at /run/containerd/containerd.sock)",
+        ),
+        (CRIO, shape(**SERVING), "cri-dockerd runs here (cri-docker.service is active; "),
+        (DOCKER, shape(**PREPARED), None),
+        (
+            DOCKER,
+            shape(**PREPARED, crictl_endpoint="unix:///run/containerd/containerd.sock"),
+            "containerd runs here (containerd.service is active; "
+            "/etc/crictl.yaml points at /run/containerd/containerd.sock)",
+        ),
+        (DOCKER, shape(**SERVING), None),
+        (MCR, shape(**SERVING), None),
+        (MCR, shape(sockets=["/run/crio/crio.sock"]), "CRI-O seems to run here ("),
+        (CONTAINERD, shape(**SERVING), "cri-dockerd runs here ("),
+        (CONTAINERD, shape(**PREPARED), None),
+    ],
+)
+def test_what_is_another_runtime_depends_on_the_wanted_one(
+    wanted: Runtime, host: RuntimesShape, found: str | None
+) -> None:
+    problem = other_runtimes.refusal(host, wanted)
+    if found is None:
+        assert problem is None
+    else:
+        assert problem
+        assert problem[0].startswith(found)
+        assert problem[1].startswith(f"kubenode_runtime is {wanted.name}, ")
+
+
+def test_a_containerd_that_may_be_used_is_not_taken_for_dockers() -> None:
+    lost = {"users_unknown": ["cannot read /etc/crictl.yaml"]}
+    problem = other_runtimes.refusal(shape(**PREPARED, **lost), DOCKER)
+    assert problem
+    assert problem[0].startswith("cannot tell whether containerd is used: cannot read")
+    # control: one whose cri-dockerd runs is Docker's already
+    serving = {**SERVING, "crictl_endpoint": None}
+    assert other_runtimes.refusal(shape(**serving, **lost), DOCKER) is None
+
+
+def test_a_kubelet_that_runs_and_is_told_nothing_uses_containerd() -> None:
+    texts = {"unit:kubelet.service": LOADED}
+    values = {"programs": "", "sockets": ""}
+    running = Reading(values, {**texts, "runtimes_kubelet": ["/usr/bin/kubelet --v=2 "]})
+    host = runtimes.parse(Readings({runtimes.PROBE: running}))
+    assert host["kubelet_endpoint"] == "unix:///run/containerd/containerd.sock"
+    stopped = runtimes.parse(Readings({runtimes.PROBE: Reading(values, texts)}))
+    assert stopped["kubelet_endpoint"] is None
+
+
 @given(st.text(max_size=60))
 def test_any_endpoint_leads_somewhere_or_nowhere(endpoint: str) -> None:
-    assert other_runtimes.behind(endpoint) in ("CRI-O", "cri-dockerd", None)
+    for wanted in (CONTAINERD, CRIO, DOCKER):
+        for each in other_runtimes.found(shape(kubelet_endpoint=endpoint), wanted):
+            assert each.name in {"containerd", "CRI-O", "cri-dockerd"} - {wanted.cri}
     assert path_of(path_of(endpoint)).count("//") == 0

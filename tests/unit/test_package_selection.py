@@ -68,8 +68,8 @@ def test_where_nobody_can_tell_what_there_is_a_series_is_refused() -> None:
 
 
 def test_it_is_said_from_what_to_what() -> None:
-    assert of(THERE, version="1.7").explained == ["jq 1.6-2 -> 1.7.1-6"]
-    assert of().explained == ["jq (not installed) -> 1.7.1-6"]
+    assert of(THERE, version="1.7").now == {"jq": "1.6-2"}
+    assert of().now == {}
 
 
 def test_what_goes_is_named_and_asked_for() -> None:
@@ -102,6 +102,7 @@ runc:
      5:1.3-1 -1 (phased 20%)
          -1 https://a.example.com/debian ./ Packages
        1001 https://b.example.com/debian sid/main amd64 Packages
+        500 file:/srv/packages ./ Packages
 """
 
 
@@ -117,10 +118,11 @@ def test_what_can_be_had_is_told_from_what_is_only_installed() -> None:
     }
     assert versions == {
         "containerd.io": ["2.1.9-1~debian.13~trixie", "1.7.24-1"],
-        "runc": ["5:1.3-1", "5:1.3-1"],
+        "runc": ["5:1.3-1"] * 3,
         "nothing": [],
     }
-    assert found["packages"]["runc"][1]["origin"] == "https://b.example.com/debian sid/main"
+    origins = [each["origin"] for each in found["packages"]["runc"]]
+    assert origins[1:] == ["https://b.example.com/debian sid/main", "file:/srv/packages"]
     assert found["preferred"] == {
         "containerd.io": "2.1.9-1~debian.13~trixie",
         "runc": None,
@@ -155,6 +157,7 @@ def test_no_answer_of_apt_raises_anything_else(lines: list[str]) -> None:
             "Inst libc6 (2.41-1 Debian:13/stable [amd64])\nConf containerd.io (2.1.9-1 x)\n",
             {
                 "installs": {"containerd.io": "2.1.9-1", "libc6": "2.41-1"},
+                "now": {"containerd.io": "1.7.24-1"},
                 "removes": {"containerd": "1.7.24~ds1-6", "runc": "1.1.15"},
                 "error": None,
             },
@@ -162,9 +165,14 @@ def test_no_answer_of_apt_raises_anything_else(lines: list[str]) -> None:
         (
             "1",
             "Reading package lists...\nE: Unable to locate package nothing\n",
-            {"installs": {}, "removes": {}, "error": "E: Unable to locate package nothing"},
+            {
+                "installs": {},
+                "now": {},
+                "removes": {},
+                "error": "E: Unable to locate package nothing",
+            },
         ),
-        ("1", "", {"installs": {}, "removes": {}, "error": "it fails"}),
+        ("1", "", {"installs": {}, "now": {}, "removes": {}, "error": "it fails"}),
     ],
 )
 def test_what_apt_would_do(status: str, text: str, shape: dict[str, Any]) -> None:

@@ -90,7 +90,6 @@ CHANGES: dict[str, tuple[Any, str, Any]] = {
     "is_executing": (State, "is_executing", lambda self: False),
     "FunctionCommand": (FunctionCommand, "execute", _other),
     "_stdin": (pyinfra_internals, "CONNECTOR_ARGUMENT_KEYS", ["_timeout"]),
-    "_inner": (import_module("pyinfra.operations.apt"), "packages", _other),
     "print_prefix": (Host, "print_prefix", _other),
     "generate_color_diff": (
         import_module("pyinfra.operations.util.files"),
@@ -216,19 +215,6 @@ def test_without_pyinfras_diff_there_is_one(without: Callable[..., None]) -> Non
 def test_without_a_prefix_a_line_names_its_host(without: Callable[..., None]) -> None:
     without("print_prefix")
     assert pyinfra_internals.print_prefix(_host()) == "[node] "
-
-
-def test_without_inner_packages_are_installed_by_commands(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pyinfra.operations import apt
-
-    from kubenode.operations import containerd_program
-
-    for changed in (_other, SimpleNamespace(_inner=_other)):
-        monkeypatch.setattr(apt, "packages", changed)
-        steps = containerd_program._install("apt-get", "containerd", "1.7.24")
-        commands = [str(command) for command in steps]
-        assert "apt-get -y" in commands[-1]
-        assert "containerd=1.7.24" in commands[-1]
 
 
 def test_without_its_switch_there_is_no_spinner(

@@ -105,6 +105,11 @@ def test_a_wrong_value_names_its_place_and_what_was_expected(
         ("kubenode_kubernetes_version", True, "a valid string"),
         ("kubenode_containerd_version", 1.7, "1.7 is a number: quote it"),
         ("kubenode_runtime", "rkt", "'containerd'"),
+        ("kubenode_docker_source", "debian", "'distribution', 'docker', 'mcr' or a repository"),
+        ("kubenode_docker_log_opts", {"max-size": 5}, "a valid string"),
+        ("kubenode_docker_registry_mirrors", ["mirror"], "no http or https URL"),
+        ("kubenode_cri_dockerd_source", {"version": "0.4.3"}, "a repository has the fields"),
+        ("kubenode_mcr_channel", "Stable 29", "a channel such as stable-29.4"),
     ],
 )
 def test_bad_values_are_refused_before_any_change(
@@ -448,12 +453,12 @@ def test_the_page_of_settings_and_the_group_data_have_the_defaults() -> None:
             assert stated[f"kubenode_{name}"] == field.default
 
 
-@pytest.mark.parametrize("runtime", ["crio", "docker", "Containerd", "", 3, None, ["containerd"]])
+@pytest.mark.parametrize("runtime", ["cri-o", "podman", "Containerd", "", 3, None, ["containerd"]])
 def test_a_runtime_that_kubenode_does_not_prepare(dry: Dry, runtime: object) -> None:
     result = dry(data={"kubenode_runtime": runtime})
     assert result.returncode == 1
     assert (
-        "kubenode_runtime (from host @local): 'containerd', this release of kubenode prepares no "
-        f"other runtime, found {runtime!r}"
+        "kubenode_runtime (from host @local): 'containerd' or 'crio' or 'docker' or 'mcr', this "
+        f"release of kubenode prepares no other runtime, found {runtime!r}"
     ) in " ".join(result.output.split())
     assert "Can this host be a node?" not in result.output

@@ -23,9 +23,12 @@ from tests.targets.daemon import TargetError
 
 SUITES = ("bookworm", "trixie")
 DISK_GIB = 8
+ROOT_GIB = 7
+"""Of the first partition; a test makes another one behind it."""
 PACKAGES = (
     "ca-certificates",
     "dbus",
+    "fdisk",
     "ifupdown",
     "iproute2",
     "isc-dhcp-client",
@@ -42,7 +45,13 @@ PACKAGES = (
 _HERE = Path(__file__).parent
 _SETUP = _HERE / "setup.sh"
 _BOX_FILE = _HERE / "Vagrantfile.box"
-_PROGRAMS = {"mmdebstrap": "mmdebstrap", "mke2fs": "e2fsprogs", "qemu-img": "qemu-utils"}
+_PROGRAMS = {
+    "mmdebstrap": "mmdebstrap",
+    "mke2fs": "e2fsprogs",
+    "qemu-img": "qemu-utils",
+    "sfdisk": "fdisk",
+}
+_FIRST_MIB = 1
 
 Say = Callable[[str], None]
 
@@ -79,7 +88,7 @@ def build(suite: str, folder: Path, say: Say) -> Path:
 
 
 def _content_hash(suite: str) -> str:
-    parts = [suite, str(DISK_GIB), *PACKAGES, apt_sources.settings()]
+    parts = [suite, str(DISK_GIB), str(ROOT_GIB), *PACKAGES, apt_sources.settings()]
     parts += [source.line() for source in apt_sources.for_suite(suite)]
     parts += [path.read_text() for path in (Path(__file__), _SETUP, _BOX_FILE)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
@@ -147,7 +156,10 @@ def _pack(work: Path) -> Path:
         shutil.copyfile(root / link, work / file)
     disk.touch()
     os.truncate(disk, DISK_GIB * 1024**3)
-    _run("mke2fs", "-q", "-t", "ext4", "-F", "-d", str(root), str(disk))
+    _make_partition(disk)
+    offset = f"offset={_FIRST_MIB * 1024**2}"
+    size = f"{ROOT_GIB}G"
+    _run("mke2fs", "-q", "-t", "ext4", "-F", "-E", offset, "-d", str(root), str(disk), size)
     _run("qemu-img", "convert", "-O", "qcow2", str(disk), str(image))
     metadata = work / "metadata.json"
     metadata.write_text(
@@ -161,7 +173,13 @@ def _pack(work: Path) -> Path:
     return box
 
 
-def _run(*command: str) -> None:
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+def _make_partition(disk: Path) -> None:
+    """GPT, as installers make it: systemd looks for more partitions on such a disk."""
+    table = f"label: gpt\nstart={_FIRST_MIB}MiB, size={ROOT_GIB}GiB, type=linux\n"
+    _run("sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", str(disk), given=table)
+
+
+def _run(*command: str, given: str = "") -> None:
+    done = subprocess.run(command, input=given, capture_output=True, text=True)
     if done.returncode != 0:
         raise TargetError(f"{command[0]} failed:\n{done.stderr[-2000:]}")

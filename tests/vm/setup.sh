@@ -8,7 +8,7 @@ echo 'vagrant ALL=(ALL) NOPASSWD:ALL' >/etc/sudoers.d/vagrant
 chmod 440 /etc/sudoers.d/vagrant
 printf 'auto lo\niface lo inet loopback\n\nallow-hotplug eth0\niface eth0 inet dhcp\n' \
   >/etc/network/interfaces
-echo '/dev/vda / ext4 defaults,noatime 0 1' >/etc/fstab
+echo '/dev/vda1 / ext4 defaults,noatime 0 1' >/etc/fstab
 echo kubenode >/etc/hostname
 printf '127.0.0.1 localhost\n127.0.1.1 kubenode\n' >/etc/hosts
 # a login must not wait for a name server that knows nothing of the network

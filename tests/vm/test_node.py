@@ -20,7 +20,7 @@ def test_a_fresh_machine_becomes_a_node(prepared: Prepared) -> None:
     assert "module br_netfilter: loadable -> loaded" in prepared.first.output
     assert prepared.second.returncode == 0, prepared.second.output
     assert set(second.values()) == {"No Change"}, prepared.second.output
-    assert len(second) == len(first) == 6
+    assert len(second) == len(first) == 7
 
     # read on the machine itself, not through our facts
     machine = prepared.machine

@@ -144,7 +144,8 @@ CHECKS = (
         judge=_agreement,
         remedy="kubenode.node.prepare with kubenode_cgroup_driver, or "
         'containerd.configured(cgroup_driver="systemd"), after draining the node; '
-        "set cgroupDriver in kubelet's configuration, exec-opts in Docker's daemon.json, "
+        'kubelet.configured(settings={"cgroupDriver": "systemd"}), or prepare with '
+        "kubenode_kubelet, for kubelet; exec-opts in Docker's daemon.json, "
         "cgroup_manager in crio.conf",
         operation="containerd.configured",
         sources=(

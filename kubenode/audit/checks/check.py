@@ -10,6 +10,15 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from kubenode.linux.cgroups import Driver
 from kubenode.profiles import ProfileName
 from kubenode.runtimes import other_runtimes
+from kubenode.runtimes.runtime import (
+    CONTAINERD,
+    CRIO,
+    DOCKER,
+    RUNTIMES,
+    Runtime,
+    named,
+    of_endpoint,
+)
 from kubenode.settings import DEFAULTS
 
 if TYPE_CHECKING:
@@ -17,16 +26,22 @@ if TYPE_CHECKING:
     from kubenode.facts.container_cgroups import ContainerCgroupsShape
     from kubenode.facts.containerd import ContainerdShape
     from kubenode.facts.crictl import CrictlShape
+    from kubenode.facts.crio import CrioShape
+    from kubenode.facts.docker import DockerShape
     from kubenode.facts.kernel import KernelModulesShape, SysctlsShape
     from kubenode.facts.kernel_config import KernelConfigShape
     from kubenode.facts.kubeadm import KubeadmShape
     from kubenode.facts.kubelet import KubeletShape
+    from kubenode.facts.kubernetes_keys import KubernetesKeysShape
+    from kubenode.facts.left_alone import LeftAloneShape
     from kubenode.facts.machine import MachineShape
     from kubenode.facts.network import NetworkShape
     from kubenode.facts.node import NodeShape
     from kubenode.facts.platform import PlatformShape
     from kubenode.facts.runtime import RuntimeShape
     from kubenode.facts.swap import SwapShape
+
+_DEFAULT = named(DEFAULTS.runtime)
 
 State = Literal["pass", "warn", "fail", "unknown", "not-applicable"]
 Severity = Literal["warn", "fail"]
@@ -90,6 +105,8 @@ class Aim:
     kubernetes: tuple[int, int] | None = None
     """Release the node is for, such as (1, 36); None: that of its kubelet, when it has one."""
     profiles: frozenset[ProfileName] = frozenset(DEFAULTS.profiles)
+    runtime: Runtime = _DEFAULT
+    """``kubenode_runtime``."""
     cgroup_driver: Driver = DEFAULTS.cgroup_driver
     modules: tuple[str, ...] = tuple(DEFAULTS.modules)
     """``kubenode_modules``."""
@@ -119,34 +136,51 @@ class Subject:
     aim: Aim
 
     @property
-    def other_runtime(self) -> str | None:
-        """The runtime that kubelet uses and that there is no fact of; None: it is containerd.
+    def runtime_row(self) -> Runtime:
+        """The runtime that kubelet uses. MCR is :data:`DOCKER` here: only its packages tell.
 
-        Where kubelet is told none, it is containerd if that is installed, else what is in use.
+        Where kubelet is told none, it is the wanted one if that is installed, else what is in use.
         """
         try:
             endpoint = self.kubelet["runtime_endpoint"]
         except PartMissing:
             endpoint = None
         if endpoint is not None:
-            return other_runtimes.behind(endpoint)
-        if self.containerd["installed"]["binary"] is not None:
-            return None
+            return of_endpoint(endpoint) or CONTAINERD
+        wanted = of_endpoint(self.aim.runtime.socket) or CONTAINERD
+        if self._is_installed(wanted):
+            return wanted
         try:
-            others = other_runtimes.in_use(self.platform["runtimes"])
+            others = other_runtimes.in_use(self.platform["runtimes"], wanted)
         except PartMissing:
-            return None
-        return others[0].name if others else None
+            return wanted
+        names = [other.name for other in others]
+        return next((row for row in RUNTIMES if row.cri in names), wanted)
+
+    def _is_installed(self, row: Runtime) -> bool:
+        if row is CONTAINERD:
+            return self.containerd["installed"]["binary"] is not None
+        try:
+            return bool({*row.programs} & {*self.platform["runtimes"]["programs"]})
+        except PartMissing:
+            return False
+
+    @property
+    def other_runtime(self) -> str | None:
+        """The runtime that kubelet uses and that there is no fact of; None: there is one."""
+        row = self.runtime_row
+        return None if row.name in _PARTS else row.cri
 
     @property
     def runtime(self) -> RuntimeShape:
         """What all runtimes have in common, of the one that kubelet uses.
 
-        Only containerd has a fact: PartMissing where kubelet uses another one.
+        PartMissing where that is one of which there is no fact.
         """
-        if other := self.other_runtime:
-            raise PartMissing(f"the runtime is {other}, which kubenode has no fact of")
-        return self.containerd
+        row = self.runtime_row
+        if row.name not in _PARTS:
+            raise PartMissing(f"the runtime is {row.cri}, which kubenode has no fact of")
+        return cast("RuntimeShape", self._part(_PARTS[row.name]))
 
     def _part(self, name: str) -> Any:
         # the deploy judges by the few parts that it has read
@@ -176,8 +210,20 @@ class Subject:
         return cast("ContainerdShape", self._part("containerd"))
 
     @property
+    def crio(self) -> CrioShape:
+        return cast("CrioShape", self._part("crio"))
+
+    @property
+    def docker(self) -> DockerShape:
+        return cast("DockerShape", self._part("docker"))
+
+    @property
     def crictl(self) -> CrictlShape:
         return cast("CrictlShape", self._part("crictl"))
+
+    @property
+    def left_alone(self) -> LeftAloneShape:
+        return cast("LeftAloneShape", self._part("left_alone"))
 
     @property
     def kubelet(self) -> KubeletShape:
@@ -186,6 +232,10 @@ class Subject:
     @property
     def kubeadm(self) -> KubeadmShape:
         return cast("KubeadmShape", self._part("kubeadm"))
+
+    @property
+    def kubernetes_keys(self) -> KubernetesKeysShape:
+        return cast("KubernetesKeysShape", self._part("kubernetes_keys"))
 
     @property
     def modules(self) -> KernelModulesShape:
@@ -241,6 +291,9 @@ class Check:
     def topic(self) -> str:
         return self.id.partition(".")[0]
 
+
+_PARTS = {CONTAINERD.name: "containerd", CRIO.name: "crio", DOCKER.name: "docker"}
+"""The part of a host's facts that has its runtime, by the name in the runtime's row."""
 
 MOST_CHARACTERS = 2000
 MOST_EVIDENCE = 50

@@ -64,7 +64,7 @@ CHECKS = (
         _unit,
         expected="kubelet.service enabled",
         why="A kubelet that was started by hand is gone after the next boot.",
-        remedy="systemctl enable kubelet",
+        remedy="systemctl enable kubelet; kubernetes.installed() does it too",
         mirrors=("kubeadm: Service-Kubelet (a warning there)",),
     ),
     Check(
@@ -85,7 +85,8 @@ CHECKS = (
         why="A kubelet that is told a socket nobody listens on (dockershim's, after an upgrade) "
         "does not become ready.",
         judge=_endpoint,
-        remedy="set containerRuntimeEndpoint in kubelet's configuration, remove the flag",
+        remedy='kubelet.configured(settings={"containerRuntimeEndpoint": ...}), or '
+        "containerRuntimeEndpoint in kubenode_kubelet",
         mirrors=("kubeadm: CRI",),
         sources=("https://kubernetes.io/docs/tasks/administer-cluster/migrating-from-dockershim/",),
     ),

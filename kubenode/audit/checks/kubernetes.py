@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from packaging.version import InvalidVersion, Version
 
 from kubenode import release_facts
@@ -20,6 +22,7 @@ from kubenode.audit.checks.runtime_in_use import of_containerd
 from kubenode.facts.containerd import ContainerdShape
 from kubenode.kubelet import releases
 
+_KEY_DAYS = 60
 _NONE = "no release asked for, and no kubelet: use --for or kubenode_kubernetes_version"
 
 
@@ -94,6 +97,27 @@ def _kernel(subject: Subject) -> Verdict:
     return violated(found, expected=expected)
 
 
+def _repository_key(subject: Subject) -> Verdict:
+    keys = subject.kubernetes_keys["keys"]
+    if not keys:
+        return not_applicable("the host has no key of Kubernetes' repositories")
+    found: list[str] = []
+    wrong: list[str] = []
+    for path, key in keys.items():
+        if key["error"] is not None:
+            return unknown(f"{path}: {key['error']}")
+        if key["expires"] is None:
+            found.append(f"{path} does not expire")
+            continue
+        try:
+            left = (date.fromisoformat(key["expires"]) - subject.aim.today).days
+        except ValueError:
+            return unknown(f"{path} expires on {key['expires']}, which is no day")
+        word = "expired" if left < 0 else "expires"
+        (wrong if left < _KEY_DAYS else found).append(f"{path} {word} on {key['expires']}")
+    return violated("; ".join(wrong)) if wrong else met("; ".join(found))
+
+
 def kernel_version(subject: Subject) -> Version | None:
     """The running kernel's version, without what a distribution appends."""
     release = subject.machine["kernel"] or ""
@@ -153,10 +177,23 @@ CHECKS = (
         why="kubeadm refuses a kubelet that is newer than the control plane or more than three "
         "minor releases older, and the API they share is not kept for longer.",
         judge=_kubelet,
-        remedy="install kubelet of the cluster's release, from the package repository of that "
-        "minor release",
+        remedy="kubernetes.installed(version=...) installs kubelet of the cluster's release, and "
+        "so does prepare with kubenode_kubernetes_source; one minor release at a time",
         mirrors=("kubeadm: KubeletVersion",),
         sources=("https://kubernetes.io/releases/version-skew-policy/#kubelet",),
+    ),
+    Check(
+        id="kubernetes.repository-key",
+        title="The key of Kubernetes' repository stays good",
+        severity="warn",
+        expected=f"keys that are good for {_KEY_DAYS} days and more",
+        why="The key is prolonged in place, with the same fingerprint: a host that has the old "
+        "copy gets no package any more once that has expired, and dnf does not fetch it again.",
+        judge=_repository_key,
+        remedy="kubernetes.installed() writes the key as it is now, and so does prepare with "
+        "kubenode_kubernetes_source",
+        operation="kubernetes.installed",
+        sources=("https://github.com/kubernetes/release/issues/3818",),
     ),
     Check(
         id="kubernetes.kernel",

@@ -21,6 +21,7 @@ from kubenode.audit.checks.runtime_in_use import in_use
 from kubenode.facts import containerd
 from kubenode.facts.file_systems import FileSystemShape
 from kubenode.kubelet.releases import programs_of
+from kubenode.runtimes.runtime import DOCKER
 
 _FEWEST_CPUS = 2
 _LEAST_MEMORY_MIB = 1700
@@ -165,9 +166,17 @@ def _required_programs(subject: Subject) -> Verdict:
 def _file_system(subject: Subject) -> Verdict:
     if other := subject.other_runtime:
         return not_applicable(f"the runtime is {other}")
-    snapshotter = subject.containerd["snapshotter"] or "overlayfs"
-    if snapshotter != "overlayfs":
-        return not_applicable(f"the snapshotter is {snapshotter}")
+    if subject.runtime_row is DOCKER:
+        engine = subject.docker["engine"]
+        if engine is None:
+            return unknown("Docker Engine does not say how it keeps images")
+        # overlayfs is containerd's store of images
+        if engine["storage_driver"] not in ("overlay2", "overlayfs"):
+            return not_applicable(f"the storage driver is {engine['storage_driver']}")
+    else:
+        snapshotter = subject.containerd["snapshotter"] or "overlayfs"
+        if snapshotter != "overlayfs":
+            return not_applicable(f"the snapshotter is {snapshotter}")
     images = _images(subject)
     if isinstance(images, Verdict):
         return images
@@ -291,8 +300,9 @@ CHECKS = (
         "losetup; kubeadm copies etcd's directory with cp. Before 1.33 kubeadm asked for ip, "
         "iptables and nsenter in place of losetup and cp, and before 1.32 for conntrack too.",
         judge=_required_programs,
-        remedy="install mount, util-linux and coreutils; for kubeadm before 1.33 also iproute2 "
-        "and iptables, before 1.32 conntrack",
+        remedy="packages.prerequisites() installs what is missing, and so does prepare where "
+        "kubenode_kubernetes_version is set (mount, util-linux and coreutils; for kubeadm before "
+        "1.33 also iproute2 and iptables, before 1.32 conntrack)",
         mirrors=(
             "kubeadm: FileExisting-mount, -losetup, -cp",
             "kubeadm (before 1.33): FileExisting-ip, -iptables, -nsenter",
@@ -310,7 +320,10 @@ CHECKS = (
         "`kubectl port-forward` of some runtimes. Who debugs a node looks for ip, tc, ethtool and "
         "nsenter. kubeadm looked for all of them once, and from 1.33 on for none but touch.",
         judge=lambda subject: _programs(subject, _OPTIONAL_PROGRAMS),
-        remedy="install conntrack, ethtool, iproute2, iptables, socat and util-linux",
+        remedy="packages.prerequisites() installs what is missing, and so does prepare where "
+        "kubenode_kubernetes_version is set (conntrack, ethtool, iproute2, iptables, socat and "
+        "util-linux)",
+        operation="packages.prerequisites",
         mirrors=(
             "kubeadm: FileExisting-touch (a warning there)",
             "kubeadm (before 1.33): FileExisting-ethtool, -tc (warnings there)",
@@ -337,7 +350,7 @@ CHECKS = (
         why="Without apparmor_parser containerd loads no default profile: containers run "
         "unconfined, and pods that name a profile do not start.",
         judge=_security_modules,
-        remedy="install apparmor",
+        remedy="install apparmor: packages.prerequisites() does",
         mirrors=("k0s: AppArmor",),
         sources=("https://kubernetes.io/docs/tutorials/security/apparmor/",),
     ),

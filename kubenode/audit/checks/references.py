@@ -30,7 +30,11 @@ KUBELET_CONFIG = Reference("kubelet.config-readable")
 
 RUNTIME_INSTALLED = Reference("runtime.installed")
 RUNTIME_CONFIG = Reference("runtime.config-readable")
+CONFIG_APPLIED = Reference("runtime.config-applied")
 CRI_SERVING = Reference("runtime.cri-serving")
+
+CRI_DOCKERD = Reference("docker.cri-dockerd")
+DOCKER_KEYS = Reference("docker.keys")
 
 CRI_ENABLED = Reference("containerd.cri-enabled")
 CONFIG_VERSION = Reference("containerd.config-version")
@@ -39,6 +43,8 @@ DEFAULT_HANDLER = Reference("containerd.default-handler")
 REGISTRY = Reference("containerd.registry")
 REGISTRY_DIRECTORY = Reference("containerd.registry-directory")
 REGISTRY_HOSTS = Reference("containerd.registry-hosts")
+
+MONITOR_CGROUP = Reference("crio.monitor-cgroup")
 
 
 def modules_live(name: str) -> Reference:

@@ -17,8 +17,9 @@ from kubenode.audit.checks.check import (
     violated,
 )
 from kubenode.audit.checks.references import CRI_SERVING, RUNTIME_CONFIG, SYSTEMD
-from kubenode.audit.checks.runtime_in_use import NAME, RuntimeInUse, in_use, of_runtime
+from kubenode.audit.checks.runtime_in_use import RuntimeInUse, in_use, of_runtime
 from kubenode.runtimes import cni
+from kubenode.runtimes.runtime import Runtime
 
 _DEAD_REGISTRIES = ("k8s.gcr.io/", "gcr.io/google_containers/", "gcr.io/google-containers/")
 _FEWEST_FILES = 65536
@@ -29,7 +30,7 @@ def _installed(subject: Subject) -> Verdict:
         return not_applicable(f"the runtime is {other}")
     installed = subject.runtime["installed"]
     if installed["binary"] is None:
-        return violated(f"{NAME} is not installed")
+        return violated(f"{subject.runtime_row.cri} is not installed")
     package = installed["package"]
     if package is not None and not package["configured"]:
         return violated(
@@ -41,6 +42,8 @@ def _installed(subject: Subject) -> Verdict:
 
 def _supported(subject: Subject, runtime: RuntimeInUse) -> Verdict:
     version, series = runtime.version, runtime.series
+    if runtime.no_table:
+        return not_applicable(runtime.no_table)
     if version is None:
         return unknown(f"{runtime.name} does not say its version")
     if series is None:
@@ -90,6 +93,8 @@ def _config_applied(_: Subject, runtime: RuntimeInUse) -> Verdict:
     if runtime.unproven:
         files = ", ".join(runtime.unproven)
         return violated(f"a change of {files} was interrupted before CRI answered with it")
+    if runtime.replaced:
+        return violated(f"its program was exchanged after it started: {runtime.replaced}")
     if runtime.finding:
         return _unusable(runtime)
     pending = shape["restart_pending"]
@@ -169,6 +174,17 @@ def _held(_: Subject, runtime: RuntimeInUse) -> Verdict:
     return met(f"{text} is held") if package["held"] else violated(f"{text} is not held")
 
 
+def _left_alone(subject: Subject, runtime: RuntimeInUse) -> Verdict:
+    shape = subject.left_alone
+    if not shape["needrestart"]:
+        return not_applicable("needrestart is not installed")
+    if shape["restarts"] is None:
+        return unknown("needrestart's files cannot be read")
+    if runtime.service in shape["restarts"]:
+        return violated(f"nothing tells needrestart to leave {runtime.service} alone")
+    return met(f"needrestart leaves {runtime.service} alone")
+
+
 def _nofile(_: Subject, runtime: RuntimeInUse) -> Verdict:
     shape = runtime.shape["unit"]
     if shape is None or shape["limit_nofile"] is None:
@@ -224,12 +240,19 @@ def _cni(_: Subject, runtime: RuntimeInUse) -> Verdict:
     )
 
 
-def _named(text: str, runtime: str) -> str:
-    return text.format(runtime=runtime, unit=runtime, service=f"{runtime}.service")
+def _named(text: str, row: Runtime) -> str:
+    return text.format(
+        runtime=row.cri,
+        operations=row.name,
+        unit=row.service.removesuffix(".service"),
+        service=row.service,
+    )
 
 
 def _generic(text: str) -> str:
-    text = text.format(runtime="the runtime", unit="UNIT", service="its service")
+    text = text.format(
+        runtime="the runtime", operations="containerd", unit="UNIT", service="its service"
+    )
     return text[0].upper() + text[1:] if text.startswith("the runtime") else text
 
 
@@ -240,10 +263,11 @@ def _of_each(check: Check) -> Check:
         verdict = check.judge(subject)
         if subject.other_runtime:
             return verdict
-        remedy = _named(check.remedy, NAME) if verdict.outcome == "violated" else None
+        row = subject.runtime_row
+        remedy = _named(check.remedy, row) if verdict.outcome == "violated" else None
         return replace(
             verdict,
-            expected=verdict.expected or _named(check.expected, NAME),
+            expected=verdict.expected or _named(check.expected, row),
             remedy=verdict.remedy or remedy,
         )
 
@@ -265,7 +289,7 @@ _CHECKS = (
         expected="containerd, or another runtime that kubelet is told to use",
         why="kubelet starts no pod without a container runtime.",
         judge=_installed,
-        remedy="kubenode.node.prepare, or containerd.installed()",
+        remedy="kubenode.node.prepare, or {operations}.installed()",
         operation="containerd.installed",
         mirrors=("kubeadm: CRI",),
     ),
@@ -299,20 +323,20 @@ _CHECKS = (
         expected="the CRI plugin of a running {runtime}",
         why="kubelet talks to the runtime over CRI, and to nothing else.",
         judge=of_runtime(_cri_serving),
-        remedy="kubenode.node.prepare, or containerd.running(); `journalctl -u {unit}` says why it "
-        "fails",
+        remedy="kubenode.node.prepare, or {operations}.running(); `journalctl -u {unit}` says why "
+        "it fails",
         operation="containerd.running",
         mirrors=("kubeadm: CRI",),
     ),
     Check(
         id="runtime.config-applied",
-        title="{runtime} runs with the configuration that is on disk",
+        title="{runtime} runs with the program and the configuration that are on disk",
         severity="fail",
         expected="no file changed since {runtime} started",
         why="An edit counts from the next restart on: until then the node shows one thing and does "
         "another, and a reboot changes how it behaves.",
         judge=of_runtime(_config_applied),
-        remedy="kubenode.node.prepare, or containerd.running(): it restarts {runtime}, and "
+        remedy="kubenode.node.prepare, or {operations}.running(): it restarts {runtime}, and "
         "containers go on",
         operation="containerd.running",
     ),
@@ -340,7 +364,7 @@ _CHECKS = (
         _unit_at_boot,
         expected="{service} enabled, or wanted by another unit",
         why="A runtime that was started by hand is gone after the next boot.",
-        remedy="kubenode.node.prepare, or containerd.running()",
+        remedy="kubenode.node.prepare, or {operations}.running()",
         operation="containerd.running",
     ),
     unit.reloaded(
@@ -358,7 +382,7 @@ _CHECKS = (
         "that names it may start no pod.",
         judge=of_runtime(_pause_image),
         remedy="kubenode.node.prepare with kubenode_pause_image, or "
-        'containerd.configured(pause_image="registry.k8s.io/pause:3.10")',
+        '{operations}.configured(pause_image="registry.k8s.io/pause:3.10")',
         operation="containerd.configured",
         sources=("https://kubernetes.io/blog/2023/02/06/k8s-gcr-io-freeze-announcement/",),
     ),
@@ -370,12 +394,24 @@ _CHECKS = (
         why="An unattended upgrade restarts the runtime of every node in the same night, or brings "
         "a release that the cluster does not support.",
         judge=of_runtime(_held),
-        remedy="kubenode.node.prepare, or containerd.installed(hold=True)",
+        remedy="kubenode.node.prepare, or {operations}.installed(hold=True)",
         operation="containerd.installed",
         sources=(
             "https://github.com/kubernetes-sigs/kubespray/issues/7276",
             "https://github.com/moby/moby/issues/48179",
         ),
+    ),
+    Check(
+        id="runtime.left-alone",
+        title="needrestart leaves {runtime} alone",
+        severity="warn",
+        expected="{service} among what needrestart does not restart",
+        why="needrestart restarts what runs with libraries that were upgraded, behind every run of "
+        "apt, also an unattended one: a hold of {runtime}'s package does not keep it from that.",
+        judge=of_runtime(_left_alone),
+        remedy="kubenode.node.prepare, or containerd.installed(hold=True)",
+        operation="containerd.installed",
+        sources=("https://github.com/liske/needrestart",),
     ),
     Check(
         id="runtime.nofile",
@@ -403,7 +439,7 @@ _CHECKS = (
         "warning.",
         judge=of_runtime(_cni),
         remedy="kubenode.node.prepare, or "
-        'containerd.configured(cni_bin_dirs=["/opt/cni/bin", "/usr/lib/cni"]), '
+        '{operations}.configured(cni_bin_dirs=["/opt/cni/bin", "/usr/lib/cni"]), '
         "with the directory that has them among these (kubenode_cni_bin_dirs); or install the "
         "plugins that are missing",
         operation="containerd.configured",

@@ -6,27 +6,31 @@ function beside :func:`_containerd`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
-from kubenode.audit.checks import containerd_files
+from kubenode.audit.checks import containerd_files, crio_files
 from kubenode.audit.checks.check import Subject, Verdict, not_applicable
 from kubenode.audit.checks.references import (
     CRI_ENABLED,
     DEFAULT_HANDLER,
+    DOCKER_KEYS,
+    MONITOR_CGROUP,
     REGISTRY,
+    RUNTIME_CONFIG,
     RUNTIME_INSTALLED,
     Reference,
 )
 from kubenode.facts.containerd import ContainerdShape
+from kubenode.facts.crio import CrioShape
 from kubenode.facts.runtime import RuntimeShape
 from kubenode.runtimes.containerd import releases
-
-NAME = "containerd"
-"""What kubenode installs where there is no runtime yet."""
+from kubenode.runtimes.crio import releases as crio_releases
+from kubenode.runtimes.runtime import CONTAINERD, CRIO, DOCKER
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,10 @@ class RuntimeInUse:
     """Why it cannot be told whether CRI answers, where that is so."""
     unproven: tuple[str, ...]
     """Files of a change that was interrupted before CRI had answered with it."""
+    replaced: str | None = None
+    """What runs, and what is there, of a program that was exchanged after the daemon started."""
+    no_table: str | None = None
+    """Why nothing is known of upstream's support, where that is so."""
 
 
 def _containerd(subject: Subject) -> RuntimeInUse:
@@ -81,6 +89,42 @@ def _containerd(subject: Subject) -> RuntimeInUse:
             "not allowed to ask it" if containerd["ctr"] else "there is no ctr to ask it with"
         ),
         unproven=tuple(subject.facts["containerd_unproven"] or ()),
+        replaced=_replaced(containerd),
+    )
+
+
+def _replaced(containerd: ContainerdShape) -> str | None:
+    if not containerd["program_replaced"]:
+        return None
+    running = containerd["running_version"] or "of an unknown version"
+    there = containerd["installed"]["version"] or "of an unknown version"
+    return f"containerd {running} runs, and {there} is at {containerd['installed']['binary']}"
+
+
+def _crio(subject: Subject) -> RuntimeInUse:
+    crio = subject.crio
+    stated = crio["installed"]["version"]
+    version = Version(stated) if stated else None
+    error = crio["config"]["error"]
+    named = re.match(r"(/[^:]*)", error or "")
+    known = version is not None and not crio_releases.is_newer_than_known(version)
+    release = crio_releases.release_of(version)
+    finding = RUNTIME_CONFIG if error else None
+    if finding is None and crio_files.monitor_troubles(crio):
+        finding = MONITOR_CGROUP
+    return RuntimeInUse(
+        name=CRIO.cri,
+        service=CRIO.service,
+        shape=crio,
+        version=version,
+        series=Series(release.series, release.end_of_life) if known else None,
+        trouble=error,
+        troubled_file=named[1] if named else crio["config"]["path"],
+        finding=finding,
+        cri_off=None,
+        cri_fails=None,
+        why_not_asked="not allowed to ask it, or its program does not answer",
+        unproven=(),
     )
 
 
@@ -101,13 +145,57 @@ def _not_there(subject: Subject) -> Verdict | None:
     if other := subject.other_runtime:
         return not_applicable(f"the runtime is {other}")
     if subject.runtime["installed"]["binary"] is None:
-        return not_applicable(f"{NAME} is not installed, {RUNTIME_INSTALLED}")
+        return not_applicable(f"{subject.runtime_row.cri} is not installed, {RUNTIME_INSTALLED}")
     return None
+
+
+_NOT_ASKED = {
+    "unasked": "there is neither docker nor curl to ask Docker Engine with",
+    "forbidden": "not allowed to ask Docker Engine",
+    "elsewhere": "Docker Engine does not listen at its usual place",
+}
+
+
+def _docker(subject: Subject) -> RuntimeInUse:
+    docker = subject.docker
+    error = docker["config"]["error"]
+    keys = [*docker["in_both"], *docker["unknown_keys"]]
+    return RuntimeInUse(
+        name="Docker Engine",
+        service=DOCKER.service,
+        shape=docker,
+        version=version_of(docker["installed"]["version"]),
+        series=None,
+        trouble=error,
+        troubled_file=docker["config"]["path"],
+        finding=RUNTIME_CONFIG if error else DOCKER_KEYS if keys else None,
+        cri_off=None,
+        cri_fails=None,
+        why_not_asked=_NOT_ASKED.get(docker["asked"], "it does not answer"),
+        unproven=tuple(docker["unproven"]),
+        no_table="kubenode has no table of Docker's releases",
+    )
+
+
+def version_of(text: str | None) -> Version | None:
+    """A release that a program has named; None where it is none."""
+    try:
+        return None if text is None else Version(text)
+    except InvalidVersion:
+        return None
+
+
+_OF: Mapping[str, Callable[[Subject], RuntimeInUse]] = {
+    CONTAINERD.name: _containerd,
+    CRIO.name: _crio,
+    DOCKER.name: _docker,
+}
+"""By the name in the runtime's row: what follows from its own facts."""
 
 
 def in_use(subject: Subject) -> RuntimeInUse | Verdict:
     """The runtime that kubelet uses; a verdict where it has no fact, or is not installed."""
-    return _not_there(subject) or _containerd(subject)
+    return _not_there(subject) or _OF[subject.runtime_row.name](subject)
 
 
 def of_runtime(
@@ -128,6 +216,23 @@ def of_containerd(
     """A judge that is asked only about hosts with containerd as their runtime."""
 
     def judge_containerd(subject: Subject) -> Verdict:
-        return _not_there(subject) or judge(subject, subject.containerd)
+        if verdict := _not_there(subject):
+            return verdict
+        if subject.runtime_row is not CONTAINERD:
+            return not_applicable(f"the runtime is {subject.runtime_row.cri}")
+        return judge(subject, subject.containerd)
 
     return judge_containerd
+
+
+def of_crio(judge: Callable[[Subject, CrioShape], Verdict]) -> Callable[[Subject], Verdict]:
+    """A judge that is asked only about hosts with CRI-O as their runtime."""
+
+    def judge_crio(subject: Subject) -> Verdict:
+        if verdict := _not_there(subject):
+            return verdict
+        if subject.runtime_row is not CRIO:
+            return not_applicable(f"the runtime is {subject.runtime_row.cri}")
+        return judge(subject, subject.crio)
+
+    return judge_crio

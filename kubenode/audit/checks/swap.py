@@ -59,7 +59,8 @@ CHECKS = (
         why="kubelet does not start on a host with swap unless it is told to (failSwapOn: false). "
         "kubeadm only warns, since kubelet may be told so; where it is not, kubelet ends at once.",
         judge=_live,
-        remedy="swapoff -a, or set failSwapOn: false and memorySwap.swapBehavior for kubelet",
+        remedy="kubenode.node.prepare, or swap.off(); or set failSwapOn: false and "
+        "memorySwap.swapBehavior for kubelet (kubelet.configured)",
         mirrors=("kubeadm: Swap (a warning there)",),
         sources=_SOURCES,
     ),
@@ -73,9 +74,9 @@ CHECKS = (
         "kubeadm's check looks at the running system only. Where fstab has no swap, "
         "systemd-gpt-auto takes a partition of the type swap.",
         judge=_boot,
-        remedy="remove the fstab line, `systemctl mask` the unit or service, set "
-        "ResourceDisk.EnableSwap=n, or remove zram-generator's configuration: the evidence names "
-        "it",
+        remedy="kubenode.node.prepare, or swap.off(); by hand: remove the fstab line, "
+        "`systemctl mask` the unit or service, set ResourceDisk.EnableSwap=n, remove "
+        "zram-generator's configuration or the script's line: the evidence names it",
         sources=(
             *_SOURCES,
             "https://www.freedesktop.org/software/systemd/man/latest/systemd.swap.html",

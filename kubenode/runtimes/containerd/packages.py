@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from kubenode.packages.left_alone import LeftAlone
 from kubenode.packages.package_change import PackageChange
 from kubenode.runtimes.runtime import CONTAINERD, DOCKER, MCR
 
-RELATED = ("containerd", "containerd.io", "runc")
+_WITH_RUNC = "containerd.io"
+
+RELATED = ("containerd", _WITH_RUNC, "runc")
 """Those of which one takes the other's place. ``containerd.io`` has runc in it."""
 
 _GO_FOR: Mapping[str, tuple[str, ...]] = {
@@ -21,6 +24,14 @@ NEED_IT = tuple(name for row in (DOCKER, MCR) for names in row.packages.values()
 """Packages of runtimes that depend on one of these, and go with it."""
 
 DEFAULT = CONTAINERD.packages["distribution"][0]
+
+LEFT_ALONE = LeftAlone(
+    CONTAINERD.name,
+    [name for names in CONTAINERD.packages.values() for name in names],
+    CONTAINERD.units,
+)
+"""What unattended-upgrades and needrestart leave alone where containerd is held, whatever it is
+from. runc is not among it: a newer one restarts nothing."""
 
 
 def exchange(now: Mapping[str, str], name: str, version: str, hold: bool) -> PackageChange:
@@ -43,6 +54,17 @@ def exchange(now: Mapping[str, str], name: str, version: str, hold: bool) -> Pac
         related=RELATED,
         holds=(name,) if hold else (),
     )
+
+
+def runc_refusal(now: Iterable[str], removes: Iterable[str]) -> str | None:
+    """Why packages must not go for a containerd that brings no runc, None when they may.
+
+    + now: names of what is installed
+    + removes: those that would go
+    """
+    if _WITH_RUNC not in removes or "runc" in now:
+        return None
+    return f"{_WITH_RUNC} would go, and its runc with it: state the archive's runc too"
 
 
 def refusal(now: Iterable[str], change: PackageChange) -> str | None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from packaging.version import Version
+
 from kubenode.linux.cgroups import Driver
 from kubenode.runtimes.containerd.handlers import unrecognised
+from kubenode.runtimes.containerd.releases import pods_survive
 
 UNCLEAR_CONFIG = "cannot tell from containerd.service which configuration file its --config names"
 
@@ -39,6 +42,29 @@ class Unit:
 
 
 @dataclass(frozen=True)
+class Replaced:
+    """A program that was exchanged after the daemon started."""
+
+    path: str
+    running: Version | None
+    """What runs; None: it does not say."""
+    there: Version | None
+    """What would run after a restart; None: it does not say."""
+
+    @property
+    def pods_survive(self) -> bool:
+        """Whether running pods survive the restart."""
+        return (
+            self.running is not None
+            and self.there is not None
+            and pods_survive(self.running, self.there)
+        )
+
+    def __str__(self) -> str:
+        return f"{self.path} ({self.running or 'unknown'} -> {self.there or 'unknown'})"
+
+
+@dataclass(frozen=True)
 class State:
     """containerd on a host."""
 
@@ -62,6 +88,18 @@ class State:
     """Files changed since the daemon started; None: not known, or it does not run."""
     clock_set_back: tuple[str, ...]
     """Files, or the socket, that the host's clock has yet to come to."""
+    replaced: Replaced | None = None
+    """What a restart changes besides; None: the daemon runs the program that is there."""
+
+    @property
+    def pods_survive(self) -> bool:
+        """Whether running pods survive a restart."""
+        return self.replaced is None or self.replaced.pods_survive
+
+    @property
+    def waits_for_restart(self) -> tuple[str, ...]:
+        """What only a restart puts in force."""
+        return (*(self.restart_pending or ()), *([str(self.replaced)] if self.replaced else []))
 
     @property
     def pods_count(self) -> int | None:

@@ -55,7 +55,7 @@ def upkeep(
     """
     try:
         unit = _usable_unit(state)
-        waits = _is_due(state, unit) and postponed(restart, state.pods_count)
+        waits = _is_due(state, unit) and postponed(restart, state.pods_count, state.pods_survive)
         active = [] if waits else _active(state, unit, change_driver_under_pods)
         steps = [*_enabled(unit), *active]
     except _Blocked as blocked:
@@ -69,7 +69,8 @@ def upkeep(
 
 def _is_due(state: State, unit: Unit) -> bool:
     """Whether the daemon runs, and has to be restarted."""
-    return unit.active == "active" and bool(state.restart_pending or state.clock_set_back)
+    due = state.restart_pending or state.clock_set_back or state.replaced
+    return unit.active == "active" and bool(due)
 
 
 def _usable_unit(state: State) -> Unit:
@@ -146,5 +147,5 @@ def _restarted(state: State, change_driver_under_pods: bool) -> _Step:
             "be told; their time becomes now, and containerd is restarted",
             (*touch, restart),
         )
-    changed = state.restart_pending or ()
-    return _Step(f"restart containerd: {', '.join(changed)} changed after it started", (restart,))
+    what = ", ".join(state.waits_for_restart)
+    return _Step(f"restart containerd: {what} changed after it started", (restart,))

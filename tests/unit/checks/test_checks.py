@@ -270,11 +270,26 @@ def on(kind: str | None, *options: str) -> dict[str, Any]:
         ),
         ({"containerd__restart_pending": ["/c"]}, "runtime.config-applied", "/c"),
         (
+            {"containerd__program_replaced": True, "containerd__running_version": "1.7.20"},
+            "runtime.config-applied",
+            "containerd 1.7.20 runs, and 1.7.24 is at /usr/bin/containerd",
+        ),
+        (
             {"containerd__restart_pending": None, "containerd__clock_set_back": ["/c"]},
             "runtime.config-applied",
             "unknown: the clock was set back: the last change of /c",
         ),
         ({"containerd_unproven": ["/c"]}, "runtime.config-applied", "interrupted"),
+        (
+            {"left_alone__needrestart": True},
+            "runtime.left-alone",
+            "warn: nothing tells needrestart to leave containerd.service alone",
+        ),
+        (
+            {"left_alone__needrestart": True, "left_alone__restarts": None},
+            "runtime.left-alone",
+            "unknown: needrestart's files cannot be read",
+        ),
         ({"containerd__unit": None}, "runtime.enabled", "no containerd.service"),
         ({"containerd__pause_image": "k8s.gcr.io/pause:3.6"}, "runtime.pause-image", "frozen"),
         ({"containerd__unit__limit_nofile": "1024"}, "runtime.nofile", "warn: LimitNOFILE=1024"),
@@ -619,6 +634,28 @@ def test_the_kubelet_of_a_cluster(version: str | None, release: Any, is_right: b
 def test_a_kubelet_that_does_not_say_its_release_is_not_a_right_one() -> None:
     facts = recorded(kubelet=kubelet(version=None))
     assert findings(facts, kubernetes=(1, 36))["kubernetes.kubelet"].state == "unknown"
+
+
+def key(expires: str | None, error: str | None = None) -> dict[str, Any]:
+    shape = {"fingerprint": "0" * 40, "expires": expires, "error": error}
+    return {"kubernetes_keys__keys": {"/etc/apt/keyrings/kubernetes.asc": shape}}
+
+
+@pytest.mark.parametrize(
+    ("days", "state"), [(-1, "warn"), (0, "warn"), (59, "warn"), (60, None), (400, None)]
+)
+def test_the_key_of_kubernetes_repository(days: int, state: str | None) -> None:
+    expires = (TODAY + timedelta(days=days)).isoformat()
+    found = findings(recorded(**key(expires))).get("kubernetes.repository-key")
+    assert (found.state if found else None) == state
+    if found:
+        assert f"expire{'d' if days < 0 else 's'} on {expires}" in found.found
+
+
+def test_a_key_that_nobody_can_read_is_not_a_good_one() -> None:
+    assert "kubernetes.repository-key" not in findings(recorded(**key(None)))
+    found = findings(recorded(**key(None, "it is no key")))["kubernetes.repository-key"]
+    assert found.state == "unknown"
 
 
 def left(*paths: str, etcd: str | None = "missing") -> dict[str, Any]:

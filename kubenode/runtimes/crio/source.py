@@ -1,0 +1,92 @@
+"""Where CRI-O is from, as a setting states it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from kubenode.packages.source import Repository
+
+MINOR = "{minor}"
+"""In a repository's URL: CRI-O has a repository for each minor release."""
+
+PACKAGE = "cri-o"
+
+
+@dataclass(frozen=True)
+class RepositoryOfMinors:
+    """CRI-O's repository, of which there is one a minor release.
+
+    + fields: those of :class:`~kubenode.packages.source.Repository`, with ``{minor}`` in the URL
+    """
+
+    fields: tuple[tuple[str, Any], ...]
+
+    @property
+    def name(self) -> str:
+        """Of its files on the host, the same for each minor."""
+        return str(dict(self.fields)["name"])
+
+    def of(self, minor: str) -> Repository:
+        """The repository of a minor release.
+
+        + minor: such as ``1.36``
+        """
+        fields = dict(self.fields)
+        for key in ("url", "key"):
+            if isinstance(fields[key], str):
+                fields[key] = fields[key].replace(MINOR, minor)
+        return Repository(**fields)
+
+    def __repr__(self) -> str:
+        return f"<RepositoryOfMinors {self.name} {dict(self.fields)['url']}>"
+
+
+Source = Literal["distribution"] | RepositoryOfMinors
+
+
+def source_of(stated: object) -> Source:
+    """The source that a setting states; ValueError where it states none.
+
+    + stated: ``distribution``, or a repository as a dict of the fields of
+      :class:`~kubenode.packages.source.Repository`. ``{minor}`` in ``url`` and ``key`` stands for
+      CRI-O's minor release. Without a name it is ``cri-o``, without packages ``cri-o`` too; without
+      a suite it is ``/``, as the project's own repositories have it
+
+    **Example:**
+
+    .. code:: python
+
+        source_of({
+            "url": "https://mirror.example.org/cri-o/v{minor}/deb/", "key": "files/cri-o.asc",
+            "fingerprint": "9DC858229FC7DD38854AE2D88D81803C0EBFCD88",
+        })
+    """
+    if isinstance(stated, RepositoryOfMinors) or stated == "distribution":
+        return stated
+    if not isinstance(stated, Mapping):
+        raise ValueError(
+            "'distribution', or a repository (a dict with url, key and fingerprint; {minor} in the "
+            "url stands for CRI-O's minor release)"
+        )
+    fields: dict[str, Any] = {
+        "name": PACKAGE,
+        "packages": (PACKAGE,),
+        "suite": "/",
+        **{
+            key: tuple(value) if isinstance(value, list) else value for key, value in stated.items()
+        },
+    }
+    missing = [key for key in ("url", "key", "fingerprint") if key not in fields]
+    if missing:
+        raise ValueError(f"a repository without {', '.join(missing)}")
+    source = RepositoryOfMinors(tuple(sorted(fields.items())))
+    try:
+        repository = source.of("1.0")
+    except TypeError as error:
+        known = ", ".join(Repository.__dataclass_fields__)
+        raise ValueError(f"a repository has the fields {known}: {error}") from None
+    if len(repository.packages) != 1:
+        raise ValueError("packages of CRI-O's repository names one package, such as ['cri-o']")
+    return source

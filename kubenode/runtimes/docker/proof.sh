@@ -1,0 +1,33 @@
+# shellcheck shell=sh
+# Whether dockerd takes a daemon.json, and whether cri-dockerd answers at $socket over an engine with
+# $driver.
+
+# --validate is there from 23.0 on; an older one's keys kubenode has looked at itself
+check() {
+  [ -e "$1" ] || return 0
+  limited @PROGRAM_SECONDS@ dockerd --help 2>&1 | grep -q -- '--validate' || return 0
+  said=$(limited @PROGRAM_SECONDS@ sh -c "exec dockerd --validate --config-file \"\$1\" $dockerd_flags" sh "$1" 2>&1) || {
+    printf '%s\n' "$said" | tail -n 3 | cut -c1-500
+    return 1
+  }
+}
+# engine_says: what it says of itself, in $said; fails where it does not answer, or nobody can ask it
+engine_says() {
+  if command -v docker >/dev/null; then
+    said=$(DOCKER_CONFIG=/nonexistent limited @PROGRAM_SECONDS@ docker -H unix:///run/docker.sock \
+      info --format '{{json .}}' 2>/dev/null)
+  elif command -v curl >/dev/null; then
+    said=$(limited @PROGRAM_SECONDS@ curl -s -f --unix-socket /run/docker.sock http://localhost/info)
+  else return 0; fi
+  case $said in
+    *'"CgroupDriver":"'"${driver:-}"*) ;;
+    *) return 1;;
+  esac
+}
+# cri-dockerd's unit is of Type=notify: it is active once its server has started
+cri_serves() {
+  systemctl -q is-active docker.service && systemctl -q is-active "$cri_unit" && [ -S "$socket" ] &&
+    engine_says || return 1
+  command -v crictl >/dev/null || return 0
+  limited @PROGRAM_SECONDS@ crictl --timeout 5s -r "unix://$socket" version >/dev/null 2>&1
+}

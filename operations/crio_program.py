@@ -1,0 +1,291 @@
+"""The steps of ``crio.installed``: install CRI-O, or change the one that is there."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, NamedTuple
+
+from packaging.version import Version
+from pyinfra import host, logger
+from pyinfra.api import FunctionCommand, StringCommand
+
+from kubenode.facts.candidates import Candidates
+from kubenode.facts.crio import Crio, CrioServiceShape
+from kubenode.facts.platform import Platform
+from kubenode.facts.repositories import Repositories
+from kubenode.operations import crio_host, package_steps
+from kubenode.operations import packages as package_operations
+from kubenode.packages import repository_proof
+from kubenode.packages.choice import choose, upstream_of
+from kubenode.packages.package_change import PackageChange
+from kubenode.packages.source import Repository
+from kubenode.run.pyinfra_internals import print_prefix
+from kubenode.run.telling import explain, refuse
+from kubenode.runtimes import program_change
+from kubenode.runtimes.crio import own_file, releases
+from kubenode.runtimes.crio.source import PACKAGE, RepositoryOfMinors, Source
+from kubenode.runtimes.crio.version_choice import Asked
+from kubenode.runtimes.program_change import Service
+from kubenode.runtimes.restart import Restart, postponed
+from kubenode.wire import joint_reading
+from kubenode.wire.probe_fact import ProbeFact
+
+Commands = Generator[StringCommand | FunctionCommand, Any, None]
+
+
+class Wanted(NamedTuple):
+    """What :func:`kubenode.operations.crio.installed` is asked for; see its arguments."""
+
+    asked: Asked
+    hold: bool
+    source: Source
+    restart: Restart | None
+
+
+def facts(source: Source) -> list[tuple[type[ProbeFact[Any]], dict[str, Any]]]:
+    """The facts that :func:`steps` reads first, with their arguments.
+
+    + source: where CRI-O is from
+    """
+    read: list[tuple[type[ProbeFact[Any]], dict[str, Any]]] = [(Crio, {})]
+    if isinstance(source, RepositoryOfMinors):
+        read.append((Repositories, {"repository": source.name}))
+    return read
+
+
+def steps(wanted: Wanted) -> Commands:
+    """
+    The commands after which the CRI-O that is wanted is installed, and held.
+
+    + wanted: what is asked for
+    """
+    now = joint_reading.get_fact(Crio)
+    if now is not None and now["change"]:
+        explain(
+            host,
+            f"a change was interrupted ({now['change']}): it is kept where it came to its end and "
+            "CRI-O serves, else what was before comes back; then the host is read again",
+        )
+        yield program_change.settle()
+        now = joint_reading.get_fact_now(Crio)
+    if now is None:
+        yield refuse(host, "cannot tell whether CRI-O is installed, see the lines above")
+        return
+    if problem := crio_host.other_runtime(now["runtimes"]):
+        yield refuse(host, problem)
+        return
+    there = _There(now)
+    if there.works and wanted.asked.is_met_by(there.release, there.package_version):
+        yield from _left(wanted, there)
+        return
+    if there.works and there.package_version is None:
+        yield refuse(
+            host,
+            f"CRI-O {there.release} at {now['installed']['binary']} is from no package, so it "
+            f"cannot be changed to {wanted.asked.taken}: remove it first",
+        )
+        return
+    if problem := package_steps.not_for_packages():
+        yield refuse(host, problem)
+        return
+    yield from _brought(wanted, there)
+
+
+class _There(NamedTuple):
+    """What a host has."""
+
+    shape: CrioServiceShape
+
+    @property
+    def works(self) -> bool:
+        """Whether there is a program, and nothing of its package half-done."""
+        package = self.shape["installed"]["package"]
+        return self.shape["installed"]["binary"] is not None and (
+            package is None or package["configured"]
+        )
+
+    @property
+    def release(self) -> Version | None:
+        version = self.shape["installed"]["version"]
+        return Version(version) if version else None
+
+    @property
+    def package_version(self) -> str | None:
+        package = self.shape["installed"]["package"]
+        return package["version"] if package else None
+
+    @property
+    def is_held(self) -> bool:
+        package = self.shape["installed"]["package"]
+        return package is not None and package["held"]
+
+    @property
+    def finishes(self) -> bool:
+        """Whether something may be left that dpkg or rpm was stopped at."""
+        installed = self.shape["installed"]
+        return installed["dpkg_interrupted"] or installed["dpkg_at_work"] is not None
+
+
+def _left(wanted: Wanted, there: _There) -> Commands:
+    """What is there stays; it is held where it should be."""
+    for warning in wanted.asked.warnings(there.release):
+        logger.warning(f"{print_prefix(host)}{warning}")
+    if there.package_version is None or there.is_held or not wanted.hold:
+        host.noop(f"CRI-O {there.release} is installed ({there.shape['installed']['binary']})")
+        return
+    by = _package_manager()
+    if by is None:
+        yield refuse(host, f"{PACKAGE} cannot be held: no known package manager")
+        return
+    explain(host, f"hold {PACKAGE}: upgrades leave it alone")
+    yield from package_steps.held(by, [PACKAGE])
+
+
+def _package_manager() -> str | None:
+    platform = joint_reading.get_fact_now(Platform)
+    return platform["package_manager"] if platform else None
+
+
+def _brought(wanted: Wanted, there: _There) -> Commands:
+    """A package comes, from the repository of its minor or from what the host has."""
+    by = _package_manager()
+    if by is None:
+        yield refuse(host, "no known package manager (apt-get, dnf, zypper): install CRI-O first")
+        return
+    repository = None
+    if isinstance(wanted.source, RepositoryOfMinors):
+        minor = wanted.asked.minor
+        if minor is None:
+            yield refuse(
+                host,
+                "CRI-O has a repository for each minor release: set kubenode_crio_version or "
+                "kubenode_kubernetes_version; nothing was changed",
+            )
+            return
+        repository = wanted.source.of(minor)
+        now = joint_reading.get_fact(Repositories, repository=repository.name)
+        planned = (
+            "cannot tell where packages come from, see the lines above"
+            if now is None
+            else package_operations.planned_source(repository, now, by)
+        )
+        if isinstance(planned, str):
+            yield refuse(host, planned)
+            return
+        if refusal := _gate(wanted, there, _unknown_version(wanted)):
+            yield refuse(host, f"{refusal}: nothing was changed")
+            return
+        package_operations.explain_source(planned)
+        explain(host, _beforehand(wanted, there))
+        yield from package_operations.prove(planned)
+        yield from package_operations.put_in_place(planned)
+        if not planned.change.fetches:
+            yield repository_proof.fetch_lists(repository, by)
+    else:
+        explain(host, f"fetch the lists of packages, then {_beforehand(wanted, there)}")
+    yield from package_steps.ready(by, [PACKAGE], finishes=there.finishes)
+    yield from _taken(wanted, there, by, repository)
+
+
+def _beforehand(wanted: Wanted, there: _There) -> str:
+    to = wanted.asked.taken or "the newest"
+    if not there.works:
+        return f"install {PACKAGE}: {to}"
+    return f"CRI-O {there.release} -> {to}: the old one comes back where the new one does not serve"
+
+
+def _unknown_version(wanted: Wanted) -> Version | None:
+    """The release that comes, as far as it is known before the lists are fetched."""
+    return upstream_of(wanted.asked.taken) if wanted.asked.taken else None
+
+
+def _taken(wanted: Wanted, there: _There, by: str, repository: Repository | None) -> Commands:
+    version: str | None = wanted.asked.version
+    if by == "apt-get":
+        lists = joint_reading.get_fact_now(Candidates, packages=[PACKAGE], staged=None)
+        offered = [
+            each["version"]
+            for each in (lists["packages"].get(PACKAGE, []) if lists else ())
+            if repository is None or package_operations.is_from(repository, each["origin"])
+        ]
+        choice = choose(list(dict.fromkeys(offered)), wanted.asked.taken)
+        if choice.version is None:
+            where = repository.url if repository else "the distribution"
+            elsewhere = "" if repository else "; set kubenode_crio_source to a repository of it"
+            yield refuse(
+                host, f"{where} {choice.refusal} of {PACKAGE}{elsewhere}: nothing was installed"
+            )
+            return
+        version = choice.version
+    release = upstream_of(version) if version else None
+    for warning in wanted.asked.warnings(release):
+        logger.warning(f"{print_prefix(host)}{warning}")
+    if there.works and by == "apt-get" and version is not None:
+        yield from _exchanged(wanted, there, by, version)
+        return
+    if refusal := _gate(wanted, there, release):
+        yield refuse(host, f"{refusal}: nothing was installed")
+        return
+    holds = [PACKAGE] if wanted.hold or there.is_held else []
+    now = {PACKAGE: there.package_version} if there.package_version else {}
+    held = [PACKAGE] if there.is_held else []
+    packages = package_steps.Packages({PACKAGE: version}, now, held, holds)
+    yield from package_steps.installed(by, packages, unpacks_again=there.finishes)
+
+
+def _gate(wanted: Wanted, there: _There, release: Version | None) -> str | None:
+    """Why another CRI-O may not take the place of one that runs, None when it may."""
+    if not there.works or not _is_active(there):
+        return None
+    counts = there.shape["pods"]
+    pods = None if counts is None else counts["systemd"] + counts["cgroupfs"]
+    old = there.release
+    if old is None or release is None or releases.recreates_containers(old, release):
+        if pods == 0:
+            return None
+        running = "pods may run" if pods is None else f"{pods} containers run"
+        return (
+            f"{running}, and CRI-O removes and makes them again when its minor release changes: "
+            "drain the node first (kubectl drain)"
+        )
+    return None
+
+
+def _is_active(there: _There) -> bool:
+    unit = there.shape["unit"]
+    return unit is not None and unit["active"] in ("active", "activating", "reloading")
+
+
+def _exchanged(wanted: Wanted, there: _There, by: str, version: str) -> Commands:
+    """What is there gives way to a package's, in one command on the host: proven, or undone."""
+    release = upstream_of(version)
+    if refusal := _gate(wanted, there, release):
+        yield refuse(host, f"{refusal}: nothing was changed")
+        return
+    counts = there.shape["pods"]
+    pods = None if counts is None else counts["systemd"] + counts["cgroupfs"]
+    waits = postponed(wanted.restart, pods) if _is_active(there) else None
+    change = PackageChange(
+        installs={PACKAGE: version},
+        now={PACKAGE: str(there.package_version)},
+        related=(PACKAGE,),
+        holds=(PACKAGE,) if wanted.hold or there.is_held else (),
+    )
+    program = program_change.of_packages(f"{PACKAGE} {version}", change, by)
+    if waits:
+        logger.warning(f"{print_prefix(host)}{program.explained} waits: {waits}")
+        return
+    explain(host, program.explained)
+    unit = there.shape["unit"]
+    yield program_change.change(
+        program,
+        {},
+        own_file.FILE,
+        crio_host.daemon_of(there.shape),
+        Service(
+            is_enabled=unit is not None and unit["enabled"] == "enabled",
+            is_active=_is_active(there),
+            serves=there.shape["cri"] == "serving",
+            is_masked=unit is not None and unit["load"] == "masked",
+        ),
+    )

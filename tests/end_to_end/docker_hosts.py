@@ -1,0 +1,59 @@
+"""Hosts that become nodes with Docker Engine: Debian's, and cri-dockerd of an archive.
+
+cri-dockerd is in no registry of Debian's: what is in the archive is a stand-in, or the real
+program, see :mod:`tests.repositories.cri_dockerd`.
+"""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+from tests.repositories import cri_dockerd
+from tests.targets.container import Target
+from tests.targets.fleet import Fleet
+
+CONFIG = "/etc/docker/daemon.json"
+
+
+def start(fleet: Fleet, suite: str = "trixie") -> Target:
+    """A host on which Docker Engine can keep its images."""
+    return fleet.start(suite, volumes=("/var/lib/docker",))
+
+
+def ready(target: Target) -> None:
+    """The host has what a stand-in of cri-dockerd runs by; nothing where it is the real one."""
+    if names := cri_dockerd.needs():
+        target.sh(
+            "apt-get -qq update; apt-get -qq install -y --no-install-recommends "
+            f"{' '.join(names)} >/dev/null 2>&1"
+        )
+        path, content = cri_dockerd.messages()
+        encoded = base64.b64encode(content).decode()
+        target.sh(f"mkdir -p {Path(path).parent}; printf %s {encoded} | base64 -d >{path}")
+
+
+def source(folder: Path, says: str | None = None) -> dict[str, Any]:
+    """What ``kubenode_cri_dockerd_source`` is for an archive on this machine.
+
+    + folder: where the archive is put
+    + says: the version that a stand-in says
+    """
+    release = cri_dockerd.archive(folder, says)
+    return {
+        "version": release.version,
+        "url": str(release.path),
+        "sha256": {"amd64": release.sha256},
+    }
+
+
+def host(target: Target, folder: Path, **data: Any) -> tuple[str, dict[str, Any]]:
+    """The target in an inventory, as one that shall be a node with Docker Engine.
+
+    + folder: where cri-dockerd's archive is put
+    + data: settings, without their prefix
+    """
+    name, own = target.host()
+    stated = {"runtime": "docker", "cri_dockerd_source": source(folder), **data}
+    return name, {**own, **{f"kubenode_{key}": value for key, value in stated.items()}}

@@ -47,10 +47,10 @@ class ContainerdLeftShape(TypedDict):
     data: list[str] | None
     """What containerd has put into its data root, by name; None: it cannot be told."""
     sockets: list[str]
-    removes: list[str] | None
-    """What apt would remove with containerd's package; None: it does not say, or there is none."""
-    orphans: list[str]
-    """What apt has installed for others, and nothing would need then."""
+    needed_by: list[str] | None
+    """Packages that depend on containerd's; None: dpkg does not say, or there is none."""
+    runc_is_alone: bool
+    """Whether apt has installed runc for others, and nothing else depends on it."""
 
 
 def script(directories: Sequence[str], root: str, packages: Sequence[str]) -> probe.Script:
@@ -72,7 +72,7 @@ def script(directories: Sequence[str], root: str, packages: Sequence[str]) -> pr
             ROOT=shlex.quote(root),
             PACKAGES=" ".join(packages),
         ),
-        at_times=("apt-get",),
+        at_times=("dpkg", "grep"),
         answers=("own", "tasks", "mounted_below", "data", "sockets"),
     )
 
@@ -86,7 +86,7 @@ def parse(reading: Reading) -> ContainerdLeftShape:
         return [line for line in reading.text(key) if line]
 
     tasks = lines("tasks")
-    removes = lines("removes")
+    needed_by = lines("needed_by")
     return {
         "own": lines("own"),
         "kept": lines("kept") or [],
@@ -99,22 +99,11 @@ def parse(reading: Reading) -> ContainerdLeftShape:
         "mounts": lines("mounted_below") or [],
         "data": lines("data"),
         "sockets": lines("sockets") or [],
-        "removes": None
-        if removes is None
-        else [match[1] for line in removes if (match := re.match(r"Remv (\S+)", line))],
-        "orphans": _orphans(removes or []),
+        "needed_by": None
+        if needed_by is None
+        else [match[1] for line in needed_by if (match := re.match(r" (\S+) depends on ", line))],
+        "runc_is_alone": reading.value("runc_is_alone") == "yes",
     }
-
-
-def _orphans(lines: Sequence[str]) -> list[str]:
-    """Names in the indented lines below the one that speaks of them."""
-    names: list[str] = []
-    is_below = False
-    for line in lines:
-        if is_below and line.startswith("  "):
-            names += line.split()
-        is_below = line.endswith("no longer required:") or (is_below and line.startswith("  "))
-    return names
 
 
 class ContainerdLeft(ProbeFact[ContainerdLeftShape]):
@@ -134,8 +123,8 @@ class ContainerdLeft(ProbeFact[ContainerdLeftShape]):
             "mounts": [],
             "data": ["io.containerd.content.v1.content"],
             "sockets": ["/run/containerd/containerd.sock"],
-            "removes": ["containerd"],
-            "orphans": ["runc"],
+            "needed_by": [],
+            "runc_is_alone": True,
         }
 
     **Example:**

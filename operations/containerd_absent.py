@@ -87,9 +87,9 @@ def absent(
     kept of it, and all files of others. So an installation afterwards finds its configuration.
     CNI plugins stay, and so do the network namespaces of ended pods, until the host boots.
 
-    A host is refused, unchanged, when Docker Engine is installed, which needs containerd; when apt
-    would remove other packages with it; when containerd is from nobody that kubenode knows of; and,
-    with *data*, when something is mounted in containerd's data. A change that was interrupted is
+    A host is refused, unchanged, when Docker Engine is installed, which needs containerd; when
+    another package depends on it; when it is from nobody that kubenode knows of; and, with *data*,
+    when something is mounted in containerd's data. A change that was interrupted is
     ended first, and a removal that was interrupted is gone on with.
 
     **Example:**
@@ -196,8 +196,8 @@ def _present(found: _Found, left: ContainerdLeftShape) -> Present:
         left["data"] or (),
         left["mounts"],
         left["sockets"],
-        left["removes"],
-        left["orphans"],
+        left["needed_by"] or (),
+        left["runc_is_alone"],
         unit is not None and unit["active"] in ("active", "activating", "reloading"),
     )
 
@@ -212,8 +212,8 @@ def _removed(
     if plan.packages and by is None:
         yield refuse(host, "no known package manager (apt-get, dnf, zypper): nothing was removed")
         return
-    if by == "apt-get" and left["removes"] is None:
-        yield refuse(host, "apt does not say what it would remove: nothing was removed, run again")
+    if by == "apt-get" and left["needed_by"] is None:
+        yield refuse(host, "dpkg does not say what needs containerd: nothing was removed")
         return
     if plan.blocked:
         yield refuse(host, plan.blocked)

@@ -36,8 +36,8 @@ class Present:
     + data: names in it that are containerd's
     + mounts: what is mounted below it
     + sockets: those that are there
-    + removes: what apt would remove with the package; None where there is no apt
-    + orphans: what apt has installed for others, and nothing would need then
+    + needed_by: packages that depend on containerd's
+    + runc_is_alone: whether apt has installed runc for others, and nothing else needs it
     + is_active: whether the service runs
     """
 
@@ -52,8 +52,8 @@ class Present:
     data: Sequence[str] = ()
     mounts: Sequence[str] = ()
     sockets: Sequence[str] = ()
-    removes: Sequence[str] | None = None
-    orphans: Sequence[str] = ()
+    needed_by: Sequence[str] = ()
+    runc_is_alone: bool = False
     is_active: bool = False
 
 
@@ -137,16 +137,16 @@ def removal(now: Present, data: bool, end_containers: bool) -> Removal:
 
 def _packages(now: Present) -> list[str]:
     going = [name for name in ("containerd", "containerd.io") if name in now.packages]
-    is_alone = "runc" in now.orphans and "runc" in now.packages
-    return [*going, "runc"] if going and is_alone else going
+    takes_runc = going and now.runc_is_alone and "runc" in now.packages
+    return [*going, "runc"] if takes_runc else going
 
 
 def _problem(now: Present, going: Sequence[str], data: bool, end_containers: bool) -> str | None:
     docker = [name for name in packages.NEED_IT if name in now.packages]
     if docker:
         return f"{', '.join(docker)} is installed and needs containerd: remove Docker first"
-    if now.removes is not None and (more := set(now.removes) - set(going)):
-        return f"apt would remove {', '.join(sorted(more))} with it: see what uses that first"
+    if now.needed_by:
+        return f"{', '.join(now.needed_by)} depends on it: see what uses that first"
     if now.binary and not going and not now.has_archives:
         return (
             f"{now.binary} is from no package, and from no archive of kubenode's: remove it as it "

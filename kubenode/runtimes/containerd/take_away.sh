@@ -33,5 +33,5 @@ if [ "$takes_data" ]; then
     rm -rf -- "${root:?}/$name" || fail "cannot remove $root/$name: run again"
   done
   set +f; unset IFS
-  rmdir "$root" 2>/dev/null || :
+  rmdir "$root/opt" "$root" 2>/dev/null || :
 fi

@@ -119,6 +119,17 @@ def steps(wanted: Wanted) -> Commands:
     if (engine or needs_cri_dockerd) and (problem := package_steps.not_for_packages()):
         yield refuse(host, problem)
         return
+    licence = _licence(now, wanted)
+    if isinstance(licence, str):
+        yield refuse(host, licence)
+        return
+    # pyinfra, while it prepares, goes no further than the first command
+    if needs_cri_dockerd:
+        _explain_cri_dockerd(now, wanted)
+    if licence is not None:
+        explain(host, f"{LICENCE} becomes the one that is wanted, for root alone")
+    for misfit in releases.misfits(_cri_version(now, wanted), now["version"], wanted.kubernetes):
+        logger.warning(f"{print_prefix(host)}{misfit.what}")
     if engine:
         yield from _engine(now, wanted)
     if needs_cri_dockerd:
@@ -129,15 +140,8 @@ def steps(wanted: Wanted) -> Commands:
                 yield refuse(host, problem)
                 return
         yield from _cri_dockerd(now, wanted)
-    licence = _licence(now, wanted)
-    if isinstance(licence, str):
-        yield refuse(host, licence)
-        return
     if licence is not None:
-        explain(host, f"{LICENCE} is the one that is wanted, for root alone")
         yield whole_file.change([licence], after=f"chmod 0400 {LICENCE}")
-    for misfit in releases.misfits(_cri_version(now, wanted), now["version"], wanted.kubernetes):
-        logger.warning(f"{print_prefix(host)}{misfit.what}")
     if not engine and not needs_cri_dockerd and licence is None:
         host.noop(
             f"Docker Engine {now['version']} and cri-dockerd {now['cri_dockerd_version']} are "
@@ -289,6 +293,17 @@ def _build(now: DockerPackageShape, source: Archive) -> str | None:
     return None if file is None else cri_archive.build_of(source.version, file)
 
 
+def _explain_cri_dockerd(now: DockerPackageShape, wanted: Wanted) -> None:
+    source = wanted.cri_dockerd
+    if not isinstance(source, Archive):
+        # of packages that is said with their lists
+        return
+    was = now["cri_dockerd_version"] or "(not installed)"
+    if file := source.files[CRI_DOCKERD].get(now["architecture"] or ""):
+        explain(host, f"{file.address} comes to the host, sha256 {file.sha256}")
+    explain(host, f"cri-dockerd {was} -> {source.version} ({cri_archive.LINK}), with its units")
+
+
 def _cri_dockerd(now: DockerPackageShape, wanted: Wanted) -> Commands:
     source = wanted.cri_dockerd
     if isinstance(source, Repository):
@@ -308,9 +323,6 @@ def _from_archive(now: DockerPackageShape, wanted: Wanted, source: Archive) -> C
     if file is None:
         yield refuse(host, f"the archive {source.version} has no cri-dockerd: nothing was changed")
         return
-    was = now["cri_dockerd_version"] or "(not installed)"
-    explain(host, f"{file.address} comes to the host, sha256 {file.sha256}")
-    explain(host, f"cri-dockerd {was} -> {source.version} ({cri_archive.LINK}), with its units")
     try:
         yield from archive_transfer.brought([file], wanted.fetched_by, is_executing(host))
     except archive_cache.FetchError as error:

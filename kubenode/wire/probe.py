@@ -46,6 +46,7 @@ The script side is POSIX sh and uses only :data:`PROGRAMS`, and what a script st
 from __future__ import annotations
 
 import hashlib
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -73,6 +74,9 @@ MOST_CAPTURED = 256 * 1024
 """Bytes of one program's output."""
 
 _COMMAND = "@command@"
+
+_REMARK = re.compile(r"^[ ]*#.*\n", re.MULTILINE)
+"""A line for people. No line of a text between quotes begins so."""
 
 _WATCH = host_script.read(
     __file__, "watch.sh", DIRECTORIES=DIRECTORIES, MOST_SECONDS=MOST_SECONDS, SWEEP=time_limit.SWEEP
@@ -194,7 +198,8 @@ def _look(scripts: tuple[tuple[str, Script], ...]) -> str:
         for name, script in scripts
     )
     shared = _shared([script for _, script in scripts])
-    body = f"{_SHELL_FUNCTIONS}{shared}{probes}\n"
+    # all of it has to fit into one argument of execve(2), which takes 128 KiB
+    body = _REMARK.sub("", f"{_SHELL_FUNCTIONS}{shared}{probes}\n")
     return host_script.filled(
         _LOOK,
         BODY=shlex.quote(body),

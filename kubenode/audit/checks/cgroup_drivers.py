@@ -16,6 +16,7 @@ from kubenode.audit.checks.check import (
 from kubenode.audit.checks.containerd_files import config_finding
 from kubenode.audit.checks.references import DRIVER_AGREEMENT, KUBELET_CONFIG, Reference
 from kubenode.facts.cgroup import ComponentShape
+from kubenode.runtimes.runtime import CONTAINERD, DOCKER
 
 
 def _evidence(name: str, component: ComponentShape) -> Evidence:
@@ -33,6 +34,13 @@ def _components(subject: Subject) -> dict[str, ComponentShape]:
     """
     drivers = subject.cgroup_drivers
     components = {name: drivers["components"][name] for name in drivers["counted"]}
+    if "docker" in components and subject.runtime_row is DOCKER:
+        # containerd is Docker Engine's then, which makes containers with a driver of its own
+        components = {
+            name: component
+            for name, component in components.items()
+            if name.partition("/")[0] != CONTAINERD.name
+        }
     if (
         "kubelet" in components
         and components["kubelet"]["driver"] == "cgroupfs"

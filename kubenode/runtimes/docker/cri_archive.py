@@ -37,7 +37,6 @@ StartLimitIntervalSec=60
 [Service]
 Type=notify
 ExecStart={LINK} --container-runtime-endpoint fd://
-ExecReload=/bin/kill -s HUP $MAINPID
 TimeoutSec=0
 RestartSec=2
 Restart=always

@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import ROOT, RunPyinfra, WriteInventory
 from tests.end_to_end import crio_hosts
 from tests.end_to_end.crio_hosts import SOCKET, Minors
-from tests.end_to_end.test_prepare import changes
+from tests.end_to_end.test_prepare import changes, remote_commands
 from tests.repositories import cri_o, image_registry
 from tests.repositories.server import Server
 from tests.targets.container import Target
@@ -22,6 +22,7 @@ pytestmark = pytest.mark.targets
 
 DEPLOY = ROOT / "deploy.py"
 OWN = "/etc/crio/kubenode.conf"
+REGISTRIES = "kubenode_crio_registries"
 OLD_MINOR, NEW_MINOR = (version.rpartition(".")[0] for version in (cri_o.OLD, cri_o.NEW))
 
 
@@ -68,8 +69,9 @@ def test_a_fresh_host_becomes_a_node_of_either_driver_and_of_another_minor(
     assert target.read("/etc/crio/crio.conf.d/10-crio.conf") == cri_o.DROP_IN
     assert target.sh("readlink -f /etc/crio/crio.conf.d/99-kubenode.conf") == f"{OWN}\n"
     assert crio_hosts.live(target)["cgroup_manager"] == '"systemd"'
-    again = deploy()
+    again = run_pyinfra("-y", "-vv", hosts, DEPLOY, data=settings).output
     assert all(row == (0, 0, 1) for row in changes(again).values()), again
+    assert remote_commands(again, target.host()) == 1
 
     with image_registry.serving(package_server, "pause:3.10.1"):
         crio_hosts.images_from(target, package_server)
@@ -197,6 +199,26 @@ def test_what_crio_would_not_start_with_is_never_put_in_place(
     assert result.returncode == 0, result.output
     assert main_pid(target) == before
     assert crio_hosts.live(target)["pause_image"] == f'"{image}"'
+
+    # registries: one that CRI-O does not take at a reload is put back
+    place = "/etc/containers/registries.conf.d/50-kubenode.conf"
+    stated = {**settings, "kubenode_pause_image": image}
+    mirrored = '{"quay.io": {"mirrors": ["mirror.example.org/quay"]}}'
+    for count in (1, 0):
+        result = run_pyinfra("-y", hosts, DEPLOY, data={**stated, REGISTRIES: mirrored})
+        assert result.returncode == 0, result.output
+        assert changes(result.output)["Node | CRI-O knows its registries"] == (count, 0, 1 - count)
+    assert 'location = "mirror.example.org/quay"' in target.read(place)
+    kept = target.read(place)
+    target.write("/etc/containers/registries.conf.d/60-x.conf", '[[registry]]\nprefix = "x"\n')
+    blocked = '{"bad.example.org": {"blocked": true}}'
+    refused = run_pyinfra("-y", hosts, DEPLOY, data={**stated, REGISTRIES: blocked})
+    assert refused.returncode == 1, refused.output
+    assert "location is unset" in refused.output, refused.output
+    assert "the old configuration is back" in refused.output, refused.output
+    assert target.read(place) == kept
+    target.sh("rm /etc/containers/registries.conf.d/60-x.conf")
+    assert main_pid(target) == before
 
     # edited by hand and not in force: the fact says so, and a deploy brings it
     target.sh(f"sed -i 's/systemd/cgroupfs/' {OWN}")

@@ -159,6 +159,10 @@ def validate(config: dict, executes: bool) -> None:
             "validating runtime config: unable to update cgroup manager: invalid cgroup manager: "
             + manager
         )
+    try:
+        registries()
+    except Fatal as why:
+        raise Fatal(f"validating runtime config: invalid registries: {why}") from why
     for name, handler in list(runtime["runtimes"].items()):
         path = handler["runtime_path"]
         if path and not os.path.exists(path):
@@ -188,6 +192,28 @@ def validate(config: dict, executes: bool) -> None:
                 f"monitor fields for runtime {name}: {problem}"
             )
         handler["monitor_cgroup"] = where
+
+
+def registries() -> None:
+    """What containers/image says of files of registries; the rest of them is not looked at."""
+    for path in sorted(Path("/etc/containers/registries.conf.d").glob("*.conf")):
+        try:
+            stated = tomllib.loads(path.read_text()).get("registry", [])
+        except tomllib.TOMLDecodeError as why:
+            stated, problem = [], str(why)
+        else:
+            problem = None
+        for each in stated:
+            if not each.get("location") and not each.get("prefix", "").startswith("*."):
+                problem = (
+                    "invalid condition: location is unset and prefix is not in the format: "
+                    "*.example.com"
+                )
+        if problem:
+            raise Fatal(
+                "/etc/containers/registries.conf: loading drop-in registries configuration "
+                f'"{path}": {problem}'
+            )
 
 
 def toml(table: dict, path: str = "", depth: int = 0) -> str:
@@ -360,6 +386,10 @@ class Server:
         try:
             new = read()
             validate(new, False)
+            try:
+                registries()
+            except Fatal as why:
+                raise Fatal(f"system registries reload failed: {why}") from why
         except Fatal as why:
             print(f'level=error msg="Unable to reload configuration: {why}"', file=sys.stderr)
             return

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, OperationValueError, StringCommand, operation
 
+from kubenode.facts import left_alone
 from kubenode.facts.archives import Archives, ArchivesShape
 from kubenode.facts.containerd import (
     ContainerdFiles,
@@ -30,6 +31,7 @@ from kubenode.packages import (
     repository_change,
     repository_files,
 )
+from kubenode.packages.left_alone import absent as no_longer_left_alone
 from kubenode.packages.source import Repository
 from kubenode.run.pyinfra_internals import print_prefix
 from kubenode.run.telling import explain, refuse
@@ -78,7 +80,8 @@ def absent(
 
     What goes: the packages ``containerd`` or ``containerd.io``, held or not, and ``runc`` where apt
     has installed it for them alone; the releases of archives, their links and unit; the drop-ins
-    and proxies of :func:`kubenode.operations.containerd.service`; ``hosts.toml`` files and
+    and proxies of :func:`kubenode.operations.containerd.service`; what unattended-upgrades and
+    needrestart were told of it; ``hosts.toml`` files and
     certificates of :func:`kubenode.operations.containerd.registry_hosts`, with what was kept of
     them; containerd's sockets; ``/etc/crictl.yaml`` where it points at containerd and says nothing
     else, and otherwise its two lines.
@@ -261,7 +264,8 @@ def _without_packages(found: _Found, plan: Removal, by: str) -> Commands:
 
 def _changes(found: _Found) -> tuple[list[Change] | str, Sequence[str]]:
     """What becomes of files that are not containerd's alone, or why it cannot be told."""
-    changes: list[Change] = []
+    told = left_alone.contents(found.package["left_alone"])
+    changes = no_longer_left_alone(CONTAINERD.name, told)
     content = found.crictl["content"]
     if content is not None and _points_at(found, found.crictl["runtime_endpoint"]):
         old = bytes_of(content)

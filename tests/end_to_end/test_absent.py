@@ -112,6 +112,8 @@ def test_what_is_ours_goes_and_what_is_others_stays(node: Node) -> None:
     for path in (
         "/usr/bin/containerd",
         "/etc/crictl.yaml",
+        "/etc/apt/apt.conf.d/52kubenode-containerd.conf",
+        "/etc/needrestart/conf.d/kubenode-containerd.conf",
         "/etc/containerd/proxy.env",
         "/etc/systemd/system/containerd.service",
         "/etc/systemd/system/containerd.service.d",

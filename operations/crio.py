@@ -12,8 +12,8 @@ from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, OperationValueError, StringCommand, operation
 
 from kubenode.facts.crictl import Crictl, CrictlFileShape
-from kubenode.facts.crio import Crio, CrioFiles, CrioFilesShape, CrioShape, bridge_of
-from kubenode.files import host_lock, whole_file
+from kubenode.facts.crio import SOCKET, Crio, CrioFiles, CrioFilesShape, CrioShape, bridge_of
+from kubenode.files import host_lock
 from kubenode.files.exact_text import bytes_of
 from kubenode.files.toml_text import literal
 from kubenode.linux.cgroups import Driver
@@ -371,8 +371,9 @@ def registries(
       are not named stay
 
     They go into ``/etc/containers/registries.conf.d/50-kubenode.conf``, and a CRI-O that runs is
-    reloaded. Every program that uses containers' libraries on the host reads them too (podman,
-    skopeo). Passwords are none of it: an auth file has them (``global_auth_file``).
+    reloaded: where it does not take them, which its log says, what was there comes back. Every
+    program that uses containers' libraries on the host reads them too (podman, skopeo). Passwords
+    are none of it: an auth file has them (``global_auth_file``).
 
     Source: containers-registries.conf(5).
 
@@ -410,12 +411,15 @@ def registries(
         host.noop(f"{path} has {', '.join(wanted)} as wanted")
         return
     explain_file(host, path, old, new)
-    before = None if old is None else bytes_of(old)
-    yield whole_file.change([whole_file.Change(path, before, new.encode())])
     unit = now["crio"]["unit"]
     if unit is not None and unit["active"] == "active":
-        explain(host, "reload CRI-O")
-        yield start(daemon_of(now["crio"]), ["systemctl reload crio.service"])
+        explain(host, "reload CRI-O: what was there comes back where it does not take it")
+    daemon = now["crio"]
+    judged = proof.of_registries(daemon["installed"]["binary"] or "/usr/bin/crio", SOCKET)
+    before = None if old is None else bytes_of(old)
+    # one that was interrupted first
+    yield undo(path)
+    yield swap({path: (before, new.encode())}, path, judged, restart=False)
 
 
 @operation()

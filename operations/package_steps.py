@@ -76,7 +76,7 @@ def tell(by: str, wanted: Packages) -> str | None:
     would = None
     if by == "apt-get":
         pinned = wanted.pinned(by)
-        would = joint_reading.get_fact_now(Installation, packages=pinned)
+        would = joint_reading.get_fact_if_it_answers(Installation, packages=pinned)
         if would is None:
             # a host that is slow: what is installed then lets nothing go that may not
             what = f"what comes and goes with {', '.join(pinned)} cannot be told beforehand"

@@ -34,7 +34,9 @@ anything is changed.
 # "systemd" or "cgroupfs"; kubelet must use the same.
 # kubenode_cgroup_driver = "systemd"
 
-# Exact package version, such as "1.7.24~ds1-6+deb13u1"; None: what the distribution offers.
+# A release ("2.3.4"), a series ("2.3": the newest patch that the source has), or a package's exact
+# version ("1.7.24~ds1-6+deb13u1"). None takes what the source offers, and what the setting
+# kubernetes_version needs; a containerd that is there is left alone then, if it fits.
 # kubenode_containerd_version = None
 
 # Where containerd is from: "distribution", "docker" (Docker's repository), a repository of your own
@@ -61,7 +63,7 @@ anything is changed.
 # kubenode_crio_default_runtime = None
 
 # When a change restarts the runtime: "now", "if-idle" (when no pod runs) or "never". None is now
-# where pods survive it.
+# where pods survive it; where they do not (2.x -> 1.x), now waits until none runs, too.
 # kubenode_restart = None
 
 # None leaves what is there.

@@ -224,7 +224,7 @@ def test_one_deploy_moves_the_driver_on_both_sides_of_an_idle_node_and_back(
 ) -> None:
     name, data = joined.host()
 
-    def drivers() -> tuple[set[bool | None], str]:
+    def drivers() -> tuple[set[bool], str]:
         with joined.cri() as cri:
             of_runtime = set(cri.systemd_cgroup().values())
         line = next(each for each in joined.read(CONFIG).splitlines() if "cgroupDriver" in each)

@@ -232,8 +232,9 @@ def broken(host: Host) -> None:
 
 
 def _index(host: Host) -> None:
+    # a folder of the image cannot be renamed, which is how createrepo_c replaces it
     host.target.sh(
-        "cd /srv/rpm/distribution && createrepo_c --quiet . && rm -f repodata/repomd.xml.asc && "
+        "cd /srv/rpm/distribution && rm -rf repodata && createrepo_c --quiet . && "
         "GNUPGHOME=/srv/rpm/private gpg --batch --quiet --local-user good@kubenode.test --armor "
         "--detach-sign repodata/repomd.xml"
     )

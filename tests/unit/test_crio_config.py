@@ -289,6 +289,8 @@ def test_registries_are_written_kept_and_removed() -> None:
     text = registries.edited(None, registries.check(MIRRORED))
     said = tomlkit.parse(text).unwrap()["registry"]
     assert [each["prefix"] for each in said] == ["docker.io", "quay.io"]
+    # without a location CRI-O refuses the file
+    assert [each["location"] for each in said] == ["docker.io", "mirror.example.org/quay"]
     assert said[0]["mirror"][1] == {"location": "b:5000", "insecure": True}
     assert registries.edited(text, MIRRORED) == text
     assert (

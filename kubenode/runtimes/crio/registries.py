@@ -96,6 +96,8 @@ def edited(text: str | None, registries: Mapping[str, Registry | None]) -> str:
             there.pop(prefix, None)
         else:
             there[prefix] = _normal(stated)
+            if there[prefix].get("location") == prefix:
+                del there[prefix]["location"]
     if not there:
         return "" if not text else HEAD
     return HEAD + "".join(_table(prefix, each) for prefix, each in sorted(there.items()))
@@ -111,6 +113,8 @@ def _stated(text: str) -> dict[str, dict[str, Any]]:
             stated = {key: each[key] for key in ("location", "insecure", "blocked") if key in each}
             if mirrors := each.get("mirror"):
                 stated["mirrors"] = mirrors
+            if stated.get("location") == each["prefix"]:
+                del stated["location"]
             found[str(each["prefix"])] = _normal(stated)
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{FILE}: {error}") from None
@@ -128,6 +132,9 @@ def _normal(stated: Registry) -> dict[str, Any]:
 
 def _table(prefix: str, stated: Mapping[str, Any]) -> str:
     lines = ["", "[[registry]]", f"prefix = {json.dumps(prefix)}"]
+    if "location" not in stated and not prefix.startswith("*."):
+        # without one the whole file is refused
+        lines.append(f"location = {json.dumps(prefix)}")
     lines += [f"{key} = {json.dumps(value)}" for key, value in stated.items() if key != "mirrors"]
     for mirror in stated["mirrors"]:
         lines += ["[[registry.mirror]]"]

@@ -155,7 +155,7 @@ def _comment_fstab(plan: _Plan, sources: list[Source]) -> None:
     numbers = [source.line for source in sources if source.line is not None]
     plan.new[FSTAB] = _commented(plan.text(FSTAB), numbers)
     for source in sources:
-        plan.explained.append(f"{source} ({source.what}) turns swap on at boot: it is a comment")
+        plan.explained.append(f"{source} ({source.what}) turns swap on at boot: commented out")
 
 
 def _keep_partitions_off(plan: _Plan) -> None:
@@ -188,7 +188,7 @@ def _comment_zram(plan: _Plan, source: Source) -> None:
         plan.new[path] = _commented(text, stated)
         where = "" if path == section.file else f" in {path}, which wins over it"
         plan.explained.append(
-            f"{section.file}:{section.first} makes {device} at boot: it is a comment{where}"
+            f"{section.file}:{section.first} makes {device} at boot: commented out{where}"
         )
 
 

@@ -48,7 +48,7 @@ def test_a_line_of_fstab_becomes_a_comment_and_all_else_stays() -> None:
     to_do = planned({FSTAB: text})
     assert new(to_do) == {FSTAB: text.replace("\t/swap.img", f"{MARK}\t/swap.img")}
     assert to_do.explained == [
-        "/etc/fstab:3 (/swap.img none swap sw 0 0) turns swap on at boot: it is a comment"
+        "/etc/fstab:3 (/swap.img none swap sw 0 0) turns swap on at boot: commented out"
     ]
     assert not to_do.blocked
 

@@ -28,7 +28,7 @@ from kubenode.linux.unit import PROPERTIES, parse_unit
 from kubenode.run import host_script
 from kubenode.runtimes import cni, program_change
 from kubenode.runtimes.crio import config as crio
-from kubenode.runtimes.crio import own_file, plan, releases
+from kubenode.runtimes.crio import own_file, plan, registries, releases
 from kubenode.runtimes.crio.config import CrioConfig
 from kubenode.runtimes.edit import ConfigError
 from kubenode.runtimes.other_runtimes import RuntimesShape
@@ -134,8 +134,8 @@ class CrioFilesShape(TypedDict):
     crio: CrioShape
     runtimes: RuntimesShape
     contents: dict[str, str]
-    """Exact content of its files and of kubenode's own, by path; bytes that are no UTF-8 as lone
-    surrogates (PEP 383)."""
+    """Exact content of its files and of kubenode's own, that of registries too, by path; bytes that
+    are no UTF-8 as lone surrogates (PEP 383)."""
     unreadable: list[str]
     """Files of these that exist and could not be read."""
     unproven: bool
@@ -175,7 +175,7 @@ def script() -> probe.Script:
     """The script of the CRI-O probe."""
     return probe.Script(
         _SCRIPT,
-        files=(crio.MAIN, own_file.FILE, _NOTE, *ENVIRONMENT_FILES),
+        files=(crio.MAIN, own_file.FILE, _NOTE, registries.FILE, *ENVIRONMENT_FILES),
         units=(UNIT,),
         properties=("ExecStart", "MainPID", "Environment", *PROPERTIES),
         shared=(file_systems.ASK,),
@@ -258,7 +258,7 @@ def parse_shape(package: Reading, reading: Reading, containers: Reading) -> Crio
 
 
 _INSECURE = ("crio", "image", "insecure_registries")
-_BESIDE = (own_file.FILE, _NOTE, *ENVIRONMENT_FILES)
+_BESIDE = (own_file.FILE, _NOTE, registries.FILE, *ENVIRONMENT_FILES)
 
 
 def _installed(package: Reading, reading: Reading) -> InstalledShape:
@@ -274,7 +274,8 @@ def _installed(package: Reading, reading: Reading) -> InstalledShape:
 
 
 def _contents(reading: Reading) -> tuple[dict[str, bytes], list[str]]:
-    names = [crio.MAIN, own_file.FILE, *(name for name in reading.text("configured") if name)]
+    own = [crio.MAIN, own_file.FILE, registries.FILE]
+    names = [*own, *(name for name in reading.text("configured") if name)]
     contents = {name: reading.exact[name] for name in names if name in reading.exact}
     unreadable = {
         path
@@ -282,7 +283,7 @@ def _contents(reading: Reading) -> tuple[dict[str, bytes], list[str]]:
         if path in (*names, crio.DROP_INS, _NOTE) or path.startswith(f"{crio.DROP_INS}/")
     }
     # a link that leads nowhere is empty text
-    unreadable |= {name for name in names[2:] if name not in contents}
+    unreadable |= {name for name in names[len(own) :] if name not in contents}
     if sum(map(len, contents.values())) > _MOST_BYTES:
         unreadable.add(crio.DROP_INS)
         contents = {}
@@ -294,6 +295,8 @@ def _stated(
 ) -> tuple[CrioConfig | None, str | None]:
     """What the files say together, and why that cannot be told."""
     for path in unreadable:
+        if path == registries.FILE:
+            continue
         return None, f"{path}: {reading.why_unreadable(path) or 'cannot be read'}"
     texts = []
     for path in crio.order(path for path in contents if path not in _BESIDE):

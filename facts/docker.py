@@ -12,7 +12,7 @@ from typing import Any, Literal, TypedDict, cast
 
 from kubenode.facts import cni_found, file_systems, mounts, packages, pods, runtimes
 from kubenode.facts.containerd import PodsShape, UnprovenShape
-from kubenode.facts.platform import os_release
+from kubenode.facts.os_release import os_release
 from kubenode.facts.runtime import (
     LEFT_SUFFIXES,
     CniShape,
@@ -47,6 +47,9 @@ OPTIONS = "/etc/default/docker"
 """Where Debian's and Ubuntu's units read ``DOCKER_OPTS``."""
 ENGINE_SOCKET = "/run/docker.sock"
 PID_FILE = "/run/docker.pid"
+
+LICENCE = "/var/lib/docker/docker.lic"
+"""Of MCR, in the usual root directory. Source: Mirantis/launchpad, pkg/configurer/linux.go."""
 
 Edition = Literal["distribution", "docker", "mcr"]
 
@@ -149,6 +152,10 @@ class DockerPackageShape(InstalledShape):
     architecture: str | None
     """As releases call it, ``amd64`` or ``arm64``; None for another one."""
     os_release: dict[str, str]
+    licence: str | None
+    """SHA-256 of MCR's licence; ``-`` for none, None when it cannot be read."""
+    licence_is_private: bool
+    """Whether it is root's, with mode 0400."""
     ip_forward: bool | None
     runtimes: RuntimesShape
 
@@ -190,6 +197,7 @@ def script_package() -> probe.Script:
         __file__,
         "docker_package.sh",
         ARCHIVES=cri_archive.ROOT,
+        LICENCE=LICENCE,
         LINK=cri_archive.LINK,
         UNITS=" ".join(f"{cri_archive.UNITS_IN}/{name}" for name in cri_archive.UNITS),
     )
@@ -201,6 +209,7 @@ def script_package() -> probe.Script:
         properties=("ExecStart", "ActiveState"),
         shared=(_SHARED,),
         programs=("uname",),
+        at_times=("sha256sum",),
         answers=("dockerd", "cri_dockerd"),
     )
 
@@ -257,6 +266,13 @@ def parse_package(reading: Reading, others: RuntimesShape) -> DockerPackageShape
         else engine is not None and engine["active"] not in ("inactive", "failed", ""),
         "architecture": ARCHITECTURES.get(reading.value("machine") or ""),
         "os_release": os_release(reading),
+        "licence": None
+        if "licence_sum" in reading.unreadable
+        else reading.value("licence_sum") or whole_file.NOTHING,
+        "licence_is_private": re.match(
+            r"-r--------\S? +\d+ +0 ", reading.value("licence_mode") or ""
+        )
+        is not None,
         "ip_forward": _ip_forward(reading),
         "runtimes": others,
     }
@@ -627,6 +643,8 @@ class DockerPackage(ProbeFact[DockerPackageShape]):
             "engine_active": True,
             "architecture": "amd64",
             "os_release": {"ID": "debian", "VERSION_CODENAME": "trixie", ...},
+            "licence": "-",
+            "licence_is_private": False,
             "ip_forward": True,
             "runtimes": {"programs": ["containerd", "cri-dockerd", "dockerd"], ...},
         }

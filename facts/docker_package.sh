@@ -15,3 +15,9 @@ if [ -x @LINK@ ] && [ "$(readlink @LINK@)" = @ARCHIVES@/current/cri-dockerd ]; t
   for file in @UNITS@; do [ -f "$file" ] || build=; done
 fi
 value cri_build "$build"
+# what is in MCR's licence stays on the host
+if [ -f @LICENCE@ ] && [ ! -L @LICENCE@ ] && [ -r @LICENCE@ ]; then
+  captured_part limited 10 sha256sum @LICENCE@
+  case $status in 0) value licence_sum "${output%% *}";; *) unreadable licence_sum;; esac
+  value licence_mode "$(ls -ldn -- @LICENCE@)"
+elif ! is_absent @LICENCE@; then unreadable licence_sum; fi

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from kubenode.facts import mounts, platform
+from kubenode.facts import mounts
+from kubenode.facts.os_release import os_release
 from kubenode.linux import image_based
 from kubenode.run import host_script
 from kubenode.wire import probe
@@ -35,7 +36,7 @@ def script() -> probe.Script:
 def parse(reading: Reading) -> SystemShape:
     """The shape from what the host sent; ProbeError where it cannot be told what system it is."""
     reading.known("/etc/os-release", "/usr/lib/os-release")
-    release = platform.os_release(reading)
+    release = os_release(reading)
     return {
         "image": image_based.image_of(
             release.get("ID"), release.get("VARIANT_ID"), reading.value("ostree") == "yes"

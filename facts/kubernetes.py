@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any, Literal, TypedDict
 
-from kubenode.facts import kubeadm, kubelet, kubelet_start, mounts, platform
+from kubenode.facts import kubeadm, kubelet, kubelet_start, mounts
+from kubenode.facts.os_release import os_release
 from kubenode.files.cannot_tell import CannotTell
 from kubenode.kubelet.command_line import Word, flags
 from kubenode.linux import image_based
@@ -92,7 +93,7 @@ def parse(own: Reading, of_kubelet: Reading, of_kubeadm: Reading) -> KubernetesS
     """
     own.known(_MANIFEST)
     shape = kubelet.parse(of_kubelet)
-    release = platform.os_release(own)
+    release = os_release(own)
     found, error = words(of_kubelet)
     settings, settings_error = _settings(of_kubelet)
     said = parse_version(own.value("containerd") or "")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TypedDict
 
 from kubenode.facts import cgroup, mounts, runtimes
+from kubenode.facts.os_release import os_release
 from kubenode.linux import image_based
 from kubenode.run import host_script
 from kubenode.runtimes.other_runtimes import RuntimesShape
@@ -15,7 +15,6 @@ from kubenode.wire.reading import Reading, Readings
 
 PROBE = "platform"
 
-_LONGEST_VALUE = 1000
 PACKAGE_MANAGERS = ("apt-get", "dnf", "zypper")
 
 
@@ -74,29 +73,6 @@ def parse(platform: Reading, cgroups: Reading, others: RuntimesShape) -> Platfor
         "cgroups": cgroup.parse_cgroups(cgroups),
         "runtimes": others,
     }
-
-
-def os_release(reading: Reading) -> dict[str, str]:
-    """What os-release(5) says, by name; nothing where there is no such file, or it is unreadable.
-
-    + reading: of a probe that has ``/etc/os-release``, and ``/usr/lib/os-release`` otherwise
-    """
-    return _os_release(reading.text("/etc/os-release") or reading.text("/usr/lib/os-release"))
-
-
-def _os_release(lines: list[str]) -> dict[str, str]:
-    # os-release(5): shell assignments, of which only quoting may be used
-    release = {}
-    for line in lines:
-        name, equals, value = line.strip().partition("=")
-        if not equals or name.startswith("#"):
-            continue
-        try:
-            words = shlex.split(value[:_LONGEST_VALUE])
-        except ValueError:
-            continue
-        release[name] = words[0] if words else ""
-    return release
 
 
 class Platform(ProbeFact[PlatformShape]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypedDict
 
 from kubenode.facts import mounts, package_versions, platform
+from kubenode.facts.os_release import os_release
 from kubenode.files.exact_text import text_of
 from kubenode.kubelet import prerequisites
 from kubenode.linux import image_based
@@ -72,7 +73,7 @@ def script() -> probe.Script:
 
 def parse(reading: Reading) -> PrerequisitesShape:
     """The shape from what the host sent."""
-    release = platform.os_release(reading)
+    release = os_release(reading)
     manager = reading.value("package_manager")
     bridge = reading.value("bridge")
     told = reading.exact.get(prerequisites.NETWORK_MANAGER)

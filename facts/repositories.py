@@ -6,6 +6,7 @@ from typing import TypedDict
 
 from kubenode.facts import image_based, platform
 from kubenode.facts.image_based import SystemShape
+from kubenode.facts.os_release import os_release
 from kubenode.files.exact_text import text_of
 from kubenode.packages import apt_sources, repository_files
 from kubenode.packages.source import check_name
@@ -72,7 +73,7 @@ def parse(reading: Reading, system: SystemShape) -> RepositoriesShape:
     return {
         "package_manager": manager if manager in platform.PACKAGE_MANAGERS else None,
         "architecture": reading.value("architecture") or None,
-        "os_release": platform.os_release(reading),
+        "os_release": os_release(reading),
         "files": files,
         "unreadable": sorted(reading.unreadable),
         "lists": [

@@ -117,7 +117,7 @@ class SwapSourcesShape(TypedDict):
     """By path, files that turn swap on, to the letter (:mod:`kubenode.files.exact_text`)."""
     boot: SwapAtBootShape
     resume: str | None
-    """From which device the initramfs resumes a hibernation, as initramfs-tools is told."""
+    """From which device a boot resumes a hibernation, as its initramfs or the kernel is told."""
 
 
 def script() -> probe.Script:
@@ -172,7 +172,7 @@ def parse_sources(reading: Reading) -> SwapSourcesShape:
             path: exact_text.text_of(reading.exact.get(path, b"")) for path in _sent(reading)
         },
         "boot": _boot(reading),
-        "resume": _resume(reading.text(_RESUME)),
+        "resume": _resume(reading.text(_RESUME), " ".join(reading.text(kernel_command_line.PATH))),
     }
 
 
@@ -237,8 +237,13 @@ def _available(meminfo: list[str]) -> int | None:
     return None
 
 
-def _resume(lines: list[str]) -> str | None:
-    """``RESUME=`` of initramfs-tools(7); ``none`` and ``auto`` name nothing."""
+def _resume(lines: list[str], command_line: str) -> str | None:
+    """``resume=`` and ``RESUME=`` of initramfs-tools(7); ``none`` and ``auto`` name nothing."""
+    stated = dict(kernel_command_line.parameters(command_line))
+    if "noresume" in stated:
+        return None
+    if stated.get("resume"):
+        return stated["resume"]
     found = None
     for line in lines:
         name, equals, value = line.strip().partition("=")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from pyinfra import host
+from pyinfra import host, logger
 from pyinfra.api import OperationValueError, deploy
 
 from kubenode import settings
@@ -34,6 +34,7 @@ from kubenode.operations import (
     platform,
     swap,
 )
+from kubenode.run.pyinfra_internals import print_prefix
 from kubenode.runtimes.runtime import CONTAINERD, CRIO, DOCKER, MCR
 from kubenode.wire import joint_reading
 from kubenode.wire.probe_fact import ProbeFact
@@ -120,7 +121,19 @@ def _install_crio(node: settings.NodeSettings) -> None:
     )
 
 
+_OF_CONTAINERD = (
+    "registry_hosts", "registry_config_path", "snapshotter", "proxy", "limit_nofile"
+)  # fmt: skip
+"""Settings that only containerd has an operation for."""
+
+
 def _configure_crio(node: settings.NodeSettings) -> None:
+    for name in _OF_CONTAINERD:
+        if getattr(node, name) != getattr(settings.DEFAULTS, name):
+            logger.warning(
+                f"{print_prefix(host)}{settings.PREFIX}{name} is containerd's, and nothing is done "
+                "of it for CRI-O"
+            )
     crio.configured(
         name="CRI-O is configured",
         cgroup_driver=node.cgroup_driver,
@@ -131,6 +144,11 @@ def _configure_crio(node: settings.NodeSettings) -> None:
         change_driver_under_pods=node.change_driver_under_pods,
         restart=node.restart,
     )
+    if node.crio_registries:
+        crio.registries(
+            name="CRI-O knows its registries",
+            registries=node.crio_registries,
+        )
     crio.running(
         name="CRI-O serves CRI",
         change_driver_under_pods=node.change_driver_under_pods,
@@ -149,6 +167,7 @@ def _install_docker(node: settings.NodeSettings) -> None:
         restart=node.restart,
         fetched_by=node.containerd_fetched_by,
         mcr_channel=node.mcr_channel,
+        mcr_licence=node.mcr_licence,
     )
 
 

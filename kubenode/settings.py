@@ -34,6 +34,7 @@ from kubenode.runtimes import cni
 from kubenode.runtimes.containerd import hosts_toml, releases, service
 from kubenode.runtimes.containerd.source import source_of
 from kubenode.runtimes.containerd.wanted import ContainerdWanted
+from kubenode.runtimes.crio import registries as crio_registries
 from kubenode.runtimes.crio import version_choice
 from kubenode.runtimes.crio.source import source_of as crio_source_of
 from kubenode.runtimes.crio.wanted import CrioWanted
@@ -182,6 +183,11 @@ class NodeSettings(BaseModel):
         default=True,
         description="hold CRI-O's package: an unattended upgrade would restart the runtime",
     )
+    crio_registries: dict[str, dict[str, Any] | None] = Field(
+        default={},
+        description="registries' mirrors and places for CRI-O, as crio.registries takes them: by "
+        "registry, None removes it; those that are not named stay",
+    )
     crio_monitor_cgroup: str | None = Field(
         default=None,
         description="where CRI-O's monitors run: pod, or a slice; None leaves what is there, and "
@@ -259,6 +265,10 @@ class NodeSettings(BaseModel):
     mcr_channel: str = Field(
         default=MCR_CHANNEL,
         description="channel of Mirantis' repository",
+    )
+    mcr_licence: str | None = Field(
+        default=None,
+        description="path on the control machine of MCR's licence, None leaves what is there",
     )
     cri_dockerd_source: Annotated[Any, BeforeValidator(cri_dockerd_of)] = Field(
         default=None,
@@ -392,6 +402,12 @@ class NodeSettings(BaseModel):
     @classmethod
     def _crio_version(cls, version: str | None) -> str | None:
         return version_choice.check_version(version)
+
+    @field_validator("crio_registries")
+    @classmethod
+    def _crio_registries(cls, stated: dict[str, Any]) -> dict[str, Any]:
+        crio_registries.check(stated)
+        return stated
 
     @field_validator("crio_monitor_cgroup", "crio_default_runtime")
     @classmethod

@@ -306,6 +306,8 @@ class _ToDo(NamedTuple):
     crictl: CrictlPlan
     waits: str | None
     """Why a restart that this takes has to wait."""
+    conflicts: tuple[str, ...] = ()
+    """What others have said of a handler that is changed."""
 
     @property
     def blocked(self) -> str | None:
@@ -404,7 +406,29 @@ def _to_do(
         replace(planned, restarts=planned.restarts and waits is None),
         crictl.planned(now_crictl, now["containerd"]["socket"]),
         waits,
+        _conflicts(now["containerd"], planned, wanted),
     )
+
+
+def _conflicts(daemon: ContainerdShape, planned: Plan, wanted: ContainerdWanted) -> tuple[str, ...]:
+    changed = [
+        change.what
+        for edit in planned.edits.values()
+        for change in edit.changes
+        if change.old is not None
+    ]
+    sentences = []
+    for name, settings in wanted.handlers.items():
+        there = daemon["handlers"].get(name)
+        if there and settings and any(f".runtimes.{name}." in what for what in changed):
+            defined = there["defined"]
+            where = f" by {defined['file']}:{defined['line']}" if defined else ""
+            sentences.append(
+                f"handler {name} is defined{where} already: what is named is changed there, and "
+                "the rest of it stays; see that nobody else goes on writing it (nvidia-ctk, an "
+                "operator)"
+            )
+    return tuple(sentences)
 
 
 def _is_unsettled(now: ContainerdFilesShape) -> bool:
@@ -446,6 +470,8 @@ def _explain_beforehand(now: ContainerdFilesShape, to_do: _ToDo) -> _ToDo | None
 
 def _explain(now: ContainerdFilesShape, to_do: _ToDo) -> None:
     files = _contents(now)
+    for sentence in to_do.conflicts:
+        explain(host, sentence)
     for path, edit in to_do.containerd.edits.items():
         for change in edit.changes:
             explain(host, f"{path}: {change}")

@@ -254,7 +254,9 @@ def _without_packages(found: _Found, plan: Removal, by: str) -> Commands:
         return
     held = [each["name"] for each in found.package["packages"] if each["held"]]
     gone = [name for name in plan.packages if name in held]
-    yield package_locks.patiently(by, manager.remove(by, plan.packages, gone))
+    main = found.files["containerd"]["config"]["path"]
+    command = manager.remove(by, plan.packages, gone, main)
+    yield package_locks.patiently(by, f"\n{command}")
 
 
 def _changes(found: _Found) -> tuple[list[Change] | str, Sequence[str]]:

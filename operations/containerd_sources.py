@@ -117,7 +117,7 @@ def lists_of(name: str, staged: str | None = None) -> CandidatesShape | None:
     + name: of the package
     + staged: see :class:`kubenode.facts.candidates.Candidates`
     """
-    return joint_reading.get_fact_now(Candidates, packages=[name], staged=staged)
+    return joint_reading.get_fact_if_it_answers(Candidates, packages=[name], staged=staged)
 
 
 def available(
@@ -217,7 +217,7 @@ def beforehand(wanted: Wanted, found: Found, known: Decision) -> str:
 
 
 def _would(name: str, version: str) -> InstallationShape | None:
-    return joint_reading.get_fact_now(Installation, packages=[f"{name}={version}"])
+    return joint_reading.get_fact_if_it_answers(Installation, packages=[f"{name}={version}"])
 
 
 def foretell(wanted: Wanted, found: Found, known: Decision) -> str | None:

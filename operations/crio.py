@@ -12,7 +12,7 @@ from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, OperationValueError, StringCommand, operation
 
 from kubenode.facts.crictl import Crictl, CrictlFileShape
-from kubenode.facts.crio import Crio, CrioFiles, CrioFilesShape
+from kubenode.facts.crio import SOCKET, Crio, CrioFiles, CrioFilesShape, CrioShape, bridge_of
 from kubenode.files import host_lock
 from kubenode.files.exact_text import bytes_of
 from kubenode.files.toml_text import literal
@@ -26,12 +26,14 @@ from kubenode.runtimes import cni
 from kubenode.runtimes.config_swap import start, swap, undo
 from kubenode.runtimes.crictl import CRICTL_CONFIG, CrictlPlan
 from kubenode.runtimes.crio import own_file, proof
+from kubenode.runtimes.crio import registries as registry_files
 from kubenode.runtimes.crio.plan import CrioPlan, plan
 from kubenode.runtimes.crio.source import Source, source_of
 from kubenode.runtimes.crio.upkeep import upkeep
 from kubenode.runtimes.crio.version_choice import Asked, check_version
 from kubenode.runtimes.crio.wanted import CrioWanted
 from kubenode.runtimes.restart import Restart, check_restart, postponed
+from kubenode.runtimes.runtime import path_of
 from kubenode.settings import DEFAULTS, minor_release
 from kubenode.wire import joint_reading
 from kubenode.wire.bounded import INSTALL_SECONDS, RESTART_SECONDS, bounded
@@ -219,6 +221,7 @@ def _configured(
             return
         now = settled
     to_do = _to_do(now, now_crictl, wanted, change_driver_under_pods, restart)
+    _warn(now["crio"])
     if to_do.blocked:
         yield refuse(host, to_do.blocked)
         return
@@ -230,6 +233,20 @@ def _configured(
         return
     _explain(now, to_do)
     yield from _follow(now, to_do, wanted)
+
+
+def _warn(daemon: CrioShape) -> None:
+    policy = daemon["signature_policy"]
+    if policy["exists"] is False and not daemon["config"]["error"]:
+        logger.warning(
+            f"{host.print_prefix}{policy['path']} is missing, without which CRI-O pulls no image"
+        )
+    network = daemon["cni"]["config"]
+    if bridge_of(network):
+        logger.warning(
+            f"{host.print_prefix}{network} is the bridge that CRI-O's package brings: pods of two "
+            "nodes cannot meet in it; rename it so that it ends in .disabled"
+        )
 
 
 def _is_unsettled(now: CrioFilesShape) -> bool:
@@ -260,21 +277,29 @@ def _to_do(
 ) -> _ToDo:
     version = now["crio"]["installed"]["version"]
     there = state(now["crio"])
+    other = registry_files.FILE
     planned = plan(
-        now["contents"],
+        {path: text for path, text in now["contents"].items() if path != other},
         now["crio"]["own_link"],
         None if version is None else Version(version),
         wanted,
         there,
-        now["unreadable"],
+        [path for path in now["unreadable"] if path != other],
         change_driver_under_pods,
     )
     waits = postponed(restart, there.pods_count) if planned.applied_by == "restart" else None
     return _ToDo(
         replace(planned, applied_by=None) if waits else planned,
-        crictl.planned(now_crictl, now["crio"]["socket"]),
+        crictl.planned(now_crictl, _socket_for(now_crictl, now["crio"]["socket"])),
         waits,
     )
+
+
+def _socket_for(now: CrictlFileShape, socket: str) -> str:
+    """The socket as crictl's file has it: CRI-O's package writes /var/run, which is right."""
+    stated = now["runtimes"]["crictl_endpoint"] or ""
+    path = stated.removeprefix("unix://")
+    return path if path.startswith("/") and path_of(stated) == socket else socket
 
 
 def _explain(now: CrioFilesShape, to_do: _ToDo) -> None:
@@ -331,6 +356,70 @@ def _follow(now: CrioFilesShape, to_do: _ToDo, wanted: CrioWanted) -> Commands:
 
 def _key(what: str) -> str:
     return what.rpartition(".")[2]
+
+
+@operation()
+@bounded(RESTART_SECONDS)
+def registries(
+    registries: Mapping[str, Mapping[str, Any] | None],
+) -> Commands:
+    """
+    Tell CRI-O of registries' mirrors, of registries elsewhere, and of those that are blocked.
+
+    + registries: by what an image's name begins with: ``mirrors``, ``location``, ``insecure``,
+      ``blocked``, see :func:`kubenode.runtimes.crio.registries.check`. None removes it; those that
+      are not named stay
+
+    They go into ``/etc/containers/registries.conf.d/50-kubenode.conf``, and a CRI-O that runs is
+    reloaded: where it does not take them, which its log says, what was there comes back. Every
+    program that uses containers' libraries on the host reads them too (podman, skopeo). Passwords
+    are none of it: an auth file has them (``global_auth_file``).
+
+    Source: containers-registries.conf(5).
+
+    **Example:**
+
+    .. code:: python
+
+        crio.registries(
+            name="Images of Docker Hub come from our mirror",
+            registries={"docker.io": {"mirrors": ["mirror.example.org/docker"]}},
+        )
+    """
+    try:
+        wanted = registry_files.check(registries)
+    except ValueError as error:
+        raise OperationValueError(str(error)) from error
+    now = joint_reading.get_fact(CrioFiles)
+    if now is None:
+        yield refuse(host, CANNOT_TELL)
+        return
+    if problem := other_runtime(now["runtimes"]):
+        yield refuse(host, problem)
+        return
+    path = registry_files.FILE
+    if path in now["unreadable"]:
+        yield refuse(host, f"cannot read {path}: nothing was changed")
+        return
+    old = now["contents"].get(path)
+    try:
+        new = registry_files.edited(old, wanted)
+    except ValueError as error:
+        yield refuse(host, f"{error}: nothing was changed")
+        return
+    if new == (old or ""):
+        host.noop(f"{path} has {', '.join(wanted)} as wanted")
+        return
+    explain_file(host, path, old, new)
+    unit = now["crio"]["unit"]
+    if unit is not None and unit["active"] == "active":
+        explain(host, "reload CRI-O: what was there comes back where it does not take it")
+    daemon = now["crio"]
+    judged = proof.of_registries(daemon["installed"]["binary"] or "/usr/bin/crio", SOCKET)
+    before = None if old is None else bytes_of(old)
+    # one that was interrupted first
+    yield undo(path)
+    yield swap({path: (before, new.encode())}, path, judged, restart=False)
 
 
 @operation()

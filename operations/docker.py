@@ -62,6 +62,7 @@ def installed(
     restart: Restart | None = DEFAULTS.restart,
     fetched_by: FetchedBy = DEFAULTS.containerd_fetched_by,
     mcr_channel: str = DEFAULTS.mcr_channel,
+    mcr_licence: str | None = DEFAULTS.mcr_licence,
 ) -> Commands:
     """
     Install Docker Engine and cri-dockerd, which answers kubelet for it.
@@ -78,11 +79,13 @@ def installed(
       that has the package ``cri-dockerd``. None leaves the one that is there; a host without one is
       refused
     + kubernetes_version: release the node is for: a cri-dockerd that does not fit it is a warning
-    + restart: when packages of an engine that runs may be exchanged, which stops its containers:
-      ``now``, ``if-idle`` (no container runs) or ``never``; None is ``if-idle``
+    + restart: whether packages of an engine that runs may be exchanged where no container runs;
+      ``never`` is no. While one runs they are not, since that stops it
     + fetched_by: who fetches an archive: ``host``, or ``control``, which sends it
     + mcr_channel: channel of Mirantis' repository, where *source* is ``mcr``: a series
       (``stable-29.4``) or one release
+    + mcr_licence: path on the control machine of MCR's licence, which is put into the engine's
+      root directory for root alone; None leaves what is there
 
     Where the kernel does not forward yet, forwarding is switched on before the engine starts for
     the first time: dockerd would do that itself, and then drop what is forwarded for others. What
@@ -109,7 +112,15 @@ def installed(
     """
     try:
         wanted = docker_program.wanted(
-            source, version, hold, cri_dockerd, kubernetes_version, restart, fetched_by, mcr_channel
+            source,
+            version,
+            hold,
+            cri_dockerd,
+            kubernetes_version,
+            restart,
+            fetched_by,
+            mcr_channel,
+            mcr_licence,
         )
     except ValueError as error:
         raise OperationValueError(str(error)) from error
@@ -143,9 +154,9 @@ def configured(
     + cni_bin_dirs: directories of CNI plugins, beside those where cri-dockerd looks already; None
       leaves what is there
     + change_driver_under_pods: change the driver although pods of the other driver run
-    + restart: when an engine that runs is restarted for it: ``now``, ``if-idle`` (no container
-      runs) or ``never``. None is ``now`` where it runs with live-restore, else ``if-idle``: without
-      it a restart stops all containers. A restart that has to wait is a warning
+    + restart: when an engine that runs with live-restore is restarted for it: ``now``, ``if-idle``
+      (no container runs) or ``never``; None is ``now``. Without live-restore a restart stops all
+      containers, and always waits for an idle node. A restart that has to wait is a warning
 
     ``/etc/docker/daemon.json`` is edited key by key: order, indentation and all other keys stay to
     the letter. A key that is a flag of docker.service too, or one that stands there twice, is an
@@ -360,9 +371,7 @@ def running(restart: Restart | None = DEFAULTS.restart) -> Commands:
     """
     Keep Docker Engine and cri-dockerd enabled, running and serving CRI, with what is on disk.
 
-    + restart: when an engine whose files were changed is restarted: ``now``, ``if-idle`` (no
-      container runs) or ``never``. None is ``now`` where it runs with live-restore, else
-      ``if-idle``
+    + restart: when an engine whose files were changed is restarted, see :func:`configured`
 
     A cri-dockerd that has run since before the engine's last start is restarted too: it tells
     kubelet the cgroup driver that it saw then. That stops no container. The operation ends when CRI

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from pyinfra import host, logger
 from pyinfra.api import FileUploadCommand, FunctionCommand, StringCommand
 
-from kubenode.facts.docker import Docker, DockerPackage, DockerPackageShape
-from kubenode.files import host_lock
+from kubenode.facts.docker import LICENCE, Docker, DockerPackage, DockerPackageShape
+from kubenode.files import host_lock, whole_file
 from kubenode.operations import package_steps
 from kubenode.operations import packages as package_operations
 from kubenode.operations.docker_host import other_runtime, state
@@ -37,6 +38,7 @@ from kubenode.wire import joint_reading
 Commands = Generator[StringCommand | FunctionCommand | FileUploadCommand, Any, None]
 
 _CANNOT_TELL = "cannot tell whether Docker Engine is installed, see the lines above"
+_MOST_BYTES = 64 * 1024
 _FORWARD = "sysctl -q -w net.ipv4.ip_forward=1"
 
 
@@ -51,6 +53,7 @@ class Wanted(NamedTuple):
     restart: Restart | None
     fetched_by: FetchedBy
     channel: str
+    licence: bytes | None
 
 
 def wanted(
@@ -62,6 +65,7 @@ def wanted(
     restart: Restart | None,
     fetched_by: FetchedBy,
     channel: str = MCR_CHANNEL,
+    licence: str | None = None,
 ) -> Wanted:
     """What is asked for, checked; ValueError where it is wrong."""
     check_restart(restart)
@@ -76,7 +80,20 @@ def wanted(
     except ValueError as error:
         raise ValueError(f"cri_dockerd: {error}") from error
     release = None if kubernetes_version is None else minor_release(kubernetes_version)
-    return Wanted(engine, version, hold, own, release, restart, fetched_by, channel)
+    return Wanted(engine, version, hold, own, release, restart, fetched_by, channel, _read(licence))
+
+
+def _read(path: str | None) -> bytes | None:
+    """A licence's content; ValueError where it cannot be read."""
+    if path is None:
+        return None
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise ValueError(f"mcr_licence {path!r}: {error.strerror}") from None
+    if not 0 < len(content) <= _MOST_BYTES:
+        raise ValueError(f"mcr_licence {path!r}: {len(content)} bytes are no licence")
+    return content
 
 
 def steps(wanted: Wanted) -> Commands:
@@ -112,9 +129,16 @@ def steps(wanted: Wanted) -> Commands:
                 yield refuse(host, problem)
                 return
         yield from _cri_dockerd(now, wanted)
+    licence = _licence(now, wanted)
+    if isinstance(licence, str):
+        yield refuse(host, licence)
+        return
+    if licence is not None:
+        explain(host, f"{LICENCE} is the one that is wanted, for root alone")
+        yield whole_file.change([licence], after=f"chmod 0400 {LICENCE}")
     for misfit in releases.misfits(_cri_version(now, wanted), now["version"], wanted.kubernetes):
         logger.warning(f"{print_prefix(host)}{misfit.what}")
-    if not engine and not needs_cri_dockerd:
+    if not engine and not needs_cri_dockerd and licence is None:
         host.noop(
             f"Docker Engine {now['version']} and cri-dockerd {now['cri_dockerd_version']} are "
             "installed"
@@ -144,6 +168,18 @@ def _misfit(now: DockerPackageShape, wanted: Wanted, engine: str | None) -> str 
     found = releases.misfits(_cri_version(now, wanted), engine, None)
     breaking = [misfit.what for misfit in found if misfit.breaks]
     return f"{'; '.join(breaking)}: take another cri-dockerd" if breaking else None
+
+
+def _licence(now: DockerPackageShape, wanted: Wanted) -> whole_file.Change | str | None:
+    """What has to become of MCR's licence; text says why nothing may."""
+    if wanted.licence is None:
+        return None
+    there = now["licence"]
+    if there is None:
+        return f"{LICENCE} cannot be read: nothing was changed"
+    if there == whole_file.sum_of(wanted.licence) and now["licence_is_private"]:
+        return None
+    return whole_file.Change(LICENCE, None, wanted.licence, secret=True, was=there)
 
 
 # ---- Docker Engine

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Generator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pyinfra import host
+from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, StringCommand
 
 from kubenode.facts import image_based
@@ -15,6 +15,7 @@ from kubenode.files import whole_file
 from kubenode.files.exact_text import is_utf8, text_of
 from kubenode.operations import package_hold
 from kubenode.packages import guarded_install, manager, package_locks
+from kubenode.run.pyinfra_internals import print_prefix
 from kubenode.run.telling import explain, explain_file, refuse
 from kubenode.wire import joint_reading
 
@@ -75,11 +76,15 @@ def tell(by: str, wanted: Packages) -> str | None:
     would = None
     if by == "apt-get":
         pinned = wanted.pinned(by)
-        would = joint_reading.get_fact_now(Installation, packages=pinned)
-        if would is None or would["error"]:
-            why = would["error"] if would else "apt does not say what it would do"
+        would = joint_reading.get_fact_if_it_answers(Installation, packages=pinned)
+        if would is None:
+            # a host that is slow: what is installed then lets nothing go that may not
+            what = f"what comes and goes with {', '.join(pinned)} cannot be told beforehand"
+            logger.warning(f"{print_prefix(host)}{what}")
+        elif would["error"]:
+            why = would["error"]
             return f"{', '.join(pinned)} cannot be installed: {why}: nothing was installed"
-        going = would["removes"]
+        going = would["removes"] if would else {}
         if problem := guarded_install.unannounced(going, wanted.may_go):
             return f"{', '.join(pinned)}: {problem}: nothing was installed"
     for name, version in wanted.versions.items():

@@ -139,8 +139,9 @@ def _explain(now: SwapSourcesShape, to_do: SwapOff) -> None:
     if now["resume"]:
         explain(
             host,
-            f"the initramfs resumes from {now['resume']}: where that is to go, write RESUME=none "
-            "to /etc/initramfs-tools/conf.d/resume and run update-initramfs -u, or boots wait",
+            f"boots look for {now['resume']} to resume from, and wait for it where it is gone: "
+            "before you remove it, take resume= from the kernel command line, or write RESUME=none "
+            "to /etc/initramfs-tools/conf.d/resume and run update-initramfs -u",
         )
 
 

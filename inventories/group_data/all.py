@@ -34,7 +34,9 @@ anything is changed.
 # "systemd" or "cgroupfs"; kubelet must use the same.
 # kubenode_cgroup_driver = "systemd"
 
-# Exact package version, such as "1.7.24~ds1-6+deb13u1"; None: what the distribution offers.
+# A release ("2.3.4"), a series ("2.3": the newest patch that the source has), or a package's exact
+# version ("1.7.24~ds1-6+deb13u1"). None takes what the source offers, and what the setting
+# kubernetes_version needs; a containerd that is there is left alone then, if it fits.
 # kubenode_containerd_version = None
 
 # Where containerd is from: "distribution", "docker" (Docker's repository), a repository of your own
@@ -53,12 +55,15 @@ anything is changed.
 # kubenode_crio_version = None
 # kubenode_crio_source = "distribution"
 # kubenode_crio_hold = True
+# Its registries' mirrors: by registry, such as
+# {"docker.io": {"mirrors": ["mirror.example.org/docker"]}}.
+# kubenode_crio_registries = {}
 # Where its monitors run ("pod" or a slice), and its handler for pods that name none ("crun").
 # kubenode_crio_monitor_cgroup = None
 # kubenode_crio_default_runtime = None
 
 # When a change restarts the runtime: "now", "if-idle" (when no pod runs) or "never". None is now
-# where pods survive it.
+# where pods survive it; where they do not (2.x -> 1.x), now waits until none runs, too.
 # kubenode_restart = None
 
 # None leaves what is there.
@@ -84,6 +89,7 @@ anything is changed.
 # kubenode_docker_version = None
 # kubenode_docker_hold = True
 # kubenode_mcr_channel = "stable-29.4"
+# kubenode_mcr_licence = None
 
 # Where cri-dockerd is from, which answers kubelet for Docker Engine: a release archive or a
 # repository, each a dict (docs/sources.md has examples). None leaves the one that is there.

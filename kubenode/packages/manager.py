@@ -155,19 +155,27 @@ def hold(manager: str, package: str) -> str:
     return host_script.filled(_HOLD[manager], PACKAGE=shlex.quote(package))
 
 
-def remove(manager: str, packages: Sequence[str], held: Sequence[str]) -> str:
+def remove(manager: str, packages: Sequence[str], held: Sequence[str], kept: str) -> str:
     """The command that removes packages, held or not, and keeps what was configured.
 
     + manager: ``dnf`` or ``zypper``; for apt-get see :mod:`kubenode.packages.guarded_removal`
     + packages: their names
     + held: those of them that are held
+    + kept: path of a configuration file of theirs, which rpm renames (``FILE.rpmsave``) where
+      somebody has changed it, and which gets its name back
 
     It fails, and removes nothing, where another package needs one of them: dnf and zypper would
     remove that too.
     """
     unhold = [host_script.filled(_UNHOLD[manager], PACKAGE=shlex.quote(name)) for name in held]
-    names = " ".join(map(shlex.quote, packages))
-    return " && ".join([f"rpm -e --test {names}", *unhold, f"{_REMOVE[manager]} {names}"])
+    return host_script.read(
+        __file__,
+        "remove_rpm.sh",
+        FILE=shlex.quote(kept),
+        PACKAGES=" ".join(map(shlex.quote, packages)),
+        REMOVE=_REMOVE[manager],
+        UNHOLD="\n".join(unhold),
+    )
 
 
 _REMOVE: Mapping[str, str] = {

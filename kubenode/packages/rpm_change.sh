@@ -83,8 +83,10 @@ would() {
   database=$(rpm -E '%{_dbpath}')
   cp -R "$database" "$change/db" || return 1
   state_of_copy before || return 1
+  # files that it shares with what goes are looked at below, when that is gone
   [ -z "$installs" ] || on_copy -U --justdb --nodeps --noscripts --notriggers --oldpackage \
-    --replacepkgs "$change"/new/*.rpm >>"$change/log" 2>&1 || { words_of_log; return 1; }
+    --replacepkgs --replacefiles "$change"/new/*.rpm >>"$change/log" 2>&1 ||
+    { words_of_log; return 1; }
   for name in $removes; do
     ! on_copy -q "$name" >/dev/null || on_copy -e --justdb --nodeps --noscripts --notriggers "$name" ||
       return 1

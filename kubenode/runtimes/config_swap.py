@@ -180,7 +180,7 @@ def swap(
             PROGRAMS=" ".join([*daemon.programs, "grep", "head", "readlink", "tail"]),
             DAEMON=daemon.name,
             MAIN=shlex.quote(main),
-            PROOF=f" && {daemon.proof} {shlex.quote(main)}" if daemon.proof else "",
+            PROOF=f" && why=$({daemon.proof} {shlex.quote(main)})" if daemon.proof else "",
             STAGE=_lines(stage),
             KEEP=_lines(each.kept() for each in items),
             PUT=_lines(each.put() for each in items),

@@ -5,7 +5,7 @@
 if [ "${1-}" = once-ended ]; then
   while [ "$(started "$2")" = "$3" ]; do sleep 1; done
   [ -e "$change/back.sh" ] || exit 0
-  take_lock "kubenode on this host, ending a change whose shell was killed," @WAIT_SECONDS@
+  take_lock "kubenode on this host, which ends an interrupted change," @WAIT_SECONDS@
   # it may be another one by now
   [ ! -e "$change/back.sh" ] || sh "$change/back.sh"
 elif is_done; then

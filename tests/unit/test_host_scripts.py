@@ -258,6 +258,14 @@ def remove_guarded(host: Host) -> str:
     return guarded_removal.remove(["containerd"], "kubenode-test.service").get_raw_value()
 
 
+def remove_rpm(host: Host) -> str:
+    host.program("rpm")
+    host.program("zypper")
+    host.config.with_name("config.toml.rpmsave").write_text("theirs\n")
+    command = manager.remove("zypper", ["containerd"], ["containerd"], str(host.config))
+    return package_locks.patiently("zypper", f"\n{command}").get_raw_value()
+
+
 def stop_for_good(host: Host) -> str:
     host.program("systemctl")
     return removal.stopped(removal.Removal(), "/nowhere", end_containers=True).get_raw_value()
@@ -443,6 +451,7 @@ CHANGES: list[Callable[[Host], str]] = [
     stop_for_good,
     take_away,
     leave_archives,
+    remove_rpm,
 ]
 
 
@@ -477,7 +486,7 @@ def test_each_shell_runs_what_changes_a_host(
     shell: tuple[str, ...], change: Callable[[Host], str], host: Host
 ) -> None:
     script = change(host)
-    if change is finish_rpm:
+    if change in (finish_rpm, remove_rpm):
         # busybox has an rpm of its own, and takes that
         script = script.replace("rpm -", f"{host.programs}/rpm -")
     finished = host.run(shell, script)

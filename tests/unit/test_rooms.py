@@ -101,3 +101,29 @@ def test_a_room_has_one_sentence(room: Path) -> None:
     assert said.endswith(".")
     assert ". " not in said
     assert "\n" not in said
+
+
+_ALONE = """
+import importlib, sys
+from pathlib import Path
+for path in sorted((*Path("facts").glob("*.py"), *Path("operations").glob("*.py"))):
+    for name in [name for name in sys.modules if name.startswith("kubenode")]:
+        del sys.modules[name]
+    try:
+        importlib.import_module(f"kubenode.{path.parent}.{path.stem}")
+    except ImportError as error:
+        print(f"{path}: {error}")
+"""
+
+
+def test_whoever_imports_a_fact_or_an_operation_first_gets_it(copied: Path) -> None:
+    # one that is read alone is imported first: pyinfra INVENTORY fact kubenode.facts.MODULE.FACT
+    assert _python("-c", _ALONE, tree=copied).stdout == ""
+    path = copied / "facts" / "mounts.py"
+    before = path.read_text()
+    path.write_text(
+        before.replace("READ =", "from kubenode.facts.cgroup import Cgroups\nREAD =", 1)
+    )
+    found = _python("-c", _ALONE, tree=copied).stdout
+    path.write_text(before)
+    assert "cannot import name 'Cgroups'" in found

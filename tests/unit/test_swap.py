@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kubenode.facts import swap as facts
 from kubenode.linux.swap import (
     Partition,
     Started,
@@ -106,3 +107,20 @@ def test_the_last_assignment_counts(lines: list[str]) -> None:
     values = {"A=1": "1", "A = '2'": "2", ' A="5" # x': "5"}
     said = [values[line] for line in lines if line in values]
     assert stated(lines, "A") == (said[-1] if said else None)
+
+
+@pytest.mark.parametrize(
+    ("conf", "command_line", "device"),
+    [
+        ([], "quiet", None),
+        (["# RESUME=/dev/sda1", "RESUME=UUID=0c"], "quiet", "UUID=0c"),
+        (["RESUME=none"], "quiet", None),
+        (["RESUME=auto"], "quiet", None),
+        (["RESUME=UUID=0c"], "resume=/dev/sda2 quiet", "/dev/sda2"),
+        (["RESUME=UUID=0c"], "quiet noresume", None),
+    ],
+)
+def test_where_a_boot_looks_for_a_hibernation(
+    conf: list[str], command_line: str, device: str | None
+) -> None:
+    assert facts._resume(conf, command_line) == device

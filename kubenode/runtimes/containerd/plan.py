@@ -129,12 +129,16 @@ def _unfit(wanted: ContainerdWanted, state: State, found: Mapping[str, bool]) ->
             f"{', '.join(sorted(defined.difference(gone)))}: define it "
             "(kubenode_containerd_handlers)"
         )
-    for name, settings in wanted.handlers.items():
-        for need in handler_wishes.needs_of(settings):
-            if need.what not in found:
-                return f"handler {name}: cannot tell whether {need.what} is on this host"
-            if not found[need.what]:
-                return f"handler {name}: {need.missing()}"
+    missing = [
+        f"handler {name}: {need.missing()}"
+        if need.what in found
+        else f"handler {name}: cannot tell whether {need.what} is on this host"
+        for name, settings in wanted.handlers.items()
+        for need in handler_wishes.needs_of(settings)
+        if not found.get(need.what)
+    ]
+    if missing:
+        return "; ".join(missing)
     settings = wanted.handlers.get(default)
     if settings is None:
         return state.unrecognised_default(wanted.default_handler or state.default_handler)

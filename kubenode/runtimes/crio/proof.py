@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import posixpath
 import shlex
+from dataclasses import replace
 
 from pyinfra.api import StringCommand
 
 from kubenode.files import host_lock, whole_file
 from kubenode.run import host_script
 from kubenode.runtimes.config_swap import PROGRAM_SECONDS, Daemon
-from kubenode.runtimes.crio import own_file
+from kubenode.runtimes.crio import own_file, registries
 from kubenode.runtimes.crio.config import DROP_INS
 from kubenode.runtimes.runtime import CRIO
 
@@ -21,6 +22,7 @@ FUNCTIONS = host_script.read(
     DROP_INS=DROP_INS,
     NAME=posixpath.basename(own_file.LINK),
 )
+_REGISTRIES = host_script.read(__file__, "registries_check.sh", FILE=registries.FILE)
 _LINK = host_script.read(
     __file__, "link.sh", FILE=own_file.FILE, LINK=own_file.LINK, TARGET=own_file.TARGET
 )
@@ -40,6 +42,16 @@ def daemon(program: str, socket: str) -> Daemon:
         functions=f"{head}\n{FUNCTIONS.strip()}",
         programs=("crio", "mktemp", "cp", "rm", "sed"),
     )
+
+
+def of_registries(program: str, socket: str) -> Daemon:
+    """The same for the file of its registries, which CRI-O judges when it reloads.
+
+    + program, socket: see :func:`daemon`
+    """
+    of_files = daemon(program, socket)
+    functions = f"{of_files.functions}\n{_REGISTRIES.strip()}"
+    return replace(of_files, functions=functions, programs=("date", "journalctl", "cut"))
 
 
 def link() -> StringCommand:

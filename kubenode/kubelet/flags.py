@@ -5,7 +5,7 @@ kubelet says "unknown flag: --NAME" and systemd starts it again and again. kubea
 ``/etc/sysconfig/kubelet`` or a drop-in of the unit stays.
 
 Sources: :data:`KNOWN` is the reference page of kubelet 1.34 ("kubelet", Kubernetes'
-command-line-tools-reference), and was compared with cmd/kubelet/app/options of 1.36.2;
+command-line-tools-reference), and kubelet 1.36.2 was asked for each flag of this module;
 :data:`REMOVED` has the change that removed each, and what was gone by 1.34 where no change is
 named. ``kubelet`` parses its flags before it prints its version (cmd/kubelet/app/server.go), so a
 program can be asked too: see :mod:`kubenode.kubelet.service`.
@@ -44,8 +44,8 @@ KNOWN = frozenset(
         "image-service-endpoint", "kernel-memcg-notification", "kube-api-burst",
         "kube-api-content-type", "kube-api-qps", "kube-reserved", "kube-reserved-cgroup",
         "kubeconfig", "kubelet-cgroups", "local-storage-capacity-isolation", "lock-file",
-        "log-flush-frequency", "log-json-info-buffer-size", "log-json-split-stream",
-        "log-text-info-buffer-size", "log-text-split-stream", "logging-format",
+        "log-flush-frequency", "log-text-info-buffer-size", "log-text-split-stream",
+        "logging-format",
         "make-iptables-util-chains", "manifest-url", "manifest-url-header", "max-open-files",
         "max-pods", "maximum-dead-containers", "maximum-dead-containers-per-container",
         "memory-manager-policy", "minimum-container-ttl-duration", "minimum-image-ttl-duration",

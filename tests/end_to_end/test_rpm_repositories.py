@@ -224,9 +224,9 @@ def test_a_signing_key_that_has_expired_is_an_error(mirror: RpmMirror, fresh: Ho
     before = state(fresh)
     mortal = keys.generated(seconds=20)
     with mirror.signed_by(mortal):
-        mortal.wait_until_expired()
-        # its subkeys, one of which has signed, stay expired
+        # its subkeys, one of which has signed, are not
         longer = mortal.prolonged(datetime.now(UTC) + timedelta(days=1)).public
+        mortal.wait_until_expired()
         fields = {"key": longer, "fingerprint": mortal.fingerprint}
         result = fresh.call(repository(mirror, **fields))
     assert result.returncode != 0

@@ -152,7 +152,6 @@ def test_containers_are_ended_and_data_goes_when_that_is_said(node: Node) -> Non
     target = node.target
     assert target.sh("ctr -n k8s.io tasks ls -q") != ""
     target.sh("mkdir -p /var/lib/containerd && touch /var/lib/containerd/theirs")
-    # as if the one before had been killed between its commands
     result = node.away("-y", data=True, end_containers=True)
     assert result.returncode == 0, result.output
     assert target.try_sh("pgrep containerd-shim")[0] != 0

@@ -33,5 +33,6 @@ if [ "$takes_data" ]; then
     rm -rf -- "${root:?}/$name" || fail "cannot remove $root/$name: run again"
   done
   set +f; unset IFS
-  rmdir "$root/opt" "$root" 2>/dev/null || :
+  # empty ones: what somebody has put there stays
+  rmdir "$root/opt/bin" "$root/opt/lib" "$root/opt" "$root" 2>/dev/null || :
 fi

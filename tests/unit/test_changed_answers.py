@@ -207,12 +207,14 @@ def test_what_an_answer_leaves_out_is_unreadable_not_absent(path: Path) -> None:
     for line in body:
         if not line.startswith("%absent "):
             continue
-        kept = [other for other in body if other != line]
-        readings = read_answer(sealed.seal(fact.scripts, kept), fact.scripts)
         item = line.removeprefix("%absent ")
         asked = [name for name, script in fact.scripts.items() if item in script.items()]
+        if not asked:
+            # a link that a script's own sh has looked for
+            continue
+        kept = [other for other in body if other != line]
+        readings = read_answer(sealed.seal(fact.scripts, kept), fact.scripts)
         assert all(readings[name].is_unreadable(item) for name in asked if name in readings)
-        assert asked
         break
     else:
         assert not any(script.directories for script in fact.scripts.values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, TypedDict
 
 from kubenode.facts import kubeadm, kubelet, kubelet_start, pods, sent_files
-from kubenode.facts.kubernetes import WordShape, is_joined, words
+from kubenode.facts.kubernetes import WordShape, is_joined, runs, words
 from kubenode.files.exact_text import text_of
 from kubenode.kubelet.configuration import INSTANCE_CONFIG, PATCH
 from kubenode.runtimes.config_swap import UNPROVEN_SUFFIX
@@ -36,7 +36,7 @@ class KubeletFilesShape(TypedDict):
     joined: Literal["yes", "no", "unknown"]
     """Whether the node has a kubeconfig of a cluster."""
     active: bool | None
-    """Whether a kubelet process runs; None when that is unknown."""
+    """Whether systemd keeps a kubelet running; None when that is unknown."""
     interrupted: bool
     """Whether a change of kubenode's was interrupted before kubelet had proven it."""
     pods: int | None
@@ -74,7 +74,7 @@ def parse(
         "words": [{"text": word.text, "source": word.source} for word in found],
         "error": error or start.error,
         "joined": is_joined(of_kubeadm),
-        "active": start.active,
+        "active": runs(of_kubelet, start.active, is_joined(of_kubeadm)),
         "interrupted": NOTE in own.exact,
         "pods": count,
     }

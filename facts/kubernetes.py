@@ -45,7 +45,7 @@ class KubernetesShape(TypedDict):
     version: str | None
     """What it says, such as ``1.36.2``."""
     active: bool | None
-    """Whether a kubelet process runs; None when that is unknown."""
+    """Whether systemd keeps a kubelet running; None when that is unknown."""
     replaced: bool
     """Whether it runs a program that is no longer there: it was changed and not restarted."""
     enabled: str | None
@@ -100,7 +100,7 @@ def parse(own: Reading, of_kubelet: Reading, of_kubeadm: Reading) -> KubernetesS
     return {
         "binary": shape["binary"],
         "version": shape["version"],
-        "active": shape["active"],
+        "active": runs(of_kubelet, shape["active"], is_joined(of_kubeadm)),
         "replaced": own.value("replaced") == "yes",
         "enabled": shape["enabled"],
         "joined": is_joined(of_kubeadm),
@@ -128,6 +128,19 @@ def is_joined(reading: Reading) -> Literal["yes", "no", "unknown"]:
         for path in (kubeadm.KUBELET_CONF, kubeadm.BOOTSTRAP_CONF)
     ]
     return "yes" if True in there else "unknown" if None in there else "no"
+
+
+def runs(reading: Reading, active: bool | None, joined: str) -> bool | None:
+    """Whether systemd keeps a kubelet running; one of a node that ends again and again counts.
+
+    + reading: of kubelet's probe
+    + active: whether a process runs now
+    + joined: see :func:`is_joined`; before that it ends for want of its files
+    """
+    if active is False and joined == "yes":
+        unit = reading.unit(kubelet_start.UNIT) or {}
+        return unit.get("ActiveState") in ("activating", "reloading")
+    return active
 
 
 def words(reading: Reading) -> tuple[list[Word], str | None]:

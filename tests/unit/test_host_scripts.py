@@ -72,6 +72,7 @@ from kubenode.run import host_script
 from kubenode.runtimes import archive_program, config_swap, program_change
 from kubenode.runtimes.containerd import proof, removal
 from kubenode.runtimes.crio import proof as crio_proof
+from kubenode.runtimes.crio import registries as crio_registries
 from kubenode.runtimes.docker import cri_archive
 from kubenode.runtimes.docker import proof as docker_proof
 from kubenode.wire import probe, time_limit
@@ -424,9 +425,20 @@ def check_crio(host: Host) -> str:
     return command.replace("/etc/crio", str(folder))
 
 
+def check_registries_of_crio(host: Host) -> str:
+    """A daemon that is told to reload and finds nothing wrong."""
+    host.program("systemctl")
+    host.program("journalctl")
+    host.program("sleep")
+    host.program("crio", "echo 'cgroup driver: systemd'")
+    daemon = crio_proof.of_registries(str(host.programs / "crio"), "/nowhere")
+    return config_swap.start(daemon, [f"check {crio_registries.FILE}"]).get_raw_value()
+
+
 CHANGES: list[Callable[[Host], str]] = [
     link_crio,
     check_crio,
+    check_registries_of_crio,
     set_live,
     swap_off,
     fetch_lists,

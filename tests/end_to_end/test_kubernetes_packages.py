@@ -365,6 +365,6 @@ def test_prepare_makes_a_fresh_host_ready_for_kubeadm(
     second = run_pyinfra("-y", "-v", hosts, ROOT / "deploy.py")
     assert second.returncode == 0, second.output
     assert "kubelet 1.36.3-1.1" in second.output
-    assert second.output.count("No changes") == 8, second.output
+    assert second.output.count("No changes") == 9, second.output
     assert target.sh("systemctl is-enabled kubelet containerd").split() == ["enabled", "enabled"]
     assert installed(target)["kubelet"] == "hi 1.36.3-1.1"

@@ -10,13 +10,14 @@ import pytest
 from docker import DockerClient
 
 from tests.conftest import ROOT
-from tests.targets import pyinfra_cli
+from tests.soak import loops
+from tests.targets import image, pyinfra_cli
 from tests.targets.container import Target
 from tests.targets.fleet import Fleet
 from tests.targets.pyinfra_cli import Result
 from tests.targets.ssh_key import SshKey
 
-pytestmark = pytest.mark.targets
+pytestmark = [pytest.mark.targets, pytest.mark.soak]
 
 MAIN = "/etc/containerd/config.toml"
 THEIRS = "/etc/containerd/certs.d/registry.example.org/hosts.toml"
@@ -66,7 +67,7 @@ class Node:
         return self.target.try_sh(f"[ -e {path} ] || [ -L {path} ]")[0] == 0
 
 
-@pytest.fixture(scope="module", params=["bookworm", "trixie", "forky"])
+@pytest.fixture(scope="module", params=loops.choice(["trixie"], image.SUITES))
 def node(
     request: pytest.FixtureRequest,
     docker_client: DockerClient,

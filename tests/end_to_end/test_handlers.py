@@ -14,13 +14,14 @@ import pytest
 from docker import DockerClient
 
 from tests.conftest import ROOT
-from tests.targets import pyinfra_cli
+from tests.soak import loops
+from tests.targets import image, pyinfra_cli
 from tests.targets.container import Target
 from tests.targets.fleet import Fleet
 from tests.targets.pyinfra_cli import Result
 from tests.targets.ssh_key import SshKey
 
-pytestmark = pytest.mark.targets
+pytestmark = [pytest.mark.targets, pytest.mark.soak]
 
 MAIN = "/etc/containerd/config.toml"
 NVIDIA = "/usr/bin/nvidia-container-runtime"
@@ -76,7 +77,7 @@ class Node:
         return self.target.sh('containerd config dump | tr -d "\\"\'"')
 
 
-@pytest.fixture(scope="module", params=["bookworm", "trixie", "forky"])
+@pytest.fixture(scope="module", params=loops.choice(["trixie", "forky"], image.SUITES))
 def node(
     request: pytest.FixtureRequest,
     docker_client: DockerClient,

@@ -9,9 +9,11 @@ import pytest
 from kubenode.kubelet.prerequisites import NETWORK_MANAGER
 from tests.conftest import ROOT, RunPyinfra, WriteInventory
 from tests.end_to_end.test_package_repositories import nothing_changed
+from tests.soak import loops
+from tests.targets import image
 from tests.targets.fleet import Fleet
 
-pytestmark = pytest.mark.targets
+pytestmark = [pytest.mark.targets, pytest.mark.soak]
 
 # what kubeadm 1.31 looks for, by the page of that release: another list than kubenode's own
 PROGRAMS = (
@@ -20,7 +22,7 @@ PROGRAMS = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("suite", ["bookworm", "trixie", "forky"])
+@pytest.mark.parametrize("suite", loops.choice(["trixie"], image.SUITES))
 def test_a_minimal_host_gets_what_it_lacks_and_nothing_twice(
     suite: str, tmp_path: Path, targets: Fleet, run_pyinfra: RunPyinfra, inventory: WriteInventory
 ) -> None:

@@ -16,16 +16,17 @@ from tests.end_to_end.rpm_host import Host
 from tests.repositories import keys
 from tests.repositories.rpm_mirror import RpmMirror
 from tests.repositories.server import Answer, Server, other, redirect, status, truncated
+from tests.soak import loops
 from tests.targets import rpm_image
 from tests.targets.pyinfra_cli import Result
 
-pytestmark = pytest.mark.targets
+pytestmark = [pytest.mark.targets, pytest.mark.soak]
 
 KEY = "/etc/pki/rpm-gpg/RPM-GPG-KEY-docker"
 STAGED = "/run/kubenode-repositories"
 
 
-@pytest.fixture(scope="module", params=rpm_image.SUITES)
+@pytest.fixture(scope="module", params=loops.choice(["dnf5", "zypper"], rpm_image.SUITES))
 def host(
     request: pytest.FixtureRequest,
     docker_client: DockerClient,

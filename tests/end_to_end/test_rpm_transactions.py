@@ -18,10 +18,11 @@ from tests.end_to_end.rpm_host import Host
 from tests.end_to_end.test_prepare import changes
 from tests.repositories.rpm_mirror import RpmMirror
 from tests.repositories.server import Server
+from tests.soak import loops
 from tests.targets import rpm_image
 from tests.targets.pyinfra_cli import Result
 
-pytestmark = pytest.mark.targets
+pytestmark = [pytest.mark.targets, pytest.mark.soak]
 
 INSTALLED = "Node | containerd is installed"
 CONFIG = "/etc/containerd/config.toml"
@@ -31,7 +32,7 @@ UNCHANGED = "nothing was changed"
 BACK = "the old program is back, and serves again"
 
 
-@pytest.fixture(scope="module", params=rpm_image.SUITES)
+@pytest.fixture(scope="module", params=loops.choice(["dnf4"], rpm_image.SUITES))
 def host(
     request: pytest.FixtureRequest,
     docker_client: DockerClient,

@@ -11,6 +11,7 @@ import json
 import os
 import random
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 _ROOT = Path(__file__).parent.parent.parent
@@ -39,6 +40,15 @@ def count(sample: int, soak: int) -> int:
         def test_no_mutation_turns_unknown_into_absent(...): ...
     """
     return soak if is_soak() else sample
+
+
+def choice(sample: Sequence[str], soak: Iterable[str]) -> Sequence[str]:
+    """On which hosts a test runs.
+
+    + sample: in CI and by ``make test``
+    + soak: by ``make soak``
+    """
+    return list(soak) if is_soak() else sample
 
 
 def seed() -> int:

@@ -58,7 +58,7 @@ def test_a_page_without_the_place_is_refused() -> None:
 
 def test_what_has_a_large_count_is_run_by_make_soak() -> None:
     """``make soak`` selects by the mark, and a loop without it would never run at full length."""
-    counts = re.compile(r"KUBENODE_SOAK|loops\.(count|is_soak)\(")
+    counts = re.compile(r"KUBENODE_SOAK|loops\.(choice|count|is_soak)\(")
     loops = [
         path
         for path in sorted((ROOT / "tests").rglob("test_*.py"))

@@ -25,7 +25,7 @@ class AptRepository:
         self.folder = folder
         self.suite = suite
         self.component = component
-        self._pool = folder / "pool"
+        self._pool = folder / "pool" / suite.strip("/")
         self._pool.mkdir(parents=True, exist_ok=True)
 
     @property

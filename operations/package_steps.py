@@ -105,8 +105,9 @@ def tell_what_comes(would: InstallationShape | None, named: Collection[str]) -> 
     for name, version in would["installs"].items() if would else ():
         if name not in named:
             was = would["now"].get(name) if would else None
-            new = f"{was} -> {version}" if was else version
-            explain(host, f"{name} {new} comes with it, and stays if that is undone")
+            what = f"{was} -> {version}" if was else f"{version} (new)"
+            undone = "stays" if was else "goes"
+            explain(host, f"{name} {what} comes with it, and {undone} if that is undone")
 
 
 def installed(by: str, wanted: Packages, *, unpacks_again: bool) -> Commands:

@@ -30,14 +30,19 @@ pm_fetch() {
   chown _apt "$change/new/partial" 2>/dev/null
   # shellcheck disable=SC2046,SC2086  # a list of packages
   would=$(apt -s install $installs $(gone) 2>&1) || { say "$would"; return 1; }
-  brings=
+  brings=; updates=
   set -f; IFS=$nl
   for line in $would; do
     unset IFS
     case $line in
       'Inst '*)
         line=${line#Inst }
-        case " $(mine)" in *" ${line%% *} "*) ;; *) brings="$brings ${line%% *}";; esac;;
+        name=${line%% *}
+        case " $(mine)" in *" $name "*) continue;; esac
+        case $line in
+          "$name ["*) updates="$updates $name";;
+          *) brings="$brings $name";;
+        esac;;
       'Remv '*)
         line=${line#Remv }
         case " $removes " in
@@ -47,7 +52,8 @@ pm_fetch() {
     esac
   done
   set +f; unset IFS
-  [ -z "$brings" ] || say "apt-get installs for that too, and it stays whatever comes of it:$brings"
+  [ -z "$updates" ] || say "apt-get updates for that too, and it stays whatever comes of it:$updates"
+  printf '%s\n' "$brings" >"$change/brought" || return 1
   # shellcheck disable=SC2046,SC2086  # a list of packages
   patiently apt --download-only install $installs $(gone) >"$change/log" || return 1
   # what is in a directory of this host is not downloaded
@@ -179,8 +185,10 @@ is_untouched() {
 pm_back() {
   until_others_end || return 1
   dpkg_quietly --configure -a
-  for name in $(mine); do
-    [ -e "$change/old/$name.deb" ] || [ -z "$(status_of "$name")" ] || dpkg_quietly --force-depends --remove "$name"
+  # what came with it was not there before; dpkg may have been stopped while it unpacked one
+  for name in $(mine) $(cat "$change/brought" 2>/dev/null); do
+    [ -e "$change/old/$name.deb" ] || [ -z "$(status_of "$name")" ] ||
+      dpkg_quietly --force-depends --force-remove-reinstreq --remove "$name"
   done
   for deb in "$change"/old/*.deb; do
     [ -e "$deb" ] || continue

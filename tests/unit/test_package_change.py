@@ -115,7 +115,7 @@ def test_what_comes_besides_is_told_before_anything_is_fetched(tmp_path: Path) -
         "Inst containerd.io (2.1.9-1 Docker CE:trixie [amd64])\nInst new-one (1)\n",
     )
     assert code == 0
-    assert said == (
-        "apt-get installs for that too, and it stays whatever comes of it: libc6 new-one\n"
-    )
+    assert said == "apt-get updates for that too, and it stays whatever comes of it: libc6\n"
+    # it was not there, so it goes when the change is undone
+    assert (tmp_path / "brought").read_text() == " new-one\n"
     assert fetch(tmp_path, "Remv runc [1.1-1]\nInst containerd.io (2.1.9-1)\n") == (0, "")

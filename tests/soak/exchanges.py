@@ -297,8 +297,8 @@ class Exchanges:
         time.sleep(1.5)
         script = (
             f"flock -w {SETTLED_SECONDS} /run/kubenode/lock true && "
-            f'timeout {SETTLED_SECONDS} sh -c \'while pgrep -x "apt-get|dpkg" >/dev/null; '
-            "do sleep 0.1; done'"
+            f'timeout {SETTLED_SECONDS} sh -c \'while pgrep -x "apt-get|dpkg" >/dev/null || '
+            'systemctl -q is-active "kubenode-change-*"; do sleep 0.1; done\''
         )
         if self.host.target.try_sh(script)[0] != 0:
             yield f"the host is at it {SETTLED_SECONDS} s after the kill"

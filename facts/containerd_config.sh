@@ -4,8 +4,8 @@
 # property NAME: of the service
 property() {
   property=
-  case $nl$shown in
-    *"$nl$1="*) property=$nl$shown; property=${property#*"$nl$1="};;
+  case $nl$containerd_shown in
+    *"$nl$1="*) property=$nl$containerd_shown; property=${property#*"$nl$1="};;
   esac
   property=${property%%"$nl"*}
 }
@@ -44,7 +44,7 @@ case $config in
   *) config=;;
 esac
 # systemd is there, and did not say what it starts
-[ -n "$shown" ] || [ ! -d /run/systemd/system ] || config=
+[ -n "$containerd_shown" ] || [ ! -d /run/systemd/system ] || config=
 if [ -z "$config" ]; then
   # what the running daemon was given is beyond doubt
   property MainPID; pid=$property
@@ -78,7 +78,7 @@ if [ -z "$config" ]; then unreadable path
 else
   value path "$config"
   settings "$config"
-  if [ -n "$program_distrust" ]; then config_distrust=$program_distrust; fi
+  if [ -n "$containerd_distrust" ]; then config_distrust=$containerd_distrust; fi
   if [ -n "$config_distrust" ]; then said dump_error "not trusted: $config_distrust"
   else
     captured_part dumped
@@ -86,7 +86,7 @@ else
       0) dump=$output; said dump "$dump";;
       late) said dump_error 'containerd config dump did not end in 10 s';;
       cut) said dump_error 'containerd config dump prints more than 256 KiB';;
-      *) if [ -n "$program" ]; then said dump_error "$(dumped 2>&1 | tail -n 3)"; fi;;
+      *) if [ -n "$containerd_program" ]; then said dump_error "$(dumped 2>&1 | tail -n 3)"; fi;;
     esac
   fi
 fi

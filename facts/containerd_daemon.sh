@@ -27,15 +27,15 @@ fi
 command -v ctr >/dev/null && value ctr yes
 # Whether the daemon's program is the one that systemd would start now.
 pid=
-case $nl$shown in
-  *"$nl"MainPID=[1-9]*) pid=${shown#*MainPID=}; pid=${pid%%"$nl"*};;
+case $nl$containerd_shown in
+  *"$nl"MainPID=[1-9]*) pid=${containerd_shown#*MainPID=}; pid=${pid%%"$nl"*};;
 esac
-if [ -n "$pid" ] && [ -n "$program" ]; then
+if [ -n "$pid" ] && [ -n "$containerd_program" ]; then
   if [ ! -e "/proc/$pid/exe" ]; then unreadable replaced
-  elif [ "/proc/$pid/exe" -ef "$program" ]; then value replaced no
+  elif [ "/proc/$pid/exe" -ef "$containerd_program" ]; then value replaced no
   else
     captured readlink "/proc/$pid/exe"; running=$output
-    captured head -c 2 -- "$program"
+    captured head -c 2 -- "$containerd_program"
     case $running:$output in
       *' (deleted):'*) value replaced yes;;
       # a script that starts another program

@@ -1,9 +1,9 @@
 # shellcheck shell=sh
 # The package probe: which containerd is installed.
 
-value binary "$program"
+value binary "$containerd_program"
 # a program that hangs must not hang the run
-if [ -z "$program_distrust" ]; then
+if [ -z "$containerd_distrust" ]; then
   captured_part limited 10 containerd --version; value version "$output"
 else unreadable version; fi
 # what was begun, and is neither proven nor undone

@@ -3,6 +3,6 @@
 # than they give.
 
 GOGC=off GOMAXPROCS=1; export GOGC GOMAXPROCS
-if [ -z "$program_distrust" ]; then
-  case $program in /*) PATH="${program%/*}:$PATH";; esac
+if [ -z "$containerd_distrust" ]; then
+  case $containerd_program in /*) PATH="${containerd_program%/*}:$PATH";; esac
 fi

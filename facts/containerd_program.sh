@@ -1,16 +1,19 @@
 # shellcheck shell=sh
-# Shared by containerd's probes: $program and $shown, what systemd says of the service. The program
-# that systemd starts comes first: another one in PATH would read another configuration.
+# Shared by containerd's probes: $containerd_program, and $containerd_shown, what systemd says of the
+# service. The program that systemd starts comes first: another one in PATH would read another
+# configuration. Names that no other shared part has: all are run before the first probe.
 
-unit containerd.service; shown=$paragraph
-program=
-case $nl$shown in
-  *"$nl"'ExecStart={ path='*) program=${shown#*ExecStart=\{ path=}; program=${program%%[ ;]*};;
+unit containerd.service; containerd_shown=$paragraph
+containerd_program=
+case $nl$containerd_shown in
+  *"$nl"'ExecStart={ path='*)
+    containerd_program=${containerd_shown#*ExecStart=\{ path=}
+    containerd_program=${containerd_program%%[ ;]*};;
 esac
-[ -x "$program" ] || program=$(command -v containerd)
+[ -x "$containerd_program" ] || containerd_program=$(command -v containerd)
 # Root runs it, and reads its directory first: nobody else may have put it there.
-program_distrust=
-case $program in
+containerd_distrust=
+case $containerd_program in
   /usr/bin/* | /usr/local/bin/* | /usr/sbin/* | /usr/local/sbin/* | /bin/* | /sbin/* | '') ;;
-  *) trusted "$program" || program_distrust=$distrust;;
+  *) trusted "$containerd_program" || containerd_distrust=$distrust;;
 esac

@@ -4,7 +4,7 @@
 # containerd looks for a shim by its own PATH first, then beside itself
 search=@SYSTEMD_PATH@
 main=0
-case $nl$shown in *"$nl"MainPID=*) main=${shown#*MainPID=}; main=${main%%"$nl"*};; esac
+case $nl$containerd_shown in *"$nl"MainPID=*) main=${containerd_shown#*MainPID=}; main=${main%%"$nl"*};; esac
 case $main in
   0 | '' | *[!0-9]*) ;;
   *)
@@ -18,7 +18,7 @@ find_program() {
   found=
   set -f; IFS=:
   # shellcheck disable=SC2086  # split on purpose
-  set -- "$1" $search "${program%/*}"
+  set -- "$1" $search "${containerd_program%/*}"
   set +f; unset IFS
   name=$1; shift
   case $name in /*) set -- ''; name=${name#/};; esac

@@ -812,6 +812,25 @@ def test_each_file_is_run(host: Host) -> None:
     ] == []
 
 
+def test_no_shared_part_overwrites_what_another_leaves_to_its_probes() -> None:
+    """All shared parts are run before the first probe."""
+    parts = {part for script in PROBES.values() for part in script.shared}
+    assert len(parts) > 3
+    for name, script in PROBES.items():
+        for part in script.shared:
+            left = (_assigned(part) & _read(script.shell)) - _assigned(script.shell)
+            for other in parts - {part}:
+                assert not left & _assigned(other), name
+
+
+def _assigned(script: str) -> set[str]:
+    return set(re.findall(r"(?:^|[\n;)]|then|else|do|&&|\|\|) *([a-z_]+)=", script))
+
+
+def _read(script: str) -> set[str]:
+    return set(re.findall(r"\$\{?([a-z_]+)", script))
+
+
 # ---- Whole scripts, so that no variable is set by nobody
 
 

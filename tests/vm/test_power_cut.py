@@ -17,7 +17,7 @@ from tests.targets import pyinfra_cli
 from tests.vm.conftest import OWN_FILES, Prepared, changed
 from tests.vm.machine import Machine
 
-_SECONDS = 300
+_SECONDS = 600
 
 
 @dataclass(frozen=True)

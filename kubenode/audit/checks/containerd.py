@@ -188,8 +188,9 @@ CHECKS = (
         why="With a default handler that no file defines CRI does not start: a toolkit that was "
         "removed, or a file that another tool has rewritten.",
         judge=of_containerd(_default_handler),
-        remedy="define the handler (kubenode_containerd_handlers), or state another default "
-        "(kubenode_containerd_default_handler): kubenode.node.prepare, or containerd.configured()",
+        remedy="define the handler (kubenode_containerd_handlers), or state another default: "
+        "kubenode.node.prepare with kubenode_containerd_default_handler, or "
+        'containerd.configured(default_handler="runc")',
         operation="containerd.configured",
         sources=(f"{_DOCS}cri/config.md",),
     ),

@@ -61,6 +61,8 @@ for unit in /usr/local/lib /usr/lib; do
   [ ! -e $unit ] || echo "unit $unit $(sha256sum <$unit)"
 done
 pid=$(systemctl show -P MainPID containerd); echo "daemon $(readlink /proc/$pid/exe)"
+n=0
+while systemctl -q is-active 'kubenode-change-*' && [ $n -lt 50 ]; do n=$((n + 1)); sleep 0.1; done
 systemctl list-units --plain --no-legend --all 'kubenode-change-*' | sed 's/^/left unit /'
 ls -A {program_change.DIRECTORY} 2>/dev/null | sed 's/^/left change of /'
 find /usr/bin /usr/sbin /usr/local /usr/lib/systemd /etc /var/lib/kubenode {archive_change.STORE} \\

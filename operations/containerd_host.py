@@ -11,11 +11,12 @@ from kubenode.facts.runtime import CniShape
 from kubenode.files.exact_text import bytes_of
 from kubenode.files.toml_text import Path
 from kubenode.linux.place import PlaceShape
+from kubenode.linux.unit import unit_of
 from kubenode.runtimes import other_runtimes
 from kubenode.runtimes.config_swap import Daemon
 from kubenode.runtimes.containerd import proof
 from kubenode.runtimes.containerd.plan import CniInForce
-from kubenode.runtimes.containerd.state import HandlerInForce, Replaced, State, Unit
+from kubenode.runtimes.containerd.state import HandlerInForce, Replaced, State
 from kubenode.runtimes.runtime import CONTAINERD
 
 COMES_FIRST = "containerd is not installed: containerd.installed comes first"
@@ -34,20 +35,12 @@ def contents(now: ContainerdFilesShape) -> dict[str, bytes]:
 
 
 def state(daemon: ContainerdShape) -> State:
-    unit, pods = daemon["unit"], daemon["pods"]
+    pods = daemon["pods"]
     pending = daemon["restart_pending"]
     return State(
         main=daemon["config"]["path"],
         socket=daemon["socket"],
-        unit=None
-        if unit is None
-        else Unit(
-            unit["load"],
-            unit["active"],
-            unit["enabled"],
-            unit["needs_daemon_reload"],
-            tuple(unit["wanted_by"]),
-        ),
+        unit=unit_of(daemon["unit"]),
         cri=daemon["cri"],
         has_ctr=daemon["ctr"],
         error=daemon["config"]["error"],

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from kubenode.facts.crio import SOCKET, CrioShape
+from kubenode.linux.unit import unit_of
 from kubenode.runtimes import other_runtimes
 from kubenode.runtimes.config_swap import Daemon
 from kubenode.runtimes.crio import proof
-from kubenode.runtimes.crio.state import State, Unit
+from kubenode.runtimes.crio.state import State
 from kubenode.runtimes.runtime import CRIO
 
 COMES_FIRST = "CRI-O is not installed: crio.installed comes first"
@@ -21,22 +22,14 @@ def other_runtime(shape: other_runtimes.RuntimesShape) -> str | None:
 
 def state(daemon: CrioShape) -> State:
     """What plans need of the fact."""
-    unit, pods, pending = daemon["unit"], daemon["pods"], daemon["restart_pending"]
+    pods, pending = daemon["pods"], daemon["restart_pending"]
     by_file: dict[str, set[str]] = {}
     for each in daemon["pending"] or ():
         by_file.setdefault(each["file"], set()).add(each["applied_by"])
     # a file of which a reload brings all is no reason for a restart
     reloads = [path for path, by in by_file.items() if by == {"reload"}]
     return State(
-        unit=None
-        if unit is None
-        else Unit(
-            unit["load"],
-            unit["active"],
-            unit["enabled"],
-            unit["needs_daemon_reload"],
-            tuple(unit["wanted_by"]),
-        ),
+        unit=unit_of(daemon["unit"]),
         cri=daemon["cri"],
         driver=daemon["cgroup_driver"],
         pods=None if pods is None else {"systemd": pods["systemd"], "cgroupfs": pods["cgroupfs"]},

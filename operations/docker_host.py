@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from kubenode.facts.docker import DockerShape
 from kubenode.linux.cgroups import Driver
-from kubenode.linux.unit import UnitShape
+from kubenode.linux.unit import unit_of
 from kubenode.runtimes import other_runtimes
 from kubenode.runtimes.config_swap import Daemon
 from kubenode.runtimes.docker import proof
-from kubenode.runtimes.docker.state import State, Unit
+from kubenode.runtimes.docker.state import State
 from kubenode.runtimes.runtime import DOCKER
 
 CANNOT_TELL = "cannot tell how Docker Engine is configured, see the lines above"
@@ -25,19 +25,6 @@ def missing(shape: DockerShape) -> str | None:
     if not shape["installed"]["binary"]:
         return "Docker Engine"
     return None if shape["cri_dockerd"]["binary"] else "cri-dockerd"
-
-
-def _unit(shape: UnitShape | None) -> Unit | None:
-    if shape is None:
-        return None
-    return Unit(
-        shape["load"],
-        shape["active"],
-        shape["enabled"],
-        shape["needs_daemon_reload"],
-        tuple(shape["wanted_by"]),
-        tuple(shape["drop_ins"]),
-    )
 
 
 def state(shape: DockerShape) -> State:
@@ -59,10 +46,10 @@ def state(shape: DockerShape) -> State:
         swarm=engine["swarm"] if engine else None,
         cri=shape["cri"],
         socket=shape["socket"],
-        engine=_unit(shape["unit"]),
+        engine=unit_of(shape["unit"]),
         service=cri["service"],
-        cri_unit=_unit(cri["unit"]),
-        cri_socket_unit=_unit(cri["socket_unit"]),
+        cri_unit=unit_of(cri["unit"]),
+        cri_socket_unit=unit_of(cri["socket_unit"]),
         program=cri["binary"],
         words=tuple(cri["words"]),
         older_than_engine=cri["older_than_engine"],

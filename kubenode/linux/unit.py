@@ -8,6 +8,7 @@ Sources: systemctl(1), the table of ``is-enabled``; systemd.unit(5), "[Install] 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import TypedDict
 
 STARTED_BY = ("WantedBy", "RequiredBy", "BoundBy", "UpheldBy")
@@ -52,6 +53,40 @@ class UnitShape(TypedDict):
     needs_daemon_reload: bool
     wanted_by: list[str]
     """Units that start it, such as ``multi-user.target``."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What plans need of a unit: the same as in :class:`UnitShape`."""
+
+    load: str
+    active: str
+    enabled: str
+    needs_daemon_reload: bool
+    wanted_by: tuple[str, ...]
+    drop_ins: tuple[str, ...] = ()
+
+    @property
+    def runs(self) -> bool:
+        """Whether it runs, or is about to."""
+        return self.active in ("active", "activating", "reloading")
+
+
+def unit_of(shape: UnitShape | None) -> Unit | None:
+    """The unit of a fact; None: there is none, or the host has no systemd.
+
+    + shape: the fact's
+    """
+    if shape is None:
+        return None
+    return Unit(
+        shape["load"],
+        shape["active"],
+        shape["enabled"],
+        shape["needs_daemon_reload"],
+        tuple(shape["wanted_by"]),
+        tuple(shape["drop_ins"]),
+    )
 
 
 PROPERTIES = (

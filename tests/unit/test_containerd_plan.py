@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.version import Version
 
+from kubenode.linux.unit import Unit
 from kubenode.runtimes.containerd.plan import CniInForce, plan
-from kubenode.runtimes.containerd.state import UNCLEAR_CONFIG, HandlerInForce, Replaced, State, Unit
+from kubenode.runtimes.containerd.state import UNCLEAR_CONFIG, HandlerInForce, Replaced, State
 from kubenode.runtimes.containerd.upkeep import upkeep
 from kubenode.runtimes.containerd.wanted import ContainerdWanted
 from kubenode.runtimes.restart import Restart

@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.version import Version
 
+from kubenode.linux.unit import Unit
 from kubenode.runtimes.crio import config as crio
 from kubenode.runtimes.crio import own_file, registries, releases
 from kubenode.runtimes.crio.config import Setting, merged, order
 from kubenode.runtimes.crio.plan import CrioPlan, overridden, plan
-from kubenode.runtimes.crio.state import State, Unit
+from kubenode.runtimes.crio.state import State
 from kubenode.runtimes.crio.wanted import CrioWanted, monitor_trouble
 from kubenode.runtimes.edit import ConfigError
 

@@ -13,8 +13,9 @@ from packaging.version import Version
 from kubenode.audit.checks.catalogue import CHECKS
 from kubenode.audit.checks.check import Aim
 from kubenode.audit.findings import judge_host
+from kubenode.linux.unit import Unit
 from kubenode.runtimes.crio.source import source_of
-from kubenode.runtimes.crio.state import State, Unit
+from kubenode.runtimes.crio.state import State
 from kubenode.runtimes.crio.upkeep import upkeep
 from kubenode.runtimes.crio.version_choice import Asked, check_version
 from tests.recorded_node import changed, recorded

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from kubenode.linux.unit import Unit
 from kubenode.runtimes.docker import cri_dockerd, packages, releases
 from kubenode.runtimes.docker.plan import plan
-from kubenode.runtimes.docker.state import State, Unit
+from kubenode.runtimes.docker.state import State
 from kubenode.runtimes.docker.upkeep import upkeep
 from kubenode.runtimes.docker.wanted import DockerWanted
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from packaging.version import Version
 
 from kubenode.linux.cgroups import Driver
+from kubenode.linux.unit import Unit
 from kubenode.runtimes.containerd.handlers import unrecognised
 from kubenode.runtimes.containerd.releases import pods_survive
+from kubenode.runtimes.pods import HasPods
 
 UNCLEAR_CONFIG = "cannot tell from containerd.service which configuration file its --config names"
 
@@ -27,18 +29,6 @@ class HandlerInForce:
     """``FILE:LINE`` of the driver."""
     defined: str | None = None
     """``FILE:LINE`` of the runtime_type."""
-
-
-@dataclass(frozen=True)
-class Unit:
-    """containerd.service as systemd has it."""
-
-    load: str
-    active: str
-    enabled: str
-    needs_daemon_reload: bool
-    wanted_by: tuple[str, ...]
-    """Units that start it."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +55,7 @@ class Replaced:
 
 
 @dataclass(frozen=True)
-class State:
+class State(HasPods):
     """containerd on a host."""
 
     main: str
@@ -101,11 +91,6 @@ class State:
         """What only a restart puts in force."""
         return (*(self.restart_pending or ()), *([str(self.replaced)] if self.replaced else []))
 
-    @property
-    def pods_count(self) -> int | None:
-        """Running containers of pods, of either driver."""
-        return None if self.pods is None else sum(self.pods.values())
-
     def wrong_handlers(self, driver: str) -> list[str]:
         """The handlers that have another driver.
 
@@ -128,22 +113,6 @@ class State:
         if not where:
             return None
         return f"containerd is configured, but not with {driver} everywhere: {'; '.join(where)}"
-
-    def pods_of_other_driver(self, driver: str) -> str | None:
-        """Why the driver must not become this one now, None when it may.
-
-        + driver: the one that is wanted
-        """
-        if self.pods is None:
-            return "cannot tell whether pods run, and the cgroup driver would change under them"
-        other: Driver = "cgroupfs" if driver == "systemd" else "systemd"
-        count = self.pods[other]
-        if not count:
-            return None
-        return (
-            f"{count} containers of pods run with the {other} cgroup driver: drain the node first "
-            "(kubectl drain), or set change_driver_under_pods (kubenode_change_driver_under_pods)"
-        )
 
     def unrecognised_default(self, name: str | None) -> str | None:
         """Why nobody can say which driver most pods would get, None when it can be said.

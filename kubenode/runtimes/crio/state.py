@@ -6,27 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kubenode.linux.cgroups import Driver
+from kubenode.linux.unit import Unit
+from kubenode.runtimes.pods import HasPods
 
 
 @dataclass(frozen=True)
-class Unit:
-    """crio.service as systemd has it."""
-
-    load: str
-    active: str
-    enabled: str
-    needs_daemon_reload: bool
-    wanted_by: tuple[str, ...]
-    """Units that start it."""
-
-    @property
-    def runs(self) -> bool:
-        """Whether it runs, or is about to."""
-        return self.active in ("active", "activating", "reloading")
-
-
-@dataclass(frozen=True)
-class State:
+class State(HasPods):
     """CRI-O on a host."""
 
     unit: Unit | None
@@ -47,24 +32,3 @@ class State:
     flags: tuple[str, ...] = ()
     """What the unit gives the daemon on its command line that wins over the files, as
     ``FILE: --cgroup-manager``."""
-
-    @property
-    def pods_count(self) -> int | None:
-        """Running containers of pods, of either driver."""
-        return None if self.pods is None else sum(self.pods.values())
-
-    def pods_of_other_driver(self, driver: str) -> str | None:
-        """Why the driver must not become this one now, None when it may.
-
-        + driver: the one that is wanted
-        """
-        if self.pods is None:
-            return "cannot tell whether pods run, and the cgroup driver would change under them"
-        other: Driver = "cgroupfs" if driver == "systemd" else "systemd"
-        count = self.pods[other]
-        if not count:
-            return None
-        return (
-            f"{count} containers of pods run with the {other} cgroup driver: drain the node first "
-            "(kubectl drain), or set change_driver_under_pods (kubenode_change_driver_under_pods)"
-        )

@@ -8,27 +8,12 @@ from dataclasses import dataclass
 from packaging.version import InvalidVersion, Version
 
 from kubenode.linux.cgroups import Driver
+from kubenode.linux.unit import Unit
+from kubenode.runtimes.pods import HasPods
 
 
 @dataclass(frozen=True)
-class Unit:
-    """A unit as systemd has it."""
-
-    load: str
-    active: str
-    enabled: str
-    needs_daemon_reload: bool
-    wanted_by: tuple[str, ...]
-    drop_ins: tuple[str, ...] = ()
-
-    @property
-    def runs(self) -> bool:
-        """Whether there is something to restart."""
-        return self.active in ("active", "activating", "reloading")
-
-
-@dataclass(frozen=True)
-class State:
+class State(HasPods):
     """Docker Engine and cri-dockerd on a host."""
 
     version: str | None
@@ -77,7 +62,7 @@ class State:
             return 0
         if self.containers is not None:
             return self.containers
-        return None if self.pods is None else sum(self.pods.values())
+        return self.pods_count
 
     @property
     def can_validate(self) -> bool:
@@ -86,19 +71,3 @@ class State:
             return self.version is not None and Version(self.version) >= Version("23")
         except InvalidVersion:
             return False
-
-    def pods_of_other_driver(self, driver: str) -> str | None:
-        """Why the driver must not become this one now, None when it may.
-
-        + driver: the one that is wanted
-        """
-        if self.pods is None:
-            return "cannot tell whether pods run, and the cgroup driver would change under them"
-        other: Driver = "cgroupfs" if driver == "systemd" else "systemd"
-        count = self.pods[other]
-        if not count:
-            return None
-        return (
-            f"{count} containers of pods run with the {other} cgroup driver: drain the node first "
-            "(kubectl drain), or set change_driver_under_pods (kubenode_change_driver_under_pods)"
-        )

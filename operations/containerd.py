@@ -39,12 +39,13 @@ from kubenode.operations.containerd_host import other_runtime as _other_runtime
 from kubenode.operations.containerd_host import state as _state
 from kubenode.operations.containerd_registry import registry_hosts as registry_hosts
 from kubenode.operations.containerd_service import service as service
+from kubenode.operations.kept_running import kept_running
 from kubenode.packages.archive_transfer import FetchedBy
 from kubenode.run import asked
 from kubenode.run.pyinfra_internals import is_executing
 from kubenode.run.telling import explain, explain_file, later, refuse
 from kubenode.runtimes import cni
-from kubenode.runtimes.config_swap import start, swap, undo
+from kubenode.runtimes.config_swap import swap, undo
 from kubenode.runtimes.containerd import releases
 from kubenode.runtimes.containerd.handler_wishes import needs_of
 from kubenode.runtimes.containerd.handlers import unrecognised
@@ -607,22 +608,12 @@ def running(
         return
     state = _state(now)
     to_do = upkeep(state, change_driver_under_pods, restart)
-    if to_do.blocked:
-        yield refuse(host, to_do.blocked)
-        return
-    if to_do.postponed:
-        logger.warning(
-            f"{host.print_prefix}containerd waits for a restart that puts "
-            f"{', '.join(state.waits_for_restart) or 'its files'} in force: {to_do.postponed}"
-        )
-    if not to_do.steps:
-        enabled = now["unit"]["enabled"] if now["unit"] else ""
-        waits = f", and waits for a restart: {to_do.postponed}" if to_do.postponed else ""
-        host.noop(
-            f"containerd {now['installed']['version']} is {enabled}, active and serves CRI "
-            f"on {now['socket']}{waits}"
-        )
-        return
-    for sentence in to_do.explained:
-        explain(host, sentence)
-    yield start(_daemon(now), to_do.steps)
+    enabled = now["unit"]["enabled"] if now["unit"] else ""
+    yield from kept_running(
+        to_do,
+        _daemon(now),
+        f"containerd {now['installed']['version']} is {enabled}, active and serves CRI on "
+        f"{now['socket']}",
+        "containerd waits for a restart that puts "
+        f"{', '.join(state.waits_for_restart) or 'its files'} in force",
+    )

@@ -19,6 +19,7 @@ from kubenode.files.toml_text import literal
 from kubenode.linux.cgroups import Driver
 from kubenode.operations import crictl, crio_program
 from kubenode.operations.crio_host import CANNOT_TELL, COMES_FIRST, daemon_of, other_runtime, state
+from kubenode.operations.kept_running import kept_running
 from kubenode.run import asked
 from kubenode.run.pyinfra_internals import is_executing
 from kubenode.run.telling import explain, explain_file, later, refuse
@@ -467,18 +468,11 @@ def running(
     to_do = upkeep(
         state(now), now["config"]["error"], now["after_restart"], change_driver_under_pods, restart
     )
-    if to_do.blocked:
-        yield refuse(host, to_do.blocked)
-        return
-    if to_do.postponed:
-        logger.warning(f"{host.print_prefix}the restart of CRI-O waits: {to_do.postponed}")
-    if not to_do.steps:
-        enabled = now["unit"]["enabled"] if now["unit"] else ""
-        host.noop(
-            f"CRI-O {now['installed']['version']} is {enabled}, active and serves CRI on "
-            f"{now['socket']}"
-        )
-        return
-    for sentence in to_do.explained:
-        explain(host, sentence)
-    yield start(daemon_of(now), to_do.steps)
+    enabled = now["unit"]["enabled"] if now["unit"] else ""
+    yield from kept_running(
+        to_do,
+        daemon_of(now),
+        f"CRI-O {now['installed']['version']} is {enabled}, active and serves CRI on "
+        f"{now['socket']}",
+        "the restart of CRI-O waits",
+    )

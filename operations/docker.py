@@ -29,12 +29,13 @@ from kubenode.operations.docker_host import (
     other_runtime,
     state,
 )
+from kubenode.operations.kept_running import kept_running
 from kubenode.packages.archive_transfer import FetchedBy
 from kubenode.run import asked
 from kubenode.run.pyinfra_internals import is_executing
 from kubenode.run.telling import explain, explain_file, later, refuse
 from kubenode.runtimes import cni
-from kubenode.runtimes.config_swap import start, swap, undo
+from kubenode.runtimes.config_swap import swap, undo
 from kubenode.runtimes.crictl import CRICTL_CONFIG, CrictlPlan
 from kubenode.runtimes.docker import cri_dockerd as cri_dockerd_flags
 from kubenode.runtimes.docker import daemon_json
@@ -403,18 +404,11 @@ def running(restart: Restart | None = DEFAULTS.restart) -> Commands:
             yield later(host, "Docker Engine and cri-dockerd will be started once installed")
         return
     to_do = upkeep(state(now), restart)
-    if to_do.blocked:
-        yield refuse(host, to_do.blocked)
-        return
-    if to_do.postponed:
-        logger.warning(f"{host.print_prefix}the restart of Docker Engine waits: {to_do.postponed}")
-    if not to_do.steps:
-        version = now["cri_dockerd"]["version"] or "of unknown version"
-        host.noop(
-            f"Docker Engine {now['installed']['version']} and cri-dockerd {version} are enabled, "
-            f"active and serve CRI on {now['socket']}"
-        )
-        return
-    for sentence in to_do.explained:
-        explain(host, sentence)
-    yield start(daemon_of(now), to_do.steps)
+    version = now["cri_dockerd"]["version"] or "of unknown version"
+    yield from kept_running(
+        to_do,
+        daemon_of(now),
+        f"Docker Engine {now['installed']['version']} and cri-dockerd {version} are enabled, "
+        f"active and serve CRI on {now['socket']}",
+        "the restart of Docker Engine waits",
+    )

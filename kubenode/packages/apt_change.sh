@@ -74,7 +74,6 @@ pm_unpack() {
   done
 }
 gone() { for name in $removes; do printf '%s- ' "$name"; done; }
-mine() { for name in $installs $removes $related; do printf '%s ' "${name%%=*}"; done; }
 # shellcheck disable=SC2016  # not for sh to expand
 status_of() { dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null; }
 # version_of NAME: of a package that is installed; nothing of another
@@ -82,18 +81,6 @@ status_of() { dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null; }
 version_of() {
   case $(status_of "$1") in ?i*) dpkg-query -W -f '${Version}' "$1";; esac
 }
-pm_expected() {
-  for name in $(mine); do
-    version=$(version_of "$name")
-    case " $expected " in
-      *" $name=${version:-none} "*) ;;
-      *" $name="*) return 1;;
-      *) [ -z "$version" ] || return 1;;
-    esac
-  done
-}
-# an apt-get outlives the shell that has started it
-until_others_end() { (waited=0; said=; wait_for_packages); }
 pm_is_there() {
   until_others_end || return 1
   for package in $installs; do
@@ -205,6 +192,10 @@ pm_back() {
       tail -n 3 "$change/log" >&2
       return 1
     }
+  done
+  # dpkg was stopped while it unpacked: what it had begun with is no package's
+  (cd "$change/root" && find . ! -type d) 2>/dev/null | while read -r path; do
+    path=$(dpkg-divert --truename "${path#.}") && rm -f "$path.dpkg-new"
   done
   # what the new package, and the one that was kept, have put beside a file that was changed
   while read -r path; do

@@ -9,8 +9,15 @@ from dataclasses import dataclass, field
 from kubenode.packages import package_locks
 from kubenode.run import host_script
 
-_APT = host_script.read(__file__, "apt_change.sh", WAIT_SECONDS=package_locks.WAIT_SECONDS)
-_RPM = host_script.read(__file__, "rpm_change.sh", WAIT_SECONDS=package_locks.WAIT_SECONDS)
+_COMMON = host_script.read(__file__, "package_change.sh").strip()
+
+
+def _with_common(name: str) -> str:
+    own = host_script.read(__file__, name, WAIT_SECONDS=package_locks.WAIT_SECONDS)
+    return f"{_COMMON}\n{own.strip()}"
+
+
+_APT, _RPM = _with_common("apt_change.sh"), _with_common("rpm_change.sh")
 
 STORE = "/var/lib/kubenode/packages"
 """RPMs of what kubenode has installed, so that another change has a way back: see rpm_change.sh."""
@@ -64,6 +71,6 @@ def functions(change: PackageChange, manager: str) -> str:
     }
     values = [f"{name}={shlex.quote(' '.join(words))}" for name, words in lists.items()]
     if manager == "apt-get":
-        return "\n".join([*values, _APT.strip()])
+        return "\n".join([*values, _APT])
     values += [f"manager={shlex.quote(manager)}", f"store={shlex.quote(STORE)}"]
-    return "\n".join([*values, _RPM.strip()])
+    return "\n".join([*values, _RPM])

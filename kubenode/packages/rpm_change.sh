@@ -35,7 +35,6 @@ zypper_fetch() {
 }
 # words_of_log: what a package manager has said last
 words_of_log() { grep -v '^$' "$change/log" | tail -n "${1:-5}" >&2; }
-mine() { for name in $installs $removes $related; do printf '%s ' "${name%%=*}"; done; }
 # version_of NAME: of a package that is installed, two lines where rpm was interrupted; nothing of
 # another
 version_of() {
@@ -44,18 +43,6 @@ version_of() {
 }
 # build_of NAME, or -p FILE: which package it is, to the letter
 build_of() { rpm -q --nosignature --qf '%{NEVRA} %{BUILDTIME} %{SHA256HEADER}\n' "$@" 2>/dev/null; }
-pm_expected() {
-  for name in $(mine); do
-    version=$(version_of "$name")
-    case " $expected " in
-      *" $name=${version:-none} "*) ;;
-      *" $name="*) return 1;;
-      *) [ -z "$version" ] || return 1;;
-    esac
-  done
-}
-# a package manager outlives the shell that has started it
-until_others_end() { (waited=0; said=; wait_for_packages); }
 pm_fetch() {
   mkdir -p "$change/new" || return 1
   # shellcheck disable=SC2086  # a list of packages

@@ -63,7 +63,7 @@ def usable(name: str, unit: Unit | None) -> Unit:
 
 
 def reloaded(units: Mapping[str, Unit]) -> list[Step]:
-    """systemd reads its units anew where one of these was changed on disk.
+    """systemd is reloaded where one of these was changed on disk.
 
     + units: by name
     """

@@ -20,7 +20,7 @@ end() {
   limited 20 ctr --address @SOCKET@ -n "$1" tasks delete --force "$2"
 } >/dev/null 2>&1
 if [ "$ends" ]; then
-  # kubelet may start them anew while we look
+  # kubelet may start others while we look
   for _ in 1 2 3 4 5; do
     left=$(running)
     [ -n "$left" ] || break

@@ -21,7 +21,9 @@ from tests.targets.ssh_key import SshKey
 pytestmark = pytest.mark.targets
 
 DROP_IN = "/etc/systemd/system/cri-docker.service.d/kubenode.conf"
+# a unit that is started too often is not started again (StartLimitBurst=), and tests are quick
 _RESTART = "systemctl reset-failed docker cri-docker; systemctl restart docker cri-docker"
+_RESTART_CRI = "systemctl reset-failed cri-docker; systemctl restart cri-docker"
 _SAVE = f"cp -p {CONFIG} /root/saved"
 _BACK = f"cp -p /root/saved {CONFIG}; {_RESTART}"
 # what has the system's clock at the time of the start is not newer than it
@@ -111,7 +113,7 @@ BREAKS = (
         "systemctl restart docker.service",
         "docker.cri-dockerd-restarted",
         "cri-dockerd began before Docker Engine did",
-        "systemctl restart cri-docker.service",
+        _RESTART_CRI,
     ),
     Break(
         "not held", "apt-mark -q unhold docker.io", "runtime.held", "docker.io",
@@ -135,10 +137,10 @@ BREAKS = (
     Break(
         "a pause image of a dead registry",
         f"cp {DROP_IN} /root/kept; sed -i '$s,$, --pod-infra-container-image=k8s.gcr.io/pause:3,'"
-        f" {DROP_IN}; systemctl daemon-reload; systemctl restart cri-docker",
+        f" {DROP_IN}; systemctl daemon-reload; {_RESTART_CRI}",
         "runtime.pause-image",
         "k8s.gcr.io/pause:3",
-        f"cp /root/kept {DROP_IN}; systemctl daemon-reload; systemctl restart cri-docker",
+        f"cp /root/kept {DROP_IN}; systemctl daemon-reload; {_RESTART_CRI}",
     ),
     Break(
         "no cri-dockerd any more",

@@ -23,6 +23,12 @@ DROP_IN = "/etc/systemd/system/containerd.service.d/50-site.conf"
 # a package brings files of its own, and what its scripts make
 _PACKAGE_MAKES = ("/etc/containerd/", "/etc/systemd/system/multi-user.target.wants/", "/etc/cni/")
 
+# what is held is left alone by these too
+_HELD = (
+    "/etc/apt/apt.conf.d/52kubenode-containerd.conf",
+    "/etc/needrestart/conf.d/kubenode-containerd.conf",
+)
+
 
 class Host:
     """A target, deploys of a few operations on it, and what they change in /etc."""
@@ -114,7 +120,9 @@ def test_a_broken_source_is_a_warning_and_the_package_comes(
         "/etc/init.d/containerd",
         "/etc/crictl.yaml",
         "/etc/mailcap",
+        *_HELD,
     }, changed
+    assert all(path in said for path in _HELD), said
     assert "install containerd with apt-get" in said
     assert "hold containerd" in said
     assert "dpkg" in host.target.sh("dpkg-query -W -f '${Status} dpkg' containerd")

@@ -70,6 +70,7 @@ def test_the_driver_is_stated_and_all_else_stays(before: str, after: str) -> Non
         ('// no\n{"a": 1}', "1:1", "is no JSON object"),
         ("{'a': 1}", "1:2", "expected a key in double quotes"),
         ('{"a": ' + "[" * 20000 + "}", "1:7", "is nested too deeply"),
+        ('{"a": ' + "9" * 5000 + "}", "1:7", "has a number that is too long"),
     ],
 )
 def test_what_is_no_object_of_single_keys_is_refused_with_its_place(

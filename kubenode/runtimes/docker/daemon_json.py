@@ -159,6 +159,9 @@ def _value(text: str, place: int) -> tuple[Any, int]:
         raise _Refused(error.reason, place) from error
     except RecursionError as error:
         raise _Refused("is nested too deeply", place) from error
+    # Python reads no number of more than 4,300 digits
+    except ValueError as error:
+        raise _Refused("has a number that is too long to be read", place) from error
     return value, end
 
 

@@ -1,6 +1,8 @@
 """dnf 4, dnf5 and zypper themselves, on Debian's userland: what is installed, held and changed.
 
 The tests of a host follow each other: each says what it finds, and leaves containerd 1.7.24, held.
+``make test`` has dnf5 here, zypper in ``test_rpm_repositories``, dnf 4 in ``test_rpm_transactions``;
+``make soak`` has all three in each.
 """
 
 from __future__ import annotations
@@ -14,9 +16,10 @@ from docker import DockerClient
 from tests.end_to_end import rpm_host
 from tests.end_to_end.rpm_host import Host
 from tests.end_to_end.test_prepare import assert_in_kubepods_slice, changes
+from tests.soak import loops
 from tests.targets import pyinfra_cli, rpm_image
 
-pytestmark = pytest.mark.targets
+pytestmark = [pytest.mark.targets, pytest.mark.soak]
 
 DOCKER = """\
 [docker]
@@ -28,7 +31,7 @@ gpgkey=file:///srv/rpm/good.asc
 """
 
 
-@pytest.fixture(scope="module", params=rpm_image.SUITES)
+@pytest.fixture(scope="module", params=loops.choice(["dnf5"], rpm_image.SUITES))
 def host(
     request: pytest.FixtureRequest,
     docker_client: DockerClient,
@@ -246,6 +249,7 @@ def test_what_counts_as_held_is_what_upgrades_leave_alone(host: Host) -> None:
     host.becomes("1.7.24")
 
 
+@pytest.mark.skipif(not loops.is_soak(), reason="make soak has a host with dnf 4 here")
 @pytest.mark.parametrize("host", ["dnf4"], indirect=True)
 def test_without_its_plugin_dnf_4_excludes_what_is_held(host: Host) -> None:
     plugin, conf = "/usr/lib/python3/dist-packages/dnf-plugins/versionlock.py", "/etc/dnf/dnf.conf"

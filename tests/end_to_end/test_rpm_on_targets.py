@@ -1,7 +1,8 @@
 """dnf 4, dnf5 and zypper themselves, on Debian's userland: what is installed, held and changed.
 
 The tests of a host follow each other: each says what it finds, and leaves containerd 1.7.24, held.
-``make test`` has dnf5 here, zypper in ``test_rpm_repositories``, dnf 4 in ``test_rpm_transactions``;
+``make test`` has dnf5 here, zypper in ``test_rpm_repositories`` and dnf 4 in
+``test_rpm_transactions``;
 ``make soak`` has all three in each.
 """
 

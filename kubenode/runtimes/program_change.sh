@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # Change a runtime's program, and its configuration files with it: see change() of program_change.py.
 
-needs grep head readlink systemctl tail
+needs base64 grep head readlink rm systemctl tail
 [ ! -e "$change/back.sh" ] || fail "another run's change was interrupted ($change): run again"
 [ ! -e "$note" ] || fail "another run's change was interrupted ($note): run again"
 if [ "$restarts" ] && [ "$(systemctl show -p LoadState "$unit")" = LoadState=masked ]; then
@@ -11,6 +11,9 @@ rm -rf "$change"
 # shellcheck disable=SC2015  # the last is for either failure
 make_directory "${change%/*}" && mkdir -m 0711 "$change" ||
   fail "cannot make $change: nothing was changed"
+printf %s "$content_@BACK@" | base64 -d >"$change/ended.sh" ||
+  { rm -rf "$change"; fail "cannot write to $change: nothing was changed"; }
+watch_over
 # what was not begun leaves nothing
 trap 'status=$?; [ -e "$change/back.sh" ] || rm -rf "$change"; (exit "$status"); ended' EXIT
 program_expected || fail "@WHAT@ was changed meanwhile: nothing was changed by this run, run again"
@@ -31,7 +34,6 @@ printf '%s\n' @EXPLAINED@ >"$change/what"
 # shellcheck disable=SC2015  # the last is for either failure
 stage "$change/back.sh" @BACK_SUM@ "$content_@BACK@" && place "$change/back.sh" ||
   fail "cannot write $change/back.sh: nothing was changed"
-watch_over
 if [ "$lines" != "@NOTE_BEGINS@$nl" ]; then
   # shellcheck disable=SC2015  # the last is for either failure
   staging "$note" && printf '%s%s\n' "$lines" @NOTE_ENDS@ >"$temp" && place "$note" &&

@@ -36,11 +36,11 @@ _CANNOT_TELL = "cannot tell which runtimes this host has, see the lines above"
 @bounded(RESTART_SECONDS)
 def replaced(by: str, cgroup_driver: Driver | None = DEFAULTS.cgroup_driver) -> Commands:
     """
-    Have kubelet and crictl use a runtime that serves CRI beside the one they use now, and stop that
+    Have kubelet and crictl use a runtime that serves CRI beside the one they use, and stop that
     one.
 
-    + by: the runtime that takes its place, as ``kubenode_runtime`` names it. Its own operations come
-      before, with ``replace_runtime=True``
+    + by: the runtime that takes its place, as ``kubenode_runtime`` names it. Its own operations
+      come before, with ``replace_runtime=True``
     + cgroup_driver: the one it has, which kubelet's files get too where they state another; None
       leaves them
 

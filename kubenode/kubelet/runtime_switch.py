@@ -37,9 +37,6 @@ from kubenode.runtimes.runtime import of_endpoint
 STOP_SECONDS = 120
 """How long systemd may take to stop or start a unit; its own limit is 90 s."""
 
-_MAIN = f"{program_change.DIRECTORY}/runtime"
-"""There is no such file: the note of what is not proven yet stands beside it."""
-
 _SWITCH = host_script.read(__file__, "runtime_switch.sh")
 _FUNCTIONS = host_script.read(__file__, "runtime_switch_functions.sh")
 
@@ -121,7 +118,8 @@ def switch(to_do: Switch, kubelet: Daemon, new: Daemon) -> StringCommand:
     ]
     definitions = program_change.definitions_of(
         Program(to_do.new, to_do.explained, "\n".join(functions)),
-        _MAIN,
+        # there is no such file: the note of what is not proven yet stands beside it
+        f"{program_change.DIRECTORY}/runtime",
         kubelet,
         Service(is_enabled=False, is_active=to_do.starts, serves=True),
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,14 +16,12 @@ from docker import DockerClient
 from tests.conftest import RunPyinfra, WriteInventory
 from tests.end_to_end import crio_hosts, docker_hosts
 from tests.end_to_end.crio_hosts import Minors
-from tests.end_to_end.test_package_repositories import nothing_changed
-from tests.end_to_end.test_prepare import DEPLOY
+from tests.end_to_end.test_prepare import DEPLOY, changes
 from tests.repositories import cri_o, kubernetes
 from tests.repositories.server import Server
 from tests.targets import pyinfra_cli
 from tests.targets.container import Target
 from tests.targets.fleet import Fleet
-from tests.targets.kubenode_cli import run as kubenode
 from tests.targets.pyinfra_cli import Result
 from tests.targets.ssh_key import SshKey
 
@@ -32,6 +29,7 @@ pytestmark = pytest.mark.targets
 
 CONFIG = "/var/lib/kubelet/config.yaml"
 ENV = "/var/lib/kubelet/kubeadm-flags.env"
+BROKEN = "/etc/systemd/system/kubelet.service.d/99-broken.conf"
 INSTANCE = "/var/lib/kubelet/instance-config.yaml"
 CONTAINERD = "unix:///run/containerd/containerd.sock"
 CRI_DOCKERD = "unix:///run/cri-dockerd.sock"
@@ -108,6 +106,11 @@ def deploy(
     return run
 
 
+def nothing_changed(result: Result) -> bool:
+    rows = changes(result.output).values()
+    return result.returncode == 0 and bool(rows) and all(row == (0, 0, 1) for row in rows)
+
+
 def healthy(target: Target) -> bool:
     asked = "kubectl --server=http://127.0.0.1:10248 get --raw /healthz"
     return target.try_sh(asked)[1] == "ok"
@@ -170,7 +173,8 @@ def test_docker_takes_containerds_place_and_gives_it_back(node: Target, deploy: 
     again = deploy("docker", **REPLACE)
     assert nothing_changed(again), again.output
     # nor is the setting needed any more
-    assert nothing_changed(deploy("docker"))
+    again = deploy("docker")
+    assert nothing_changed(again), again.output
 
     back = deploy("containerd", **REPLACE)
     assert back.returncode == 0, back.output
@@ -184,4 +188,43 @@ def test_docker_takes_containerds_place_and_gives_it_back(node: Target, deploy: 
         assert each == "inactive disabled"
     assert {"docker.io", "containerd"} <= set(node.sh("apt-mark showhold").split())
     assert node.try_sh("test -e /run/cri-dockerd.sock")[0] == 1
-    assert nothing_changed(deploy("containerd"))
+    again = deploy("containerd")
+    assert nothing_changed(again), again.output
+
+
+def test_crio_takes_containerds_place_where_a_flag_says_whose_it_is(
+    node: Target, deploy: Deploy
+) -> None:
+    flags = f'KUBELET_KUBEADM_ARGS="--node-ip=10.0.0.1 --container-runtime-endpoint={CONTAINERD}"\n'
+    node.write(ENV, flags)
+    node.sh("systemctl restart kubelet")
+    config = node.read(CONFIG)
+
+    # a kubelet that does not come up: all of it is put back, and nothing of it is lost
+    node.write(BROKEN, f"[Service]\nExecStartPre=/bin/sh -c '! grep {CRIO} {ENV}'\n")
+    node.sh("systemctl daemon-reload")
+    before = states(node, "containerd")
+    broken = deploy("crio", **REPLACE)
+    assert broken.returncode == 1, broken.output
+    assert "kubelet did not come up with CRI-O; the old runtime is back" in words(broken.output)
+    assert (node.read(ENV), node.read(CONFIG)) == (flags, config)
+    assert states(node, "containerd") == before == ["active enabled"]
+    assert healthy(node)
+    node.sh(f"rm {BROKEN}; systemctl daemon-reload; systemctl reset-failed")
+
+    there = deploy("crio", **REPLACE)
+    assert there.returncode == 0, there.output
+    assert node.read(ENV) == flags.replace(CONTAINERD, CRIO)
+    # what does not count stays as it was
+    assert node.read(CONFIG) == config
+    assert CRIO in node.read("/etc/crictl.yaml")
+    assert healthy(node)
+    assert states(node, "containerd", "crio") == ["inactive disabled", "active enabled"]
+    again = deploy("crio")
+    assert nothing_changed(again), again.output
+
+    back = deploy("containerd", **REPLACE)
+    assert back.returncode == 0, back.output
+    assert node.read(ENV) == flags
+    assert states(node, "containerd", "crio") == ["active enabled", "inactive disabled"]
+    assert healthy(node)

@@ -5,6 +5,13 @@
 
 old_one='the old runtime'
 program_is_there() { :; }
+# was_healthy: before the change; where nothing here can ask, kubelet runs
+was_healthy() {
+  answer=$(ask_health 2>/dev/null)
+  asked=$?
+  if [ "$asked" = 2 ] || [ -z "$health_address" ]; then systemctl -q is-active "$unit"
+  else [ "$answer" = ok ]; fi
+}
 # program_keep: what the old units were, and kubelet
 program_keep() {
   : >"$change/units" || return 1
@@ -13,9 +20,9 @@ program_keep() {
     starts=$(systemctl is-enabled "$each" 2>/dev/null)
     printf '%s %s %s\n' "$each" "${was:-inactive}" "${starts:-unknown}" >>"$change/units" || return 1
   done
-  [ -z "$restarts" ] || if cri_serves; then echo healthy; else
-    systemctl show -p ActiveState "$unit"
-  fi >"$change/kubelet" && sync_file "$change/kubelet" && sync_file "$change/units"
+  if [ "$restarts" ] && was_healthy; then echo healthy
+  else systemctl show -p ActiveState "$unit"; fi >"$change/kubelet"
+  sync_file "$change/kubelet" && sync_file "$change/units"
 }
 program_switch() { limited @STOP_SECONDS@ systemctl stop "$unit"; }
 # program_hold: the old one stops, and no boot starts it

@@ -6,8 +6,11 @@ cri-dockerd, CRI-O and kubelet are stand-ins, or the real programs where the var
 
 from __future__ import annotations
 
+import json
+import random
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +22,11 @@ from tests.end_to_end.crio_hosts import Minors
 from tests.end_to_end.test_prepare import DEPLOY, changes
 from tests.repositories import cri_o, kubernetes
 from tests.repositories.server import Server
+from tests.soak import changeovers, loops, rounds
+from tests.soak.changeovers import Changeovers
+from tests.soak.host import Host
+from tests.soak.kill_round import Played
+from tests.soak.kills import Kill
 from tests.targets import pyinfra_cli
 from tests.targets.container import Target
 from tests.targets.fleet import Fleet
@@ -56,11 +64,13 @@ def settings(
 ) -> dict[str, dict[str, Any]]:
     """What makes a host one of each runtime, by its name."""
     minors = Minors(package_server, "trixie", cri_o.NEW)
+    minor = cri_o.NEW.rpartition(".")[0]
+    crio = {**minors.settings(minor), "kubenode_crio_version": minor}
     source = docker_hosts.source(tmp_path_factory.mktemp("archives"))
     return {
         "containerd": {},
         "docker": {"kubenode_runtime": "docker", "kubenode_cri_dockerd_source": source},
-        "crio": minors.settings(cri_o.NEW.rpartition(".")[0]),
+        "crio": {**crio, "kubenode_crio_source": json.loads(crio["kubenode_crio_source"])},
     }
 
 
@@ -228,3 +238,23 @@ def test_crio_takes_containerds_place_where_a_flag_says_whose_it_is(
     assert node.read(ENV) == flags
     assert states(node, "containerd", "crio") == ["active enabled", "inactive disabled"]
     assert healthy(node)
+
+
+KILLS = loops.count(5, 100)
+
+
+@pytest.mark.soak
+def test_a_change_of_the_runtime_is_killed_at_any_moment(node: Target, tmp_path: Path) -> None:
+    """One runtime serves that kubelet points at, wherever it was stopped, and a rerun converges."""
+    node.write(ENV, 'KUBELET_KUBEADM_ARGS="--node-ip=10.0.0.1"\n')
+    node.sh("systemctl restart kubelet")
+    loop = Changeovers(Host(node), node.host_over_ssh("root"), tmp_path)
+
+    def play(number: int, chance: random.Random) -> tuple[Kill, Played]:
+        kill = changeovers.choose(chance)
+        loops.say(f"{number}: from {loop.now}; {kill}")
+        return kill, loop.play(kill, chance)
+
+    rounds.side_by_side(
+        "changeovers", KILLS, [lambda seed, kills: rounds.go_round("trixie", play, kills, seed)]
+    )

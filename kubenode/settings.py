@@ -143,6 +143,12 @@ class NodeSettings(BaseModel):
         default="containerd",
         description="container runtime to install and configure",
     )
+    replace_runtime: bool = Field(
+        default=False,
+        description="let kubenode_runtime take the place of another runtime that the node uses, "
+        "once no pod runs on it: kubelet and crictl change over, the other one is stopped and "
+        "disabled, and stays installed",
+    )
     cgroup_driver: Driver = Field(
         default="systemd", description="cgroup driver of every runc-type runtime handler"
     )

@@ -17,8 +17,8 @@ from kubenode.files import host_lock
 from kubenode.files.exact_text import bytes_of
 from kubenode.files.toml_text import literal
 from kubenode.linux.cgroups import Driver
-from kubenode.operations import crictl, crio_program
-from kubenode.operations.crio_host import CANNOT_TELL, COMES_FIRST, daemon_of, other_runtime, state
+from kubenode.operations import crictl, crio_program, other_runtime
+from kubenode.operations.crio_host import CANNOT_TELL, COMES_FIRST, daemon_of, state
 from kubenode.operations.kept_running import kept_running
 from kubenode.run import asked
 from kubenode.run.pyinfra_internals import is_executing
@@ -34,7 +34,7 @@ from kubenode.runtimes.crio.upkeep import upkeep
 from kubenode.runtimes.crio.version_choice import Asked, check_version
 from kubenode.runtimes.crio.wanted import CrioWanted
 from kubenode.runtimes.restart import Restart, check_restart, postponed
-from kubenode.runtimes.runtime import path_of
+from kubenode.runtimes.runtime import CRIO, path_of
 from kubenode.settings import DEFAULTS, minor_release
 from kubenode.wire import joint_reading
 from kubenode.wire.bounded import INSTALL_SECONDS, RESTART_SECONDS, bounded
@@ -50,6 +50,7 @@ def installed(
     source: Source | Mapping[str, Any] = DEFAULTS.crio_source,
     kubernetes_version: str | None = DEFAULTS.kubernetes_version,
     restart: Restart | None = DEFAULTS.restart,
+    replace_runtime: bool = DEFAULTS.replace_runtime,
 ) -> Commands:
     """
     Install CRI-O, or make the one that is there the one that is wanted.
@@ -65,6 +66,8 @@ def installed(
       and one that is older by two at most is left alone
     + restart: when another patch release may take the place of one that runs, which restarts it:
       ``now``, ``if-idle`` (no pod runs) or ``never``; None is ``now``, as pods survive that
+    + replace_runtime: do it beside another runtime that is in use, on a node without pods;
+      :func:`kubenode.operations.runtime.replaced` changes over. False refuses such a host
 
     Another minor release, newer or older, removes all containers and makes them again when it
     starts: that is refused while pods run. What is there is changed in one command on the host: the
@@ -98,7 +101,7 @@ def installed(
     except ValueError as error:
         raise OperationValueError(f"source {source!r}: {error}") from error
     yield from crio_program.steps(
-        crio_program.Wanted(Asked(version, release), hold, origin, restart)
+        crio_program.Wanted(Asked(version, release), hold, origin, restart, replace_runtime)
     )
 
 
@@ -112,6 +115,7 @@ def configured(
     cni_bin_dirs: Sequence[str] | None = None,
     change_driver_under_pods: bool = DEFAULTS.change_driver_under_pods,
     restart: Restart | None = DEFAULTS.restart,
+    replace_runtime: bool = DEFAULTS.replace_runtime,
 ) -> Commands:
     """
     Configure CRI-O for Kubernetes, by a drop-in of kubenode's own, and point ``/etc/crictl.yaml``
@@ -126,6 +130,8 @@ def configured(
     + change_driver_under_pods: change the driver although pods of the other driver run
     + restart: when a daemon that runs is restarted for it: ``now``, ``if-idle`` (no pod runs) or
       ``never``. None is ``now``, as pods survive it. A restart that has to wait is a warning
+    + replace_runtime: do it beside another runtime that is in use, on a node without pods;
+      :func:`kubenode.operations.runtime.replaced` changes over. False refuses such a host
 
     What the files state as wanted, wherever, is left there. All else goes into
     ``/etc/crio/kubenode.conf``, which CRI-O reads through a link in ``crio.conf.d`` behind all
@@ -165,7 +171,7 @@ def configured(
         if problem := _contradiction(other, asdict(wanted)):
             yield refuse(host, asked.contradiction(host, problem))
             return
-    yield from _configured(wanted, change_driver_under_pods, restart)
+    yield from _configured(wanted, change_driver_under_pods, restart, replace_runtime)
 
 
 def _contradiction(other: dict[str, Any], mine: dict[str, Any]) -> str | None:
@@ -198,14 +204,17 @@ class _ToDo(NamedTuple):
 
 
 def _configured(
-    wanted: CrioWanted, change_driver_under_pods: bool, restart: Restart | None
+    wanted: CrioWanted,
+    change_driver_under_pods: bool,
+    restart: Restart | None,
+    replace_runtime: bool,
 ) -> Commands:
     both = joint_reading.get_both(CrioFiles, Crictl)
     now, now_crictl = both
     if now is None or now_crictl is None:
         yield refuse(host, CANNOT_TELL)
         return
-    if problem := other_runtime(now["runtimes"]):
+    if problem := other_runtime.problem(now["runtimes"], CRIO, replace_runtime):
         yield refuse(host, problem)
         return
     if not now["crio"]["installed"]["binary"]:
@@ -363,6 +372,7 @@ def _key(what: str) -> str:
 @bounded(RESTART_SECONDS)
 def registries(
     registries: Mapping[str, Mapping[str, Any] | None],
+    replace_runtime: bool = DEFAULTS.replace_runtime,
 ) -> Commands:
     """
     Tell CRI-O of registries' mirrors, of registries elsewhere, and of those that are blocked.
@@ -370,6 +380,8 @@ def registries(
     + registries: by what an image's name begins with: ``mirrors``, ``location``, ``insecure``,
       ``blocked``, see :func:`kubenode.runtimes.crio.registries.check`. None removes it; those that
       are not named stay
+    + replace_runtime: do it beside another runtime that is in use, on a node without pods;
+      :func:`kubenode.operations.runtime.replaced` changes over. False refuses such a host
 
     They go into ``/etc/containers/registries.conf.d/50-kubenode.conf``, and a CRI-O that runs is
     reloaded: where it does not take them, which its log says, what was there comes back. Every
@@ -395,7 +407,7 @@ def registries(
     if now is None:
         yield refuse(host, CANNOT_TELL)
         return
-    if problem := other_runtime(now["runtimes"]):
+    if problem := other_runtime.problem(now["runtimes"], CRIO, replace_runtime):
         yield refuse(host, problem)
         return
     path = registry_files.FILE
@@ -428,6 +440,7 @@ def registries(
 def running(
     change_driver_under_pods: bool = DEFAULTS.change_driver_under_pods,
     restart: Restart | None = DEFAULTS.restart,
+    replace_runtime: bool = DEFAULTS.replace_runtime,
 ) -> Commands:
     """
     Keep CRI-O enabled, running and serving, with the configuration that is on disk.
@@ -435,6 +448,8 @@ def running(
     + change_driver_under_pods: restart a daemon whose driver was edited although pods of the other
       one run
     + restart: when it is restarted: ``now``, ``if-idle`` (no pod runs) or ``never``; None: ``now``
+    + replace_runtime: do it beside another runtime that is in use, on a node without pods;
+      :func:`kubenode.operations.runtime.replaced` changes over. False refuses such a host
 
     A daemon that has not in force what its files say is reloaded where that brings it, else
     restarted; containers go on. The operation ends when CRI-O answers. A host where another runtime
@@ -456,7 +471,7 @@ def running(
     if now is None:
         yield refuse(host, "cannot tell whether CRI-O runs, see the lines above")
         return
-    if problem := other_runtime(now["runtimes"]):
+    if problem := other_runtime.problem(now["runtimes"], CRIO, replace_runtime):
         yield refuse(host, problem)
         return
     if not now["installed"]["binary"]:

@@ -13,7 +13,7 @@ from kubenode.facts.candidates import Candidates
 from kubenode.facts.crio import Crio, CrioServiceShape
 from kubenode.facts.platform import Platform
 from kubenode.facts.repositories import Repositories
-from kubenode.operations import crio_host, package_steps
+from kubenode.operations import crio_host, other_runtime, package_steps
 from kubenode.operations import packages as package_operations
 from kubenode.packages import repository_proof
 from kubenode.packages.choice import choose, upstream_of
@@ -27,6 +27,7 @@ from kubenode.runtimes.crio.source import PACKAGE, RepositoryOfMinors, Source
 from kubenode.runtimes.crio.version_choice import Asked
 from kubenode.runtimes.program_change import Service
 from kubenode.runtimes.restart import Restart, postponed
+from kubenode.runtimes.runtime import CRIO
 from kubenode.wire import joint_reading
 from kubenode.wire.probe_fact import ProbeFact
 
@@ -40,6 +41,7 @@ class Wanted(NamedTuple):
     hold: bool
     source: Source
     restart: Restart | None
+    replace_runtime: bool = False
 
 
 def facts(source: Source) -> list[tuple[type[ProbeFact[Any]], dict[str, Any]]]:
@@ -71,7 +73,7 @@ def steps(wanted: Wanted) -> Commands:
     if now is None:
         yield refuse(host, "cannot tell whether CRI-O is installed, see the lines above")
         return
-    if problem := crio_host.other_runtime(now["runtimes"]):
+    if problem := other_runtime.problem(now["runtimes"], CRIO, wanted.replace_runtime):
         yield refuse(host, problem)
         return
     there = _There(now)

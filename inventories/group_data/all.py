@@ -30,6 +30,9 @@ anything is changed.
 # The runtime to install and configure: "containerd", "crio", "docker" (Docker Engine with
 # cri-dockerd) or "mcr" (Mirantis Container Runtime, with the same settings as docker).
 # kubenode_runtime = "containerd"
+# A node that uses another runtime fails, and is left as it is. True: the one above takes its place,
+# on a node that is drained and on which no pod runs. The other one stays installed.
+# kubenode_replace_runtime = False
 
 # "systemd" or "cgroupfs"; kubelet must use the same.
 # kubenode_cgroup_driver = "systemd"

@@ -43,9 +43,9 @@ forget_change() {
 }
 # go_back: what was there before comes back, wherever the change was stopped; $outcome is what is now
 go_back() {
-  program_outcome='the old program is back'
+  program_outcome="${old_one:-the old program} is back"
   program_back 2>"$change/why" ||
-    program_outcome="the old program is NOT back ($(tail -n 3 "$change/why")), what is left of it is in $change"
+    program_outcome="${old_one:-the old program} is NOT back ($(tail -n 3 "$change/why")), what is left of it is in $change"
   outcome=
   if [ -e "$note" ]; then revert; fi
   outcome="$program_outcome${outcome:+; $outcome}"

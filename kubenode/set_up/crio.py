@@ -20,6 +20,7 @@ def _install(node: NodeSettings) -> None:
         hold=node.crio_hold,
         kubernetes_version=node.kubernetes_version,
         restart=node.restart,
+        replace_runtime=node.replace_runtime,
     )
 
 
@@ -45,16 +46,19 @@ def _configure(node: NodeSettings) -> None:
         cni_bin_dirs=node.cni_bin_dirs,
         change_driver_under_pods=node.change_driver_under_pods,
         restart=node.restart,
+        replace_runtime=node.replace_runtime,
     )
     if node.crio_registries:
         crio.registries(
             name="CRI-O knows its registries",
             registries=node.crio_registries,
+            replace_runtime=node.replace_runtime,
         )
     crio.running(
         name="CRI-O serves CRI",
         change_driver_under_pods=node.change_driver_under_pods,
         restart=node.restart,
+        replace_runtime=node.replace_runtime,
     )
 
 

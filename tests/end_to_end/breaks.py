@@ -1030,6 +1030,7 @@ NOT_BROKEN = {
     "kubernetes.kernel": "--for 1.35 finds containerd too old as well; tests/unit/checks",
     "kernel.nftables": "an old kernel is kernel.version's finding too; tests/unit/checks",
     "runtime.supported": "its remedy is another distribution; tests/unit/checks",
+    "runtime.alone": "test_changing_runtime: a node that had another runtime",
     "machine.programs.optional": "test_audit: the packages are installed",
     "docker.cri-dockerd": "test_docker_breaks: a node with Docker Engine",
     "docker.enabled": "test_docker_breaks",

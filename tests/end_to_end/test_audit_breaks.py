@@ -11,7 +11,16 @@ import pytest
 from docker import DockerClient
 
 from tests.conftest import ROOT
-from tests.end_to_end.breaks import BREAKS, DEPLOY, MODULAR_KERNEL, MODULAR_OPTIONS, MODULES, Break
+from tests.end_to_end.breaks import (
+    BREAKS,
+    DEPLOY,
+    MODULAR_KERNEL,
+    MODULAR_OPTIONS,
+    MODULES,
+    REMEDY,
+    Break,
+)
+from tests.end_to_end.remedies import as_deploy, calls_in
 from tests.targets import kubenode_cli, pyinfra_cli
 from tests.targets.fleet import Fleet
 from tests.targets.ssh_key import SshKey
@@ -106,6 +115,11 @@ def break_and_fix(node: Node, broken: Break) -> None:
 
         if broken.fix == DEPLOY:
             node.deploy(broken.data)
+        elif broken.fix == REMEDY:
+            printed = json.loads(said)[2]["remedy"]
+            operation = node.inventory.parent / "remedy.py"
+            operation.write_text(as_deploy(calls_in(printed)[0]))
+            node.deploy({}, operation)
         elif broken.fix.startswith("from kubenode"):
             operation = node.inventory.parent / "operation.py"
             operation.write_text(broken.fix)

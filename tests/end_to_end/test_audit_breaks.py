@@ -16,7 +16,16 @@ from docker import DockerClient
 
 from tests.conftest import ROOT
 from tests.end_to_end.break_groups import groups
-from tests.end_to_end.breaks import BREAKS, DEPLOY, MODULAR_KERNEL, MODULAR_OPTIONS, MODULES, Break
+from tests.end_to_end.breaks import (
+    BREAKS,
+    DEPLOY,
+    MODULAR_KERNEL,
+    MODULAR_OPTIONS,
+    MODULES,
+    REMEDY,
+    Break,
+)
+from tests.end_to_end.remedies import as_deploy, calls_in
 from tests.soak import loops
 from tests.targets import kubenode_cli, pyinfra_cli
 from tests.targets.fleet import Fleet
@@ -125,7 +134,7 @@ def break_and_fix(node: Node, group: tuple[Break, ...]) -> None:
             assert json.loads(said)[0] == broken.state, said
             assert broken.evidence in said
 
-        fix(node, group)
+        fix(node, group, news)
         news = node.news(*options if any(broken.fix for broken in group) else ())
         assert not {broken.finding for broken in group} & set(news), news
         node.settings({})
@@ -141,12 +150,19 @@ def break_and_fix(node: Node, group: tuple[Break, ...]) -> None:
             node.renew()
 
 
-def fix(node: Node, group: tuple[Break, ...]) -> None:
-    """What the remedies say: by hand, by operations, and by one deploy."""
+def fix(node: Node, group: tuple[Break, ...], news: dict[str, str]) -> None:
+    """What the remedies say: by hand, by operations, and by one deploy.
+
+    + news: what the audit has found
+    """
     remedies = {broken.fix for broken in group} - {""}
     operations = {remedy for remedy in remedies if remedy.startswith("from kubenode")}
-    for script in sorted(remedies - operations - {DEPLOY}):
+    for script in sorted(remedies - operations - {DEPLOY, REMEDY}):
         node.target.sh(script)
+    for broken in group:
+        if broken.fix == REMEDY:
+            printed = json.loads(news[broken.finding])[2]["remedy"]
+            operations.add(as_deploy(calls_in(printed)[0]))
     for operation in sorted(operations):
         deploy = node.inventory.parent / "operation.py"
         deploy.write_text(operation)

@@ -40,6 +40,7 @@ from kubenode.facts import (
     kubernetes,
     kubernetes_keys,
     left_alone,
+    logind,
     machine,
     network,
     package_versions,
@@ -56,6 +57,7 @@ from kubenode.kubelet import runtime_switch
 from kubenode.kubelet import service as kubelet_service
 from kubenode.kubelet.command_line import Word
 from kubenode.operations import kernel as kernel_operations
+from kubenode.operations import logind as logind_operations
 from kubenode.operations import swap as swap_operations
 from kubenode.packages import (
     archive_change,
@@ -111,6 +113,7 @@ PROBES = {
     "kubelet_files": kubelet_files.script(),
     "kubernetes": kubernetes.script(),
     "kubernetes_keys": kubernetes_keys.script(),
+    "logind": logind.script(),
     "pods": pods.script(),
     "modules": kernel.script_modules(["br_netfilter"]),
     "sysctls": kernel.script_sysctls(["net.ipv4.ip_forward"]),
@@ -445,6 +448,13 @@ def swap_off(host: Host, used: int = 1000, swapoff: str = "", after: str = "stay
     return f"printf %s '{text}' | {{ {command.get_raw_value()}\n}}"
 
 
+def reload_logind(host: Host) -> str:
+    """One that says what it was told."""
+    host.program("systemctl", '[ "$1 $2 $3" = "kill -s HUP" ]')
+    host.program("busctl", "echo t 60000000")
+    return logind_operations.reload(60).get_raw_value()
+
+
 def link_crio(host: Host) -> str:
     """Where there is no folder of CRI-O's yet."""
     return crio_proof.link().get_raw_value().replace("/etc/crio", str(host.programs.parent / "c"))
@@ -478,6 +488,7 @@ CHANGES: list[Callable[[Host], str]] = [
     check_crio,
     check_registries_of_crio,
     set_live,
+    reload_logind,
     swap_off,
     fetch_lists,
     unpack_again,

@@ -399,7 +399,9 @@ _CHECKS = (
         "runtime",
         "{runtime}",
         _unit(unit.not_judged),
-        remedy="systemctl daemon-reload, then restart {runtime}",
+        remedy="kubenode.node.prepare, or {operations}.configured(); or systemctl daemon-reload, "
+        "then restart {runtime}",
+        operation="containerd.configured",
     ),
     Check(
         id="runtime.pause-image",
@@ -449,7 +451,10 @@ _CHECKS = (
         why="Containers inherit the hard limit of the runtime's unit and cannot raise it: "
         "databases and proxies run out of file descriptors.",
         judge=of_runtime(_nofile),
-        remedy="a drop-in of {service} with LimitNOFILE=infinity, daemon-reload, restart",
+        remedy='for containerd containerd.service(limit_nofile="infinity"), or prepare with '
+        "kubenode_limit_nofile; else a drop-in of {service} with LimitNOFILE=infinity, "
+        "daemon-reload, restart",
+        operation="containerd.service",
         mirrors=("k0s: NOFILE",),
         sources=(
             "https://github.com/moby/moby/issues/51485",

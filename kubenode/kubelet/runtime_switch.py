@@ -126,7 +126,7 @@ def switch(to_do: Switch, kubelet: Daemon, new: Daemon) -> StringCommand:
     back = program_change.back_script(definitions).encode()
     script = host_script.filled(
         _SWITCH,
-        BEGIN=program_change.BEGINS,
+        BEGIN=program_change.begun(items),
         NEW=to_do.new,
         SOCKET=to_do.socket,
         STAGE="\n".join(each.staged() for each in items),

@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # Change over from one runtime to another: see switch() of runtime_switch.py.
 
-needs grep head readlink systemctl tail
+needs base64 grep head readlink rm systemctl tail
 @BEGIN@
 new_serves || fail "@NEW@ does not serve CRI on @SOCKET@: nothing was changed"
 @STAGE@

@@ -10,5 +10,8 @@ rm -rf "$change"
 # shellcheck disable=SC2015  # the last is for either failure
 make_directory "${change%/*}" && mkdir -m 0711 "$change" ||
   fail "cannot make $change: nothing was changed"
+printf %s "$content_@BACK@" | base64 -d >"$change/ended.sh" ||
+  { rm -rf "$change"; fail "cannot write to $change: nothing was changed"; }
+watch_over
 # what was not begun leaves nothing
 trap 'status=$?; [ -e "$change/back.sh" ] || rm -rf "$change"; (exit "$status"); ended' EXIT

@@ -8,7 +8,6 @@ printf '%s\n' @EXPLAINED@ >"$change/what"
 # shellcheck disable=SC2015  # the last is for either failure
 stage "$change/back.sh" @BACK_SUM@ "$content_@BACK@" && place "$change/back.sh" ||
   fail "cannot write $change/back.sh: nothing was changed"
-watch_over
 if [ "$lines" != "@NOTE_BEGINS@$nl" ]; then
   # shellcheck disable=SC2015  # the last is for either failure
   staging "$note" && printf '%s%s\n' "$lines" @NOTE_ENDS@ >"$temp" && place "$note" &&

@@ -42,7 +42,7 @@ _FUNCTIONS = host_script.read(
     RESTART_SECONDS=RESTART_SECONDS,
 )
 _CHANGE = host_script.read(__file__, "program_change.sh")
-BEGINS = host_script.read(__file__, "change_begins.sh")
+_BEGINS = host_script.read(__file__, "change_begins.sh")
 _NOTED = host_script.read(__file__, "change_noted.sh")
 _BACK = host_script.read(__file__, "program_back.sh", WAIT_SECONDS=host_lock.WAIT_SECONDS)
 _OF_PACKAGES = host_script.read(__file__, "program_of_packages.sh")
@@ -126,7 +126,7 @@ def change(
     back = back_script(definitions).encode()
     script = host_script.filled(
         _CHANGE,
-        BEGIN=BEGINS,
+        BEGIN=begun(items),
         WHAT=program.what,
         DAEMON=daemon.name,
         MAIN=shlex.quote(main),
@@ -140,6 +140,14 @@ def change(
     command = host_lock.under_lock(f"{definitions}\n{script.strip()}", contents)
     arguments: Any = command.connector_arguments
     return Telling(*command.bits, _separator=command.separator, **arguments)
+
+
+def begun(items: Sequence[Item]) -> str:
+    """sh with which a change begins: it is the only one, and what ends it is there.
+
+    + items: the files that it changes, whose contents are sent before that
+    """
+    return host_script.filled(_BEGINS, BACK=len(items) + 1)
 
 
 def noted(items: Sequence[Item], explained: str, back: bytes) -> str:

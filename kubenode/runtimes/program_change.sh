@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # Change a runtime's program, and its configuration files with it: see change() of program_change.py.
 
-needs grep head readlink systemctl tail
+needs base64 grep head readlink rm systemctl tail
 @BEGIN@
 program_expected || fail "@WHAT@ was changed meanwhile: nothing was changed by this run, run again"
 program_fetch || fail "@WHAT@ cannot be had: nothing was changed"

@@ -21,12 +21,13 @@ runs_what_is_there() {
   pid=$(systemctl show -p MainPID "$unit"); pid=${pid#MainPID=}
   case $(readlink "/proc/$pid/exe") in '' | *' (deleted)') return 1;; esac
 }
-# watch_over: a unit of its own ends the change when this shell is killed, with all of its session;
-# without it the next run does. It ends with this shell.
+# watch_over: a unit of its own ends the change when this shell is killed, with all of its session,
+# and removes what was fetched for one that was not begun; without it the next run does. It ends with
+# this shell.
 watch_over() {
   command -v systemd-run >/dev/null || return 0
   systemd-run --quiet --unit="kubenode-change-$$" --description="end of a change by kubenode" \
-    sh "$change/back.sh" once-ended "$$" "$(started "$$")" >/dev/null 2>&1 9>&- || :
+    sh "$change/ended.sh" once-ended "$$" "$(started "$$")" >/dev/null 2>&1 9>&- || :
 }
 # is_new NEW OLD SUFFIX FILE
 is_new() { target_of "$4" && [ "$(sum_of "$target")" = "$1" ]; }

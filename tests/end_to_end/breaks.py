@@ -631,15 +631,16 @@ LEFTOVERS = (
 
 def _taken(port: int) -> Break:
     """Something else that listens on a port."""
+    unit = f"/run/systemd/system/taken{port}"
     return Break(
         f"port {port} is taken",
-        f"printf '[Socket]\\nListenStream={port}\\nAccept=yes\\n' "
-        ">/run/systemd/system/taken.socket; "
-        "printf '[Service]\\nExecStart=/bin/true\\n' >'/run/systemd/system/taken@.service'; "
-        "systemctl daemon-reload; systemctl start taken.socket",
+        f"printf '[Socket]\\nListenStream={port}\\nAccept=yes\\n' >{unit}.socket; "
+        f"printf '[Service]\\nExecStart=/bin/true\\n' >{unit}@.service; "
+        f"systemctl daemon-reload; systemctl start taken{port}.socket",
         f"network.port-{port}",
         str(port),
-        fix="systemctl stop taken.socket; rm /run/systemd/system/taken*; systemctl daemon-reload",
+        fix=f"systemctl stop taken{port}.socket; rm {unit}.socket {unit}@.service; "
+        "systemctl daemon-reload",
         options=() if port == 10250 else _CONTROL_PLANE,
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tests.repositories import cri_dockerd
 from tests.targets.container import Target
@@ -17,12 +17,22 @@ from tests.targets.fleet import Fleet
 CONFIG = "/etc/docker/daemon.json"
 
 
+class Shell(Protocol):
+    """A host that takes scripts: a target, or a virtual machine."""
+
+    def sh(self, script: str) -> str:
+        """Run one as root; what it prints."""
+
+    def host(self) -> tuple[str, dict[str, Any]]:
+        """The host in an inventory."""
+
+
 def start(fleet: Fleet, suite: str = "trixie") -> Target:
     """A host on which Docker Engine can keep its images."""
     return fleet.start(suite, volumes=("/var/lib/docker",))
 
 
-def ready(target: Target) -> None:
+def ready(target: Shell) -> None:
     """The host has what a stand-in of cri-dockerd runs by; nothing where it is the real one."""
     if names := cri_dockerd.needs():
         target.sh(
@@ -48,7 +58,7 @@ def source(folder: Path, says: str | None = None) -> dict[str, Any]:
     }
 
 
-def host(target: Target, folder: Path, **data: Any) -> tuple[str, dict[str, Any]]:
+def host(target: Shell, folder: Path, **data: Any) -> tuple[str, dict[str, Any]]:
     """The target in an inventory, as one that shall be a node with Docker Engine.
 
     + folder: where cri-dockerd's archive is put

@@ -143,9 +143,9 @@ def change(
 
 
 def begun(items: Sequence[Item]) -> str:
-    """sh with which a change begins: it is the only one, and what ends it is there.
+    """sh with which a change begins: no other one is under way, and somebody waits for its end.
 
-    + items: the files that it changes, whose contents are sent before that
+    + items: the files that it changes, whose contents are sent before what ends the change
     """
     return host_script.filled(_BEGINS, BACK=len(items) + 1)
 

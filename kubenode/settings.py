@@ -34,6 +34,7 @@ from kubenode.runtimes import cni
 from kubenode.runtimes.containerd import hosts_toml, releases, service
 from kubenode.runtimes.containerd.source import source_of
 from kubenode.runtimes.containerd.wanted import ContainerdWanted
+from kubenode.runtimes.crio import handlers as crio_handlers
 from kubenode.runtimes.crio import registries as crio_registries
 from kubenode.runtimes.crio import version_choice
 from kubenode.runtimes.crio.source import source_of as crio_source_of
@@ -202,6 +203,12 @@ class NodeSettings(BaseModel):
     crio_default_runtime: str | None = Field(
         default=None,
         description="CRI-O's handler for pods that name none: crun or runc; None leaves it",
+    )
+    crio_handlers: dict[str, dict[str, Any]] = Field(
+        default={},
+        description="runtime handlers of CRI-O by name, as crio.configured takes them "
+        "(runtime_path, runtime_type, monitor_path, ...): runsc, kata; those that are not named "
+        "stay",
     )
     restart: Restart | None = Field(
         default=None,
@@ -413,6 +420,12 @@ class NodeSettings(BaseModel):
     @classmethod
     def _crio_registries(cls, stated: dict[str, Any]) -> dict[str, Any]:
         crio_registries.check(stated)
+        return stated
+
+    @field_validator("crio_handlers")
+    @classmethod
+    def _crio_handlers(cls, stated: dict[str, Any]) -> dict[str, Any]:
+        crio_handlers.check_handlers(stated)
         return stated
 
     @field_validator("crio_monitor_cgroup", "crio_default_runtime")

@@ -113,6 +113,7 @@ def configured(
     monitor_cgroup: str | None = None,
     default_runtime: str | None = None,
     cni_bin_dirs: Sequence[str] | None = None,
+    handlers: Mapping[str, Mapping[str, Any]] = DEFAULTS.crio_handlers,
     change_driver_under_pods: bool = DEFAULTS.change_driver_under_pods,
     restart: Restart | None = DEFAULTS.restart,
     replace_runtime: bool = DEFAULTS.replace_runtime,
@@ -127,6 +128,9 @@ def configured(
       leaves what is there, and is ``pod`` with the cgroupfs driver where CRI-O would not start
     + default_runtime: the handler of pods that name none (``crun``, ``runc``); None leaves it
     + cni_bin_dirs: directories of CNI plugins: those that are missing are added to CRI-O's
+    + handlers: runtime handlers by name, which pods choose by a RuntimeClass, with the keys of
+      CRI-O's table ``[crio.runtime.runtimes.NAME]``; those that are not named stay. Their programs
+      must be on the host: CRI-O ignores a handler without its program
     + change_driver_under_pods: change the driver although pods of the other driver run
     + restart: when a daemon that runs is restarted for it: ``now``, ``if-idle`` (no pod runs) or
       ``never``. None is ``now``, as pods survive it. A restart that has to wait is a warning
@@ -164,6 +168,7 @@ def configured(
             monitor_cgroup,
             default_runtime,
             None if cni_bin_dirs is None else cni.check_directories(cni_bin_dirs),
+            handlers,
         )
     except ValueError as error:
         raise OperationValueError(str(error)) from error

@@ -82,7 +82,8 @@ def installed(
       refused
     + kubernetes_version: release the node is for: a cri-dockerd that does not fit it is a warning
     + restart: whether packages of an engine that runs may be exchanged where no container runs;
-      ``never`` is no. While one runs they are not, since that stops it
+      ``never`` is no. While one runs they are not, with live-restore neither, since containerd may
+      go with them
     + fetched_by: who fetches an archive: ``host``, or ``control``, which sends it
     + mcr_channel: channel of Mirantis' repository, where *source* is ``mcr``: a series
       (``stable-29.4``) or one release
@@ -94,6 +95,12 @@ def installed(
     Where the kernel does not forward yet, forwarding is switched on before the engine starts for
     the first time: dockerd would do that itself, and then drop what is forwarded for others. What
     other packages would go is said before; an engine of another source counts as another package.
+
+    An engine that runs gives way to another vendor's or another release on the same data root. With
+    apt that is one command on the host, which ends when cri-dockerd serves over the new one. Else
+    the old packages come back, without network, also after a kill or a power cut. dnf and zypper
+    exchange without that.
+
     A release of cri-dockerd that cannot talk to this Docker Engine is refused, see
     :mod:`kubenode.runtimes.docker.releases`. An archive stands beside others in
     ``/usr/local/lib/kubenode/cri-dockerd``, with units of its own; one that does not serve gives

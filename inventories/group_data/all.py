@@ -64,6 +64,9 @@ anything is changed.
 # Where its monitors run ("pod" or a slice), and its handler for pods that name none ("crun").
 # kubenode_crio_monitor_cgroup = None
 # kubenode_crio_default_runtime = None
+# Runtime handlers of CRI-O, which pods choose by a RuntimeClass, with the keys of CRI-O's table:
+# {"runsc": {"runtime_path": "/usr/local/bin/runsc"}}. Their programs must be on the host.
+# kubenode_crio_handlers = {}
 
 # When a change restarts the runtime: "now", "if-idle" (when no pod runs) or "never". None is now
 # where pods survive it; where they do not (2.x -> 1.x), now waits until none runs, too.

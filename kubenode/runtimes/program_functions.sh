@@ -13,8 +13,9 @@ bring_up() {
   [ -z "$is_enabled" ] || systemctl -q enable "$unit"
   [ "$restarts" ] || return 0
   systemctl reset-failed "$unit" 2>/dev/null
-  # a unit may have no limit of its own
-  limited @RESTART_SECONDS@ systemctl restart "$unit" && wait_for_cri @CRI_WAIT_SECONDS@ && runs_what_is_there
+  # a unit may have no limit of its own; units that are restarted with it are words
+  # shellcheck disable=SC2086
+  limited @RESTART_SECONDS@ systemctl restart ${units:-$unit} && wait_for_cri @CRI_WAIT_SECONDS@ && runs_what_is_there
 }
 # runs_what_is_there: whether the daemon that runs is the program that is there
 runs_what_is_there() {

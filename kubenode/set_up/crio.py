@@ -44,6 +44,7 @@ def _configure(node: NodeSettings) -> None:
         monitor_cgroup=node.crio_monitor_cgroup,
         default_runtime=node.crio_default_runtime,
         cni_bin_dirs=node.cni_bin_dirs,
+        handlers=node.crio_handlers,
         change_driver_under_pods=node.change_driver_under_pods,
         restart=node.restart,
         replace_runtime=node.replace_runtime,

@@ -27,7 +27,7 @@ from tests.soak.changeovers import Changeovers
 from tests.soak.host import Host
 from tests.soak.kill_round import Played
 from tests.soak.kills import Kill
-from tests.targets import pyinfra_cli
+from tests.targets import kubenode_cli, pyinfra_cli
 from tests.targets.container import Target
 from tests.targets.fleet import Fleet
 from tests.targets.pyinfra_cli import Result
@@ -203,7 +203,7 @@ def test_docker_takes_containerds_place_and_gives_it_back(node: Target, deploy: 
 
 
 def test_crio_takes_containerds_place_where_a_flag_says_whose_it_is(
-    node: Target, deploy: Deploy
+    node: Target, deploy: Deploy, inventory: WriteInventory
 ) -> None:
     flags = f'KUBELET_KUBEADM_ARGS="--node-ip=10.0.0.1 --container-runtime-endpoint={CONTAINERD}"\n'
     node.write(ENV, flags)
@@ -238,6 +238,20 @@ def test_crio_takes_containerds_place_where_a_flag_says_whose_it_is(
     assert node.read(ENV) == flags
     assert states(node, "containerd", "crio") == ["active enabled", "inactive disabled"]
     assert healthy(node)
+
+    # what is stopped and disabled is no fault, and one that runs beside is one finding
+    hosts = inventory(node.host())
+    whole = kubenode_cli.audit(hosts).findings()
+    assert not [check for check in whole if check.startswith(("runtime.a", "crictl", "cgroup-dr"))]
+    node.sh("systemctl start crio")
+    two = kubenode_cli.audit(hosts).findings()
+    node.sh("systemctl stop crio; rm -f /run/crio/crio.sock")
+    assert {check for check in two if not check.startswith("machine.")} - whole.keys() == {
+        "runtime.alone"
+    }
+    assert two["runtime.alone"]["found"].startswith(
+        "kubelet's is containerd, and CRI-O runs here (crio.service is active"
+    )
 
 
 KILLS = loops.count(5, 100)

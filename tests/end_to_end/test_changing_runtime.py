@@ -27,7 +27,7 @@ from tests.soak.changeovers import Changeovers
 from tests.soak.host import Host
 from tests.soak.kill_round import Played
 from tests.soak.kills import Kill
-from tests.targets import pyinfra_cli
+from tests.targets import kubenode_cli, pyinfra_cli
 from tests.targets.container import Target
 from tests.targets.fleet import Fleet
 from tests.targets.pyinfra_cli import Result
@@ -203,24 +203,12 @@ def test_docker_takes_containerds_place_and_gives_it_back(node: Target, deploy: 
 
 
 def test_crio_takes_containerds_place_where_a_flag_says_whose_it_is(
-    node: Target, deploy: Deploy
+    node: Target, deploy: Deploy, inventory: WriteInventory
 ) -> None:
     flags = f'KUBELET_KUBEADM_ARGS="--node-ip=10.0.0.1 --container-runtime-endpoint={CONTAINERD}"\n'
     node.write(ENV, flags)
     node.sh("systemctl restart kubelet")
     config = node.read(CONFIG)
-
-    # a kubelet that does not come up: all of it is put back, and nothing of it is lost
-    node.write(BROKEN, f"[Service]\nExecStartPre=/bin/sh -c '! grep {CRIO} {ENV}'\n")
-    node.sh("systemctl daemon-reload")
-    before = states(node, "containerd")
-    broken = deploy("crio", **REPLACE)
-    assert broken.returncode == 1, broken.output
-    assert "kubelet did not come up with CRI-O; the old runtime is back" in words(broken.output)
-    assert (node.read(ENV), node.read(CONFIG)) == (flags, config)
-    assert states(node, "containerd") == before == ["active enabled"]
-    assert healthy(node)
-    node.sh(f"rm {BROKEN}; systemctl daemon-reload; systemctl reset-failed")
 
     there = deploy("crio", **REPLACE)
     assert there.returncode == 0, there.output
@@ -239,13 +227,53 @@ def test_crio_takes_containerds_place_where_a_flag_says_whose_it_is(
     assert states(node, "containerd", "crio") == ["active enabled", "inactive disabled"]
     assert healthy(node)
 
+    # what is stopped and disabled is no fault, and one that runs beside is one finding
+    hosts = inventory(node.host())
+    whole = kubenode_cli.audit(hosts).findings()
+    assert not [check for check in whole if check.startswith(("runtime.a", "crictl", "cgroup-dr"))]
+    node.sh("systemctl start crio")
+    two = kubenode_cli.audit(hosts).findings()
+    node.sh("systemctl stop crio; rm -f /run/crio/crio.sock")
+    assert {check for check in two if not check.startswith("machine.")} - whole.keys() == {
+        "runtime.alone"
+    }
+    assert two["runtime.alone"]["found"].startswith(
+        "kubelet's is containerd, and CRI-O runs here (crio.service is active"
+    )
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("runtime", loops.choice([], ["crio"]))
+def test_a_kubelet_that_does_not_come_up_gets_its_old_runtime_again(
+    node: Target, deploy: Deploy, runtime: str
+) -> None:
+    node.write(ENV, 'KUBELET_KUBEADM_ARGS="--node-ip=10.0.0.1"\n')
+    node.write(BROKEN, f"[Service]\nExecStartPre=/bin/sh -c '! grep {CRIO} {CONFIG}'\n")
+    node.sh("systemctl daemon-reload; systemctl restart kubelet")
+    config, crictl = node.read(CONFIG), node.read("/etc/crictl.yaml")
+    broken = deploy(runtime, **REPLACE)
+    assert broken.returncode == 1, broken.output
+    assert "kubelet did not come up with CRI-O; the old runtime is back" in words(broken.output)
+    assert (node.read(CONFIG), node.read("/etc/crictl.yaml")) == (config, crictl)
+    assert states(node, "containerd") == ["active enabled"]
+    assert healthy(node)
+    node.sh(f"rm {BROKEN}; systemctl daemon-reload; systemctl reset-failed")
+    # control: another run, and nothing in its way
+    assert deploy(runtime, **REPLACE).returncode == 0
+    assert deploy("containerd", **REPLACE).returncode == 0
+
 
 KILLS = loops.count(5, 100)
 
 
 @pytest.mark.soak
-def test_a_change_of_the_runtime_is_killed_at_any_moment(node: Target, tmp_path: Path) -> None:
+def test_a_change_of_the_runtime_is_killed_at_any_moment(
+    node: Target, deploy: Deploy, tmp_path: Path
+) -> None:
     """One runtime serves that kubelet points at, wherever it was stopped, and a rerun converges."""
+    if node.try_sh("command -v crio")[0] != 0:
+        assert deploy("crio", **REPLACE).returncode == 0
+        assert deploy("containerd", **REPLACE).returncode == 0
     node.write(ENV, 'KUBELET_KUBEADM_ARGS="--node-ip=10.0.0.1"\n')
     node.sh("systemctl restart kubelet")
     loop = Changeovers(Host(node), node.host_over_ssh("root"), tmp_path)

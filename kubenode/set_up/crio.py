@@ -21,6 +21,7 @@ def _install(node: NodeSettings) -> None:
         kubernetes_version=node.kubernetes_version,
         restart=node.restart,
         replace_runtime=node.replace_runtime,
+        fetched_by=node.containerd_fetched_by,
     )
 
 

@@ -27,6 +27,7 @@ from kubenode.facts import (
     containerd_left,
     containerd_service,
     crio,
+    crio_archive,
     dnf_hold,
     docker,
     handler_needs,
@@ -75,6 +76,7 @@ from kubenode.packages.source import Repository
 from kubenode.run import host_script
 from kubenode.runtimes import archive_program, config_swap, program_change
 from kubenode.runtimes.containerd import proof, removal
+from kubenode.runtimes.crio import archive as crio_archive_program
 from kubenode.runtimes.crio import proof as crio_proof
 from kubenode.runtimes.crio import registries as crio_registries
 from kubenode.runtimes.docker import cri_archive
@@ -104,6 +106,7 @@ PROBES = {
     "cgroups": cgroup.script_cgroups(),
     "dnf_hold": dnf_hold.script(),
     "cni_plugins": cni_plugins.script(),
+    "crio_archive": crio_archive.script(),
     "docker_package": docker.script_package(),
     "docker": docker.script_daemon(),
     "drivers": cgroup.script_drivers(),
@@ -768,6 +771,7 @@ def program_changes(host: Host) -> list[str]:
         program_change.of_packages("containerd 2.1.9", packages, "zypper"),
         archive_program.of_archive(build, None),
         archive_program.of_archive(None, build.name, "2.3.4", packages),
+        crio_archive_program.program("1.36.3", file, None, None),
     ):
         service = program_change.Service(is_enabled=True, is_active=True, serves=True)
         files = {str(host.config): (b"old\n", b"new\n")}

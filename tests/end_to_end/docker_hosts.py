@@ -22,6 +22,10 @@ CONFIG = "/etc/docker/daemon.json"
 class Shell(Protocol):
     """A host that takes scripts: a target, or a virtual machine."""
 
+    @property
+    def suite(self) -> str:
+        """Debian code name."""
+
     def sh(self, script: str) -> str:
         """Run one as root; what it prints."""
 

@@ -47,6 +47,12 @@ PREFIX = "kubenode_"
 
 Runtime = Literal["containerd", "crio", "docker", "mcr"]
 
+SHUTDOWN_FIELDS = {
+    "shutdown_grace_period": "shutdownGracePeriod",
+    "shutdown_grace_period_critical_pods": "shutdownGracePeriodCriticalPods",
+}
+"""kubelet's field for each setting of a graceful shutdown."""
+
 PREPARED: tuple[Runtime, ...] = ("containerd", "crio", "docker", "mcr")
 """The runtimes that :func:`kubenode.node.prepare` can install and configure so far."""
 
@@ -143,6 +149,12 @@ class NodeSettings(BaseModel):
     runtime: Annotated[Runtime, BeforeValidator(_runtime)] = Field(
         default="containerd",
         description="container runtime to install and configure",
+    )
+    replace_runtime: bool = Field(
+        default=False,
+        description="let kubenode_runtime take the place of another runtime that the node uses, "
+        "once no pod runs on it: kubelet and crictl change over, the other one is stopped and "
+        "disabled, and stays installed",
     )
     cgroup_driver: Driver = Field(
         default="systemd", description="cgroup driver of every runc-type runtime handler"
@@ -330,6 +342,16 @@ class NodeSettings(BaseModel):
         description="fields of kubelet's configuration, as kubelet.configured takes them, such as "
         '{"failSwapOn": False}; cgroupDriver is kubenode_cgroup_driver; None leaves all as it is',
     )
+    shutdown_grace_period: str | None = Field(
+        default=None,
+        description="how long pods may take to end when the machine is shut down, such as 60s: "
+        "kubelet's shutdownGracePeriod, and logind lets the shutdown wait so long; None leaves "
+        "what is there",
+    )
+    shutdown_grace_period_critical_pods: str | None = Field(
+        default=None,
+        description="how much of that is critical pods' own, which end last, such as 20s",
+    )
     prerequisites: bool | None = Field(
         default=None,
         description="install the programs that kubelet, kubeadm and kube-proxy use and the host "
@@ -369,6 +391,20 @@ class NodeSettings(BaseModel):
             if "cgroupDriver" in settings:
                 raise ValueError("cgroupDriver is that of kubenode_cgroup_driver: set it there")
         return settings
+
+    @field_validator("shutdown_grace_period", "shutdown_grace_period_critical_pods")
+    @classmethod
+    def _grace_period(cls, period: str | None, info: ValidationInfo) -> str | None:
+        if period is None:
+            return None
+        own = {SHUTDOWN_FIELDS[str(info.field_name)]: period}
+        if any(name in (info.data.get("kubelet") or {}) for name in own):
+            raise ValueError("kubenode_kubelet states it too: set it in one of them")
+        if "critical" in str(info.field_name):
+            whole = info.data.get("shutdown_grace_period")
+            own |= {} if whole is None else {"shutdownGracePeriod": whole}
+        fields.check(own)
+        return period
 
     @field_validator("kubernetes_source")
     @classmethod
@@ -501,6 +537,24 @@ class NodeSettings(BaseModel):
         wanted: dict[str, Any] = {str(info.field_name): word}
         ContainerdWanted("systemd", **wanted)
         return word
+
+    @property
+    def kubelet_settings(self) -> dict[str, Any] | None:
+        """Fields that :func:`kubenode.operations.kubelet.configured` sets; None is none."""
+        stated: dict[str, Any] = {}
+        if self.kubelet is not None:
+            # the driver is the same on both sides
+            stated = {"cgroupDriver": self.cgroup_driver, **self.kubelet}
+        for setting, name in SHUTDOWN_FIELDS.items():
+            if (period := getattr(self, setting)) is not None:
+                stated[name] = period
+        return stated or None
+
+    @property
+    def shutdown_wait(self) -> str | None:
+        """How long logind has to let a shutdown wait for kubelet; None where nobody asks for it."""
+        period = (self.kubelet_settings or {}).get("shutdownGracePeriod")
+        return period if fields.duration(period) else None
 
     @property
     def wants_prerequisites(self) -> bool:

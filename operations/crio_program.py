@@ -14,7 +14,7 @@ from kubenode.facts.crio import Crio, CrioServiceShape
 from kubenode.facts.crio_archive import CrioArchive
 from kubenode.facts.platform import Platform
 from kubenode.facts.repositories import Repositories
-from kubenode.operations import crio_host, package_steps
+from kubenode.operations import crio_host, other_runtime, package_steps
 from kubenode.operations import packages as package_operations
 from kubenode.packages import archive_cache, archive_transfer, repository_proof
 from kubenode.packages.archive import Archive
@@ -26,10 +26,11 @@ from kubenode.run.pyinfra_internals import is_executing, print_prefix
 from kubenode.run.telling import explain, refuse
 from kubenode.runtimes import program_change
 from kubenode.runtimes.crio import archive, own_file, releases
-from kubenode.runtimes.crio.source import CRIO, PACKAGE, RepositoryOfMinors, Source
+from kubenode.runtimes.crio.source import PACKAGE, PROGRAM, RepositoryOfMinors, Source
 from kubenode.runtimes.crio.version_choice import Asked
 from kubenode.runtimes.program_change import Service
 from kubenode.runtimes.restart import Restart, postponed
+from kubenode.runtimes.runtime import CRIO
 from kubenode.wire import joint_reading
 from kubenode.wire.probe_fact import ProbeFact
 
@@ -44,6 +45,7 @@ class Wanted(NamedTuple):
     source: Source
     restart: Restart | None
     fetched_by: FetchedBy = "host"
+    replace_runtime: bool = False
 
 
 def facts(source: Source) -> list[tuple[type[ProbeFact[Any]], dict[str, Any]]]:
@@ -77,7 +79,7 @@ def steps(wanted: Wanted) -> Commands:
     if now is None:
         yield refuse(host, "cannot tell whether CRI-O is installed, see the lines above")
         return
-    if problem := crio_host.other_runtime(now["runtimes"]):
+    if problem := other_runtime.problem(now["runtimes"], CRIO, wanted.replace_runtime):
         yield refuse(host, problem)
         return
     there = _There(now)
@@ -272,7 +274,7 @@ def _of_archive(wanted: Wanted, there: _There, source: Archive) -> Commands:
         return
     release = Version(source.version)
     try:
-        file = source.file(CRIO, now["architecture"])
+        file = source.file(PROGRAM, now["architecture"])
     except ValueError as error:
         yield refuse(host, f"{error}: nothing was changed")
         return

@@ -12,9 +12,8 @@ from pyinfra.api import FileUploadCommand, FunctionCommand, StringCommand
 from kubenode.facts.docker import LICENCE, DockerPackage, DockerPackageShape
 from kubenode.facts.platform import Platform
 from kubenode.files import host_lock, whole_file
-from kubenode.operations import docker_exchange, package_steps
+from kubenode.operations import docker_exchange, other_runtime, package_steps
 from kubenode.operations import packages as package_operations
-from kubenode.operations.docker_host import other_runtime
 from kubenode.packages import archive_cache, archive_transfer
 from kubenode.packages.archive import Archive
 from kubenode.packages.archive_transfer import FetchedBy
@@ -34,6 +33,7 @@ from kubenode.runtimes.docker.source import (
     mcr_repository,
 )
 from kubenode.runtimes.restart import Restart, check_restart
+from kubenode.runtimes.runtime import DOCKER
 from kubenode.settings import minor_release
 from kubenode.wire import joint_reading
 
@@ -56,6 +56,7 @@ class Wanted(NamedTuple):
     fetched_by: FetchedBy
     channel: str
     licence: bytes | None
+    replace_runtime: bool = False
 
 
 def wanted(
@@ -68,6 +69,7 @@ def wanted(
     fetched_by: FetchedBy,
     channel: str = MCR_CHANNEL,
     licence: str | None = None,
+    replace_runtime: bool = False,
 ) -> Wanted:
     """What is asked for, checked; ValueError where it is wrong."""
     check_restart(restart)
@@ -82,7 +84,18 @@ def wanted(
     except ValueError as error:
         raise ValueError(f"cri_dockerd: {error}") from error
     release = None if kubernetes_version is None else minor_release(kubernetes_version)
-    return Wanted(engine, version, hold, own, release, restart, fetched_by, channel, _read(licence))
+    return Wanted(
+        engine,
+        version,
+        hold,
+        own,
+        release,
+        restart,
+        fetched_by,
+        channel,
+        _read(licence),
+        replace_runtime,
+    )
 
 
 def _read(path: str | None) -> bytes | None:
@@ -117,7 +130,7 @@ def steps(wanted: Wanted) -> Commands:
         yield refuse(host, _CANNOT_TELL)
         return
     problem = (
-        other_runtime(now["runtimes"])
+        other_runtime.problem(now["runtimes"], DOCKER, wanted.replace_runtime)
         or _no_cri_dockerd(now, wanted)
         or _misfit(now, wanted, now["version"])
     )

@@ -20,6 +20,7 @@ from kubenode.kubelet.config import kubelet_settings
 from kubenode.kubelet.configuration import PATCH, Files, Plan, plan
 from kubenode.run.telling import explain, explain_file, refuse
 from kubenode.runtimes import config_swap
+from kubenode.runtimes.config_swap import Daemon
 from kubenode.settings import DEFAULTS
 from kubenode.wire import joint_reading
 from kubenode.wire.bounded import RESTART_SECONDS, bounded
@@ -47,9 +48,10 @@ def configured(
     ``--config-dir`` that has the field, else ``/var/lib/kubelet/config.yaml``; all else in these
     stays to the letter, remarks too. What would come of it is judged by kubelet's own rules before.
     Then kubelet is restarted and has to be healthy (``/healthz``); where it is not, all files are
-    put back and it runs with the old ones, and the error has its own words. ``kubeadm upgrade
-    node`` writes the file again, from the cluster's ConfigMap ``kubelet-config``: what that has to
-    say too is printed.
+    put back and it runs with the old ones, and the error has its own words. One that was started
+    before its files or its program were changed is restarted too. ``kubeadm upgrade node`` writes
+    the file again, from the cluster's ConfigMap ``kubelet-config``: what that has to say too is
+    printed.
 
     kubeadm writes the file of a node that has not joined a cluster. So that gets a patch,
     ``/etc/kubernetes/patches/kubeletconfiguration+merge.yaml``, for ``kubeadm init`` and ``join``
@@ -82,7 +84,7 @@ def configured(
     if now is None:
         yield refuse(host, "cannot tell what kubelet's files are, see the lines above")
         return
-    if problem := _unclear(now):
+    if problem := unclear(now):
         yield refuse(host, f"{problem}: nothing was changed")
     elif now["joined"] == "no":
         yield from _for_kubeadm(now, dict(settings))
@@ -90,7 +92,8 @@ def configured(
         yield from _on_node(now, dict(settings), change_driver_under_pods)
 
 
-def _unclear(now: KubeletFilesShape) -> str | None:
+def unclear(now: KubeletFilesShape) -> str | None:
+    """Why kubelet's files cannot be changed, None where they can."""
     if now["unreadable"]:
         return f"cannot read {now['unreadable']}"
     if now["error"]:
@@ -100,7 +103,8 @@ def _unclear(now: KubeletFilesShape) -> str | None:
     return None
 
 
-def _files(now: KubeletFilesShape) -> Files:
+def files_of(now: KubeletFilesShape) -> Files:
+    """kubelet's files, as they are planned on."""
     return Files(
         now["config"],
         now["drop_ins"],
@@ -111,7 +115,7 @@ def _files(now: KubeletFilesShape) -> Files:
 
 def _for_kubeadm(now: KubeletFilesShape, wanted: dict[str, Any]) -> Commands:
     """A node that has not joined: what kubeadm will take."""
-    files = _files(now)
+    files = files_of(now)
     # kubeadm writes the file, and what flags say wins over that too
     to_do = plan(Files(CONFIG, (), {**files.texts, CONFIG: editing.HEAD}, files.words), wanted)
     if to_do.blocked:
@@ -146,14 +150,17 @@ def _on_one_line(wanted: Mapping[str, Any]) -> str:
 def _on_node(
     now: KubeletFilesShape, wanted: dict[str, Any], change_driver_under_pods: bool
 ) -> Commands:
-    files = _files(now)
+    files = files_of(now)
     to_do = plan(files, wanted)
     problem = to_do.blocked or _under_pods(now, to_do, change_driver_under_pods)
     if problem:
         yield refuse(host, f"{problem}: nothing was changed")
         return
     if not to_do.edits:
-        host.noop(f"kubelet has {', '.join(wanted)} as wanted")
+        if now["active"] and now["unapplied"]:
+            yield _applied(now, files)
+        else:
+            host.noop(f"kubelet has {', '.join(wanted)} as wanted")
         return
     for sentence in to_do.changes:
         explain(host, sentence)
@@ -168,20 +175,38 @@ def _on_node(
 
 
 def _swap(now: KubeletFilesShape, files: Files, to_do: Plan, restarts: bool) -> StringCommand:
-    texts = {**files.texts, **to_do.edits}
-    address = service.health_address({}, {})
-    try:
-        stated = flags(files.words)
-        # where a health port is stated it is not one of the fields that are changed
-        address = service.health_address(stated, _health_of(files, texts))
-    except CannotTell:
-        pass
     return config_swap.swap(
         {path: (_content(now, path), bytes_of(text)) for path, text in to_do.edits.items()},
         CONFIG,
-        service.daemon(files.words, address),
+        daemon_of(files, to_do),
         restarts,
     )
+
+
+def daemon_of(files: Files, to_do: Plan) -> Daemon:
+    """What scripts have to know of a kubelet whose files are changed.
+
+    + files: kubelet's
+    + to_do: what becomes of them
+    """
+    return service.daemon(files.words, _health_address(files, {**files.texts, **to_do.edits}))
+
+
+def _applied(now: KubeletFilesShape, files: Files) -> StringCommand:
+    """A restart after which kubelet runs with what is on disk, which is as wanted."""
+    for phrase in now["unapplied"]:
+        explain(host, f"kubelet runs with what was: {phrase}")
+    explain(host, "restart kubelet, which has to be healthy then")
+    return service.restart(files.words, _health_address(files, files.texts))
+
+
+def _health_address(files: Files, texts: Mapping[str, str]) -> str | None:
+    try:
+        stated = flags(files.words)
+        # where a health port is stated it is not one of the fields that are changed
+        return service.health_address(stated, _health_of(files, texts))
+    except CannotTell:
+        return service.health_address({}, {})
 
 
 def _health_of(files: Files, texts: Mapping[str, str]) -> dict[str, Any]:

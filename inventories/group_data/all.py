@@ -30,6 +30,9 @@ anything is changed.
 # The runtime to install and configure: "containerd", "crio", "docker" (Docker Engine with
 # cri-dockerd) or "mcr" (Mirantis Container Runtime, with the same settings as docker).
 # kubenode_runtime = "containerd"
+# A node that uses another runtime fails, and is left as it is. True: the one above takes its place,
+# on a node that is drained and on which no pod runs. The other one stays installed.
+# kubenode_replace_runtime = False
 
 # "systemd" or "cgroupfs"; kubelet must use the same.
 # kubenode_cgroup_driver = "systemd"
@@ -135,6 +138,11 @@ anything is changed.
 # "memorySwap": {"swapBehavior": "LimitedSwap"}, "containerLogMaxSize": "50Mi"}.
 # cgroupDriver is kubenode_cgroup_driver; {} has that alone. None leaves kubelet as it is.
 # kubenode_kubelet = None
+
+# How long pods may take to end when the machine is shut down or rebooted, such as "60s", and how
+# much of that is critical pods' own, which end last. logind lets the shutdown wait so long.
+# kubenode_shutdown_grace_period = None
+# kubenode_shutdown_grace_period_critical_pods = None
 
 # Install the programs that kubelet, kubeadm and kube-proxy use and the host lacks (conntrack,
 # socat, iptables, ...). None does where kubenode_kubernetes_version is set.

@@ -21,6 +21,7 @@ def _install(node: NodeSettings) -> None:
         kubernetes_version=node.kubernetes_version,
         restart=node.restart,
         fetched_by=node.containerd_fetched_by,
+        replace_runtime=node.replace_runtime,
     )
 
 
@@ -47,16 +48,19 @@ def _configure(node: NodeSettings) -> None:
         handlers=node.crio_handlers,
         change_driver_under_pods=node.change_driver_under_pods,
         restart=node.restart,
+        replace_runtime=node.replace_runtime,
     )
     if node.crio_registries:
         crio.registries(
             name="CRI-O knows its registries",
             registries=node.crio_registries,
+            replace_runtime=node.replace_runtime,
         )
     crio.running(
         name="CRI-O serves CRI",
         change_driver_under_pods=node.change_driver_under_pods,
         restart=node.restart,
+        replace_runtime=node.replace_runtime,
     )
 
 

@@ -16,6 +16,7 @@ from kubenode.facts import (
     kernel_config,
     kubelet,
     kubernetes_keys,
+    logind,
     machine,
     network,
     prerequisites,
@@ -63,6 +64,7 @@ READINGS = st.builds(
         swap.parse,
         kubelet.parse,
         kubernetes_keys.parse,
+        logind.parse,
         prerequisites.parse,
     ],
 )

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from kubenode.facts.kubelet import KubeletShape
     from kubenode.facts.kubernetes_keys import KubernetesKeysShape
     from kubenode.facts.left_alone import LeftAloneShape
+    from kubenode.facts.logind import LogindShape
     from kubenode.facts.machine import MachineShape
     from kubenode.facts.network import NetworkShape
     from kubenode.facts.node import NodeShape
@@ -236,6 +237,10 @@ class Subject:
     @property
     def kubernetes_keys(self) -> KubernetesKeysShape:
         return cast("KubernetesKeysShape", self._part("kubernetes_keys"))
+
+    @property
+    def logind(self) -> LogindShape:
+        return cast("LogindShape", self._part("logind"))
 
     @property
     def modules(self) -> KernelModulesShape:

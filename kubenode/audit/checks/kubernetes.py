@@ -163,9 +163,11 @@ CHECKS = (
         "warns of a runtime that does not tell kubelet its cgroup driver (1.x). An older release "
         "can lack what kubelet asks for.",
         judge=of_containerd(_containerd),
-        remedy="drain the node and upgrade containerd: kubenode_kubernetes_version asks for one "
+        remedy="drain the node and upgrade containerd by containerd.installed or prepare: "
+        "kubenode_kubernetes_version asks for one "
         "that fits, kubenode_containerd_version for one by name, and kubenode_containerd_source "
         "says which source has it",
+        operation="containerd.installed",
         mirrors=("kubeadm: ContainerRuntimeVersion (a warning there, from 1.35 on)",),
         sources=("https://containerd.io/releases/#kubernetes-support",),
     ),
@@ -177,8 +179,9 @@ CHECKS = (
         why="kubeadm refuses a kubelet that is newer than the control plane or more than three "
         "minor releases older, and the API they share is not kept for longer.",
         judge=_kubelet,
-        remedy="kubernetes.installed(version=...) installs kubelet of the cluster's release, and "
-        "so does prepare with kubenode_kubernetes_source; one minor release at a time",
+        remedy='kubernetes.installed(version="1.37") installs kubelet of the cluster\'s release, '
+        "and so does prepare with kubenode_kubernetes_source; one minor release at a time",
+        operation="kubernetes.installed",
         mirrors=("kubeadm: KubeletVersion",),
         sources=("https://kubernetes.io/releases/version-skew-policy/#kubelet",),
     ),
@@ -190,8 +193,8 @@ CHECKS = (
         why="The key is prolonged in place, with the same fingerprint: a host that has the old "
         "copy gets no package any more once that has expired, and dnf does not fetch it again.",
         judge=_repository_key,
-        remedy="kubernetes.installed() writes the key as it is now, and so does prepare with "
-        "kubenode_kubernetes_source",
+        remedy='kubernetes.installed(version="1.37"), with the release that is installed, writes '
+        "the key as it is now, and so does prepare with kubenode_kubernetes_source",
         operation="kubernetes.installed",
         sources=("https://github.com/kubernetes/release/issues/3818",),
     ),

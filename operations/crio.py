@@ -57,8 +57,8 @@ def installed(
     source: Source | Mapping[str, Any] = DEFAULTS.crio_source,
     kubernetes_version: str | None = DEFAULTS.kubernetes_version,
     restart: Restart | None = DEFAULTS.restart,
-    replace_runtime: bool = DEFAULTS.replace_runtime,
     fetched_by: FetchedBy = DEFAULTS.containerd_fetched_by,
+    replace_runtime: bool = DEFAULTS.replace_runtime,
 ) -> Commands:
     """
     Install CRI-O, or make the one that is there the one that is wanted.
@@ -75,9 +75,9 @@ def installed(
       and one that is older by two at most is left alone
     + restart: when another patch release may take the place of one that runs, which restarts it:
       ``now``, ``if-idle`` (no pod runs) or ``never``; None is ``now``, as pods survive that
+    + fetched_by: who fetches an archive: ``host``, or ``control``, which sends it
     + replace_runtime: do it beside another runtime that is in use, on a node without pods;
       :func:`kubenode.operations.runtime.replaced` changes over. False refuses such a host
-    + fetched_by: who fetches an archive: ``host``, or ``control``, which sends it
 
     A bundle stands beside others in ``/usr/local/lib/kubenode/crio``, with a unit of its own and
     a drop-in that names its programs; a host that has CRI-O of a package is refused.
@@ -115,7 +115,7 @@ def installed(
         raise OperationValueError(f"source {source!r}: {error}") from error
     yield from crio_program.steps(
         crio_program.Wanted(
-            Asked(version, release), hold, origin, restart, replace_runtime, fetched_by
+            Asked(version, release), hold, origin, restart, fetched_by, replace_runtime
         )
     )
 

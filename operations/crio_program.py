@@ -26,7 +26,7 @@ from kubenode.run.pyinfra_internals import is_executing, print_prefix
 from kubenode.run.telling import explain, refuse
 from kubenode.runtimes import program_change
 from kubenode.runtimes.crio import archive, own_file, releases
-from kubenode.runtimes.crio.source import BUNDLE, PACKAGE, RepositoryOfMinors, Source
+from kubenode.runtimes.crio.source import PACKAGE, PROGRAM, RepositoryOfMinors, Source
 from kubenode.runtimes.crio.version_choice import Asked
 from kubenode.runtimes.program_change import Service
 from kubenode.runtimes.restart import Restart, postponed
@@ -44,8 +44,8 @@ class Wanted(NamedTuple):
     hold: bool
     source: Source
     restart: Restart | None
-    replace_runtime: bool = False
     fetched_by: FetchedBy = "host"
+    replace_runtime: bool = False
 
 
 def facts(source: Source) -> list[tuple[type[ProbeFact[Any]], dict[str, Any]]]:
@@ -274,7 +274,7 @@ def _of_archive(wanted: Wanted, there: _There, source: Archive) -> Commands:
         return
     release = Version(source.version)
     try:
-        file = source.file(BUNDLE, now["architecture"])
+        file = source.file(PROGRAM, now["architecture"])
     except ValueError as error:
         yield refuse(host, f"{error}: nothing was changed")
         return

@@ -52,12 +52,3 @@ def pods_of(pods: PodsShape | None, others: Sequence[OtherRuntime], wanted: Runt
         "node (kubectl drain NODE --ignore-daemonsets), end what stays on it (systemctl stop "
         "kubelet; crictl rmp --all --force), and run this again"
     )
-
-
-def is_replaced(shape: RuntimesShape, wanted: Runtime) -> bool:
-    """Whether another runtime is in use still, so that kubelet and crictl are left to it.
-
-    + shape: what the host has
-    + wanted: the runtime that is wanted
-    """
-    return bool(other_runtimes.in_use(shape, wanted))

@@ -74,6 +74,8 @@ def host(target: Shell, folder: Path, **data: Any) -> tuple[str, dict[str, Any]]
     """
     name, own = target.host()
     # Debian 12's engine speaks API 1.41, and cri-dockerd 0.4 needs 1.42
-    says = "0.3.25" if target.suite == "bookworm" and not cri_dockerd.real() else None
+    says = (
+        "0.3.25" if getattr(target, "suite", "") == "bookworm" and not cri_dockerd.real() else None
+    )
     stated = {"runtime": "docker", "cri_dockerd_source": source(folder, says), **data}
     return name, {**own, **{f"kubenode_{key}": value for key, value in stated.items()}}

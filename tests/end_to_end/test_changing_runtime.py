@@ -84,7 +84,10 @@ def node(
         target = docker_hosts.start(fleet)
         docker_hosts.ready(target)
         crio_hosts.ready(target)
-        target.sh("apt-get -qq install -y --no-install-recommends iptables >/dev/null 2>&1")
+        target.sh(
+            "apt-get -qq update; "
+            "apt-get -qq install -y --no-install-recommends iptables >/dev/null 2>&1"
+        )
         hosts = pyinfra_cli.write_inventory(folder / "inventory.py", [target.host()])
         first = pyinfra_cli.run("-y", hosts, DEPLOY, cwd=folder)
         assert first.returncode == 0, first.output

@@ -12,7 +12,7 @@ from docker import DockerClient
 from tests.conftest import RunPyinfra, WriteInventory
 from tests.end_to_end import docker_hosts
 from tests.end_to_end.docker_hosts import CONFIG
-from tests.end_to_end.test_prepare import DEPLOY
+from tests.end_to_end.test_prepare import DEPLOY, remote_commands
 from tests.soak import loops
 from tests.targets import image, pyinfra_cli
 from tests.targets.container import Target
@@ -95,11 +95,11 @@ def test_a_fresh_host_becomes_a_node_that_keeps_what_others_wrote(
         assert node.sh(f"systemctl is-enabled {unit}") == "enabled\n"
     assert "docker.io" in node.sh("apt-mark showhold")
 
-    again = run_pyinfra(
-        "-y", inventory(docker_hosts.host(node, archives, pause_image=PAUSE)), DEPLOY
-    )
+    host = docker_hosts.host(node, archives, pause_image=PAUSE)
+    again = run_pyinfra("-y", "-vv", inventory(host), DEPLOY)
     assert again.returncode == 0, again.output
     assert is_no_change(again.output), again.output
+    assert remote_commands(again.output, host) == 1
 
 
 def test_pods_are_where_each_driver_puts_them_and_the_driver_does_not_change_under_them(

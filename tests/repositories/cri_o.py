@@ -228,7 +228,7 @@ def bundle(version: str, folder: Path, program: bytes | None = None) -> Release:
     + folder: where it is put
     + program: another crio than the stand-in or the real one
     """
-    programs = real_crio.programs(version)
+    programs = None if program else real_crio.programs(version)
     own = _stand_in().replace(b"@VERSION@", version.encode())
     files = {
         "crio": program or (own if programs is None else (programs / "crio").read_bytes()),

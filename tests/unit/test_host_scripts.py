@@ -293,6 +293,17 @@ def switch_runtime(host: Host, comes_up: bool = True) -> str:
     return f"printf %s '{text}' | {{ {command.get_raw_value()}\n}}"
 
 
+def run_kubelet(host: Host) -> str:
+    """One that is exchanged: it runs, and takes its flags."""
+    host.program("kubelet", '[ "$*" = --version ] || [ "$*" = "--v=2 --version" ]')
+    host.program("curl", "printf ok")
+    host.program("systemctl", '[ "$1" != show ] || echo 77')
+    host.program("sleep")
+    words = [Word("--v=2", "/etc/default/kubelet")]
+    exchanged = kubelet_service.daemon(words, "127.0.0.1:10248")
+    return config_swap.start(exchanged, ["program_runs", "check"]).get_raw_value()
+
+
 def daemon(host: Host, *stated: toml_text.Path) -> config_swap.Daemon:
     return proof.daemon(str(host.programs / "containerd"), "/nowhere", stated)
 
@@ -507,6 +518,7 @@ CHANGES: list[Callable[[Host], str]] = [
     unpack_cri_dockerd,
     restart_kubelet,
     switch_runtime,
+    run_kubelet,
     fetch_archive,
     unpack_archive,
     move_away,

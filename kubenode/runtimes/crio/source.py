@@ -47,7 +47,7 @@ class RepositoryOfMinors:
 
 Source = Literal["distribution"] | RepositoryOfMinors | Archive
 
-BUNDLE = "crio"
+PROGRAM = "crio"
 """What an archive's file is."""
 
 
@@ -82,7 +82,7 @@ def source_of(stated: object) -> Source:
     if "sha256" in stated:
         # the same fields as the archive of CNI plugins has
         archive = plugins_archive(stated)
-        return Archive(archive.version, MappingProxyType({BUNDLE: archive.files["plugins"]}))
+        return Archive(archive.version, MappingProxyType({PROGRAM: archive.files["plugins"]}))
     fields: dict[str, Any] = {
         "name": PACKAGE,
         "packages": (PACKAGE,),

@@ -152,6 +152,7 @@ def test_docker_ce_takes_the_place_of_debians_once_no_container_runs(
     assert is_no_change(again.output), again.output
 
 
+@pytest.mark.skipif(not loops.is_soak(), reason="make soak changes vendors to and fro")
 def test_mcr_takes_the_place_of_docker_ce_and_back_again(
     node: Target, deploy: Deploy, sources: Sources, tmp_path: Path, run_pyinfra: RunPyinfra
 ) -> None:
@@ -185,6 +186,7 @@ def test_mcr_takes_the_place_of_docker_ce_and_back_again(
     assert said["edition"] == "docker"
 
 
+@pytest.mark.skipif(not loops.is_soak(), reason="make soak has one that does not serve")
 def test_an_engine_that_does_not_serve_gives_way_to_the_one_before(
     node: Target, deploy: Deploy, sources: Sources
 ) -> None:

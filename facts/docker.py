@@ -29,6 +29,7 @@ from kubenode.linux.place import PlaceShape
 from kubenode.linux.unit import PROPERTIES, UnitShape, parse_unit
 from kubenode.packages.archive import ARCHITECTURES
 from kubenode.run import host_script
+from kubenode.runtimes import program_change
 from kubenode.runtimes.config_swap import UNPROVEN_SUFFIX, read_note
 from kubenode.runtimes.docker import cri_archive, cri_dockerd, daemon_json, flags
 from kubenode.runtimes.docker.packages import RELATED, is_engine
@@ -149,6 +150,9 @@ class DockerPackageShape(InstalledShape):
     """Whether systemd has a unit of it, and of its socket."""
     engine_active: bool | None
     """Whether docker.service runs; None: not known."""
+    change: str | None
+    """A change of the engine that was interrupted: ``docker-ce 5:29.7.2-1 (new), docker.io 26.1.5
+    goes``."""
     architecture: str | None
     """As releases call it, ``amd64`` or ``arm64``; None for another one."""
     os_release: dict[str, str]
@@ -197,6 +201,7 @@ def script_package() -> probe.Script:
         __file__,
         "docker_package.sh",
         ARCHIVES=cri_archive.ROOT,
+        CHANGE=program_change.DIRECTORY,
         LICENCE=LICENCE,
         LINK=cri_archive.LINK,
         UNITS=" ".join(f"{cri_archive.UNITS_IN}/{name}" for name in cri_archive.UNITS),
@@ -264,6 +269,7 @@ def parse_package(reading: Reading, others: RuntimesShape) -> DockerPackageShape
         "engine_active": None
         if engine is not None and engine["load"] == "unknown"
         else engine is not None and engine["active"] not in ("inactive", "failed", ""),
+        "change": reading.value("change"),
         "architecture": ARCHITECTURES.get(reading.value("machine") or ""),
         "os_release": os_release(reading),
         "licence": None
@@ -641,6 +647,7 @@ class DockerPackage(ProbeFact[DockerPackageShape]):
             "cri_build": None,
             "cri_dockerd_unit": True,
             "engine_active": True,
+            "change": None,
             "architecture": "amd64",
             "os_release": {"ID": "debian", "VERSION_CODENAME": "trixie", ...},
             "licence": "-",

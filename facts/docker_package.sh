@@ -15,6 +15,12 @@ if [ -x @LINK@ ] && [ "$(readlink @LINK@)" = @ARCHIVES@/current/cri-dockerd ]; t
   for file in @UNITS@; do [ -f "$file" ] || build=; done
 fi
 value cri_build "$build"
+# a change of the engine that was interrupted
+if [ -e @CHANGE@/back.sh ]; then
+  what=
+  [ ! -r @CHANGE@/what ] || IFS= read -r what <@CHANGE@/what
+  value change "${what:-unknown}"
+fi
 # what is in MCR's licence stays on the host
 if [ -f @LICENCE@ ] && [ ! -L @LICENCE@ ] && [ -r @LICENCE@ ]; then
   captured_part limited 10 sha256sum @LICENCE@

@@ -48,6 +48,15 @@ def _kubernetes(node: settings.NodeSettings) -> ModuleType | None:
     return kubernetes
 
 
+def _changeover(node: settings.NodeSettings) -> ModuleType | None:
+    """The module that changes over from another runtime, None where that is not asked for."""
+    if not node.replace_runtime:
+        return None
+    from kubenode.set_up import changeover
+
+    return changeover
+
+
 @deploy("Node")
 def prepare() -> None:
     """
@@ -71,6 +80,7 @@ def prepare() -> None:
     aim.check(host)
     node = settings.for_host(host)
     runtime, kubernetes = set_up.of(node.runtime), _kubernetes(node)
+    changeover = _changeover(node)
     with joint_reading.announced(
         [
             (Platform, {}),
@@ -80,6 +90,7 @@ def prepare() -> None:
             (KernelModules, {"modules": node.modules, "persist_file": node.modules_file}),
             (Sysctls, {"keys": list(node.sysctls), "persist_file": node.sysctls_file}),
             *runtime.configured_by(node),
+            *(changeover.READ if changeover else []),
             *(kubernetes.read_by(node) if kubernetes else []),
         ]
     ):
@@ -88,6 +99,7 @@ def prepare() -> None:
             cgroup_driver=node.cgroup_driver,
             kubernetes_version=node.kubernetes_version,
             runtime=node.runtime,
+            replace_runtime=node.replace_runtime,
         )
         # first of what changes anything: a source may have nothing that this node can use
         runtime.install(node)
@@ -107,6 +119,8 @@ def prepare() -> None:
             override=node.sysctls_override,
         )
         runtime.configure(node)
+        if changeover:
+            changeover.change_over(node)
         if kubernetes:
             kubernetes.install_and_configure(node)
 

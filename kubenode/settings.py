@@ -34,6 +34,7 @@ from kubenode.runtimes import cni
 from kubenode.runtimes.containerd import hosts_toml, releases, service
 from kubenode.runtimes.containerd.source import source_of
 from kubenode.runtimes.containerd.wanted import ContainerdWanted
+from kubenode.runtimes.crio import handlers as crio_handlers
 from kubenode.runtimes.crio import registries as crio_registries
 from kubenode.runtimes.crio import version_choice
 from kubenode.runtimes.crio.source import source_of as crio_source_of
@@ -149,6 +150,12 @@ class NodeSettings(BaseModel):
         default="containerd",
         description="container runtime to install and configure",
     )
+    replace_runtime: bool = Field(
+        default=False,
+        description="let kubenode_runtime take the place of another runtime that the node uses, "
+        "once no pod runs on it: kubelet and crictl change over, the other one is stopped and "
+        "disabled, and stays installed",
+    )
     cgroup_driver: Driver = Field(
         default="systemd", description="cgroup driver of every runc-type runtime handler"
     )
@@ -182,8 +189,9 @@ class NodeSettings(BaseModel):
     )
     crio_source: Annotated[Any, BeforeValidator(crio_source_of)] = Field(
         default="distribution",
-        description='where CRI-O is from: "distribution", or a repository (a dict: url, key, '
-        "fingerprint; {minor} in the url stands for CRI-O's minor release)",
+        description='where CRI-O is from: "distribution", a repository (a dict: url, key, '
+        "fingerprint; {minor} in the url stands for CRI-O's minor release), or a release archive, "
+        "upstream's static bundle (a dict: version, url, sha256)",
     )
     crio_hold: bool = Field(
         default=True,
@@ -202,6 +210,12 @@ class NodeSettings(BaseModel):
     crio_default_runtime: str | None = Field(
         default=None,
         description="CRI-O's handler for pods that name none: crun or runc; None leaves it",
+    )
+    crio_handlers: dict[str, dict[str, Any]] = Field(
+        default={},
+        description="runtime handlers of CRI-O by name, as crio.configured takes them "
+        "(runtime_path, runtime_type, monitor_path, ...): runsc, kata; those that are not named "
+        "stay",
     )
     restart: Restart | None = Field(
         default=None,
@@ -437,6 +451,12 @@ class NodeSettings(BaseModel):
     @classmethod
     def _crio_registries(cls, stated: dict[str, Any]) -> dict[str, Any]:
         crio_registries.check(stated)
+        return stated
+
+    @field_validator("crio_handlers")
+    @classmethod
+    def _crio_handlers(cls, stated: dict[str, Any]) -> dict[str, Any]:
+        crio_handlers.check_handlers(stated)
         return stated
 
     @field_validator("crio_monitor_cgroup", "crio_default_runtime")

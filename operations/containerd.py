@@ -28,14 +28,13 @@ from kubenode.facts.handler_needs import HandlerNeeds, HandlerNeedsShape
 from kubenode.files import host_lock, whole_file
 from kubenode.files.toml_text import Path, dotted
 from kubenode.linux.cgroups import Driver
-from kubenode.operations import containerd_program, containerd_sources, crictl
+from kubenode.operations import containerd_program, containerd_sources, crictl, other_runtime
 from kubenode.operations.containerd_absent import absent as absent
 from kubenode.operations.containerd_host import CANNOT_TELL as _CANNOT_TELL
 from kubenode.operations.containerd_host import COMES_FIRST as _COMES_FIRST
 from kubenode.operations.containerd_host import cni_in_force as _cni
 from kubenode.operations.containerd_host import contents as _contents
 from kubenode.operations.containerd_host import daemon_of as _daemon
-from kubenode.operations.containerd_host import other_runtime as _other_runtime
 from kubenode.operations.containerd_host import state as _state
 from kubenode.operations.containerd_registry import registry_hosts as registry_hosts
 from kubenode.operations.containerd_service import service as service
@@ -56,6 +55,7 @@ from kubenode.runtimes.containerd.upkeep import upkeep
 from kubenode.runtimes.containerd.wanted import ContainerdWanted
 from kubenode.runtimes.crictl import CRICTL_CONFIG, CrictlPlan
 from kubenode.runtimes.restart import Restart, check_restart, postponed
+from kubenode.runtimes.runtime import CONTAINERD
 from kubenode.settings import DEFAULTS, minor_release
 from kubenode.wire import joint_reading
 from kubenode.wire.bounded import INSTALL_SECONDS, RESTART_SECONDS, bounded
@@ -76,6 +76,7 @@ def installed(
     kubernetes_version: str | None = DEFAULTS.kubernetes_version,
     restart: Restart | None = DEFAULTS.restart,
     fetched_by: FetchedBy = DEFAULTS.containerd_fetched_by,
+    replace_runtime: bool = DEFAULTS.replace_runtime,
 ) -> Commands:
     """
     Install containerd, or make the one that is there the one that is wanted.
@@ -100,6 +101,8 @@ def installed(
 
     + fetched_by: who fetches an archive: ``host``, or ``control``: the control machine, once, which
       sends it to the hosts
+    + replace_runtime: do it beside another runtime that is in use, on a node without pods;
+      :func:`kubenode.operations.runtime.replaced` changes over. False refuses such a host
 
     What is there is changed in one command on the host: the new packages are fetched, run, and
     shown the configuration; the old ones are kept; then they are exchanged and containerd is
@@ -147,7 +150,9 @@ def installed(
     if fetched_by not in ("host", "control"):
         raise OperationValueError(f"fetched_by is host or control, not {fetched_by!r}")
     yield from containerd_program.steps(
-        containerd_sources.Wanted(version, hold, origin, release, restart, fetched_by)
+        containerd_sources.Wanted(
+            version, hold, origin, release, restart, fetched_by, replace_runtime
+        )
     )
 
 
@@ -164,6 +169,7 @@ def configured(
     fragment: str | Mapping[str, Any] | None = DEFAULTS.containerd_fragment,
     change_driver_under_pods: bool = DEFAULTS.change_driver_under_pods,
     restart: Restart | None = DEFAULTS.restart,
+    replace_runtime: bool = DEFAULTS.replace_runtime,
 ) -> Commands:
     """
     Configure containerd for Kubernetes: the cgroup driver of every runc-type handler, CRI switched
@@ -188,6 +194,8 @@ def configured(
     + restart: when a daemon that runs is restarted for it: ``now``, ``if-idle`` (no pod runs) or
       ``never``. None is ``now``, as pods survive it. A restart that has to wait is a warning, and
       the audit shows it
+    + replace_runtime: do it beside another runtime that is in use, on a node without pods;
+      :func:`kubenode.operations.runtime.replaced` changes over. False refuses such a host
 
     The files are edited structurally in the tables of their own version (2, 3 or 4); a version 1
     file becomes version 2, and one of a version above the release's the highest that it takes.
@@ -252,7 +260,7 @@ def configured(
         if problem := _contradiction(other, mine):
             yield refuse(host, asked.contradiction(host, problem))
             return
-    yield from _configured(wanted, change_driver_under_pods, restart)
+    yield from _configured(wanted, change_driver_under_pods, restart, replace_runtime)
 
 
 def _check_restart(restart: object) -> None:
@@ -320,14 +328,17 @@ class _ToDo(NamedTuple):
 
 
 def _configured(
-    wanted: ContainerdWanted, change_driver_under_pods: bool, restart: Restart | None
+    wanted: ContainerdWanted,
+    change_driver_under_pods: bool,
+    restart: Restart | None,
+    replace_runtime: bool,
 ) -> Commands:
     read = joint_reading.get_each(facts_of(wanted.handlers))
     now, now_crictl, needs = (*read, _NO_NEEDS)[:3]
     if now is None or now_crictl is None or needs is None:
         yield refuse(host, _CANNOT_TELL)
         return
-    if problem := _other_runtime(now["runtimes"]):
+    if problem := other_runtime.problem(now["runtimes"], CONTAINERD, replace_runtime):
         yield refuse(host, problem)
         return
     if not now["containerd"]["installed"]["binary"]:
@@ -568,6 +579,7 @@ def _must_have_more(wanted: ContainerdWanted) -> bool:
 def running(
     change_driver_under_pods: bool = DEFAULTS.change_driver_under_pods,
     restart: Restart | None = DEFAULTS.restart,
+    replace_runtime: bool = DEFAULTS.replace_runtime,
 ) -> Commands:
     """
     Keep containerd enabled, running and serving CRI, with the configuration that is on disk.
@@ -576,6 +588,8 @@ def running(
       the other cgroup driver run
 
     + restart: when it is restarted: ``now``, ``if-idle`` (no pod runs) or ``never``; None: ``now``
+    + replace_runtime: do it beside another runtime that is in use, on a node without pods;
+      :func:`kubenode.operations.runtime.replaced` changes over. False refuses such a host
 
     A daemon whose files were changed after it started, or whose program was exchanged, is
     restarted; running containers stay (their shims hold them). Where they would not survive the
@@ -597,7 +611,7 @@ def running(
     if now is None:
         yield refuse(host, "cannot tell whether containerd runs, see the lines above")
         return
-    if problem := _other_runtime(now["runtimes"]):
+    if problem := other_runtime.problem(now["runtimes"], CONTAINERD, replace_runtime):
         yield refuse(host, problem)
         return
     if not now["installed"]["binary"]:

@@ -23,6 +23,7 @@ from kubenode.facts.repositories import Repositories, RepositoriesShape
 from kubenode.files import whole_file
 from kubenode.files.exact_text import bytes_of
 from kubenode.files.whole_file import Change
+from kubenode.operations import package_hold
 from kubenode.operations.containerd_host import contents
 from kubenode.packages import (
     guarded_removal,
@@ -78,13 +79,14 @@ def absent(
     + source: the source that it is from, as :func:`kubenode.operations.containerd.installed` takes
       it: the files of a repository go too. Other packages of it stay, and get no upgrades
 
-    What goes: the packages ``containerd`` or ``containerd.io``, held or not, and ``runc`` where apt
-    has installed it for them alone; the releases of archives, their links and unit; the drop-ins
-    and proxies of :func:`kubenode.operations.containerd.service`; what unattended-upgrades and
-    needrestart were told of it; ``hosts.toml`` files and
-    certificates of :func:`kubenode.operations.containerd.registry_hosts`, with what was kept of
-    them; containerd's sockets; ``/etc/crictl.yaml`` where it points at containerd and says nothing
-    else, and otherwise its two lines.
+    What goes: the packages ``containerd`` or ``containerd.io``, held or not, with what ``dnf.conf``
+    excludes of them, and ``runc`` where apt has installed it for them alone; the releases of
+    archives, their links and unit; the drop-ins and proxies of
+    :func:`kubenode.operations.containerd.service`; what unattended-upgrades and needrestart were
+    told of it; ``hosts.toml`` files and certificates of
+    :func:`kubenode.operations.containerd.registry_hosts`, with what was kept of them; containerd's
+    sockets; ``/etc/crictl.yaml`` where it points at containerd and says nothing else, and otherwise
+    its two lines.
 
     What stays is said: ``/etc/containerd/config.toml``, which others write to as well, what was
     kept of it, and all files of others. So an installation afterwards finds its configuration.
@@ -225,26 +227,41 @@ def _removed(
     if isinstance(changes, str):
         yield refuse(host, f"{changes}: nothing was removed")
         return
+    excludes, why = _excludes(plan, by)
     stays = f"; stays: {'; '.join(plan.stays)}" if plan.stays else ""
     if plan.is_empty and not changes:
         host.noop(f"there is no containerd{stays}")
         return
-    for warning in (*warnings, *_warnings(found)):
+    for warning in (*warnings, *_warnings(found), *why):
         logger.warning(f"{print_prefix(host)}{warning}")
     for sentence in plan.explained:
         explain(host, sentence)
-    for change in changes:
+    for change in (*excludes, *changes):
         verb = "remove" if change.new is None else "change"
         explain(host, f"{verb} {change.path}, what was there stays beside it")
     if plan.stays:
         explain(host, f"stays: {'; '.join(plan.stays)}")
     if plan.stops:
         yield stopped(plan, found.files["containerd"]["socket"], end_containers)
+    # a run that is killed in between finds the package, and goes on; afterwards it would not look
+    if excludes:
+        yield whole_file.change(excludes)
     if plan.packages and by is not None:
         yield from _without_packages(found, plan, by)
     if changes:
         yield whole_file.change(changes)
     yield taken_away(plan, found.root, data)
+
+
+def _excludes(plan: Removal, by: str | None) -> tuple[list[Change], list[str]]:
+    """What becomes of what keeps dnf from the packages, and why it stays."""
+    if by != "dnf":
+        return [], []
+    try:
+        change = package_hold.no_longer_excluded(plan.packages)
+    except ValueError as error:
+        return [], [f"dnf may not install containerd again: {error}"]
+    return ([] if change is None else [change]), []
 
 
 def _without_packages(found: _Found, plan: Removal, by: str) -> Commands:

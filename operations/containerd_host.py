@@ -12,21 +12,13 @@ from kubenode.files.exact_text import bytes_of
 from kubenode.files.toml_text import Path
 from kubenode.linux.place import PlaceShape
 from kubenode.linux.unit import unit_of
-from kubenode.runtimes import other_runtimes
 from kubenode.runtimes.config_swap import Daemon
 from kubenode.runtimes.containerd import proof
 from kubenode.runtimes.containerd.plan import CniInForce
 from kubenode.runtimes.containerd.state import HandlerInForce, Replaced, State
-from kubenode.runtimes.runtime import CONTAINERD
 
 COMES_FIRST = "containerd is not installed: containerd.installed comes first"
 CANNOT_TELL = "cannot tell how containerd is configured, see the lines above"
-
-
-def other_runtime(shape: other_runtimes.RuntimesShape) -> str | None:
-    """Why containerd must not be touched beside the runtime that a host has; None when it may."""
-    problem = other_runtimes.refusal(shape, CONTAINERD)
-    return f"{': '.join(problem)}: nothing was changed" if problem else None
 
 
 def contents(now: ContainerdFilesShape) -> dict[str, bytes]:

@@ -10,14 +10,19 @@ from kubenode.facts import image_based, left_alone
 from kubenode.facts.archives import Archives
 from kubenode.facts.containerd import ContainerdPackage, ContainerdPackageShape
 from kubenode.facts.repositories import Repositories
-from kubenode.operations import containerd_archive, containerd_distribution, containerd_repository
+from kubenode.operations import (
+    containerd_archive,
+    containerd_distribution,
+    containerd_repository,
+    other_runtime,
+)
 from kubenode.operations.containerd_sources import Commands, Found, Wanted
 from kubenode.packages.archive import Archive
 from kubenode.packages.installation import Installed, Program
 from kubenode.packages.left_alone import changes
 from kubenode.packages.source import Repository
 from kubenode.run.telling import explain, refuse
-from kubenode.runtimes import other_runtimes, program_change
+from kubenode.runtimes import program_change
 from kubenode.runtimes.containerd import packages
 from kubenode.runtimes.containerd.source import Source
 from kubenode.runtimes.runtime import CONTAINERD
@@ -48,8 +53,8 @@ def steps(wanted: Wanted) -> Commands:
     + wanted: what is asked for
     """
     shape = joint_reading.get_fact(ContainerdPackage)
-    if shape is not None and (problem := image_based.refusal(shape["system"])):
-        yield refuse(host, problem)
+    if shape is not None and (image := image_based.refusal(shape["system"])):
+        yield refuse(host, image)
         return
     if shape is not None and shape["change"]:
         explain(host, _interrupted(shape["change"]))
@@ -58,8 +63,8 @@ def steps(wanted: Wanted) -> Commands:
     if shape is None:
         yield refuse(host, _CANNOT_TELL)
         return
-    if other := other_runtimes.refusal(shape["runtimes"], CONTAINERD):
-        yield refuse(host, f"{': '.join(other)}: nothing was changed")
+    if problem := other_runtime.problem(shape["runtimes"], CONTAINERD, wanted.replace_runtime):
+        yield refuse(host, problem)
         return
     found = _found(shape, wanted)
     if isinstance(wanted.source, Archive):

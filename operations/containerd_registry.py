@@ -12,12 +12,12 @@ from pyinfra.api import FunctionCommand, OperationValueError, StringCommand, ope
 
 from kubenode.facts.containerd import ContainerdFiles, ContainerdFilesShape
 from kubenode.files import whole_file
+from kubenode.operations import other_runtime
 from kubenode.operations.containerd_host import (
     CANNOT_TELL,
     COMES_FIRST,
     contents,
     daemon_of,
-    other_runtime,
     state,
 )
 from kubenode.run import asked
@@ -37,6 +37,7 @@ from kubenode.runtimes.containerd.registry_plan import (
 )
 from kubenode.runtimes.edit import ConfigError, Edit
 from kubenode.runtimes.restart import Restart, check_restart, postponed
+from kubenode.runtimes.runtime import CONTAINERD
 from kubenode.settings import DEFAULTS
 from kubenode.wire import joint_reading
 from kubenode.wire.bounded import RESTART_SECONDS, bounded
@@ -50,6 +51,7 @@ Commands = Generator[StringCommand | FunctionCommand, Any, None]
 def registry_hosts(
     registries: Mapping[str, Mapping[str, Any] | None],
     restart: Restart | None = DEFAULTS.restart,
+    replace_runtime: bool = DEFAULTS.replace_runtime,
 ) -> Commands:
     """
     Say where containerd pulls a registry's images from: mirrors, certificates, headers. Each
@@ -64,6 +66,8 @@ def registry_hosts(
     + restart: when containerd may be restarted where it has to be told of the directory: ``now``,
       ``if-idle`` (no pod runs) or ``never``; None: ``now``, as pods survive it. A restart that has
       to wait is a warning
+    + replace_runtime: do it beside another runtime that is in use, on a node without pods;
+      :func:`kubenode.operations.runtime.replaced` changes over. False refuses such a host
 
     ``ca`` and ``client`` are paths on the host, or PEM text, which is put beside hosts.toml. A
     private key of its own is ``"client": [[certificate, key]]``.
@@ -126,7 +130,7 @@ def registry_hosts(
                 )
                 yield refuse(host, asked.contradiction(host, problem))
                 return
-    yield from _registry_hosts(named, restart)
+    yield from _registry_hosts(named, restart, replace_runtime)
 
 
 def _files(
@@ -143,13 +147,15 @@ def _sum(files: RegistryFiles | None) -> str:
 
 
 def _registry_hosts(
-    named: Mapping[str, Mapping[str, Any] | None], restart: Restart | None
+    named: Mapping[str, Mapping[str, Any] | None],
+    restart: Restart | None,
+    replace_runtime: bool,
 ) -> Commands:
     now = joint_reading.get_fact(ContainerdFiles)
     if now is None:
         yield refuse(host, CANNOT_TELL)
         return
-    if problem := other_runtime(now["runtimes"]):
+    if problem := other_runtime.problem(now["runtimes"], CONTAINERD, replace_runtime):
         yield refuse(host, problem)
         return
     daemon = now["containerd"]

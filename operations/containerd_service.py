@@ -10,11 +10,11 @@ from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, OperationValueError, StringCommand, operation
 
 from kubenode.facts.containerd_service import ContainerdService, ContainerdServiceShape
+from kubenode.operations import other_runtime
 from kubenode.operations.containerd_host import (
     CANNOT_TELL,
     COMES_FIRST,
     daemon_of,
-    other_runtime,
     state,
 )
 from kubenode.run import asked
@@ -29,6 +29,7 @@ from kubenode.runtimes.containerd.service import (
     service_plan,
 )
 from kubenode.runtimes.restart import Restart, check_restart, postponed
+from kubenode.runtimes.runtime import CONTAINERD
 from kubenode.settings import DEFAULTS
 from kubenode.wire import joint_reading
 from kubenode.wire.bounded import RESTART_SECONDS, bounded
@@ -43,6 +44,7 @@ def service(
     proxy: Mapping[str, str] | None = DEFAULTS.proxy,
     limit_nofile: int | str | None = DEFAULTS.limit_nofile,
     restart: Restart | None = DEFAULTS.restart,
+    replace_runtime: bool = DEFAULTS.replace_runtime,
 ) -> Commands:
     """
     Give containerd its proxies and its limit of open files, by drop-ins of containerd.service.
@@ -54,6 +56,8 @@ def service(
       leaves what is there. Containers get the soft one (containerd 2.0's own unit has none)
     + restart: when containerd may be restarted for it: ``now``, ``if-idle`` (no pod runs) or
       ``never``; None is now, as pods survive it
+    + replace_runtime: do it beside another runtime that is in use, on a node without pods;
+      :func:`kubenode.operations.runtime.replaced` changes over. False refuses such a host
 
     Proxies are in ``/etc/containerd/proxy.env``, for root alone, which
     ``containerd.service.d/http-proxy.conf`` names. They may have a password, and ``Environment=``
@@ -104,7 +108,7 @@ def service(
     if now is None:
         yield refuse(host, CANNOT_TELL)
         return
-    if problem := other_runtime(now["runtimes"]):
+    if problem := other_runtime.problem(now["runtimes"], CONTAINERD, replace_runtime):
         yield refuse(host, problem)
         return
     if not now["containerd"]["installed"]["binary"]:

@@ -49,6 +49,7 @@ class Wanted(NamedTuple):
     kubernetes: tuple[int, int] | None
     restart: Restart | None
     fetched_by: FetchedBy
+    replace_runtime: bool = False
 
     @property
     def source_name(self) -> str:

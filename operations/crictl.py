@@ -78,9 +78,14 @@ def planned(now: CrictlFileShape, socket: str) -> CrictlPlan:
 
     + now: what the host says of it
     + socket: path of the runtime's socket
+
+    While another runtime is in use crictl is left to that, see
+    :func:`kubenode.operations.runtime.replaced`.
     """
     content = now["content"]
     old = None if content is None else bytes_of(content)
+    if other_runtimes.in_use(now["runtimes"], of_endpoint(socket) or CONTAINERD):
+        return CrictlPlan(old, old)
     return crictl.plan(old, socket, is_readable=now["exists"] is not None)
 
 
@@ -89,7 +94,7 @@ def explained(plan: CrictlPlan) -> None:
 
     + plan: one that is not blocked
     """
-    if plan.new != plan.old:
+    if plan.new is not None and plan.new != plan.old:
         old = None if plan.old is None else plan.old.decode()
         explain_file(host, CRICTL_CONFIG, old, plan.new.decode())
 

@@ -9,7 +9,13 @@ from typing import Any, NamedTuple
 
 from packaging.version import Version
 from pyinfra import host, logger
-from pyinfra.api import FunctionCommand, OperationValueError, StringCommand, operation
+from pyinfra.api import (
+    FileUploadCommand,
+    FunctionCommand,
+    OperationValueError,
+    StringCommand,
+    operation,
+)
 
 from kubenode.facts.crictl import Crictl, CrictlFileShape
 from kubenode.facts.crio import SOCKET, Crio, CrioFiles, CrioFilesShape, CrioShape, bridge_of
@@ -17,9 +23,10 @@ from kubenode.files import host_lock
 from kubenode.files.exact_text import bytes_of
 from kubenode.files.toml_text import literal
 from kubenode.linux.cgroups import Driver
-from kubenode.operations import crictl, crio_program
-from kubenode.operations.crio_host import CANNOT_TELL, COMES_FIRST, daemon_of, other_runtime, state
+from kubenode.operations import crictl, crio_program, other_runtime
+from kubenode.operations.crio_host import CANNOT_TELL, COMES_FIRST, daemon_of, state
 from kubenode.operations.kept_running import kept_running
+from kubenode.packages.archive_transfer import FetchedBy
 from kubenode.run import asked
 from kubenode.run.pyinfra_internals import is_executing
 from kubenode.run.telling import explain, explain_file, later, refuse
@@ -34,12 +41,12 @@ from kubenode.runtimes.crio.upkeep import upkeep
 from kubenode.runtimes.crio.version_choice import Asked, check_version
 from kubenode.runtimes.crio.wanted import CrioWanted
 from kubenode.runtimes.restart import Restart, check_restart, postponed
-from kubenode.runtimes.runtime import path_of
+from kubenode.runtimes.runtime import CRIO, path_of
 from kubenode.settings import DEFAULTS, minor_release
 from kubenode.wire import joint_reading
 from kubenode.wire.bounded import INSTALL_SECONDS, RESTART_SECONDS, bounded
 
-Commands = Generator[StringCommand | FunctionCommand, Any, None]
+Commands = Generator[StringCommand | FunctionCommand | FileUploadCommand, Any, None]
 
 
 @operation()
@@ -50,6 +57,8 @@ def installed(
     source: Source | Mapping[str, Any] = DEFAULTS.crio_source,
     kubernetes_version: str | None = DEFAULTS.kubernetes_version,
     restart: Restart | None = DEFAULTS.restart,
+    fetched_by: FetchedBy = DEFAULTS.containerd_fetched_by,
+    replace_runtime: bool = DEFAULTS.replace_runtime,
 ) -> Commands:
     """
     Install CRI-O, or make the one that is there the one that is wanted.
@@ -60,11 +69,18 @@ def installed(
     + source: where it comes from. ``distribution`` is what the host's sources have (openSUSE and
       Fedora have it, Debian has not). A dict is a repository:
       :func:`kubenode.runtimes.crio.source.source_of`. CRI-O has one a minor release, so that
-      ``{minor}`` stands in its URL, and a change of minor is a change of the host's source
+      ``{minor}`` stands in its URL, and a change of minor is a change of the host's source. A dict
+      with ``version``, ``url`` and ``sha256`` by architecture is upstream's static bundle
     + kubernetes_version: release the node is for. A CRI-O of the same minor release is installed,
       and one that is older by two at most is left alone
     + restart: when another patch release may take the place of one that runs, which restarts it:
       ``now``, ``if-idle`` (no pod runs) or ``never``; None is ``now``, as pods survive that
+    + fetched_by: who fetches an archive: ``host``, or ``control``, which sends it
+    + replace_runtime: do it beside another runtime that is in use, on a node without pods;
+      :func:`kubenode.operations.runtime.replaced` changes over. False refuses such a host
+
+    A bundle stands beside others in ``/usr/local/lib/kubenode/crio``, with a unit of its own and
+    a drop-in that names its programs; a host that has CRI-O of a package is refused.
 
     Another minor release, newer or older, removes all containers and makes them again when it
     starts: that is refused while pods run. What is there is changed in one command on the host: the
@@ -98,7 +114,9 @@ def installed(
     except ValueError as error:
         raise OperationValueError(f"source {source!r}: {error}") from error
     yield from crio_program.steps(
-        crio_program.Wanted(Asked(version, release), hold, origin, restart)
+        crio_program.Wanted(
+            Asked(version, release), hold, origin, restart, fetched_by, replace_runtime
+        )
     )
 
 
@@ -110,8 +128,10 @@ def configured(
     monitor_cgroup: str | None = None,
     default_runtime: str | None = None,
     cni_bin_dirs: Sequence[str] | None = None,
+    handlers: Mapping[str, Mapping[str, Any]] = DEFAULTS.crio_handlers,
     change_driver_under_pods: bool = DEFAULTS.change_driver_under_pods,
     restart: Restart | None = DEFAULTS.restart,
+    replace_runtime: bool = DEFAULTS.replace_runtime,
 ) -> Commands:
     """
     Configure CRI-O for Kubernetes, by a drop-in of kubenode's own, and point ``/etc/crictl.yaml``
@@ -123,9 +143,14 @@ def configured(
       leaves what is there, and is ``pod`` with the cgroupfs driver where CRI-O would not start
     + default_runtime: the handler of pods that name none (``crun``, ``runc``); None leaves it
     + cni_bin_dirs: directories of CNI plugins: those that are missing are added to CRI-O's
+    + handlers: runtime handlers by name, which pods choose by a RuntimeClass, with the keys of
+      CRI-O's table ``[crio.runtime.runtimes.NAME]``; those that are not named stay. Their programs
+      must be on the host: CRI-O ignores a handler without its program
     + change_driver_under_pods: change the driver although pods of the other driver run
     + restart: when a daemon that runs is restarted for it: ``now``, ``if-idle`` (no pod runs) or
       ``never``. None is ``now``, as pods survive it. A restart that has to wait is a warning
+    + replace_runtime: do it beside another runtime that is in use, on a node without pods;
+      :func:`kubenode.operations.runtime.replaced` changes over. False refuses such a host
 
     What the files state as wanted, wherever, is left there. All else goes into
     ``/etc/crio/kubenode.conf``, which CRI-O reads through a link in ``crio.conf.d`` behind all
@@ -158,6 +183,7 @@ def configured(
             monitor_cgroup,
             default_runtime,
             None if cni_bin_dirs is None else cni.check_directories(cni_bin_dirs),
+            handlers,
         )
     except ValueError as error:
         raise OperationValueError(str(error)) from error
@@ -165,7 +191,7 @@ def configured(
         if problem := _contradiction(other, asdict(wanted)):
             yield refuse(host, asked.contradiction(host, problem))
             return
-    yield from _configured(wanted, change_driver_under_pods, restart)
+    yield from _configured(wanted, change_driver_under_pods, restart, replace_runtime)
 
 
 def _contradiction(other: dict[str, Any], mine: dict[str, Any]) -> str | None:
@@ -198,14 +224,17 @@ class _ToDo(NamedTuple):
 
 
 def _configured(
-    wanted: CrioWanted, change_driver_under_pods: bool, restart: Restart | None
+    wanted: CrioWanted,
+    change_driver_under_pods: bool,
+    restart: Restart | None,
+    replace_runtime: bool,
 ) -> Commands:
     both = joint_reading.get_both(CrioFiles, Crictl)
     now, now_crictl = both
     if now is None or now_crictl is None:
         yield refuse(host, CANNOT_TELL)
         return
-    if problem := other_runtime(now["runtimes"]):
+    if problem := other_runtime.problem(now["runtimes"], CRIO, replace_runtime):
         yield refuse(host, problem)
         return
     if not now["crio"]["installed"]["binary"]:
@@ -363,6 +392,7 @@ def _key(what: str) -> str:
 @bounded(RESTART_SECONDS)
 def registries(
     registries: Mapping[str, Mapping[str, Any] | None],
+    replace_runtime: bool = DEFAULTS.replace_runtime,
 ) -> Commands:
     """
     Tell CRI-O of registries' mirrors, of registries elsewhere, and of those that are blocked.
@@ -370,6 +400,8 @@ def registries(
     + registries: by what an image's name begins with: ``mirrors``, ``location``, ``insecure``,
       ``blocked``, see :func:`kubenode.runtimes.crio.registries.check`. None removes it; those that
       are not named stay
+    + replace_runtime: do it beside another runtime that is in use, on a node without pods;
+      :func:`kubenode.operations.runtime.replaced` changes over. False refuses such a host
 
     They go into ``/etc/containers/registries.conf.d/50-kubenode.conf``, and a CRI-O that runs is
     reloaded: where it does not take them, which its log says, what was there comes back. Every
@@ -395,7 +427,7 @@ def registries(
     if now is None:
         yield refuse(host, CANNOT_TELL)
         return
-    if problem := other_runtime(now["runtimes"]):
+    if problem := other_runtime.problem(now["runtimes"], CRIO, replace_runtime):
         yield refuse(host, problem)
         return
     path = registry_files.FILE
@@ -428,6 +460,7 @@ def registries(
 def running(
     change_driver_under_pods: bool = DEFAULTS.change_driver_under_pods,
     restart: Restart | None = DEFAULTS.restart,
+    replace_runtime: bool = DEFAULTS.replace_runtime,
 ) -> Commands:
     """
     Keep CRI-O enabled, running and serving, with the configuration that is on disk.
@@ -435,6 +468,8 @@ def running(
     + change_driver_under_pods: restart a daemon whose driver was edited although pods of the other
       one run
     + restart: when it is restarted: ``now``, ``if-idle`` (no pod runs) or ``never``; None: ``now``
+    + replace_runtime: do it beside another runtime that is in use, on a node without pods;
+      :func:`kubenode.operations.runtime.replaced` changes over. False refuses such a host
 
     A daemon that has not in force what its files say is reloaded where that brings it, else
     restarted; containers go on. The operation ends when CRI-O answers. A host where another runtime
@@ -456,7 +491,7 @@ def running(
     if now is None:
         yield refuse(host, "cannot tell whether CRI-O runs, see the lines above")
         return
-    if problem := other_runtime(now["runtimes"]):
+    if problem := other_runtime.problem(now["runtimes"], CRIO, replace_runtime):
         yield refuse(host, problem)
         return
     if not now["installed"]["binary"]:

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from kubenode.facts.crio import SOCKET, CrioShape
 from kubenode.linux.unit import unit_of
-from kubenode.runtimes import other_runtimes
 from kubenode.runtimes.config_swap import Daemon
 from kubenode.runtimes.crio import proof
 from kubenode.runtimes.crio.state import State
-from kubenode.runtimes.runtime import CRIO
 
 COMES_FIRST = "CRI-O is not installed: crio.installed comes first"
 CANNOT_TELL = "cannot tell how CRI-O is configured, see the lines above"
-
-
-def other_runtime(shape: other_runtimes.RuntimesShape) -> str | None:
-    """Why CRI-O must not be touched beside the runtime that a host has; None when it may."""
-    problem = other_runtimes.refusal(shape, CRIO)
-    return f"{': '.join(problem)}: nothing was changed" if problem else None
 
 
 def state(daemon: CrioShape) -> State:

@@ -21,12 +21,11 @@ from kubenode.files import host_lock
 from kubenode.files.exact_text import bytes_of
 from kubenode.files.whole_file import Change
 from kubenode.linux.cgroups import Driver
-from kubenode.operations import crictl, docker_program
+from kubenode.operations import crictl, docker_program, other_runtime
 from kubenode.operations.docker_host import (
     CANNOT_TELL,
     daemon_of,
     missing,
-    other_runtime,
     state,
 )
 from kubenode.operations.kept_running import kept_running
@@ -45,6 +44,7 @@ from kubenode.runtimes.docker.state import State
 from kubenode.runtimes.docker.upkeep import upkeep
 from kubenode.runtimes.docker.wanted import DockerWanted
 from kubenode.runtimes.restart import Restart, check_restart, postponed
+from kubenode.runtimes.runtime import DOCKER
 from kubenode.settings import DEFAULTS
 from kubenode.wire import joint_reading
 from kubenode.wire.bounded import INSTALL_SECONDS, RESTART_SECONDS, bounded
@@ -64,6 +64,7 @@ def installed(
     fetched_by: FetchedBy = DEFAULTS.containerd_fetched_by,
     mcr_channel: str = DEFAULTS.mcr_channel,
     mcr_licence: str | None = DEFAULTS.mcr_licence,
+    replace_runtime: bool = DEFAULTS.replace_runtime,
 ) -> Commands:
     """
     Install Docker Engine and cri-dockerd, which answers kubelet for it.
@@ -81,16 +82,25 @@ def installed(
       refused
     + kubernetes_version: release the node is for: a cri-dockerd that does not fit it is a warning
     + restart: whether packages of an engine that runs may be exchanged where no container runs;
-      ``never`` is no. While one runs they are not, since that stops it
+      ``never`` is no. While one runs they are not, with live-restore neither, since containerd may
+      go with them
     + fetched_by: who fetches an archive: ``host``, or ``control``, which sends it
     + mcr_channel: channel of Mirantis' repository, where *source* is ``mcr``: a series
       (``stable-29.4``) or one release
     + mcr_licence: path on the control machine of MCR's licence, which is put into the engine's
       root directory for root alone; None leaves what is there
+    + replace_runtime: do it beside another runtime that is in use, on a node without pods;
+      :func:`kubenode.operations.runtime.replaced` changes over. False refuses such a host
 
     Where the kernel does not forward yet, forwarding is switched on before the engine starts for
     the first time: dockerd would do that itself, and then drop what is forwarded for others. What
     other packages would go is said before; an engine of another source counts as another package.
+
+    An engine that runs gives way to another vendor's or another release on the same data root. With
+    apt that is one command on the host, which ends when cri-dockerd serves over the new one. Else
+    the old packages come back, without network, also after a kill or a power cut. dnf and zypper
+    exchange without that.
+
     A release of cri-dockerd that cannot talk to this Docker Engine is refused, see
     :mod:`kubenode.runtimes.docker.releases`. An archive stands beside others in
     ``/usr/local/lib/kubenode/cri-dockerd``, with units of its own; one that does not serve gives
@@ -122,6 +132,7 @@ def installed(
             fetched_by,
             mcr_channel,
             mcr_licence,
+            replace_runtime,
         )
     except ValueError as error:
         raise OperationValueError(str(error)) from error
@@ -141,6 +152,7 @@ def configured(
     cni_bin_dirs: Sequence[str] | None = None,
     change_driver_under_pods: bool = DEFAULTS.change_driver_under_pods,
     restart: Restart | None = DEFAULTS.restart,
+    replace_runtime: bool = DEFAULTS.replace_runtime,
 ) -> Commands:
     """
     Configure Docker Engine and cri-dockerd for Kubernetes, and point ``/etc/crictl.yaml`` at it.
@@ -158,6 +170,8 @@ def configured(
     + restart: when an engine that runs with live-restore is restarted for it: ``now``, ``if-idle``
       (no container runs) or ``never``; None is ``now``. Without live-restore a restart stops all
       containers, and always waits for an idle node. A restart that has to wait is a warning
+    + replace_runtime: do it beside another runtime that is in use, on a node without pods;
+      :func:`kubenode.operations.runtime.replaced` changes over. False refuses such a host
 
     ``/etc/docker/daemon.json`` is edited key by key: order, indentation and all other keys stay to
     the letter. A key that is a flag of docker.service too, or one that stands there twice, is an
@@ -201,7 +215,7 @@ def configured(
                 )
                 yield refuse(host, asked.contradiction(host, conflict))
                 return
-    yield from _configured(wanted, change_driver_under_pods, restart)
+    yield from _configured(wanted, change_driver_under_pods, restart, replace_runtime)
 
 
 class _ToDo(NamedTuple):
@@ -223,14 +237,17 @@ class _ToDo(NamedTuple):
 
 
 def _configured(
-    wanted: DockerWanted, change_driver_under_pods: bool, restart: Restart | None
+    wanted: DockerWanted,
+    change_driver_under_pods: bool,
+    restart: Restart | None,
+    replace_runtime: bool,
 ) -> Commands:
     both = joint_reading.get_both(DockerFiles, Crictl)
     now, now_crictl = both
     if now is None or now_crictl is None:
         yield refuse(host, CANNOT_TELL)
         return
-    if problem := other_runtime(now["runtimes"]):
+    if problem := other_runtime.problem(now["runtimes"], DOCKER, replace_runtime):
         yield refuse(host, problem)
         return
     if what := missing(now["docker"]):
@@ -368,11 +385,16 @@ def _still_wrong(said: State, wanted: DockerWanted) -> str | None:
 
 @operation()
 @bounded(RESTART_SECONDS)
-def running(restart: Restart | None = DEFAULTS.restart) -> Commands:
+def running(
+    restart: Restart | None = DEFAULTS.restart,
+    replace_runtime: bool = DEFAULTS.replace_runtime,
+) -> Commands:
     """
     Keep Docker Engine and cri-dockerd enabled, running and serving CRI, with what is on disk.
 
     + restart: when an engine whose files were changed is restarted, see :func:`configured`
+    + replace_runtime: do it beside another runtime that is in use, on a node without pods;
+      :func:`kubenode.operations.runtime.replaced` changes over. False refuses such a host
 
     A cri-dockerd that has run since before the engine's last start is restarted too: it tells
     kubelet the cgroup driver that it saw then. That stops no container. The operation ends when CRI
@@ -394,7 +416,7 @@ def running(restart: Restart | None = DEFAULTS.restart) -> Commands:
     if now is None:
         yield refuse(host, "cannot tell whether Docker Engine runs, see the lines above")
         return
-    if problem := other_runtime(now["runtimes"]):
+    if problem := other_runtime.problem(now["runtimes"], DOCKER, replace_runtime):
         yield refuse(host, problem)
         return
     if what := missing(now):

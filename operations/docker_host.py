@@ -5,19 +5,11 @@ from __future__ import annotations
 from kubenode.facts.docker import DockerShape
 from kubenode.linux.cgroups import Driver
 from kubenode.linux.unit import unit_of
-from kubenode.runtimes import other_runtimes
 from kubenode.runtimes.config_swap import Daemon
 from kubenode.runtimes.docker import proof
 from kubenode.runtimes.docker.state import State
-from kubenode.runtimes.runtime import DOCKER
 
 CANNOT_TELL = "cannot tell how Docker Engine is configured, see the lines above"
-
-
-def other_runtime(shape: other_runtimes.RuntimesShape) -> str | None:
-    """Why Docker Engine must not be touched beside another runtime; None when it may."""
-    problem = other_runtimes.refusal(shape, DOCKER)
-    return f"{': '.join(problem)}: nothing was changed" if problem else None
 
 
 def missing(shape: DockerShape) -> str | None:

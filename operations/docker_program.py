@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 from pyinfra import host, logger
 from pyinfra.api import FileUploadCommand, FunctionCommand, StringCommand
 
-from kubenode.facts.docker import LICENCE, Docker, DockerPackage, DockerPackageShape
+from kubenode.facts.docker import LICENCE, DockerPackage, DockerPackageShape
+from kubenode.facts.platform import Platform
 from kubenode.files import host_lock, whole_file
-from kubenode.operations import package_steps
+from kubenode.operations import docker_exchange, other_runtime, package_steps
 from kubenode.operations import packages as package_operations
-from kubenode.operations.docker_host import other_runtime, state
 from kubenode.packages import archive_cache, archive_transfer
 from kubenode.packages.archive import Archive
 from kubenode.packages.archive_transfer import FetchedBy
@@ -21,6 +21,7 @@ from kubenode.packages.choice import satisfies
 from kubenode.packages.source import NotBuiltFor, Repository
 from kubenode.run.pyinfra_internals import is_executing, print_prefix
 from kubenode.run.telling import explain, refuse
+from kubenode.runtimes import program_change
 from kubenode.runtimes.docker import cri_archive, packages, releases
 from kubenode.runtimes.docker.source import (
     CRI_DOCKERD,
@@ -31,7 +32,8 @@ from kubenode.runtimes.docker.source import (
     engine_source,
     mcr_repository,
 )
-from kubenode.runtimes.restart import Restart, check_restart, postponed
+from kubenode.runtimes.restart import Restart, check_restart
+from kubenode.runtimes.runtime import DOCKER
 from kubenode.settings import minor_release
 from kubenode.wire import joint_reading
 
@@ -54,6 +56,7 @@ class Wanted(NamedTuple):
     fetched_by: FetchedBy
     channel: str
     licence: bytes | None
+    replace_runtime: bool = False
 
 
 def wanted(
@@ -66,6 +69,7 @@ def wanted(
     fetched_by: FetchedBy,
     channel: str = MCR_CHANNEL,
     licence: str | None = None,
+    replace_runtime: bool = False,
 ) -> Wanted:
     """What is asked for, checked; ValueError where it is wrong."""
     check_restart(restart)
@@ -80,7 +84,18 @@ def wanted(
     except ValueError as error:
         raise ValueError(f"cri_dockerd: {error}") from error
     release = None if kubernetes_version is None else minor_release(kubernetes_version)
-    return Wanted(engine, version, hold, own, release, restart, fetched_by, channel, _read(licence))
+    return Wanted(
+        engine,
+        version,
+        hold,
+        own,
+        release,
+        restart,
+        fetched_by,
+        channel,
+        _read(licence),
+        replace_runtime,
+    )
 
 
 def _read(path: str | None) -> bytes | None:
@@ -103,11 +118,19 @@ def steps(wanted: Wanted) -> Commands:
     + wanted: what is asked for
     """
     now = joint_reading.get_fact(DockerPackage)
+    if now is not None and now["change"]:
+        explain(
+            host,
+            f"a change was interrupted ({now['change']}): it is kept where it came to its end and "
+            "cri-dockerd serves, else what was before comes back; then the host is read again",
+        )
+        yield program_change.settle()
+        now = joint_reading.get_fact_now(DockerPackage)
     if now is None:
         yield refuse(host, _CANNOT_TELL)
         return
     problem = (
-        other_runtime(now["runtimes"])
+        other_runtime.problem(now["runtimes"], DOCKER, wanted.replace_runtime)
         or _no_cri_dockerd(now, wanted)
         or _misfit(now, wanted, now["version"])
     )
@@ -235,10 +258,16 @@ def _engine(now: DockerPackageShape, wanted: Wanted) -> Commands:
         yield refuse(host, f"{error}: nothing was changed")
         return
     if _changes_what_runs(now, wanted, names):
-        if problem := _cannot_change(wanted):
+        if problem := docker_exchange.gate(wanted.restart):
             yield refuse(host, f"{problem}; nothing was changed")
             return
-        explain(host, "the engine that runs is exchanged, which stops its containers")
+        if _has_apt():
+            asked = docker_exchange.Wanted(
+                names, repository, wanted.version, wanted.hold, wanted.restart
+            )
+            yield from docker_exchange.steps(now, asked)
+            return
+        explain(host, "the engine that runs is exchanged, and does not come back by itself")
     if now["ip_forward"] is False and not now["engine_active"]:
         explain(host, "net.ipv4.ip_forward: 0 -> 1 before Docker Engine starts, as it would then "
                 "drop what is forwarded for others")  # fmt: skip
@@ -264,12 +293,9 @@ def _changes_what_runs(now: DockerPackageShape, wanted: Wanted, names: tuple[str
     return wanted.version is not None and not satisfies(own["version"], wanted.version)
 
 
-def _cannot_change(wanted: Wanted) -> str | None:
-    """Why the engine may not be exchanged now."""
-    daemon = joint_reading.get_fact_now(Docker)
-    count = None if daemon is None else state(daemon).restarted
-    why = postponed(wanted.restart, count, pods_survive=False)
-    return None if why is None else f"Docker Engine would be exchanged, and {why}"
+def _has_apt() -> bool:
+    platform = joint_reading.get_fact_now(Platform)
+    return platform is not None and platform["package_manager"] == "apt-get"
 
 
 # ---- cri-dockerd

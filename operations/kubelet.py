@@ -20,6 +20,7 @@ from kubenode.kubelet.config import kubelet_settings
 from kubenode.kubelet.configuration import PATCH, Files, Plan, plan
 from kubenode.run.telling import explain, explain_file, refuse
 from kubenode.runtimes import config_swap
+from kubenode.runtimes.config_swap import Daemon
 from kubenode.settings import DEFAULTS
 from kubenode.wire import joint_reading
 from kubenode.wire.bounded import RESTART_SECONDS, bounded
@@ -83,7 +84,7 @@ def configured(
     if now is None:
         yield refuse(host, "cannot tell what kubelet's files are, see the lines above")
         return
-    if problem := _unclear(now):
+    if problem := unclear(now):
         yield refuse(host, f"{problem}: nothing was changed")
     elif now["joined"] == "no":
         yield from _for_kubeadm(now, dict(settings))
@@ -91,7 +92,8 @@ def configured(
         yield from _on_node(now, dict(settings), change_driver_under_pods)
 
 
-def _unclear(now: KubeletFilesShape) -> str | None:
+def unclear(now: KubeletFilesShape) -> str | None:
+    """Why kubelet's files cannot be changed, None where they can."""
     if now["unreadable"]:
         return f"cannot read {now['unreadable']}"
     if now["error"]:
@@ -101,7 +103,8 @@ def _unclear(now: KubeletFilesShape) -> str | None:
     return None
 
 
-def _files(now: KubeletFilesShape) -> Files:
+def files_of(now: KubeletFilesShape) -> Files:
+    """kubelet's files, as they are planned on."""
     return Files(
         now["config"],
         now["drop_ins"],
@@ -112,7 +115,7 @@ def _files(now: KubeletFilesShape) -> Files:
 
 def _for_kubeadm(now: KubeletFilesShape, wanted: dict[str, Any]) -> Commands:
     """A node that has not joined: what kubeadm will take."""
-    files = _files(now)
+    files = files_of(now)
     # kubeadm writes the file, and what flags say wins over that too
     to_do = plan(Files(CONFIG, (), {**files.texts, CONFIG: editing.HEAD}, files.words), wanted)
     if to_do.blocked:
@@ -147,7 +150,7 @@ def _on_one_line(wanted: Mapping[str, Any]) -> str:
 def _on_node(
     now: KubeletFilesShape, wanted: dict[str, Any], change_driver_under_pods: bool
 ) -> Commands:
-    files = _files(now)
+    files = files_of(now)
     to_do = plan(files, wanted)
     problem = to_do.blocked or _under_pods(now, to_do, change_driver_under_pods)
     if problem:
@@ -171,6 +174,24 @@ def _on_node(
     yield _swap(now, files, to_do, restarts)
 
 
+def _swap(now: KubeletFilesShape, files: Files, to_do: Plan, restarts: bool) -> StringCommand:
+    return config_swap.swap(
+        {path: (_content(now, path), bytes_of(text)) for path, text in to_do.edits.items()},
+        CONFIG,
+        daemon_of(files, to_do),
+        restarts,
+    )
+
+
+def daemon_of(files: Files, to_do: Plan) -> Daemon:
+    """What scripts have to know of a kubelet whose files are changed.
+
+    + files: kubelet's
+    + to_do: what becomes of them
+    """
+    return service.daemon(files.words, _health_address(files, {**files.texts, **to_do.edits}))
+
+
 def _applied(now: KubeletFilesShape, files: Files) -> StringCommand:
     """A restart after which kubelet runs with what is on disk, which is as wanted."""
     for phrase in now["unapplied"]:
@@ -186,16 +207,6 @@ def _health_address(files: Files, texts: Mapping[str, str]) -> str | None:
         return service.health_address(stated, _health_of(files, texts))
     except CannotTell:
         return service.health_address({}, {})
-
-
-def _swap(now: KubeletFilesShape, files: Files, to_do: Plan, restarts: bool) -> StringCommand:
-    address = _health_address(files, {**files.texts, **to_do.edits})
-    return config_swap.swap(
-        {path: (_content(now, path), bytes_of(text)) for path, text in to_do.edits.items()},
-        CONFIG,
-        service.daemon(files.words, address),
-        restarts,
-    )
 
 
 def _health_of(files: Files, texts: Mapping[str, str]) -> dict[str, Any]:

@@ -58,6 +58,24 @@ def planned(names: Sequence[str], by: str) -> Hold:
     return hold._replace(conf=Change(dnf_excludes.CONF, old, bytes_of(new)))
 
 
+def no_longer_excluded(names: Sequence[str]) -> Change | None:
+    """What becomes of ``dnf.conf`` once packages are removed, None where it stays as it is.
+
+    + names: of packages that dnf may install again afterwards
+
+    ValueError where it cannot be told, or others keep dnf from them; the message says why.
+    """
+    now = joint_reading.get_fact_now(DnfHold)
+    if now is None:
+        raise ValueError(f"cannot read {dnf_excludes.CONF}, see the lines above")
+    if now["conf"] is None:
+        return None
+    new = dnf_excludes.without_names(now["conf"], names)
+    if new == now["conf"]:
+        return None
+    return Change(dnf_excludes.CONF, bytes_of(now["conf"]), bytes_of(new))
+
+
 def problem(names: Sequence[str], by: str) -> str | None:
     """Why packages cannot be held, None when they can: it says which file is changed for it.
 

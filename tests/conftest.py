@@ -44,12 +44,18 @@ class RunPyinfra(Protocol):
 WriteInventory = Callable[..., Path]
 
 
+def _lacks_programs(item: pytest.Item) -> bool:
+    """Whether a test is for programs that no variable leads to."""
+    marker = item.get_closest_marker("upstream")
+    variables = (marker.args or (upstream.VARIABLE,)) if marker else ()
+    return not all(os.environ.get(variable) for variable in variables)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if upstream.folder() is None:
-        left_out = [item for item in items if item.get_closest_marker("upstream")]
-        items[:] = [item for item in items if item not in left_out]
-        config.hook.pytest_deselected(items=left_out)
+    left_out = [item for item in items if _lacks_programs(item)]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
     for item in items:
         if "docker_client" in getattr(item, "fixturenames", ()):
             item.add_marker("targets")

@@ -3,7 +3,9 @@
 A case has ``facts``, as pyinfra-testing knows them, and ``changes`` to the facts in
 ``tests/prepared/``, by fact: ``{"containerd.Containerd": {"unit__enabled": "disabled"}}``; ``{}``
 takes one as it is. ``tests/prepared/`` is one node by its facts: Debian's containerd 1.7.24 of
-Debian 13, prepared by kubenode, two pods on it; Platform is that of a Debian 12.
+Debian 13, prepared by kubenode, two pods on it; Platform is that of a Debian 12. The facts of
+``docker`` are another node's, Debian 13 with docker.io 26.1.5 and a stand-in for cri-dockerd, and
+those of ``crio`` a third's, with CRI-O 1.36.3 and no pods.
 """
 
 from __future__ import annotations

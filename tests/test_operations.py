@@ -23,6 +23,8 @@ from kubenode.operations import swap
 from kubenode.packages import package_change, package_locks
 from kubenode.runtimes import config_swap, program_change
 from kubenode.runtimes.containerd import proof
+from kubenode.runtimes.crio import proof as crio_proof
+from kubenode.runtimes.docker import proof as docker_proof
 from kubenode.wire import shell_command
 from tests.operation_case import whole
 
@@ -53,6 +55,13 @@ def _stage(cases: Any, data: dict[str, Any]) -> Iterator[None]:
             SWAP_FUNCTIONS="# config_swap.SWAP_FUNCTIONS",
         ),
         patch.multiple(proof, FUNCTIONS="# proof.FUNCTIONS", _STATES_ALL="# proof._STATES_ALL"),
+        patch.multiple(
+            crio_proof,
+            FUNCTIONS="# crio.proof.FUNCTIONS",
+            _REGISTRIES="# crio.proof._REGISTRIES",
+            _LINK="# crio.proof._LINK",
+        ),
+        patch.object(docker_proof, "FUNCTIONS", "# docker.proof.FUNCTIONS"),
         patch.object(swap, "FUNCTIONS", "# swap.FUNCTIONS"),
         patch.multiple(
             program_change,

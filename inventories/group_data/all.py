@@ -30,6 +30,9 @@ anything is changed.
 # The runtime to install and configure: "containerd", "crio", "docker" (Docker Engine with
 # cri-dockerd) or "mcr" (Mirantis Container Runtime, with the same settings as docker).
 # kubenode_runtime = "containerd"
+# A node that uses another runtime fails, and is left as it is. True: the one above takes its place,
+# on a node that is drained and on which no pod runs. The other one stays installed.
+# kubenode_replace_runtime = False
 
 # "systemd" or "cgroupfs"; kubelet must use the same.
 # kubenode_cgroup_driver = "systemd"
@@ -61,6 +64,9 @@ anything is changed.
 # Where its monitors run ("pod" or a slice), and its handler for pods that name none ("crun").
 # kubenode_crio_monitor_cgroup = None
 # kubenode_crio_default_runtime = None
+# Runtime handlers of CRI-O, which pods choose by a RuntimeClass, with the keys of CRI-O's table:
+# {"runsc": {"runtime_path": "/usr/local/bin/runsc"}}. Their programs must be on the host.
+# kubenode_crio_handlers = {}
 
 # When a change restarts the runtime: "now", "if-idle" (when no pod runs) or "never". None is now
 # where pods survive it; where they do not (2.x -> 1.x), now waits until none runs, too.

@@ -26,6 +26,8 @@ def preflight(
     cgroup_driver: Driver,
     kubernetes_version: tuple[int, int] | None,
     runtime: Runtime = CONTAINERD,
+    *,
+    replaces: bool = False,
 ) -> list[Verdict]:
     """What keeps a host from being a node (severity ``fail``), or may later (``warn``).
 
@@ -33,6 +35,7 @@ def preflight(
     + cgroup_driver: ``systemd`` or ``cgroupfs``
     + kubernetes_version: major and minor number, or None
     + runtime: the one that the node shall use
+    + replaces: whether it shall take the place of another one
 
     Returns the verdicts that are not right, each with its severity and remedy. They are the
     audit's own checks. To be root, packages and their manager are a ``warn`` there and a ``fail``
@@ -54,11 +57,13 @@ def preflight(
             severity = verdict.severity or "fail"
             remedy = verdict.remedy or check.remedy
             verdicts.append(replace(verdict, severity=severity, remedy=remedy))
-    return verdicts + _other_runtimes(shape["runtimes"], runtime)
+    return verdicts + _other_runtimes(shape["runtimes"], runtime, replaces)
 
 
-def _other_runtimes(shape: other_runtimes.RuntimesShape, wanted: Runtime) -> list[Verdict]:
-    if problem := other_runtimes.refusal(shape, wanted):
+def _other_runtimes(
+    shape: other_runtimes.RuntimesShape, wanted: Runtime, replaces: bool
+) -> list[Verdict]:
+    if problem := other_runtimes.refusal(shape, wanted, replaces=replaces):
         found, remedy = problem
         make = unknown if found.startswith("cannot tell") else violated
         return [make(found, severity="fail", remedy=remedy)]

@@ -69,6 +69,51 @@ def with_names(text: str, more: Sequence[str]) -> str:
     return "".join(lines)
 
 
+def without_names(text: str, less: Sequence[str]) -> str:
+    """The text of :data:`CONF` with packages that dnf may touch again.
+
+    + text: what is there
+    + less: names of packages; globs and what ``exclude`` names are others', and stay
+
+    A line that would name nothing any more goes. ValueError where dnf would still leave one alone.
+
+    **Example:**
+
+    .. code:: python
+
+        without_names("[main]\\nexcludepkgs=runc\\nx=1\\n", ["runc"])  # "[main]\\nx=1\\n"
+    """
+    lines = re.findall(r"[^\n]*\n|[^\n]+", text)
+    there = names(lines)
+    gone = [name for name in dict.fromkeys(less) if name in there]
+    if not gone:
+        return text
+    of_key = [
+        number for at, key, number, _ in _lines(lines) if (at, key) == ("main", "excludepkgs")
+    ]
+    # without the last one, an earlier one would count
+    stays = sum(lines[number][0] not in " \t" for number in of_key) > 1
+    for number in of_key:
+        goes_on = number + 1 in of_key and lines[number + 1][0] in " \t"
+        lines[number] = _shorter(lines[number], gone, stays or goes_on)
+    if set(names([line for line in lines if line])) != {*there} - {*gone}:
+        raise ValueError(f"{CONF} leaves {' '.join(gone)} alone in a way that is not kubenode's")
+    return "".join(lines)
+
+
+def _shorter(line: str, gone: Sequence[str], stays: bool) -> str:
+    head, equals, value = ("", "", line) if line[0] in " \t" else line.partition("=")
+    words = [word for word in re.split(r"[,\s]+", value) if word]
+    rest = [word for word in words if word not in gone]
+    if rest == words:
+        return line
+    if not rest and not (equals and stays):
+        return ""
+    margin = re.match(r"[ \t]*", value)
+    ending = value[len(value.rstrip("\r\n")) :]
+    return f"{head}{equals}{margin[0] if margin else ''}{','.join(rest)}{ending}"
+
+
 def _longer(line: str, new: Sequence[str]) -> str:
     text = line.rstrip()
     ending = "\r\n" if line.endswith("\r\n") else "\n"

@@ -2,7 +2,7 @@
 # Fetch a repository's lists into a folder of their own, where it is the only repository, and its key
 # the only one that is trusted.
 
-needs grep rpm sed tail zypper
+needs gpg grep mkdir rpm sed tail zypper
 # shellcheck disable=SC2015  # the last is for either failure
 mkdir -p "$staged/etc/zypp/repos.d" && printf %s "$content_1" | base64 -d >"$staged/key.asc" &&
   printf %s "$content_2" | base64 -d >"$staged/etc/zypp/repos.d/@NAME@.repo" &&
@@ -31,6 +31,25 @@ if [ "$status" != 0 ]; then
     *) why='gave no lists';;
   esac
   not_proven "repository @NAME@ $why"
+fi
+# zypper itself takes what an expired subkey has signed
+lists=$staged/var/cache/zypp/raw/@NAME@/repodata
+if grep -q '^repo_gpgcheck=1$' "$staged/etc/zypp/repos.d/@NAME@.repo"; then
+  # shellcheck disable=SC2015  # the last is for either failure
+  mkdir -m 0700 "$staged/gpg" &&
+    gpg --homedir "$staged/gpg" --batch --dearmor <"$staged/key.asc" >"$staged/key.gpg" ||
+    not_proven "cannot write to $staged"
+  said=$(gpg --homedir "$staged/gpg" --batch --no-autostart --no-default-keyring --trust-model always \
+    --keyring "$staged/key.gpg" --status-fd 1 --verify "$lists/repomd.xml.asc" "$lists/repomd.xml" \
+    2>"$staged/gpg.log")
+  case $said in
+    *' EXPKEYSIG '* | *' REVKEYSIG '* | *' EXPSIG '*)
+      not_proven "repository @NAME@ is signed by a key that has expired: ask who signs it ($clock)";;
+    *' GOODSIG '*) ;;
+    *)
+      tail -n 10 "$staged/gpg.log" >&2
+      not_proven "repository @NAME@ has lists whose signature gpg does not confirm";;
+  esac
 fi
 for package in @PACKAGES@; do
   found=$(with_zypper --no-refresh --xmlout search -s --match-exact -t package "$package" 2>/dev/null)

@@ -122,12 +122,13 @@ class CrictlPlan:
     """What has to become of the file.
 
     + old: its content now, None when there is none
-    + new: its content afterwards, the same when nothing has to change
+    + new: its content afterwards, the same when nothing has to change, None of one that there is
+      not
     + blocked: why nothing may be changed
     """
 
     old: bytes | None
-    new: bytes
+    new: bytes | None
     blocked: str | None = None
 
 

@@ -2,7 +2,8 @@
 
 kubenode sets up one runtime a host. A host whose pods run by another one stays as it is: a second
 one beside it makes kubeadm refuse ("found multiple CRI endpoints on the host"), and a crictl that
-is pointed elsewhere shows nothing of what runs.
+is pointed elsewhere shows nothing of what runs. Only where it is told to replace the other one
+(``kubenode_replace_runtime``) does it set up the wanted one beside it, and then changes over.
 
 Docker Engine without cri-dockerd is none of them, since kubelet does not talk to it. Its containerd
 belongs to it: beside Docker Engine that is another runtime only where kubelet or crictl uses it.
@@ -10,7 +11,7 @@ belongs to it: beside Docker Engine that is another runtime only where kubelet o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypedDict
 
@@ -27,6 +28,8 @@ State = Literal["runs", "seems to run", "starts at boot", "is used", "is install
 
 ENGINE = "dockerd"
 """The program of Docker Engine, which has a containerd of its own use."""
+ENGINE_UNITS = ("docker.socket", "docker.service")
+"""Docker Engine's own, which go with cri-dockerd."""
 
 UNITS: Mapping[str, str] = {unit: row.cri for row in RUNTIMES for unit in row.units}
 PROGRAMS: Mapping[str, str] = {program: row.cri for row in RUNTIMES for program in row.programs}
@@ -100,7 +103,8 @@ def remedy(wanted: Runtime) -> str:
     """What to do on a host where another runtime than *wanted* is in use."""
     return (
         f"kubenode_runtime is {wanted.name}, and no second runtime comes beside another: set it to "
-        "the one that shall stay, remove the other first, or leave this host out"
+        "the one that shall stay, or drain the node and set kubenode_replace_runtime to True, and "
+        f"{wanted.cri} takes the other's place"
     )
 
 
@@ -162,6 +166,45 @@ def _runtime(name: str, shape: RuntimesShape, wanted: Runtime) -> OtherRuntime |
     return OtherRuntime(name, tuple(signs), tuple(endpoints), state) if signs else None
 
 
+@dataclass(frozen=True)
+class Stopped:
+    """What of a host's runtimes nobody needs once another one has taken their place.
+
+    + units: systemd units that are stopped and disabled
+    + sockets: what is left of them in ``/run``, and would be taken for a runtime
+    """
+
+    units: tuple[str, ...]
+    sockets: tuple[str, ...]
+
+
+def stopped(shape: RuntimesShape, engine: Mapping[str, str], wanted: Runtime) -> Stopped:
+    """What is stopped and disabled where *wanted* takes the place of the others that are in use.
+
+    + shape: what the host has
+    + engine: ``ActiveState`` of those of :data:`ENGINE_UNITS` that it has, by name
+    + wanted: the runtime that is wanted
+
+    Docker Engine goes with its cri-dockerd. Its containerd stays where containerd or Docker Engine
+    is wanted, and where the engine runs on for others than kubelet.
+    """
+    names = [other.name for other in in_use(shape, wanted)]
+    has_engine_gone = DOCKER.cri in names
+    runs_on = not has_engine_gone and any(state not in _AT_REST for state in engine.values())
+    if wanted.cri == DOCKER.cri or runs_on:
+        names = [name for name in names if name != CONTAINERD.cri]
+    elif has_engine_gone and wanted.cri != CONTAINERD.cri:
+        # for nobody but the engine
+        names.append(CONTAINERD.cri)
+    units = [unit for unit in shape["units"] if UNITS.get(unit) in names]
+    listens = [path for unit in units for path in shape["units"][unit]["listens"]]
+    own = [path for path, name in SOCKETS.items() if name in names]
+    # a socket before what it starts
+    units.sort(key=lambda unit: not unit.endswith(".socket"))
+    units += engine if has_engine_gone else []
+    return Stopped(tuple(units), tuple(dict.fromkeys([*own, *listens])))
+
+
 _AT_REST = ("", "inactive", "failed")
 
 
@@ -187,17 +230,21 @@ def _pointing(endpoints: Mapping[str, str]) -> list[str]:
     ]
 
 
-def refusal(shape: RuntimesShape, wanted: Runtime) -> tuple[str, str] | None:
+def refusal(
+    shape: RuntimesShape, wanted: Runtime, *, replaces: bool = False
+) -> tuple[str, str] | None:
     """Why *wanted* must not be set up on a host, and what to do; None when it may be.
 
     + shape: what the host has
     + wanted: the runtime that is wanted
+    + replaces: whether it shall take the place of another one that is in use
 
     What cannot be told counts as another runtime where it decides: a systemd that does not answer,
     and, where another runtime is installed, a kubelet or crictl of which nobody knows whom it uses.
     """
     others = found(shape, wanted)
-    if used := [str(runtime) for runtime in others if runtime.is_in_use]:
+    used = [str(runtime) for runtime in others if runtime.is_in_use]
+    if used and not replaces:
         return "; ".join(used), remedy(wanted)
     if shape["unknown"]:
         return (
@@ -217,7 +264,13 @@ def refusal(shape: RuntimesShape, wanted: Runtime) -> tuple[str, str] | None:
             "correct that, or remove the other runtime",
         )
     endpoint = shape["kubelet_endpoint"]
-    if endpoint and _behind(endpoint) != wanted.cri and not _programs(wanted.cri, shape):
+    is_replaced = replaces and endpoint is not None and _behind(endpoint) is not None
+    if (
+        endpoint
+        and not is_replaced
+        and _behind(endpoint) != wanted.cri
+        and not _programs(wanted.cri, shape)
+    ):
         return (
             f"kubelet is told to use the runtime at {endpoint}, which is not {wanted.cri}'s socket",
             "remove that runtime first, or leave this host out",
@@ -240,7 +293,12 @@ def warnings(shape: RuntimesShape, wanted: Runtime) -> list[tuple[str, str]]:
     + wanted: the runtime that is wanted
     """
     return [
-        (str(runtime), "it neither runs nor is used, and stays as it is")
+        (
+            str(runtime),
+            f"{wanted.cri} takes its place"
+            if runtime.is_in_use
+            else "it neither runs nor is used, and stays as it is",
+        )
         for runtime in found(shape, wanted)
     ] + [
         (f"cannot tell which runtime is used: {why}", "correct that file")
@@ -248,7 +306,7 @@ def warnings(shape: RuntimesShape, wanted: Runtime) -> list[tuple[str, str]]:
     ]
 
 
-def in_use(shape: RuntimesShape, wanted: Runtime) -> Sequence[OtherRuntime]:
+def in_use(shape: RuntimesShape, wanted: Runtime) -> list[OtherRuntime]:
     """The other runtimes that run, start at boot, or are pointed at.
 
     + shape: what the host has

@@ -4,10 +4,10 @@
 # once-ended PID START: nobody ends a change whose shell was killed but this, or the next run
 if [ "${1-}" = once-ended ]; then
   while [ "$(started "$2")" = "$3" ]; do sleep 1; done
-  [ -e "$change/back.sh" ] || exit 0
+  [ -e "$change" ] || exit 0
   take_lock "kubenode on this host, which ends an interrupted change," @WAIT_SECONDS@
-  # it may be another one by now
-  [ ! -e "$change/back.sh" ] || sh "$change/back.sh"
+  # it may be another one by now; without its script it was not begun, or has come to its end
+  if [ -e "$change/back.sh" ]; then sh "$change/back.sh"; else rm -rf "$change"; fi
 elif is_done; then
   program_hold
   forget_change || fail "an interrupted change had come to its end, and $change cannot be removed"

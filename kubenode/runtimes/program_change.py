@@ -27,7 +27,7 @@ from kubenode.packages.package_change import PackageChange
 from kubenode.run import host_script
 from kubenode.run.pyinfra_internals import Telling
 from kubenode.runtimes import config_swap
-from kubenode.runtimes.config_swap import CRI_WAIT_SECONDS, UNPROVEN_SUFFIX, Daemon
+from kubenode.runtimes.config_swap import CRI_WAIT_SECONDS, UNPROVEN_SUFFIX, Daemon, Item
 
 DIRECTORY = "/var/lib/kubenode/change"
 """What a change needs while it is under way; root's, and gone afterwards."""
@@ -42,6 +42,8 @@ _FUNCTIONS = host_script.read(
     RESTART_SECONDS=RESTART_SECONDS,
 )
 _CHANGE = host_script.read(__file__, "program_change.sh")
+_BEGINS = host_script.read(__file__, "change_begins.sh")
+_NOTED = host_script.read(__file__, "change_noted.sh")
 _BACK = host_script.read(__file__, "program_back.sh", WAIT_SECONDS=host_lock.WAIT_SECONDS)
 _OF_PACKAGES = host_script.read(__file__, "program_of_packages.sh")
 
@@ -124,24 +126,46 @@ def change(
     back = back_script(definitions).encode()
     script = host_script.filled(
         _CHANGE,
+        BEGIN=begun(items),
         WHAT=program.what,
-        EXPLAINED=shlex.quote(program.explained),
         DAEMON=daemon.name,
         MAIN=shlex.quote(main),
-        NOTE_BEGINS=config_swap.NOTE_BEGINS,
-        NOTE_ENDS=config_swap.NOTE_ENDS,
         STAGE="\n".join(
             each.staged() + ("\nmain_staged=$temp" if each.path == main else "") for each in items
         ),
-        KEEP="\n".join(each.kept() for each in items),
+        NOTED=noted(items, program.explained, back),
         PUT="\n".join(each.put("go_back") for each in items),
-        BACK=len(items) + 1,
-        BACK_SUM=whole_file.sum_of(back),
     )
     contents = [*(new for _, new in files.values()), back]
     command = host_lock.under_lock(f"{definitions}\n{script.strip()}", contents)
     arguments: Any = command.connector_arguments
     return Telling(*command.bits, _separator=command.separator, **arguments)
+
+
+def begun(items: Sequence[Item]) -> str:
+    """sh with which a change begins: no other one is under way, and somebody waits for its end.
+
+    + items: the files that it changes, whose contents are sent before what ends the change
+    """
+    return host_script.filled(_BEGINS, BACK=len(items) + 1)
+
+
+def noted(items: Sequence[Item], explained: str, back: bytes) -> str:
+    """sh after which a change can be undone, wherever it is stopped.
+
+    + items: the files that it changes, whose contents are sent first
+    + explained: what it is, for people
+    + back: what ends it where it is interrupted, sent behind these
+    """
+    return host_script.filled(
+        _NOTED,
+        EXPLAINED=shlex.quote(explained),
+        NOTE_BEGINS=config_swap.NOTE_BEGINS,
+        NOTE_ENDS=config_swap.NOTE_ENDS,
+        KEEP="\n".join(each.kept() for each in items),
+        BACK=len(items) + 1,
+        BACK_SUM=whole_file.sum_of(back),
+    )
 
 
 def back_script(definitions: str) -> str:

@@ -13,20 +13,22 @@ bring_up() {
   [ -z "$is_enabled" ] || systemctl -q enable "$unit"
   [ "$restarts" ] || return 0
   systemctl reset-failed "$unit" 2>/dev/null
-  # a unit may have no limit of its own
-  limited @RESTART_SECONDS@ systemctl restart "$unit" && wait_for_cri @CRI_WAIT_SECONDS@ && runs_what_is_there
+  # a unit may have no limit of its own; units that are restarted with it are words
+  # shellcheck disable=SC2086
+  limited @RESTART_SECONDS@ systemctl restart ${units:-$unit} && wait_for_cri @CRI_WAIT_SECONDS@ && runs_what_is_there
 }
 # runs_what_is_there: whether the daemon that runs is the program that is there
 runs_what_is_there() {
   pid=$(systemctl show -p MainPID "$unit"); pid=${pid#MainPID=}
   case $(readlink "/proc/$pid/exe") in '' | *' (deleted)') return 1;; esac
 }
-# watch_over: a unit of its own ends the change when this shell is killed, with all of its session;
-# without it the next run does. It ends with this shell.
+# watch_over: a unit of its own ends the change when this shell is killed, with all of its session,
+# and removes what was fetched for one that was not begun; without it the next run does. It ends with
+# this shell.
 watch_over() {
   command -v systemd-run >/dev/null || return 0
   systemd-run --quiet --unit="kubenode-change-$$" --description="end of a change by kubenode" \
-    sh "$change/back.sh" once-ended "$$" "$(started "$$")" >/dev/null 2>&1 9>&- || :
+    sh "$change/ended.sh" once-ended "$$" "$(started "$$")" >/dev/null 2>&1 9>&- || :
 }
 # is_new NEW OLD SUFFIX FILE
 is_new() { target_of "$4" && [ "$(sum_of "$target")" = "$1" ]; }
@@ -42,9 +44,9 @@ forget_change() {
 }
 # go_back: what was there before comes back, wherever the change was stopped; $outcome is what is now
 go_back() {
-  program_outcome='the old program is back'
+  program_outcome="${old_one:-the old program} is back"
   program_back 2>"$change/why" ||
-    program_outcome="the old program is NOT back ($(tail -n 3 "$change/why")), what is left of it is in $change"
+    program_outcome="${old_one:-the old program} is NOT back ($(tail -n 3 "$change/why")), what is left of it is in $change"
   outcome=
   if [ -e "$note" ]; then revert; fi
   outcome="$program_outcome${outcome:+; $outcome}"

@@ -18,6 +18,7 @@ def _install(node: NodeSettings) -> None:
         hold=node.containerd_hold,
         kubernetes_version=node.kubernetes_version,
         restart=node.restart,
+        replace_runtime=node.replace_runtime,
     )
 
 
@@ -43,12 +44,14 @@ def _configure(node: NodeSettings) -> None:
         fragment=node.containerd_fragment,
         change_driver_under_pods=node.change_driver_under_pods,
         restart=node.restart,
+        replace_runtime=node.replace_runtime,
     )
     if node.registry_hosts:
         containerd.registry_hosts(
             name="containerd knows its registries",
             registries=node.registry_hosts,
             restart=node.restart,
+            replace_runtime=node.replace_runtime,
         )
     if _states_service(node):
         containerd.service(
@@ -56,11 +59,13 @@ def _configure(node: NodeSettings) -> None:
             proxy=node.proxy,
             limit_nofile=node.limit_nofile,
             restart=node.restart,
+            replace_runtime=node.replace_runtime,
         )
     containerd.running(
         name="containerd serves CRI",
         change_driver_under_pods=node.change_driver_under_pods,
         restart=node.restart,
+        replace_runtime=node.replace_runtime,
     )
 
 

@@ -20,6 +20,8 @@ def _install(node: NodeSettings) -> None:
         hold=node.crio_hold,
         kubernetes_version=node.kubernetes_version,
         restart=node.restart,
+        fetched_by=node.containerd_fetched_by,
+        replace_runtime=node.replace_runtime,
     )
 
 
@@ -43,18 +45,22 @@ def _configure(node: NodeSettings) -> None:
         monitor_cgroup=node.crio_monitor_cgroup,
         default_runtime=node.crio_default_runtime,
         cni_bin_dirs=node.cni_bin_dirs,
+        handlers=node.crio_handlers,
         change_driver_under_pods=node.change_driver_under_pods,
         restart=node.restart,
+        replace_runtime=node.replace_runtime,
     )
     if node.crio_registries:
         crio.registries(
             name="CRI-O knows its registries",
             registries=node.crio_registries,
+            replace_runtime=node.replace_runtime,
         )
     crio.running(
         name="CRI-O serves CRI",
         change_driver_under_pods=node.change_driver_under_pods,
         restart=node.restart,
+        replace_runtime=node.replace_runtime,
     )
 
 

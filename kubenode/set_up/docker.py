@@ -19,6 +19,7 @@ def _install(node: NodeSettings) -> None:
         cri_dockerd=node.cri_dockerd_source,
         kubernetes_version=node.kubernetes_version,
         restart=node.restart,
+        replace_runtime=node.replace_runtime,
         fetched_by=node.containerd_fetched_by,
         mcr_channel=node.mcr_channel,
         mcr_licence=node.mcr_licence,
@@ -42,8 +43,11 @@ def _configure(node: NodeSettings) -> None:
         cni_bin_dirs=node.cni_bin_dirs,
         change_driver_under_pods=node.change_driver_under_pods,
         restart=node.restart,
+        replace_runtime=node.replace_runtime,
     )
-    docker.running(name="cri-dockerd serves CRI", restart=node.restart)
+    docker.running(
+        name="cri-dockerd serves CRI", restart=node.restart, replace_runtime=node.replace_runtime
+    )
 
 
 SET_UP = SetUp(

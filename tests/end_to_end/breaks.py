@@ -654,15 +654,16 @@ LEFTOVERS = (
 
 def _taken(port: int) -> Break:
     """Something else that listens on a port."""
+    unit = f"/run/systemd/system/taken{port}"
     return Break(
         f"port {port} is taken",
-        f"printf '[Socket]\\nListenStream={port}\\nAccept=yes\\n' "
-        ">/run/systemd/system/taken.socket; "
-        "printf '[Service]\\nExecStart=/bin/true\\n' >'/run/systemd/system/taken@.service'; "
-        "systemctl daemon-reload; systemctl start taken.socket",
+        f"printf '[Socket]\\nListenStream={port}\\nAccept=yes\\n' >{unit}.socket; "
+        f"printf '[Service]\\nExecStart=/bin/true\\n' >{unit}@.service; "
+        f"systemctl daemon-reload; systemctl start taken{port}.socket",
         f"network.port-{port}",
         str(port),
-        fix="systemctl stop taken.socket; rm /run/systemd/system/taken*; systemctl daemon-reload",
+        fix=f"systemctl stop taken{port}.socket; rm {unit}.socket {unit}@.service; "
+        "systemctl daemon-reload",
         options=() if port == 10250 else _CONTROL_PLANE,
     )
 
@@ -1055,6 +1056,7 @@ NOT_BROKEN = {
     "kubernetes.kernel": "--for 1.35 finds containerd too old as well; tests/unit/checks",
     "kernel.nftables": "an old kernel is kernel.version's finding too; tests/unit/checks",
     "runtime.supported": "its remedy is another distribution; tests/unit/checks",
+    "runtime.alone": "test_changing_runtime: a node that had another runtime",
     "machine.programs.optional": "test_audit: the packages are installed",
     "docker.cri-dockerd": "test_docker_breaks: a node with Docker Engine",
     "docker.enabled": "test_docker_breaks",

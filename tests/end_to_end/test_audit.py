@@ -12,7 +12,8 @@ import pytest
 
 from kubenode.audit.checks.catalogue import CHECKS
 from tests.conftest import ROOT, RunPyinfra, WriteInventory
-from tests.targets import kubenode_cli, pyinfra_cli
+from tests.soak import loops
+from tests.targets import image, kubenode_cli, pyinfra_cli
 from tests.targets.container import Target
 from tests.targets.fleet import Fleet
 
@@ -54,6 +55,10 @@ def node(shared_target: Target, tmp_path_factory: pytest.TempPathFactory) -> Nod
     return Node(shared_target, fresh)
 
 
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    "shared_target", loops.choice(["trixie", "forky"], image.SUITES), indirect=True
+)
 def test_a_fresh_host_fails_and_a_prepared_one_does_not(
     node: Node, inventory: WriteInventory
 ) -> None:

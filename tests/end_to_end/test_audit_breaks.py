@@ -1,9 +1,13 @@
-"""The audit on broken hosts: each break gives its one finding, and the remedy fixes it."""
+"""The audit on broken hosts: each break gives its one finding, and the remedy fixes it.
+
+Breaks that know nothing of each other are tried together, on one host and by one audit, which has
+their findings and no other; ``make soak`` tries each alone.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +15,7 @@ import pytest
 from docker import DockerClient
 
 from tests.conftest import ROOT
+from tests.end_to_end.break_groups import groups
 from tests.end_to_end.breaks import (
     BREAKS,
     DEPLOY,
@@ -21,11 +26,12 @@ from tests.end_to_end.breaks import (
     Break,
 )
 from tests.end_to_end.remedies import as_deploy, calls_in
+from tests.soak import loops
 from tests.targets import kubenode_cli, pyinfra_cli
 from tests.targets.fleet import Fleet
 from tests.targets.ssh_key import SshKey
 
-pytestmark = pytest.mark.targets
+pytestmark = [pytest.mark.targets, pytest.mark.soak]
 
 
 OF_TODAY = {"kubernetes.supported"}
@@ -95,46 +101,50 @@ def modular_node(
         yield Node(fleet, folder, MODULAR_KERNEL, MODULAR_OPTIONS)
 
 
-@pytest.mark.parametrize("broken", BREAKS, ids=lambda broken: broken.name)
-def test_a_break_gives_its_finding_and_the_remedy_fixes_it(node: Node, broken: Break) -> None:
+def _tried(breaks: Sequence[Break]) -> list[Any]:
+    """The breaks as they are tried: by groups, or by ``make soak`` one by one."""
+    tried = [(broken,) for broken in breaks] if loops.is_soak() else groups(breaks)
+    return [
+        pytest.param(group, id=group[0].name + (f" and {more} more" if more else ""))
+        for group in tried
+        for more in [len(group) - 1]
+    ]
+
+
+@pytest.mark.parametrize("broken", _tried(BREAKS))
+def test_breaks_give_their_findings_and_the_remedies_fix_them(
+    node: Node, broken: tuple[Break, ...]
+) -> None:
     break_and_fix(node, broken)
 
 
-@pytest.mark.parametrize("broken", MODULES, ids=lambda broken: broken.name)
-def test_a_module_break_gives_its_finding(modular_node: Node, broken: Break) -> None:
+@pytest.mark.parametrize("broken", _tried(MODULES))
+def test_module_breaks_give_their_findings(modular_node: Node, broken: tuple[Break, ...]) -> None:
     break_and_fix(modular_node, broken)
 
 
-def break_and_fix(node: Node, broken: Break) -> None:
-    """The finding and none besides, and none after the remedy."""
+def break_and_fix(node: Node, group: tuple[Break, ...]) -> None:
+    """Their findings and none besides, and none after the remedies."""
     whole = False
+    options = group[0].options
     try:
-        node.settings(broken.settings)
-        node.target.sh(broken.script)
-        news = node.news(*broken.options)
-        assert list(news) == [broken.finding], "\n".join(news.values())
-        said = news[broken.finding]
-        assert json.loads(said)[0] == broken.state, said
-        assert broken.evidence in said
+        node.settings(group[0].settings)
+        for broken in group:
+            node.target.sh(broken.script)
+        news = node.news(*options)
+        assert set(news) == {broken.finding for broken in group}, "\n".join(news.values())
+        for broken in group:
+            said = news[broken.finding]
+            assert json.loads(said)[0] == broken.state, said
+            assert broken.evidence in said
 
-        if broken.fix == DEPLOY:
-            node.deploy(broken.data)
-        elif broken.fix == REMEDY:
-            printed = json.loads(said)[2]["remedy"]
-            operation = node.inventory.parent / "remedy.py"
-            operation.write_text(as_deploy(calls_in(printed)[0]))
-            node.deploy({}, operation)
-        elif broken.fix.startswith("from kubenode"):
-            operation = node.inventory.parent / "operation.py"
-            operation.write_text(broken.fix)
-            node.deploy({}, operation)
-        elif broken.fix:
-            node.target.sh(broken.fix)
-        news = node.news(*broken.options if broken.fix else ())
-        assert broken.finding not in news, news
+        fix(node, group, news)
+        news = node.news(*options if any(broken.fix for broken in group) else ())
+        assert not {broken.finding for broken in group} & set(news), news
         node.settings({})
-        if broken.undo:
-            node.target.sh(broken.undo)
+        if undo := [broken.undo for broken in reversed(group) if broken.undo]:
+            for script in undo:
+                node.target.sh(script)
             news = node.news(*node.options)
         assert news == {}
         whole = True
@@ -142,3 +152,24 @@ def break_and_fix(node: Node, broken: Break) -> None:
         # the next test must not meet what this one left
         if not whole:
             node.renew()
+
+
+def fix(node: Node, group: tuple[Break, ...], news: dict[str, str]) -> None:
+    """What the remedies say: by hand, by operations, and by one deploy.
+
+    + news: what the audit has found
+    """
+    remedies = {broken.fix for broken in group} - {""}
+    operations = {remedy for remedy in remedies if remedy.startswith("from kubenode")}
+    for script in sorted(remedies - operations - {DEPLOY, REMEDY}):
+        node.target.sh(script)
+    for broken in group:
+        if broken.fix == REMEDY:
+            printed = json.loads(news[broken.finding])[2]["remedy"]
+            operations.add(as_deploy(calls_in(printed)[0]))
+    for operation in sorted(operations):
+        deploy = node.inventory.parent / "operation.py"
+        deploy.write_text(operation)
+        node.deploy({}, deploy)
+    if DEPLOY in remedies:
+        node.deploy({key: value for broken in group for key, value in broken.data.items()})

@@ -7,11 +7,17 @@ from collections.abc import Callable
 import pytest
 
 from tests.conftest import ROOT, RunPyinfra, WriteInventory
-from tests.targets import kubenode_cli, pyinfra_cli
+from tests.soak import loops
+from tests.targets import image, kubenode_cli, pyinfra_cli
 from tests.targets.container import Target
 from tests.targets.fleet import Fleet
 
-pytestmark = pytest.mark.targets
+pytestmark = [pytest.mark.targets, pytest.mark.soak]
+
+# make soak has each suite
+suites = pytest.mark.parametrize(
+    "shared_target", loops.choice(["trixie"], image.SUITES), indirect=True
+)
 
 # Written all the time by a host's own services.
 _VOLATILE = "/var/log/journal /run/log/journal /run/systemd/journal /run/systemd/timers"
@@ -62,11 +68,13 @@ def settled(node: Target) -> Target:
     pytest.fail("the target does not come to rest")
 
 
+@suites
 def test_as_root(settled: Target, inventory: WriteInventory) -> None:
     hosts = inventory(settled.host())
     assert changes(settled, lambda: kubenode_cli.audit(hosts)) == set()
 
 
+@suites
 def test_as_a_sudo_user_it_changes_what_logging_in_changes(
     settled: Target, run_pyinfra: RunPyinfra, inventory: WriteInventory
 ) -> None:

@@ -13,9 +13,16 @@ from kubenode.facts.kernel import Sysctls, SysctlsShape
 from kubenode.files import host_lock
 from kubenode.linux import drop_ins, sysctl_d, sysctl_value
 from kubenode.operations import kernel
+from tests.soak import loops
 from tests.targets.container import Target
 
-pytestmark = pytest.mark.targets
+pytestmark = [pytest.mark.targets, pytest.mark.soak]
+
+
+@pytest.fixture
+def target(shared_target: Target) -> Target:
+    """One for all tests of a suite: each clears what it wrote."""
+    return shared_target
 
 
 # Only keys of the container's own network namespace: all others are the host's.
@@ -147,7 +154,7 @@ def _check(fact: SysctlsShape, live: dict[str, str]) -> None:
 
 def test_predicts_what_systemd_sysctl_does(target: Target) -> None:
     @settings(
-        max_examples=80,
+        max_examples=loops.count(25, 80),
         deadline=None,
         database=None,
         derandomize=True,

@@ -1,4 +1,7 @@
-"""containerd's configuration on real hosts: foreign settings stay, what is broken is named."""
+"""containerd's configuration on real hosts: foreign settings stay, what is broken is named.
+
+``make test`` has a release of 1.7 and one of 2; ``make soak`` each suite's.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,13 @@ from docker import DockerClient
 from kubenode.facts.containerd import Containerd
 from tests.conftest import ROOT, RunPyinfra, WriteInventory
 from tests.end_to_end.test_prepare import assert_in_kubepods_slice, changes, remote_commands
+from tests.soak import loops
 from tests.targets import image, pyinfra_cli
 from tests.targets.container import Target
 from tests.targets.fleet import Fleet
 from tests.targets.ssh_key import SshKey
 
-pytestmark = pytest.mark.targets
+pytestmark = [pytest.mark.targets, pytest.mark.soak]
 
 DEPLOY = ROOT / "deploy.py"
 CONFIG = "/etc/containerd/config.toml"
@@ -61,7 +65,7 @@ CNI = """
 """
 
 
-@pytest.fixture(scope="module", params=image.SUITES)
+@pytest.fixture(scope="module", params=loops.choice(["trixie", "forky"], image.SUITES))
 def node(
     request: pytest.FixtureRequest,
     docker_client: DockerClient,

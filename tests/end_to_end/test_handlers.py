@@ -77,7 +77,7 @@ class Node:
         return self.target.sh('containerd config dump | tr -d "\\"\'"')
 
 
-@pytest.fixture(scope="module", params=loops.choice(["trixie", "forky"], image.SUITES))
+@pytest.fixture(scope="module", params=loops.choice(["forky"], image.SUITES))
 def node(
     request: pytest.FixtureRequest,
     docker_client: DockerClient,

@@ -45,7 +45,8 @@ containerRuntimeEndpoint: unix:///var/run/crio/crio.sock
 """
 REMEDY = (
     "kubenode_runtime is containerd, and no second runtime comes beside another: set it to "
-    "the one that shall stay, remove the other first, or leave this host out"
+    "the one that shall stay, or drain the node and set kubenode_replace_runtime to True, and "
+    "containerd takes the other's place"
 )
 
 

@@ -1,6 +1,8 @@
 """dnf 4, dnf5 and zypper themselves, on Debian's userland: what is installed, held and changed.
 
 The tests of a host follow each other: each says what it finds, and leaves containerd 1.7.24, held.
+``make test`` has dnf5 here, zypper in ``test_rpm_repositories`` and dnf 4 in
+``test_rpm_transactions``; ``make soak`` has all three in each.
 """
 
 from __future__ import annotations
@@ -14,9 +16,10 @@ from docker import DockerClient
 from tests.end_to_end import rpm_host
 from tests.end_to_end.rpm_host import Host
 from tests.end_to_end.test_prepare import assert_in_kubepods_slice, changes
-from tests.targets import pyinfra_cli, rpm_image
+from tests.soak import loops
+from tests.targets import rpm_image
 
-pytestmark = pytest.mark.targets
+pytestmark = [pytest.mark.targets, pytest.mark.soak]
 
 DOCKER = """\
 [docker]
@@ -28,7 +31,7 @@ gpgkey=file:///srv/rpm/good.asc
 """
 
 
-@pytest.fixture(scope="module", params=rpm_image.SUITES)
+@pytest.fixture(scope="module", params=loops.choice(["dnf5"], rpm_image.SUITES))
 def host(
     request: pytest.FixtureRequest,
     docker_client: DockerClient,
@@ -246,6 +249,7 @@ def test_what_counts_as_held_is_what_upgrades_leave_alone(host: Host) -> None:
     host.becomes("1.7.24")
 
 
+@pytest.mark.skipif(not loops.is_soak(), reason="make soak has a host with dnf 4 here")
 @pytest.mark.parametrize("host", ["dnf4"], indirect=True)
 def test_without_its_plugin_dnf_4_excludes_what_is_held(host: Host) -> None:
     plugin, conf = "/usr/lib/python3/dist-packages/dnf-plugins/versionlock.py", "/etc/dnf/dnf.conf"
@@ -267,24 +271,31 @@ def test_without_its_plugin_dnf_4_excludes_what_is_held(host: Host) -> None:
     assert changes(again.output)["Node | containerd is installed"][0] == 0, again.output
     host.becomes("2.1.9")
     assert host.target.read(conf) == before.replace("=nothing", "=nothing,containerd")
+    # what is taken away may come back
+    assert f"change {conf}" in taken_away(host)
+    assert host.target.read(conf) == before
     host.target.sh(f"mv /root/versionlock.py {plugin}; cp -p /root/dnf.conf {conf}")
+
+
+def taken_away(host: Host) -> str:
+    """What a run says that takes containerd away."""
+    deploy = host.folder / "absent.py"
+    deploy.write_text("from kubenode.operations import containerd\n\ncontainerd.absent()\n")
+    result = host.run(deploy, "-y", "-v")
+    assert result.returncode == 0, result.output
+    return result.output
 
 
 def test_it_is_taken_away_with_its_hold_and_comes_back_as_it_was_configured(host: Host) -> None:
     host.becomes("1.7.24")
     host.target.sh("sed -i '1i # theirs' /etc/containerd/config.toml")
     config = host.target.read("/etc/containerd/config.toml")
-    deploy = host.folder / "absent.py"
-    deploy.write_text("from kubenode.operations import containerd\n\ncontainerd.absent()\n")
-    inventory = pyinfra_cli.write_inventory(host.folder / "plain.py", [host.target.host()])
-    result = pyinfra_cli.run("-y", inventory, deploy, cwd=host.folder)
-    assert result.returncode == 0, result.output
+    taken_away(host)
     assert host.packages() == []
     assert host.target.try_sh("which containerd")[0] != 0
     locks = "dnf versionlock list" if host.is_dnf else "zypper locks"
     assert "containerd" not in host.target.sh(locks)
     assert host.target.read("/etc/containerd/config.toml") == config
-    again = pyinfra_cli.run("-y", "-v", inventory, deploy, cwd=host.folder)
-    assert "there is no containerd; stays: " in again.output
+    assert "there is no containerd; stays: " in taken_away(host)
     host.becomes("1.7.24")
     assert host.target.read("/etc/containerd/config.toml") == config

@@ -26,7 +26,7 @@ KEY = "/etc/pki/rpm-gpg/RPM-GPG-KEY-docker"
 STAGED = "/run/kubenode-repositories"
 
 
-@pytest.fixture(scope="module", params=loops.choice(["dnf5", "zypper"], rpm_image.SUITES))
+@pytest.fixture(scope="module", params=loops.choice(["zypper"], rpm_image.SUITES))
 def host(
     request: pytest.FixtureRequest,
     docker_client: DockerClient,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.repositories.server import Handler, Server
-from tests.targets import pause_image
+from tests.targets import image_archive, pause_image
 
 _MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 
@@ -24,7 +24,7 @@ def serving(server: Server, *names: str) -> Iterator[str]:
     layer = pause_image.layer()
     config = json.dumps(
         {
-            "architecture": pause_image.ARCHITECTURES.get(platform.machine(), platform.machine()),
+            "architecture": image_archive.ARCHITECTURES.get(platform.machine(), platform.machine()),
             "os": "linux",
             "config": {"Entrypoint": ["/bin/busybox", "sleep", "2147483647"]},
             "rootfs": {"type": "layers", "diff_ids": [_digest(layer)]},

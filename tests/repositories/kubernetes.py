@@ -5,7 +5,7 @@ repository is flat and signed, one for each minor release, with the key beside i
 are **stand-ins**: kubelet reads flags, configuration and drop-ins and fails in kubelet's words,
 and kubectl asks over plain HTTP; they run no pod and know no cluster. Where
 ``KUBENODE_TEST_KUBERNETES`` names a folder with ``VERSION/kubelet``, ``kubeadm`` and ``kubectl``,
-those are in the packages of that version instead.
+those are in the packages of that version instead, with Debian's CNI plugins.
 
 Sources: kubernetes/release, cmd/krel/templates/latest (metadata.yaml, kubelet.spec, kubeadm.spec,
 kubelet.service, 10-kubeadm.conf); cmd/kubelet/app/server.go and pkg/kubelet/apis/config/validation
@@ -21,7 +21,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from tests.repositories import keys
+from tests.repositories import binaries, keys, releases
 from tests.repositories.apt import FlatRepository
 from tests.repositories.keys import Key
 from tests.repositories.server import Server
@@ -169,8 +169,7 @@ def packages(folder: Path, release: str, revision: str) -> list[Path]:
             "/usr/bin/crictl": f"#!/bin/sh\necho crictl version v1.{minor}.0\n",
         }),
         _built(folder, "kubernetes-cni", f"1.{minor - 30}.0-{revision}", {
-            f"/opt/cni/bin/{name}": "#!/bin/sh\n"
-            for name in ("bridge", "host-local", "loopback", "portmap")
+            f"/opt/cni/bin/{name}": plugin for name, plugin in _plugins(release, folder).items()
         }),
     ]  # fmt: skip
 
@@ -195,6 +194,16 @@ def program(name: str, release: str) -> str | Path:
     for key, value in values.items():
         text = text.replace(f"@{key}@", value)
     return text
+
+
+def _plugins(release: str, folder: Path) -> dict[str, str | Path]:
+    if not Path(os.environ.get(REAL) or "/nonexistent", release).is_dir():
+        return dict.fromkeys(releases.PLUGINS, "#!/bin/sh\n")
+    unpacked = folder / "plugins"
+    # the oldest one that runs on all suites
+    deb = binaries.fetched("bookworm", "containernetworking-plugins")
+    subprocess.run(["dpkg-deb", "-x", deb, unpacked], check=True)
+    return {name: unpacked / "usr/lib/cni" / name for name in releases.PLUGINS}
 
 
 def _built(

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.targets import pyinfra_cli
 from tests.targets.pyinfra_cli import Result
 
 _SECONDS = 300
@@ -41,16 +39,7 @@ class Audit:
 
 def run(*arguments: str | Path, cwd: Path) -> Result:
     """Run kubenode with this interpreter; nobody is there to answer its questions."""
-    finished = subprocess.run(
-        [sys.executable, "-m", "kubenode", *map(str, arguments)],
-        cwd=cwd,
-        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "100"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=_SECONDS,
-    )
-    return Result(finished.returncode, finished.stdout, finished.stderr)
+    return pyinfra_cli.started("kubenode", arguments, cwd, {"COLUMNS": "100"}, _SECONDS)
 
 
 def audit(inventory: Path, *options: str) -> Audit:

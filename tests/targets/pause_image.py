@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
-import platform
 import shutil
-import tarfile
 import tomllib
 from pathlib import Path
 
+from tests.targets import image_archive
 from tests.targets.daemon import TargetError
-
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def stated_in(config: str) -> str:
@@ -24,7 +18,7 @@ def stated_in(config: str) -> str:
 
 def as_upload(path: str, name: str) -> bytes:
     """A tar file that holds the image archive as the file *path*."""
-    return _tar({path: (archive(name, static_busybox()), 0o644)})
+    return image_archive.tar({path: (archive(name, static_busybox()), 0o644)})
 
 
 def archive(name: str, busybox: bytes) -> bytes:
@@ -33,31 +27,15 @@ def archive(name: str, busybox: bytes) -> bytes:
     + name: what the image is called, such as ``registry.k8s.io/pause:3.10``
     + busybox: the program, statically linked
     """
-    layer = _layer(busybox)
-    layer_digest = hashlib.sha256(layer).hexdigest()
-    config = json.dumps(
-        {
-            "architecture": ARCHITECTURES.get(platform.machine(), platform.machine()),
-            "os": "linux",
-            "config": {"Entrypoint": ["/bin/busybox", "sleep", "2147483647"]},
-            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer_digest}"]},
-        }
-    ).encode()
-    config_name = f"{hashlib.sha256(config).hexdigest()}.json"
-    layer_name = f"{layer_digest}/layer.tar"
-    manifest = [{"Config": config_name, "RepoTags": [name], "Layers": [layer_name]}]
-    return _tar(
-        {
-            config_name: (config, 0o644),
-            layer_name: (layer, 0o644),
-            "manifest.json": (json.dumps(manifest).encode(), 0o644),
-        }
-    )
+    return image_archive.archive(name, _files(busybox), _ENTRYPOINT)
 
 
 def layer() -> bytes:
     """The layer of the image, a tar file."""
-    return _layer(static_busybox())
+    return image_archive.tar(_files(static_busybox()))
+
+
+_ENTRYPOINT = ["/bin/busybox", "sleep", "2147483647"]
 
 
 # the first process of a PID namespace gets no signal that it has no handler for
@@ -68,15 +46,13 @@ while :; do /bin/busybox sleep 3600 & wait $!; done
 """
 
 
-def _layer(busybox: bytes) -> bytes:
-    return _tar(
-        {
-            "bin/busybox": (busybox, 0o755),
-            "bin/sh": (busybox, 0o755),
-            # what CRI-O runs in a pause container, whatever the image says
-            "pause": (_PAUSE, 0o755),
-        }
-    )
+def _files(busybox: bytes) -> image_archive.Files:
+    return {
+        "bin/busybox": (busybox, 0o755),
+        "bin/sh": (busybox, 0o755),
+        # what CRI-O runs in a pause container, whatever the image says
+        "pause": (_PAUSE, 0o755),
+    }
 
 
 def static_busybox() -> bytes:
@@ -87,13 +63,3 @@ def static_busybox() -> bytes:
     if not program or b"/ld-linux" in program or b"/ld-musl" in program:
         raise TargetError("a static busybox is missing: apt-get install busybox-static")
     return program
-
-
-def _tar(files: dict[str, tuple[bytes, int]]) -> bytes:
-    output = io.BytesIO()
-    with tarfile.open(fileobj=output, mode="w") as tar:
-        for path, (content, mode) in files.items():
-            member = tarfile.TarInfo(path)
-            member.size, member.mode = len(content), mode
-            tar.addfile(member, io.BytesIO(content))
-    return output.getvalue()

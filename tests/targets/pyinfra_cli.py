@@ -6,10 +6,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.soak import loops
+from tests.targets import forked
 
 _SECONDS = 600
 
@@ -46,14 +49,37 @@ def run(
     + environment: further variables
     """
     overrides = [f"--data={key}={value}" for key, value in (data or {}).items()]
+    variables = {"COLUMNS": "200", **(environment or {})}
+    return started("pyinfra", [*overrides, *arguments], cwd, variables, _SECONDS)
+
+
+def started(
+    program: str,
+    arguments: Sequence[str | Path],
+    cwd: Path,
+    variables: Mapping[str, str],
+    seconds: float,
+) -> Result:
+    """Run ``python -m PROGRAM``: by a fork, and by ``make soak`` in an interpreter of its own.
+
+    + program: ``pyinfra`` or ``kubenode``
+    + arguments: its command line
+    + cwd: its working directory
+    + variables: of its environment, beside those of this process
+    + seconds: how long it may take
+    """
+    words = list(map(str, arguments))
+    environment = {**os.environ, "NO_COLOR": "1", **variables}
+    if not loops.is_soak():
+        return Result(*forked.run(program, words, cwd, environment, seconds))
     finished = subprocess.run(
-        [sys.executable, "-m", "pyinfra", *overrides, *map(str, arguments)],
+        [sys.executable, "-m", program, *words],
         cwd=cwd,
-        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "200", **(environment or {})},
+        env=environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=_SECONDS,
+        timeout=seconds,
     )
     return Result(finished.returncode, finished.stdout, finished.stderr)
 

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.targets import pause_image
+from tests.targets import image_archive, pause_image
 from tests.targets.container import Target
 
 _CONFIG = """\
@@ -57,7 +57,7 @@ class Registry:
         layer = pause_image.layer()
         config = json.dumps(
             {
-                "architecture": pause_image.ARCHITECTURES.get(
+                "architecture": image_archive.ARCHITECTURES.get(
                     platform.machine(), platform.machine()
                 ),
                 "os": "linux",

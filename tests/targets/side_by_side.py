@@ -1,6 +1,6 @@
 """Run all tests but those on virtual machines: several at a time, each file by a pytest of its own.
 
-Tests on targets wait for hosts more than they compute, so one after the other they leave a machine
+Tests on targets wait for hosts now and then, so one after the other they leave a machine
 idle. A file is not divided: its tests share their targets.
 """
 
@@ -17,11 +17,37 @@ from pathlib import Path
 
 from tests.targets.daemon import TargetError
 
-JOBS = 3
+JOBS = 4
 """How many at a time, on two cores. Each has a few targets, of which a machine takes about 20."""
+LONGEST = tuple(
+    f"tests/{name}.py"
+    for name in (
+        "soak/test_exchange_loop",
+        "end_to_end/test_crio_breaks",
+        "end_to_end/test_sources",
+        "end_to_end/test_program_breaks",
+        "end_to_end/test_audit_breaks",
+        "end_to_end/test_kubernetes_packages",
+        "end_to_end/test_prepare",
+        "end_to_end/test_remedies",
+        "end_to_end/test_docker",
+        "end_to_end/test_docker_breaks",
+        "end_to_end/test_crio_on_targets",
+        "end_to_end/test_handlers",
+        "end_to_end/test_rpm_on_targets",
+        "end_to_end/test_absent",
+        "end_to_end/test_left_alone",
+        "end_to_end/test_readme",
+        "soak/test_kill_loop",
+        "soak/test_two_controllers",
+    )
+)
+"""Files that take more than two minutes, which their number of tests does not show."""
 
 _ROOT = Path(__file__).parent.parent.parent
 _UNITS = ("-m", "not targets and not vm")
+_FOLDERS = ("tests/end_to_end", "tests/soak")
+"""All that has tests on targets."""
 
 
 @dataclass(frozen=True)
@@ -42,16 +68,18 @@ def run(say: Callable[[str], None]) -> int:
 
 
 def _jobs() -> Sequence[Job]:
-    """The units first, which take long, then the files with most tests on targets."""
-    collected = _pytest("-m", "targets", "--collect-only", "--quiet")
+    """Those that take long first, so that all lanes end together, then those with most tests."""
+    collected = _pytest("-m", "targets", "--collect-only", "--quiet", *_FOLDERS)
     if collected.returncode != 0:
         raise TargetError(f"pytest cannot collect the tests:\n{collected.stdout}")
     files = Counter(
         line.partition("::")[0] for line in collected.stdout.splitlines() if "::" in line
     )
+    first = [file for file in LONGEST if file in files]
+    rest = [file for file, _ in files.most_common() if file not in LONGEST]
     return [
         Job("units", _UNITS),
-        *(Job(file, ("-m", "targets", file)) for file, _ in files.most_common()),
+        *(Job(file, ("-m", "targets", file)) for file in (*first, *rest)),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -217,6 +218,66 @@ def test_a_default_runtime_without_a_table_is_refused() -> None:
     blocked = planned(wanted=CrioWanted("systemd", default_runtime="kata")).blocked
     assert blocked is not None
     assert "[crio.runtime.runtimes.kata]" in blocked
+
+
+RUNSC = {"runtime_path": "/usr/local/bin/runsc", "no_sync_log": True}
+
+
+def test_a_handler_is_added_and_one_of_another_file_keeps_what_is_not_stated() -> None:
+    wanted = CrioWanted(
+        "systemd",
+        handlers={"runsc": RUNSC, "crun": {"runtime_path": "/opt/crun", "no_sync_log": False}},
+    )
+    planned = plan({DROP_IN: PACKAGED}, None, VERSION, wanted, IDLE)
+    assert planned.edit is not None
+    assert planned.applied_by == "restart"
+    files = {DROP_IN: PACKAGED, own_file.LINK: planned.edit.text}
+    then = merged((path, files[path]) for path in order(files))
+    found = {
+        name: {key: setting.value for key, setting in table.items()}
+        for name, table in then.handlers.items()
+    }
+    assert found == {
+        "runsc": RUNSC,
+        "crun": {
+            "runtime_path": "/opt/crun",
+            "monitor_path": "/usr/libexec/crio/conmon",
+            "no_sync_log": False,
+        },
+        "runc": {"runtime_path": "/usr/libexec/crio/runc"},
+    }
+    whole = {DROP_IN: PACKAGED, own_file.FILE: planned.edit.text}
+    assert plan(whole, own_file.TARGET, VERSION, wanted, IDLE) == CrioPlan()
+
+
+def test_a_handler_as_another_file_has_it_stays_there_and_a_later_files_blocks() -> None:
+    same = CrioWanted("systemd", handlers={"runc": {"runtime_path": "/usr/libexec/crio/runc"}})
+    planned = plan({DROP_IN: PACKAGED}, None, VERSION, same, IDLE)
+    assert planned.edit is not None
+    assert "runtimes" not in planned.edit.text
+    late = f"{crio.DROP_INS}/99-z.conf"
+    files = {late: '[crio.runtime.runtimes.runsc]\nruntime_path = "/opt/runsc"\n'}
+    blocked = plan(files, None, VERSION, CrioWanted("systemd", handlers={"runsc": RUNSC}), IDLE)
+    assert blocked.blocked is not None
+    assert f"{late}:1 has the handler 'runsc' too" in blocked.blocked
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({}, "it has no runtime_path"),
+        ({"runtime_path": "runsc"}, "is no absolute path"),
+        ({"runtime_path": "/r", "no_sync_log": 1}, "no_sync_log is True or False"),
+        ({"runtime_path": "/r", "runtime_typ": "oci"}, "did you mean runtime_type?"),
+        ({"runtime_path": "/r", "runtime_type": "runc"}, "runtime_type is oci, vm, pod"),
+        ({"runtime_path": "/r", "runtime_config_path": "/c"}, "for runtime_type vm alone"),
+        ({"runtime_path": "/r", "monitor_env": [1]}, "monitor_env has texts alone"),
+        ("runsc", "its settings are a dict"),
+    ],
+)
+def test_handlers_that_crio_would_ignore_are_refused(settings: Any, reason: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(reason)):
+        CrioWanted("systemd", handlers={"runsc": settings})
 
 
 def test_what_the_daemon_has_not_is_named_with_its_place() -> None:

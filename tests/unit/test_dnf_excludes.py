@@ -54,6 +54,29 @@ def test_a_package_is_added_to_the_letter(text: str, changed: str) -> None:
     assert dnf_excludes.with_names(text, ["runc"]) == changed
 
 
+@pytest.mark.parametrize(
+    ("text", "changed"),
+    [
+        ("[main]\nexcludepkgs=runc\nbest=True\n", "[main]\nbest=True\n"),
+        ("[main]\nexcludepkgs=a,runc\n  b\n", "[main]\nexcludepkgs=a\n  b\n"),
+        ("[main]\nexcludepkgs = a, runc ,b\r\n", "[main]\nexcludepkgs = a,b\r\n"),
+        ("[main]\nexcludepkgs=runc\n  b\n", "[main]\nexcludepkgs=\n  b\n"),
+        ("[main]\nexcludepkgs=a\n  runc\n  b", "[main]\nexcludepkgs=a\n  b"),
+        ("[main]\nexcludepkgs=a\n  runc\nbest=1\n", "[main]\nexcludepkgs=a\nbest=1\n"),
+        ("[other]\nexcludepkgs=runc\n", "[other]\nexcludepkgs=runc\n"),
+        ("[main]\nexcludepkgs=run*\n", "[main]\nexcludepkgs=run*\n"),
+        ("", ""),
+    ],
+)
+def test_a_package_is_taken_out_to_the_letter(text: str, changed: str) -> None:
+    assert dnf_excludes.without_names(text, ["runc"]) == changed
+
+
+def test_what_others_exclude_by_another_key_is_an_error() -> None:
+    with pytest.raises(ValueError, match="not kubenode's"):
+        dnf_excludes.without_names("[main]\nexclude=runc\n", ["runc"])
+
+
 _LINE = st.one_of(
     st.sampled_from(["[main]", "[other]", "best=True", "exclude=a", "excludepkgs=b, c", "  d", ""]),
     st.sampled_from(["#excludepkgs=x", "; y", "excludepkgs=", "plugins = 1", "\texclude=z"]),
@@ -69,6 +92,8 @@ def test_what_others_have_excluded_stays_and_no_other_line_changes(lines: list[s
         return
     assert set(names(changed)) == {*names(text), "runc"}
     assert dnf_excludes.with_names(changed, ["runc"]) == changed
+    if "runc" not in names(text):
+        assert set(names(dnf_excludes.without_names(changed, ["runc"]))) == set(names(text))
     others = [line for line in changed.splitlines() if "runc" not in line]
     assert [line for line in lines if not line.startswith("excludepkgs")] == [
         line for line in others if not line.startswith("excludepkgs")

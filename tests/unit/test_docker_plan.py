@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from kubenode.linux.unit import Unit
-from kubenode.runtimes.docker import cri_dockerd, packages, releases
+from kubenode.packages.source import NotBuiltFor
+from kubenode.runtimes.docker import cri_dockerd, packages, releases, source
 from kubenode.runtimes.docker.plan import plan
 from kubenode.runtimes.docker.state import State
 from kubenode.runtimes.docker.upkeep import upkeep
@@ -256,3 +257,42 @@ def test_the_client_is_a_package_of_its_own_from_trixie_on() -> None:
 def test_what_is_no_setting(bad: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(bad))):
         DockerWanted("systemd", **bad)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "installed", "goes"),
+    [
+        (
+            ("docker-ce", "docker-ce-cli", "containerd.io"),
+            ("containerd", "docker-cli", "docker.io", "runc", "cri-dockerd"),
+            ("containerd", "docker-cli", "docker.io", "runc"),
+        ),
+        # containerd.io has the same name at both vendors
+        (
+            ("docker-ee", "docker-ee-cli", "containerd.io"),
+            ("containerd.io", "docker-ce", "docker-ce-cli"),
+            ("docker-ce", "docker-ce-cli"),
+        ),
+        # another release of the same engine
+        (("docker.io",), ("containerd", "docker-cli", "docker.io", "runc"), ()),
+        (
+            ("docker.io", "docker-cli"),
+            ("containerd.io", "docker-ce"),
+            ("containerd.io", "docker-ce"),
+        ),
+        (("moby-engine",), ("docker-ce",), ()),
+    ],
+)
+def test_what_is_in_the_way_of_an_engine(
+    wanted: tuple[str, ...], installed: tuple[str, ...], goes: tuple[str, ...]
+) -> None:
+    assert packages.in_the_way(wanted, installed) == goes
+
+
+def test_mirantis_repository_is_by_channel_and_for_ubuntu_alone() -> None:
+    repository = source.mcr_repository({"ID": "ubuntu", "VERSION_CODENAME": "noble"}, "stable-25.0")
+    assert (repository.suite, repository.components) == ("noble", ("stable-25.0",))
+    assert repository.packages[0] == "docker-ee"
+    for other in ({"ID": "debian", "VERSION_CODENAME": "trixie"}, {"ID": "ubuntu"}):
+        with pytest.raises(NotBuiltFor, match="Ubuntu jammy, noble"):
+            source.mcr_repository(other, "stable-29.4")

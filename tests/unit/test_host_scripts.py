@@ -28,6 +28,7 @@ from kubenode.facts import (
     containerd_left,
     containerd_service,
     crio,
+    crio_archive,
     dnf_hold,
     docker,
     handler_needs,
@@ -52,7 +53,9 @@ from kubenode.facts import (
     runtimes,
     swap,
 )
+from kubenode.facts import runtime_switch as runtime_switch_fact
 from kubenode.files import host_lock, toml_text, whole_file
+from kubenode.kubelet import runtime_switch
 from kubenode.kubelet import service as kubelet_service
 from kubenode.kubelet.command_line import Word
 from kubenode.operations import kernel as kernel_operations
@@ -74,10 +77,12 @@ from kubenode.packages.source import Repository
 from kubenode.run import host_script
 from kubenode.runtimes import archive_program, config_swap, program_change
 from kubenode.runtimes.containerd import proof, removal
+from kubenode.runtimes.crio import archive as crio_archive_program
 from kubenode.runtimes.crio import proof as crio_proof
 from kubenode.runtimes.crio import registries as crio_registries
 from kubenode.runtimes.docker import cri_archive
 from kubenode.runtimes.docker import proof as docker_proof
+from kubenode.runtimes.other_runtimes import Stopped
 from kubenode.wire import probe, time_limit
 from kubenode.wire.reading import read_answer
 from tests.conftest import ROOT
@@ -102,6 +107,7 @@ PROBES = {
     "cgroups": cgroup.script_cgroups(),
     "dnf_hold": dnf_hold.script(),
     "cni_plugins": cni_plugins.script(),
+    "crio_archive": crio_archive.script(),
     "docker_package": docker.script_package(),
     "docker": docker.script_daemon(),
     "drivers": cgroup.script_drivers(),
@@ -129,6 +135,7 @@ PROBES = {
     "handler_needs": handler_needs.script(["containerd-shim-runc-v2", "/bin/sh"], ["/etc/passwd"]),
     "installation": installation.script(["containerd"]),
     "runtimes": runtimes.script(),
+    "runtime_switch": runtime_switch_fact.script(),
     "swap": swap.script(),
 }
 
@@ -164,6 +171,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     monkeypatch.setattr(host_lock, "DIRECTORY", str(tmp_path / "lock"))
     monkeypatch.setattr(archive_change, "ROOT", str(tmp_path / "lib"))
     monkeypatch.setattr(archive_change, "STORE", str(tmp_path / "store"))
+    monkeypatch.setattr(program_change, "DIRECTORY", str(tmp_path / "change"))
     monkeypatch.setattr(plugins_change, "NOTE", str(tmp_path / "plugins"))
     return Host(tmp_path)
 
@@ -252,6 +260,39 @@ def restart_kubelet(host: Host) -> str:
     host.program("sleep")
     words = [Word("--node-ip=10.0.0.1", "/etc/default/kubelet")]
     return kubelet_service.restart(words, "127.0.0.1:10248").get_raw_value()
+
+
+def switch_runtime(host: Host, comes_up: bool = True) -> str:
+    """From CRI-O to containerd, with a kubelet that is healthy, or not with the new file."""
+    serving(host)
+    pid = os.getpid()
+    host.config.write_text("old\n")
+    says = '"" ok' if comes_up else f"$(grep -q new {host.config} && echo bad) ok"
+    host.program("curl", f"printf %s {says}")
+    host.program("sleep")
+    host.program(
+        "systemctl",
+        f"""case "$*" in
+          *--value*) echo {pid};;
+          "show -p MainPID"*) echo MainPID={pid};;
+          "show -p ActiveState"*) echo ActiveState=active;;
+          is-enabled*) echo enabled;;
+        esac""",
+    )
+    to_do = runtime_switch.Switch(
+        "CRI-O -> containerd",
+        "containerd",
+        "/nowhere",
+        Stopped(("crio.service",), ()),
+        {str(host.config): (b"old\n", b"new\n")},
+    )
+    words = [Word("--v=2", "/etc/default/kubelet")]
+    command = runtime_switch.switch(
+        to_do, kubelet_service.daemon(words, "127.0.0.1:10248"), daemon(host)
+    )
+    lines = command.connector_arguments["_stdin"]
+    text = "".join(f"{line}\n" for line in lines)
+    return f"printf %s '{text}' | {{ {command.get_raw_value()}\n}}"
 
 
 def run_kubelet(host: Host) -> str:
@@ -478,6 +519,7 @@ CHANGES: list[Callable[[Host], str]] = [
     start_docker,
     unpack_cri_dockerd,
     restart_kubelet,
+    switch_runtime,
     run_kubelet,
     fetch_archive,
     unpack_archive,
@@ -539,6 +581,17 @@ def test_each_shell_runs_what_changes_a_host(
         log = host.log.read_text()
         assert "http://127.0.0.1:10248/healthz" in log
         assert log.index("kubelet --node-ip") < log.index("systemctl restart kubelet.service")
+    if change is switch_runtime:
+        assert host.config.read_text() == "new\n"
+        # what is left needs nothing to be ended
+        assert not Path(program_change.DIRECTORY).exists()
+        verbs = re.findall(r"^systemctl (?!show|is-|reset)(.*)$", host.log.read_text(), re.M)
+        assert [verb for verb in verbs if "daemon-reload" not in verb] == [
+            "stop kubelet.service",
+            "restart kubelet.service",
+            "-q disable crio.service",
+            "stop crio.service",
+        ]
     if change is swap_off:
         said = host.log.read_text().splitlines()
         assert said[:3] == ["swapoff /a swap /dev/zram0",
@@ -567,6 +620,22 @@ def test_each_shell_runs_what_changes_a_host(
         assert "containerd.io=2.1.9" in host.log.read_text().splitlines()[-1]
     if change is fetch_lists:
         assert "no answer" in finished.stderr
+
+
+@pytest.mark.parametrize("shell", SHELLS[:1], ids=shell_name)
+def test_a_kubelet_that_does_not_come_up_gets_the_old_runtime_again(
+    shell: tuple[str, ...], host: Host
+) -> None:
+    finished = host.run(shell, switch_runtime(host, comes_up=False))
+    assert finished.returncode == 1
+    assert "kubelet did not come up with containerd; the old runtime is back; the old " in (
+        finished.stderr
+    )
+    assert host.config.read_text() == "old\n"
+    log = host.log.read_text()
+    assert "stop crio.service" not in log
+    assert "systemctl -q enable crio.service" in log
+    assert not Path(program_change.DIRECTORY).exists()
 
 
 @pytest.mark.parametrize("shell", SHELLS, ids=shell_name)
@@ -716,6 +785,7 @@ def program_changes(host: Host) -> list[str]:
         program_change.of_packages("containerd 2.1.9", packages, "zypper"),
         archive_program.of_archive(build, None),
         archive_program.of_archive(None, build.name, "2.3.4", packages),
+        crio_archive_program.program("1.36.3", file, None, None),
     ):
         service = program_change.Service(is_enabled=True, is_active=True, serves=True)
         files = {str(host.config): (b"old\n", b"new\n")}

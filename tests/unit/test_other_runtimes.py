@@ -17,6 +17,7 @@ from kubenode.wire.reading import Reading, Readings
 
 CRIO_SOCKET = "unix:///var/run/crio/crio.sock"
 CRI_DOCKERD = "unix:///run/cri-dockerd.sock"
+CONTAINERD_SOCKET = "unix:///run/containerd/containerd.sock"
 
 
 def shape(**changes: Any) -> RuntimesShape:
@@ -336,6 +337,94 @@ def test_a_kubelet_that_runs_and_is_told_nothing_uses_containerd() -> None:
     assert host["kubelet_endpoint"] == "unix:///run/containerd/containerd.sock"
     stopped = runtimes.parse(Readings({runtimes.PROBE: Reading(values, texts)}))
     assert stopped["kubelet_endpoint"] is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "host", "message"),
+    [
+        (CONTAINERD, shape(**SERVING), None),
+        (CRIO, shape(**SERVING), None),
+        (DOCKER, shape(**PREPARED, kubelet_endpoint=CONTAINERD_SOCKET), None),
+        # what nobody knows is not replaced
+        (CRIO, shape(**SERVING, unknown=["systemd does not say"]), "cannot tell whether another"),
+        (
+            DOCKER,
+            shape(kubelet_endpoint="unix:///run/dockershim.sock"),
+            "kubelet is told to use the runtime at unix:///run/dockershim.sock",
+        ),
+    ],
+)
+def test_one_that_is_known_may_be_replaced(
+    wanted: Runtime, host: RuntimesShape, message: str | None
+) -> None:
+    problem = other_runtimes.refusal(host, wanted, replaces=True)
+    assert problem is None if message is None else problem and problem[0].startswith(message)
+
+
+RUNNING = {"docker.socket": "active", "docker.service": "active"}
+CONTAINERDS = {
+    "units": {"containerd.service": unit("active", True)},
+    "sockets": ["/run/containerd/containerd.sock"],
+    "programs": ["containerd"],
+    "kubelet_endpoint": CONTAINERD_SOCKET,
+}
+DOCKERS = {
+    **SERVING,
+    "units": {
+        "containerd.service": unit("active", True),
+        "cri-docker.service": unit("active", True),
+        "cri-docker.socket": unit("active", True, "/run/cri-dockerd.sock"),
+    },
+}
+CRIOS = {
+    "units": {"crio.service": unit("active", True), "containerd.service": unit()},
+    "kubelet_endpoint": CRIO_SOCKET,
+}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "host", "engine", "units"),
+    [
+        # containerd is Docker Engine's too
+        (DOCKER, CONTAINERDS, {}, ()),
+        (MCR, CONTAINERDS, RUNNING, ()),
+        (CRIO, CONTAINERDS, {}, ("containerd.service",)),
+        # of an engine that people use, and of one that is stopped
+        (CRIO, CONTAINERDS, RUNNING, ()),
+        (CRIO, CONTAINERDS, {"docker.service": "inactive"}, ("containerd.service",)),
+        (
+            CONTAINERD,
+            DOCKERS,
+            RUNNING,
+            ("cri-docker.socket", "cri-docker.service", "docker.socket", "docker.service"),
+        ),
+        (
+            CRIO,
+            DOCKERS,
+            RUNNING,
+            (
+                "cri-docker.socket",
+                "cri-docker.service",
+                "containerd.service",
+                "docker.socket",
+                "docker.service",
+            ),
+        ),
+        (CONTAINERD, CRIOS, {}, ("crio.service",)),
+        (DOCKER, CRIOS, RUNNING, ("crio.service",)),
+    ],
+)
+def test_what_nobody_needs_any_more_is_stopped_and_dockers_containerd_is_dockers(
+    wanted: Runtime, host: dict[str, Any], engine: dict[str, str], units: tuple[str, ...]
+) -> None:
+    found = other_runtimes.stopped(shape(**host), engine, wanted)
+    assert set(found.units) == set(units)
+    sockets = [unit for unit in found.units if unit.endswith(".socket")]
+    services = [unit.replace(".socket", ".service") for unit in sockets]
+    for socket, service in zip(sockets, services, strict=True):
+        assert found.units.index(socket) < found.units.index(service)
+    # the wanted one's own socket stays
+    assert wanted.socket not in found.sockets
 
 
 @given(st.text(max_size=60))

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 import shlex
+import shutil
 import subprocess
 import time
 from itertools import product
@@ -74,7 +75,8 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     change.mkdir()
     undo = f"echo undone >>{tmp_path}/said; rm {change}/back.sh; outcome=all"
     definitions = f"change={change}\nis_done() {{ false; }}\ngo_back() {{ {undo}; }}"
-    (change / "back.sh").write_text(program_change.back_script(definitions))
+    for name in ("back.sh", "ended.sh"):
+        (change / name).write_text(program_change.back_script(definitions))
     return change
 
 
@@ -82,7 +84,7 @@ def watched(change: Path) -> tuple[subprocess.Popen[bytes], subprocess.Popen[byt
     """A shell that changes something, and who waits for its end."""
     shell = subprocess.Popen(["sleep", "60"])
     start = Path(f"/proc/{shell.pid}/stat").read_text().rpartition(")")[2].split()[19]
-    command = ["sh", str(change / "back.sh"), "once-ended", str(shell.pid), start]
+    command = ["sh", str(change / "ended.sh"), "once-ended", str(shell.pid), start]
     watch = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     # it has begun: it sleeps
     while not Path(f"/proc/{watch.pid}/task/{watch.pid}/children").read_text():
@@ -105,10 +107,26 @@ def test_a_change_is_undone_once_its_shell_is_gone_and_not_before(directory: Pat
         watch.kill()
 
 
-def test_a_change_that_came_to_its_end_is_left_alone(directory: Path) -> None:
+def test_what_a_change_had_fetched_that_was_not_begun_goes(directory: Path) -> None:
     shell, watch = watched(directory)
     try:
         (directory / "back.sh").unlink()
+        (directory / "new").mkdir()
+        assert watch.poll() is None
+        shell.kill()
+        shell.wait()
+        assert watch.wait(30) == 0
+        assert not directory.exists()
+        assert not (directory.parent / "said").exists()
+    finally:
+        shell.kill()
+        watch.kill()
+
+
+def test_a_change_that_came_to_its_end_is_left_alone(directory: Path) -> None:
+    shell, watch = watched(directory)
+    try:
+        shutil.rmtree(directory)
         shell.kill()
         shell.wait()
         assert watch.wait(30) == 0

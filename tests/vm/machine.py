@@ -139,15 +139,18 @@ class Machine:
         self.sh(f"date -s @{time.time():.0f} >/dev/null")
 
     @contextlib.contextmanager
-    def cri(self) -> Iterator[Cri]:
-        """A client of containerd's CRI, through a connection of root's: the socket is root's."""
+    def cri(self, at: str = "/run/containerd/containerd.sock") -> Iterator[Cri]:
+        """A client of the runtime's CRI, through a connection of root's: the socket is root's.
+
+        + at: the socket's path on the machine
+        """
         self.sh(
             f"install -d -m 700 /root/.ssh && "
             f"cat /home/{self._login.user}/.ssh/authorized_keys >/root/.ssh/authorized_keys"
         )
         socket = self._control.with_suffix(".cri")
         socket.unlink(missing_ok=True)
-        forward = f"{socket}:/run/containerd/containerd.sock"
+        forward = f"{socket}:{at}"
         tunnel = subprocess.Popen(
             [
                 *self._ssh("root", shared=False),
@@ -163,7 +166,7 @@ class Machine:
             deadline = time.monotonic() + 60
             while not socket.exists():
                 if tunnel.poll() is not None or time.monotonic() > deadline:
-                    raise TargetError(f"{self.domain}: no connection to containerd's socket")
+                    raise TargetError(f"{self.domain}: no connection to {at}")
                 time.sleep(0.1)
             with Cri(socket, lambda pid: self.read(f"/proc/{pid}/cgroup")) as runtime:
                 yield runtime
@@ -174,14 +177,29 @@ class Machine:
     def import_pause_image(self, runtime: Cri) -> str:
         """Give containerd the pause image it wants, without a registry; its name."""
         name = runtime.pause_image() or pause_image.stated_in(self.sh("containerd config dump"))
-        archive = pause_image.archive(name, pause_image.static_busybox())
+        self.load_image(name, "ctr -n k8s.io images import -")
+        return name
+
+    def load_image(self, name: str, command: str = "docker load") -> None:
+        """Give the runtime an image that can be a pause image, without a registry.
+
+        + name: of the image
+        + command: takes the archive on its standard input
+        """
+        self.load(pause_image.archive(name, pause_image.static_busybox()), command)
+
+    def load(self, archive: bytes, command: str) -> None:
+        """Give the runtime an image.
+
+        + archive: as ``docker save`` writes it
+        + command: takes it on its standard input
+        """
         subprocess.run(
-            [*self._ssh(self._login.user), "sudo -n ctr -n k8s.io images import -"],
+            [*self._ssh(self._login.user), f"sudo -n {command}"],
             input=archive,
             stdout=subprocess.DEVNULL,
             check=True,
         )
-        return name
 
     def _virsh(self, action: str, *arguments: str) -> None:
         done = virsh(action, self.domain, *arguments)

@@ -1,17 +1,26 @@
-"""A real kernel: modules that are loaded, a boot that brings them back, limits that are applied."""
+"""A real kernel: modules that are loaded, a boot that brings them back, limits that are applied.
+
+Each machine becomes a node. What a boot does, and pods' limits, ``make test`` looks at on Debian 13
+alone, where systemd is newer; with ``KUBENODE_SOAK=1`` on each.
+"""
 
 from __future__ import annotations
 
 import uuid
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import ROOT
+from tests.soak import loops
 from tests.targets import pyinfra_cli
-from tests.vm import traps
+from tests.vm import box, traps
 from tests.vm.conftest import Prepared, changed
 from tests.vm.machine import Machine
 
 MEMORY_LIMIT = 64 * 1024 * 1024
+
+one_suite = pytest.mark.parametrize("vm_lab", loops.choice(["trixie"], box.SUITES), indirect=True)
 
 
 def test_a_fresh_machine_becomes_a_node(prepared: Prepared) -> None:
@@ -32,6 +41,7 @@ def test_a_fresh_machine_becomes_a_node(prepared: Prepared) -> None:
     assert machine.sh("systemctl is-active containerd") == "active\n"
 
 
+@one_suite
 def test_the_next_boot_is_as_predicted(
     prepared: Prepared, node: Machine, vm_inventory: Path
 ) -> None:
@@ -81,6 +91,7 @@ def _predictions(inventory: Path, keys: list[str]) -> tuple[dict, dict]:  # type
     return answers[0]["keys"], answers[1]["modules"]
 
 
+@one_suite
 def test_a_pods_memory_limit_is_applied_in_its_slice(node: Machine, vm_inventory: Path) -> None:
     pod_slice = f"kubepods-burstable-pod{uuid.uuid4().hex}.slice"
     parent = f"/kubepods.slice/kubepods-burstable.slice/{pod_slice}"

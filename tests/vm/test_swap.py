@@ -1,4 +1,7 @@
-"""Swap of every kind on a real machine: one deploy, and no swap, now and after boots."""
+"""Swap of every kind on a real machine: one deploy, and no swap, now and after boots.
+
+``make test`` takes Debian 12's machine, whose other tests are fewer; ``KUBENODE_SOAK=1`` both.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,16 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.soak import loops
 from tests.targets import pyinfra_cli
+from tests.vm import box
 from tests.vm.conftest import FRESH, changed
 from tests.vm.lab import Lab
 from tests.vm.machine import Machine
+
+pytestmark = pytest.mark.parametrize(
+    "vm_lab", loops.choice(["bookworm"], box.SUITES), indirect=True
+)
 
 _LAY = """
 set -e

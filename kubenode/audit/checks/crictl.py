@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from kubenode.audit.checks.check import Check, Evidence, Subject, Verdict, met, unknown, violated
-from kubenode.audit.checks.runtime_in_use import RuntimeInUse, of_runtime
+from kubenode.audit.checks.check import (
+    Check,
+    Evidence,
+    Subject,
+    Verdict,
+    met,
+    not_applicable,
+    unknown,
+    violated,
+)
+from kubenode.audit.checks.references import RUNTIME_ALONE
+from kubenode.audit.checks.runtime_in_use import RuntimeInUse, beside, of_runtime
 from kubenode.runtimes.crictl import CRICTL_CONFIG
+from kubenode.runtimes.runtime import of_endpoint
 
 
 def _config(subject: Subject, runtime: RuntimeInUse) -> Verdict:
@@ -23,6 +34,9 @@ def _config(subject: Subject, runtime: RuntimeInUse) -> Verdict:
         if _path(endpoint or "") != _path(runtime.shape["socket"]):
             key = name.replace("_", "-")
             found = f"{key} is {endpoint}" if endpoint else f"no {key}"
+            leads_to = of_endpoint(endpoint)
+            if leads_to and leads_to.cri in {other.name for other in beside(subject)}:
+                return not_applicable(f"{found}, {RUNTIME_ALONE}")
             return violated(found, Evidence(found, CRICTL_CONFIG), expected=expected)
     return met(str(crictl["runtime_endpoint"]), expected=expected)
 

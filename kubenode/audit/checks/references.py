@@ -32,6 +32,7 @@ RUNTIME_INSTALLED = Reference("runtime.installed")
 RUNTIME_CONFIG = Reference("runtime.config-readable")
 CONFIG_APPLIED = Reference("runtime.config-applied")
 CRI_SERVING = Reference("runtime.cri-serving")
+RUNTIME_ALONE = Reference("runtime.alone")
 
 CRI_DOCKERD = Reference("docker.cri-dockerd")
 DOCKER_KEYS = Reference("docker.keys")

@@ -17,7 +17,7 @@ from kubenode.audit.checks.check import (
     violated,
 )
 from kubenode.audit.checks.references import CRI_SERVING, RUNTIME_CONFIG, SYSTEMD
-from kubenode.audit.checks.runtime_in_use import RuntimeInUse, in_use, of_runtime
+from kubenode.audit.checks.runtime_in_use import RuntimeInUse, beside, in_use, of_runtime
 from kubenode.runtimes import cni
 from kubenode.runtimes.runtime import Runtime
 
@@ -118,6 +118,15 @@ def _config_applied(_: Subject, runtime: RuntimeInUse) -> Verdict:
             *(Evidence("not in force yet", path) for path in pending),
         )
     return met(f"{name} runs with what is on disk")
+
+
+def _alone(subject: Subject, runtime: RuntimeInUse) -> Verdict:
+    row = subject.runtime_row
+    if others := beside(subject):
+        return violated(f"kubelet's is {row.cri}, and {'; '.join(map(str, others))}")
+    if why := subject.platform["runtimes"]["unknown"]:
+        return unknown("; ".join(why))
+    return met(f"{row.cri} alone")
 
 
 def _config_merged(_: Subject, runtime: RuntimeInUse) -> Verdict:
@@ -332,6 +341,25 @@ _CHECKS = (
         "it fails",
         operation="containerd.running",
         mirrors=("kubeadm: CRI",),
+    ),
+    Check(
+        id="runtime.alone",
+        title="No other runtime runs beside the one that kubelet uses",
+        severity="warn",
+        expected="other runtimes stopped and disabled, if they are installed",
+        why='kubeadm stops where it finds several: "found multiple CRI endpoints on the host". '
+        "Pods that another runtime has are seen by nobody, and hold memory and ports. Docker "
+        "Engine's own containerd is no other runtime. One that is installed, stopped and disabled, "
+        "as after a change of the runtime, is no fault.",
+        judge=of_runtime(_alone),
+        remedy="kubenode.node.prepare with kubenode_replace_runtime, or "
+        'runtime.replaced(by="{operations}"), or systemctl disable --now the units that are named',
+        operation="runtime.replaced",
+        mirrors=("kubeadm: CRI",),
+        sources=(
+            "https://kubernetes.io/docs/tasks/administer-cluster/migrating-from-dockershim/"
+            "change-runtime-containerd/",
+        ),
     ),
     Check(
         id="runtime.config-applied",

@@ -28,8 +28,10 @@ from kubenode.audit.checks.references import (
 from kubenode.facts.containerd import ContainerdShape
 from kubenode.facts.crio import CrioShape
 from kubenode.facts.runtime import RuntimeShape
+from kubenode.runtimes import other_runtimes
 from kubenode.runtimes.containerd import releases
 from kubenode.runtimes.crio import releases as crio_releases
+from kubenode.runtimes.other_runtimes import OtherRuntime
 from kubenode.runtimes.runtime import CONTAINERD, CRIO, DOCKER
 
 
@@ -196,6 +198,12 @@ _OF: Mapping[str, Callable[[Subject], RuntimeInUse]] = {
 def in_use(subject: Subject) -> RuntimeInUse | Verdict:
     """The runtime that kubelet uses; a verdict where it has no fact, or is not installed."""
     return _not_there(subject) or _OF[subject.runtime_row.name](subject)
+
+
+def beside(subject: Subject) -> list[OtherRuntime]:
+    """The runtimes beside the one that kubelet uses that run, or start at boot."""
+    others = other_runtimes.in_use(subject.platform["runtimes"], subject.runtime_row)
+    return [other for other in others if other.state != "is used"]
 
 
 def of_runtime(

@@ -8,6 +8,9 @@ link; the file, and all that is kept beside it, is one folder up.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from kubenode.files.toml_text import Path, TomlText, UnsafeEditError, dotted, literal
 from kubenode.runtimes.crio.config import DROP_INS
 from kubenode.runtimes.edit import ConfigError, Edit, SettingChange
@@ -21,7 +24,7 @@ HEAD = """# Written by kubenode, and read by CRI-O through crio.conf.d/99-kubeno
 """
 
 
-def edited(text: str, values: dict[Path, str | list[str]]) -> Edit:
+def edited(text: str, values: Mapping[Path, Any]) -> Edit:
     """
     The file with settings, all else in it to the letter.
 

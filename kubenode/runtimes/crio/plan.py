@@ -10,7 +10,7 @@ from packaging.version import Version
 
 from kubenode.files.toml_text import Path, dotted, literal
 from kubenode.runtimes.crio import config as crio
-from kubenode.runtimes.crio import own_file, releases
+from kubenode.runtimes.crio import handlers, own_file, releases
 from kubenode.runtimes.crio.config import CrioConfig, Setting
 from kubenode.runtimes.crio.state import State
 from kubenode.runtimes.crio.wanted import POD, CrioWanted, monitor_trouble
@@ -113,20 +113,24 @@ def _plan(
     if link is not None:
         read[own_file.LINK] = own
     now = crio.merged((path, read[path]) for path in crio.order(read))
-    values = _values(now, version, wanted)
+    own_handlers = handlers.values_of(now, wanted.handlers)
+    of_all = _values(now, version, wanted)
+    values = {**of_all, **own_handlers}
     edit = own_file.edited(own, values)
     then = crio.merged(
         (path, edit.text if path == own_file.LINK else text)
         for path, text in ((path, read.get(path, "")) for path in crio.order({**read, **_LINKED}))
     )
-    _refuse_overruled(then, values)
+    _refuse_overruled(then, of_all)
+    if problem := handlers.overruled(then, own_handlers):
+        raise _Blocked(f"{problem}, and is read behind {own_file.LINK}: say it there")
     _refuse_invalid(then, version, wanted)
     if not values or (not edit.changes and link is not None):
         return CrioPlan()
     if crio.CGROUP_MANAGER in values and not change_driver_under_pods:
-        problem = state.pods_of_other_driver(wanted.cgroup_driver)
-        if problem:
-            raise _Blocked(problem)
+        running = state.pods_of_other_driver(wanted.cgroup_driver)
+        if running:
+            raise _Blocked(running)
     return CrioPlan(
         edit,
         links=link is None,

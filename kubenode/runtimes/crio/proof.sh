@@ -5,6 +5,11 @@
 # one is looked at that has what would be there, and nothing else.
 # shellcheck disable=SC2031,SC2153  # limited() has its own status
 check() {
+  # CRI-O takes a handler whose program is missing, and ignores it with a line in its log
+  # shellcheck disable=SC2013  # a path has no blanks in it
+  for program in $(sed -n 's,^ *runtime_path *= *"\(/[^" ]*\)".*,\1,p' "$1" 2>/dev/null); do
+    [ -e "$program" ] || { echo "a handler's runtime_path $program is not on this host"; return 1; }
+  done
   look=$(mktemp -d) || return 1
   why=$({ cp -RL @DROP_INS@ "$look/d" &&
     { [ ! -e "$1" ] || cp -L "$1" "$look/d/@NAME@"; }; } 2>&1) &&

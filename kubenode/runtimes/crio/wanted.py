@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from kubenode.runtimes.cni import check_directories
+from kubenode.runtimes.crio.handlers import check_handlers
 from kubenode.runtimes.wanted import Wanted
 
 POD = "pod"
@@ -30,12 +33,15 @@ class CrioWanted(Wanted):
     """The handler of pods that name none."""
     cni_bin_dirs: tuple[str, ...] | None = None
     """Directories of CNI plugins, the most important first."""
+    handlers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Runtime handlers by name, see :mod:`kubenode.runtimes.crio.handlers`."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.check_words("monitor_cgroup", "default_runtime")
         if self.cni_bin_dirs is not None:
             check_directories(self.cni_bin_dirs)
+        check_handlers(self.handlers)
         where = self.monitor_cgroup
         if where is not None and (problem := monitor_trouble(where, self.cgroup_driver)):
             raise ValueError(f"monitor_cgroup {where!r}: {problem}")

@@ -58,6 +58,34 @@ def _splits(os_release: Mapping[str, str]) -> bool:
     return not version.isdecimal() or int(version) >= 13
 
 
+_OWN: Mapping[str, tuple[str, ...]] = {
+    "docker.io": ("docker.io", "docker-cli", "containerd", "runc"),
+    "docker-ce": ENGINES["docker"],
+    "docker-ee": ENGINES["mcr"],
+}
+"""What an engine stands on. Its vendor's packages conflict with those of the others."""
+
+
+def in_the_way(wanted: Sequence[str], installed: Sequence[str]) -> tuple[str, ...]:
+    """The packages that have to go for an engine, of what is installed.
+
+    + wanted: names, the engine first
+    + installed: names
+
+    They are named to apt, which lets nothing go by itself that is held.
+
+    **Example:**
+
+    .. code:: python
+
+        in_the_way(["docker-ce"], ["containerd", "docker.io"])  # ("containerd", "docker.io")
+    """
+    own = _OWN.get(wanted[0])
+    if own is None:
+        return ()
+    return tuple(name for name in replaced(wanted, installed) if name not in own)
+
+
 def replaced(wanted: Sequence[str], installed: Sequence[str]) -> tuple[str, ...]:
     """The packages that may go for those that are wanted, of what is installed.
 

@@ -11,6 +11,8 @@ check() {
     return 1
   }
 }
+# program_runs: whether the one that PATH has first runs at all
+program_runs() { limited @PROGRAM_SECONDS@ dockerd --version >/dev/null; }
 # engine_says: what it says of itself, in $said; fails where it does not answer, or nobody can ask it
 engine_says() {
   if command -v docker >/dev/null; then

@@ -1,0 +1,9 @@
+# shellcheck shell=sh
+# The runtime_switch probe: a change that was begun, and is neither proven nor undone.
+
+value known yes
+if [ -e @CHANGE@/back.sh ]; then
+  what=
+  [ ! -r @CHANGE@/what ] || IFS= read -r what <@CHANGE@/what
+  value change "${what:-unknown}"
+fi

@@ -1,0 +1,57 @@
+# shellcheck shell=sh
+# The runtime that kubelet uses, as program_functions.sh changes it and undoes that: $stopped_units
+# and $left_sockets are those of the old one. It goes last: kubelet serves by the new one then, so
+# that at each step one runtime serves that kubelet points at.
+
+old_one='the old runtime'
+program_is_there() { :; }
+# was_healthy: before the change; where nothing here can ask, kubelet runs
+was_healthy() {
+  answer=$(ask_health 2>/dev/null)
+  asked=$?
+  if [ "$asked" = 2 ] || [ -z "$health_address" ]; then systemctl -q is-active "$unit"
+  else [ "$answer" = ok ]; fi
+}
+# program_keep: what the old units were, and kubelet
+program_keep() {
+  : >"$change/units" || return 1
+  for each in $stopped_units; do
+    was=$(systemctl show -p ActiveState "$each"); was=${was#ActiveState=}
+    starts=$(systemctl is-enabled "$each" 2>/dev/null)
+    printf '%s %s %s\n' "$each" "${was:-inactive}" "${starts:-unknown}" >>"$change/units" || return 1
+  done
+  if [ "$restarts" ] && was_healthy; then echo healthy
+  else systemctl show -p ActiveState "$unit"; fi >"$change/kubelet"
+  sync_file "$change/kubelet" && sync_file "$change/units"
+}
+program_switch() { limited @STOP_SECONDS@ systemctl stop "$unit"; }
+# program_hold: the old one stops, and no boot starts it
+program_hold() {
+  # shellcheck disable=SC2086  # split on purpose
+  [ -z "$stopped_units" ] || {
+    why=$({ systemctl -q disable $stopped_units && limited @STOP_SECONDS@ systemctl stop $stopped_units; } 2>&1) ||
+      fail "kubelet uses @NEW@, and the old runtime cannot be stopped and disabled: $why"
+    systemctl reset-failed $stopped_units 2>/dev/null
+  }
+  for each in $left_sockets; do
+    if [ -S "$each" ]; then rm -f "$each"; fi
+  done
+}
+# program_back: the old one runs, and starts at boot, as it did
+program_back() {
+  while read -r each was starts; do
+    case $starts in enabled) systemctl -q enable "$each" || return 1;; esac
+    case $was in
+      active | activating | reloading)
+        systemctl reset-failed "$each" 2>/dev/null
+        limited @STOP_SECONDS@ systemctl start "$each" || return 1;;
+    esac
+  done <"$change/units"
+  read -r was <"$change/kubelet" 2>/dev/null
+  # one that was not healthy before is not waited for
+  case ${was:-healthy} in
+    healthy) ;;
+    ActiveState=inactive | ActiveState=failed) limited @STOP_SECONDS@ systemctl stop "$unit"; restarts=;;
+    *) systemctl --no-block restart "$unit"; restarts=;;
+  esac
+}

@@ -1,0 +1,179 @@
+"""Exchange the Docker Engine of a host for another vendor's or another release, with apt: one
+command on the host, after which cri-dockerd serves, or what was there before is back."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Any, Literal, NamedTuple
+
+from pyinfra import host
+from pyinfra.api import FunctionCommand, StringCommand
+
+from kubenode.facts.docker import Docker, DockerPackageShape, DockerServiceShape
+from kubenode.facts.package_versions import PackageVersions, PackageVersionsShape
+from kubenode.facts.repositories import Repositories
+from kubenode.operations import package_steps
+from kubenode.operations import packages as package_operations
+from kubenode.operations.docker_host import daemon_of, state
+from kubenode.packages.package_change import PackageChange
+from kubenode.packages.source import Repository
+from kubenode.run.telling import explain, refuse
+from kubenode.runtimes import program_change
+from kubenode.runtimes.docker import daemon_json, packages
+from kubenode.runtimes.program_change import Service
+from kubenode.runtimes.restart import Restart, postponed
+from kubenode.wire import joint_reading
+
+Commands = Generator[StringCommand | FunctionCommand, Any, None]
+
+_CANNOT_TELL = "cannot tell which versions of Docker Engine there are, see the lines above"
+
+
+class Wanted(NamedTuple):
+    """The packages that come.
+
+    + names: the engine first
+    + repository: where they are from; None is what the host has
+    + version: of the engine and its client
+    + hold: keep upgrades from them
+    + restart: see :func:`kubenode.operations.docker.installed`
+    """
+
+    names: Sequence[str]
+    repository: Repository | Literal["docker"] | None
+    version: str | None
+    hold: bool
+    restart: Restart | None
+
+
+def gate(restart: Restart | None) -> str | None:
+    """Why the engine that runs may not be exchanged now.
+
+    + restart: as the user wants it
+    """
+    daemon = joint_reading.get_fact_now(Docker)
+    count = None if daemon is None else state(daemon).restarted
+    why = postponed(restart, count, pods_survive=False)
+    return None if why is None else f"Docker Engine would be exchanged, and {why}"
+
+
+def steps(now: DockerPackageShape, wanted: Wanted) -> Commands:
+    """
+    The commands that exchange the engine; it may be, see :func:`gate`.
+
+    + now: what the host has
+    + wanted: what comes
+    """
+    names = list(wanted.names)
+    source = None
+    if wanted.repository is not None:
+        repository = wanted.repository
+        name = repository if isinstance(repository, str) else repository.name
+        there = joint_reading.get_fact(Repositories, repository=name)
+        planned = (
+            "cannot tell where packages come from, see the lines above"
+            if there is None
+            else package_operations.planned_source(repository, there, "apt-get")
+        )
+        if isinstance(planned, str):
+            yield refuse(host, planned)
+            return
+        source = planned
+        package_operations.explain_source(source)
+    explain(host, _beforehand(now, names, wanted))
+    if source is not None:
+        yield from package_operations.prove(source)
+        yield from package_operations.put_in_place(source)
+    finishes = now["dpkg_interrupted"] or now["dpkg_at_work"] is not None
+    yield from package_steps.ready("apt-get", names, finishes=finishes)
+    versions = joint_reading.get_fact_now(PackageVersions, packages=names)
+    daemon = joint_reading.get_fact_now(Docker)
+    if versions is None or daemon is None:
+        yield refuse(host, _CANNOT_TELL)
+        return
+    is_other = now["package"] is not None and now["package"]["name"] != names[0]
+    asked = _asked(wanted, None if source is None else source.repository, is_other)
+    change = _change(now, wanted, asked, versions)
+    # somebody may have started one meanwhile
+    problem = change if isinstance(change, str) else gate(wanted.restart)
+    if isinstance(change, str) or problem:
+        yield refuse(host, f"{problem}: nothing was installed")
+        return
+    yield from _exchanged(change, daemon)
+    after = joint_reading.get_fact_now(PackageVersions, packages=names)
+    if after is None:
+        yield refuse(host, _CANNOT_TELL)
+        return
+    spared = package_operations.unspared(after, asked)
+    package_steps.tell_files(spared)
+    yield from package_steps.write(spared)
+
+
+def _beforehand(now: DockerPackageShape, names: Sequence[str], wanted: Wanted) -> str:
+    there = [package["name"] for package in now["packages"]]
+    going = packages.in_the_way(names, there)
+    goes = f", and {', '.join(going)} {'goes' if len(going) == 1 else 'go'} for it" if going else ""
+    return (
+        f"Docker Engine {now['version']} -> {' '.join(names)} {wanted.version or '(what there is)'}"
+        f"{goes}; the data root stays, and what is there now comes back where cri-dockerd does not "
+        "serve over the new one"
+    )
+
+
+def _asked(
+    wanted: Wanted, repository: Repository | None, is_other: bool
+) -> package_operations.Wanted:
+    """What is asked for.
+
+    + is_other: whether it is another vendor's: containerd.io has the same name at all of them, and
+      becomes theirs unless it is newer already
+    """
+    rest = tuple(name for name in wanted.names if name.startswith("containerd"))
+    own = [name for name in wanted.names if name not in rest]
+    # containerd.io has versions of its own
+    versions = None if wanted.version is None else dict.fromkeys(own, wanted.version)
+    newest = rest if is_other and repository is not None else ()
+    return package_operations.Wanted(list(wanted.names), repository, versions, wanted.hold, newest)
+
+
+def _change(
+    now: DockerPackageShape,
+    wanted: Wanted,
+    asked: package_operations.Wanted,
+    versions: PackageVersionsShape,
+) -> PackageChange | str:
+    """What apt shall do; text says why it may not."""
+    chosen = package_operations.selection(versions, asked)
+    if chosen.blocked:
+        return chosen.blocked
+    comes = {name: version for name, version in chosen.installs.items() if version is not None}
+    if len(comes) != len(chosen.installs):
+        return _CANNOT_TELL
+    there = {package["name"]: package["version"] for package in now["packages"]}
+    related = [name for name in there if name != "cri-dockerd"]
+    held = {package["name"] for package in now["packages"] if package["held"]}
+    return PackageChange(
+        installs=comes,
+        removes=packages.in_the_way(wanted.names, list(there)),
+        now={name: there[name] for name in related},
+        related=related,
+        holds=[name for name in wanted.names if wanted.hold or name in held],
+    )
+
+
+def _exchanged(change: PackageChange, daemon: DockerServiceShape) -> Commands:
+    program = program_change.of_packages("Docker Engine", change, "apt-get")
+    explain(host, program.explained)
+    unit = daemon["unit"]
+    yield program_change.change(
+        program,
+        {},
+        daemon_json.PATH,
+        daemon_of(daemon),
+        Service(
+            is_enabled=unit is not None and unit["enabled"] == "enabled",
+            is_active=unit is not None and unit["active"] in ("active", "activating", "reloading"),
+            serves=daemon["cri"] == "serving",
+            is_masked=unit is not None and unit["load"] == "masked",
+        ),
+    )

@@ -1,0 +1,85 @@
+"""Docker Engine on a real kernel: a fresh machine becomes a node with it, and is one after a boot.
+
+The engine is Debian's; cri-dockerd is a stand-in over it, or the real one where
+``KUBENODE_TEST_CRI_DOCKERD`` names it. ``KUBENODE_SOAK=1 make test-vm`` runs it on each suite, a
+run without it on Debian 13.
+"""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.end_to_end import docker_hosts
+from tests.soak import loops
+from tests.targets import pyinfra_cli
+from tests.targets.pyinfra_cli import Result
+from tests.vm import box, traps
+from tests.vm.conftest import FRESH, changed
+from tests.vm.lab import Lab
+from tests.vm.machine import Machine
+
+MEMORY_LIMIT = 64 * 1024 * 1024
+PAUSE = "mirror.example.org/pause:1"
+SOCKET = "/run/cri-dockerd.sock"
+
+
+@pytest.mark.parametrize("vm_lab", loops.choice(["trixie"], box.SUITES), indirect=True)
+def test_a_fresh_machine_becomes_a_node_with_docker_engine(
+    vm_lab: tuple[Lab, Machine], tmp_path: Path
+) -> None:
+    machine = vm_lab[1]
+    machine.restore(FRESH)
+    docker_hosts.ready(machine)
+    hosts = pyinfra_cli.write_inventory(
+        tmp_path / "inventory.py", [docker_hosts.host(machine, tmp_path, pause_image=PAUSE)]
+    )
+
+    def deploy(**settings: Any) -> Result:
+        data = {f"kubenode_{name}": value for name, value in settings.items()}
+        return pyinfra_cli.run("-y", "-v", hosts, ROOT / "deploy.py", cwd=tmp_path, data=data)
+
+    first = deploy()
+    assert first.returncode == 0, first.output
+    assert {"overlay", "br_netfilter"} <= traps.live_modules(machine)
+    machine.load_image(PAUSE)
+    _assert_limited(machine)
+
+    machine.reboot()
+    machine.sh(
+        "for i in $(seq 300); do docker info >/dev/null 2>&1 && exit; sleep 0.2; done; exit 1"
+    )
+    assert machine.sh("systemctl is-active docker cri-docker") == "active\nactive\n"
+    _assert_limited(machine)
+    second = deploy()
+    assert second.returncode == 0, second.output
+    assert set(changed(second.output).values()) == {"No Change"}, second.output
+
+    # control: with the other driver a pod is not where kubelet looks for it
+    other = deploy(cgroup_driver="cgroupfs")
+    assert other.returncode == 0, other.output
+    with machine.cri(SOCKET) as cri, cri.pod(_parent()) as pod:
+        assert ".slice/docker-" not in pod.cgroup
+
+
+def _parent() -> str:
+    return (
+        f"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{uuid.uuid4().hex}.slice"
+    )
+
+
+def _assert_limited(machine: Machine) -> None:
+    """A pod's container is in the pod's slice, and has the limit that it was given."""
+    parent = _parent()
+    with machine.cri(SOCKET) as cri:
+        assert cri.runtime_config_driver() == "systemd"
+        with cri.pod(parent) as pod:
+            container = cri.run_container(pod, PAUSE, MEMORY_LIMIT)
+            assert pod.cgroup == f"{parent}/docker-{pod.id}.scope"
+            assert container.cgroup == f"{parent}/docker-{container.id}.scope"
+            limit = machine.read(f"/sys/fs/cgroup{container.cgroup}/memory.max")
+            assert limit == f"{MEMORY_LIMIT}\n"

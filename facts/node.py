@@ -9,6 +9,7 @@ from typing import TypedDict, cast
 
 from kubenode import profiles
 from kubenode.facts import (
+    certificates,
     cgroup,
     container_cgroups,
     containerd,
@@ -29,6 +30,7 @@ from kubenode.facts import (
     runtimes,
     swap,
 )
+from kubenode.facts.certificates import CertificatesShape
 from kubenode.facts.cgroup import CgroupDriversShape, CgroupsShape
 from kubenode.facts.container_cgroups import ContainerCgroupsShape
 from kubenode.facts.containerd import ContainerdShape
@@ -90,6 +92,7 @@ class NodeShape(TypedDict):
     kubelet: KubeletShape | None
     kubeadm: KubeadmShape | None
     kubernetes_keys: KubernetesKeysShape | None
+    certificates: CertificatesShape | None
     logind: LogindShape | None
     modules: KernelModulesShape | None
     sysctls: SysctlsShape | None
@@ -206,6 +209,7 @@ PARTS = (
     Part("kubelet", {kubelet.PROBE: kubelet.script}, kubelet.parse),
     Part("kubeadm", {kubeadm.PROBE: kubeadm.script}, kubeadm.parse),
     Part("kubernetes_keys", {kubernetes_keys.PROBE: kubernetes_keys.script}, kubernetes_keys.parse),
+    Part("certificates", {certificates.PROBE: certificates.script}, certificates.parse),
     Part("logind", {logind.PROBE: logind.script}, logind.parse),
     Part(
         "container_cgroups",
@@ -289,6 +293,7 @@ class Node(ProbeFact[NodeShape]):
             "kubelet": {"version": "1.36.2", ...},
             "kubeadm": {"etcd_data": "missing", ...},
             "kubernetes_keys": {"keys": {}},
+            "certificates": {"certificates": {}},
             "logind": {"runs": True, "live": 5.0, ...},
             "modules": {"kernel": "6.12.90+deb13-amd64", ...},
             "sysctls": {"keys": {"net.ipv4.ip_forward": {...}}},

@@ -34,6 +34,10 @@ from tests.targets.ssh_key import SshKey
 pytestmark = [pytest.mark.targets, pytest.mark.soak]
 
 
+OF_TODAY = {"kubernetes.supported"}
+"""What the day decides: kubelets here are of a release that the targets' containerd is for."""
+
+
 class Node:
     """A prepared node, and what its audit says while it is whole."""
 
@@ -75,7 +79,7 @@ class Node:
         return {
             check: json.dumps([finding["state"], finding["found"], finding])
             for check, finding in found.items()
-            if self.whole.get(check, {}).get("found") != finding["found"]
+            if self.whole.get(check, {}).get("found") != finding["found"] and check not in OF_TODAY
         }
 
 

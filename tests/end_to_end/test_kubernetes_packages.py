@@ -16,6 +16,7 @@ from tests.end_to_end.test_package_repositories import nothing_changed
 from tests.repositories import keys
 from tests.repositories.kubernetes import KubernetesMirror
 from tests.repositories.server import Server
+from tests.soak import loops
 from tests.targets.container import Target
 from tests.targets.fleet import Fleet
 from tests.targets.pyinfra_cli import Result
@@ -366,6 +367,8 @@ def test_an_upgrade_whose_kubelet_is_not_healthy_is_undone(
     assert installed(fresh)["kubelet"] == "hi 1.37.1-1.1"
 
 
+@pytest.mark.skipif(not loops.is_soak(), reason="it waits for health three times: make soak")
+@pytest.mark.soak
 def test_where_the_old_kubelet_does_not_start_either_that_is_said(
     mirror: KubernetesMirror, fresh: Target, deploy: Deploy
 ) -> None:

@@ -21,6 +21,7 @@ from pyinfra.api import StringCommand
 from kubenode.facts import (
     archives,
     candidates,
+    certificates,
     cgroup,
     cni_plugins,
     containerd,
@@ -117,6 +118,7 @@ PROBES = {
     "kubernetes": kubernetes.script(),
     "kubernetes_keys": kubernetes_keys.script(),
     "logind": logind.script(),
+    "certificates": certificates.script(),
     "pods": pods.script(),
     "modules": kernel.script_modules(["br_netfilter"]),
     "sysctls": kernel.script_sysctls(["net.ipv4.ip_forward"]),

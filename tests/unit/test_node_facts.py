@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubenode.facts import (
+    certificates,
     container_cgroups,
     kernel_config,
     kubelet,
@@ -65,6 +66,7 @@ READINGS = st.builds(
         kubelet.parse,
         kubernetes_keys.parse,
         logind.parse,
+        certificates.parse,
         prerequisites.parse,
     ],
 )

@@ -22,6 +22,7 @@ from kubenode.runtimes.runtime import (
 from kubenode.settings import DEFAULTS
 
 if TYPE_CHECKING:
+    from kubenode.facts.certificates import CertificatesShape
     from kubenode.facts.cgroup import CgroupDriversShape, CgroupsShape
     from kubenode.facts.container_cgroups import ContainerCgroupsShape
     from kubenode.facts.containerd import ContainerdShape
@@ -237,6 +238,10 @@ class Subject:
     @property
     def kubernetes_keys(self) -> KubernetesKeysShape:
         return cast("KubernetesKeysShape", self._part("kubernetes_keys"))
+
+    @property
+    def certificates(self) -> CertificatesShape:
+        return cast("CertificatesShape", self._part("certificates"))
 
     @property
     def logind(self) -> LogindShape:

@@ -80,6 +80,26 @@ def _kubelet(subject: Subject) -> Verdict:
     return violated(found, expected=expected)
 
 
+def _supported(subject: Subject) -> Verdict:
+    version = subject.kubelet["version"]
+    if version is None:
+        return not_applicable("no kubelet that says its release")
+    major, minor, _ = version.split(".", 2)
+    release = (int(major), int(minor))
+    newest = max(releases.END_OF_LIFE)
+    if release > newest:
+        return met(f"{version}, newer than the table")
+    end = releases.END_OF_LIFE.get(release)
+    if end is None:
+        oldest = "{}.{}".format(*min(releases.END_OF_LIFE))
+        return violated(f"kubelet {version}; upstream's support ended before {oldest}'s")
+    left = (end - subject.aim.today).days
+    found = f"kubelet {version}; upstream's support of {major}.{minor}"
+    if left < 0:
+        return violated(f"{found} ended on {end}")
+    return violated(f"{found} ends on {end}") if left < _KEY_DAYS else met(f"{found} ends on {end}")
+
+
 def _kernel(subject: Subject) -> Verdict:
     minor = aimed_at(subject)
     if minor is None:
@@ -184,6 +204,20 @@ CHECKS = (
         operation="kubernetes.installed",
         mirrors=("kubeadm: KubeletVersion",),
         sources=("https://kubernetes.io/releases/version-skew-policy/#kubelet",),
+    ),
+    Check(
+        id="kubernetes.supported",
+        title="Upstream still fixes this release of Kubernetes, for a while",
+        severity="warn",
+        expected=f"a release that is supported for {_KEY_DAYS} days and more",
+        why="A minor release gets fixes for about 14 months. No minor release is skipped by an "
+        "upgrade, so who is late has several before them.",
+        judge=_supported,
+        remedy='kubernetes.installed(version="1.37"), or prepare with '
+        "kubenode_kubernetes_version and kubenode_kubernetes_source, takes a node one minor "
+        "release on; the control plane first",
+        operation="kubernetes.installed",
+        sources=("https://kubernetes.io/releases/",),
     ),
     Check(
         id="kubernetes.repository-key",

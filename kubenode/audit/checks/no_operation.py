@@ -11,6 +11,7 @@ OWN_WORDS = "somebody's own file is wrong, and only its owner knows what it was 
 OTHERS = "it is another program's, and stopping or removing that is its owner's decision"
 CLUSTER = "it is an earlier cluster's, and what is still needed of that its owner knows"
 NETWORK = "it is of the network that the site has, and only the site knows what is right"
+SIGNED = "the cluster signs them, and kubeadm and kubelet renew them"
 PODS = "pods have to go first, and draining is the cluster's"
 RUN = "it is about how kubenode is run, or how old it is"
 ROOM = "what takes up the room, and whether it is still needed, its owner knows"
@@ -38,6 +39,7 @@ WHY: Mapping[str, str] = MappingProxyType(
                 "network.port-10257", "network.port-2379", "network.port-2380",
             ),
             CLUSTER: ("kubeadm.kubeconfig", "kubeadm.ca", "kubeadm.manifests", "kubeadm.etcd-data"),
+            SIGNED: ("certificates.expiry",),
             NETWORK: (
                 "network.hostname", "network.localhost", "network.default-route",
                 "network.firewall", "network.proxy",

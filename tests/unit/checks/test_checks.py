@@ -12,10 +12,11 @@ from kubenode import release_facts
 from kubenode.audit.checks.catalogue import CHECKS
 from kubenode.audit.checks.check import Aim
 from kubenode.audit.findings import Finding, judge_host
+from kubenode.facts import machine
 from kubenode.facts.node import NodeShape
 from tests.recorded_node import recorded
 
-TODAY = date(2026, 9, 1)
+TODAY = date(2026, 7, 1)
 
 
 def findings(facts: NodeShape, **aim: Any) -> dict[str, Finding]:
@@ -88,6 +89,9 @@ def kubelet(**changes: Any) -> dict[str, Any]:
 
 
 MAX_PODS = {"maxPods": {"value": 50, "file": "/c.yaml", "line": 3}}
+
+
+PROGRAMS: dict[str, str] = dict.fromkeys(machine.PROGRAMS, "/usr/bin/x")
 
 
 def grace(period: str) -> dict[str, Any]:
@@ -345,6 +349,12 @@ def on(kind: str | None, *options: str) -> dict[str, Any]:
             "kubelet.runtime-endpoint",
             "dockershim",
         ),
+        (
+            {"kubelet": kubelet(version="1.32.4"), "machine__programs": PROGRAMS},
+            "kubernetes.supported",
+            "ended before 1.33's",
+        ),
+        ({"kubelet": kubelet(version="1.33.4")}, "kubernetes.supported", "ended on 2026-06-28"),
         ({"kubelet": kubelet(enabled="disabled")}, "kubelet.enabled", "warn: kubelet.service is"),
         ({"kubelet": kubelet(error="/f: bad")}, "kubelet.config-readable", "fail: /f: bad"),
         ({"kubelet": kubelet(error="cannot read /f")}, "kubelet.config-readable", "unknown: "),
@@ -859,3 +869,22 @@ def test_an_end_of_support_that_is_past_is_told_so(today: date, found: str) -> N
     report = judge_host("h", recorded("prepared-trixie"), Aim(today=today), CHECKS)
     (finding,) = [one for one in report.findings if one.check == "runtime.supported"]
     assert finding.found == found
+
+
+@pytest.mark.parametrize(
+    ("day", "said"),
+    [
+        (date(2027, 4, 29), None),
+        (date(2027, 4, 30), "warn: kubelet 1.36.2; upstream's support of 1.36 ends on 2027-06-28"),
+        (date(2027, 6, 29), "warn: kubelet 1.36.2; upstream's support of 1.36 ended on 2027-06-28"),
+    ],
+)
+def test_the_end_of_a_minor_release_is_said_60_days_before(day: date, said: str | None) -> None:
+    facts = recorded(kubelet=kubelet())
+    assert news(facts, today=day).get("kubernetes.supported") == said
+
+
+@pytest.mark.parametrize(("day", "is_said"), [(date(2026, 8, 1), False), (date(2026, 8, 3), True)])
+def test_the_end_of_the_runtimes_series_is_said_60_days_before(day: date, is_said: bool) -> None:
+    found = news(recorded(), today=day)
+    assert ("2026-09-30" in found.get("runtime.supported", "")) is is_said

@@ -189,7 +189,7 @@ def test_stopped_at_any_program_one_runtime_is_left_that_kubelet_uses(
     monkeypatch.setattr(host_lock, "DIRECTORY", str(tmp_path / "lock"))
     monkeypatch.setattr(program_change, "DIRECTORY", str(tmp_path / "change"))
     outcomes = set()
-    for number in range(1, 120, loops.count(9, 1)):
+    for number in range(1, 120, loops.count(4, 1)):
         folder = tmp_path / str(number)
         folder.mkdir()
         node = Node(folder, _STRIKES[how])

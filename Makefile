@@ -19,9 +19,9 @@ demo: venv ## make three Docker targets nodes, twice, and show what they look li
 vagrant-demo: venv ## the same on virtual machines of Debian 12 and 13, with a real reboot
 	scripts/with-libvirt $(BIN)/python -m tests.vm.demo
 
-# boxes are built beside the targets' tests, which mostly wait
-test: venv lint ## all tests: lint, types, units, Docker targets, virtual machines
-	$(MAKE) --jobs=2 test-targets box
+# lint has one busy processor, and the building of boxes and the targets' tests wait now and then
+test: venv ## all tests: lint, types, units, Docker targets, virtual machines
+	$(MAKE) --jobs=3 lint test-targets box
 	$(MAKE) test-vm
 	$(MAKE) test-pyinfra
 

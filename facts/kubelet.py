@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 
 from kubenode.facts import kubelet_start, sent_files
 from kubenode.files.cannot_tell import CannotTell
+from kubenode.kubelet import stated
 from kubenode.kubelet.config import (
     boolean,
     fail_swap_on,
@@ -20,6 +21,15 @@ from kubenode.wire.probe_fact import ProbeFact
 from kubenode.wire.reading import Reading, Readings
 
 PROBE = "kubelet"
+
+
+class SettingShape(TypedDict):
+    """What a setting is, and what states it."""
+
+    value: object
+    file: str
+    """Or ``kubelet's command line``, ``kubelet.service``."""
+    line: int | None
 
 
 class KubeletShape(TypedDict):
@@ -44,6 +54,18 @@ class KubeletShape(TypedDict):
     """``containerRuntimeEndpoint``, or the flag."""
     fail_cgroup_v1: bool | None
     """``failCgroupV1`` as stated; None when nothing states it (from 1.35 it is true)."""
+    settings: dict[str, SettingShape]
+    """Those of :data:`kubenode.kubelet.fields.FIELDS` that something states, by name, as it runs or
+    would be started; of a file as it is now."""
+    at_next_start: dict[str, SettingShape]
+    """The same, as its unit would start it."""
+    other_flags: list[str]
+    """Names of flags that its unit would give it, and it runs without or with another value; and
+    the other way round."""
+    edited: list[str] | None
+    """Files of these that were changed after it started; None when that is unknown."""
+    replaced: bool
+    """Whether it runs a program that is no longer there."""
     error: str | None
     """Why its flags or files cannot be told or understood."""
 
@@ -87,10 +109,10 @@ def parse(reading: Reading) -> KubeletShape:
         reading.value("kubelet_version") or "",
     )
     unit = reading.unit(kubelet_start.UNIT) or {}
-    stated: dict[str, Any] = {}
+    own: dict[str, Any] = {}
     error = None
     try:
-        stated = settings(reading, start)
+        own = settings(reading, start)
     except CannotTell as trouble:
         error = str(trouble)
     return {
@@ -102,12 +124,69 @@ def parse(reading: Reading) -> KubeletShape:
         else None,
         "wanted_by": started_by(unit),
         "config": start.config if start.config in reading.texts else None,
-        "fail_swap_on": None if error else fail_swap_on(start.flags, stated),
-        "swap_behavior": swap_behavior(stated),
-        "runtime_endpoint": runtime_endpoint(start.flags, stated),
-        "fail_cgroup_v1": boolean(stated.get("failCgroupV1")),
+        "fail_swap_on": None if error else fail_swap_on(start.flags, own),
+        "swap_behavior": swap_behavior(own),
+        "runtime_endpoint": runtime_endpoint(start.flags, own),
+        "fail_cgroup_v1": boolean(own.get("failCgroupV1")),
+        "settings": {} if error else _stated(reading, start),
+        **_next_start(reading, start),
         "error": error,
     }
+
+
+def _stated(reading: Reading, start: kubelet_start.Start) -> dict[str, SettingShape]:
+    sources = {flag.source for flag in start.flags.values()} & reading.texts.keys()
+    try:
+        found = stated.stated(
+            files(reading, start),
+            start.flags,
+            {path: "\n".join(reading.text(path)) for path in sources},
+        )
+    except CannotTell:
+        return {}
+    return {
+        name: {"value": each.value, "file": each.file, "line": each.line}
+        for name, each in found.items()
+    }
+
+
+class NextStart(TypedDict):
+    """How its next start differs from what runs."""
+
+    at_next_start: dict[str, SettingShape]
+    other_flags: list[str]
+    edited: list[str] | None
+    replaced: bool
+
+
+def _next_start(reading: Reading, start: kubelet_start.Start) -> NextStart:
+    following = kubelet_start.at_next_start(reading)
+    is_units = "kubelet_edited" in reading.texts or "kubelet_edited" in reading.unreadable
+    now, then = start.flags, following.flags
+    names = sorted(now.keys() | then.keys()) if is_units and not following.error else []
+    edited = [path for path in reading.text("kubelet_edited") if path]
+    return {
+        "at_next_start": _stated(reading, following),
+        "other_flags": [
+            name
+            for name in names
+            if name not in now or name not in then or now[name].value != then[name].value
+        ],
+        "edited": edited if is_units or not start.active else None,
+        "replaced": reading.value("kubelet_replaced") == "yes",
+    }
+
+
+def unapplied(shape: KubeletShape) -> list[str]:
+    """What is on disk and not in force, a phrase each; nothing of a kubelet that does not run.
+
+    + shape: the fact
+    """
+    return [
+        *(["its program was replaced"] if shape["replaced"] else []),
+        *(f"{path} was changed since" for path in shape["edited"] or []),
+        *(f"--{name} is another at its next start" for name in shape["other_flags"]),
+    ]
 
 
 class Kubelet(ProbeFact[KubeletShape]):
@@ -128,6 +207,15 @@ class Kubelet(ProbeFact[KubeletShape]):
             "swap_behavior": "LimitedSwap",
             "runtime_endpoint": "unix:///run/containerd/containerd.sock",
             "fail_cgroup_v1": None,
+            "settings": {
+                "maxPods": {"value": 200, "file": "/var/lib/kubelet/config.yaml", "line": 7},
+            },
+            "at_next_start": {
+                "maxPods": {"value": 200, "file": "/var/lib/kubelet/config.yaml", "line": 7},
+            },
+            "other_flags": [],
+            "edited": [],
+            "replaced": False,
             "error": None,
         }
 

@@ -37,6 +37,8 @@ class KubeletFilesShape(TypedDict):
     """Whether the node has a kubeconfig of a cluster."""
     active: bool | None
     """Whether systemd keeps a kubelet running; None when that is unknown."""
+    unapplied: list[str]
+    """What is on disk and a running kubelet runs without, a phrase each."""
     interrupted: bool
     """Whether a change of kubenode's was interrupted before kubelet had proven it."""
     pods: int | None
@@ -75,6 +77,7 @@ def parse(
         "error": error or start.error,
         "joined": is_joined(of_kubeadm),
         "active": runs(of_kubelet, start.active, is_joined(of_kubeadm)),
+        "unapplied": kubelet.unapplied(kubelet.parse(of_kubelet)),
         "interrupted": NOTE in own.exact,
         "pods": count,
     }
@@ -95,6 +98,7 @@ class KubeletFiles(ProbeFact[KubeletFilesShape]):
             "error": None,
             "joined": "yes",
             "active": True,
+            "unapplied": [],
             "interrupted": False,
             "pods": 0,
         }

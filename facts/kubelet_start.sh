@@ -159,7 +159,7 @@ for argument; do
   esac
   previous=$argument
 done
-looked_at=; count=0
+looked_at=; count=0; counting=@CONFIG@$nl
 set -f; IFS=$nl
 # shellcheck disable=SC2086  # split on purpose
 set -- $configs
@@ -169,7 +169,7 @@ for config; do
   case $nl$looked_at in *"$nl$config$nl"*) continue;; esac
   looked_at=$looked_at$config$nl
   learn "$config"
-  [ -z "$learned" ] || exact "$config"
+  [ -z "$learned" ] || { exact "$config"; counting=$counting$config$nl; }
 done
 set -f; IFS=$nl
 # shellcheck disable=SC2086  # split on purpose
@@ -194,8 +194,26 @@ for directory; do
   done
   if [ $# -gt 64 ]; then unreadable "$directory"; continue; fi
   learn "$@"
+  counting=$counting$learned
   set -f; IFS=$nl
   for path in $learned; do exact "$path"; done
   set +f; unset IFS
 done
 said kubelet_looked_at "$looked_at"
+
+# systemd makes this link when it starts the unit: what changed later is not in force
+started=/run/systemd/units/invocation:@UNIT@
+if [ -n "$pid" ] && [ "$pid" = "$main" ] && [ -L "$started" ]; then
+  case $(readlink "/proc/$pid/exe") in *' (deleted)') value kubelet_replaced yes;; esac
+  set -f; IFS=$nl
+  # shellcheck disable=SC2086  # split on purpose
+  set -- $counting$env_files
+  set +f; unset IFS
+  for path; do
+    shift
+    [ ! -f "$path" ] || set -- "$@" "$path"
+  done
+  status=0; output=
+  [ $# = 0 ] || captured find -L "$@" -prune -cnewer "$started"
+  case $status in 0) said kubelet_edited "$output";; *) unreadable kubelet_edited;; esac
+fi

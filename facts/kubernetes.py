@@ -11,6 +11,7 @@ from kubenode.files.cannot_tell import CannotTell
 from kubenode.kubelet.command_line import Word, flags
 from kubenode.linux import image_based
 from kubenode.run import host_script
+from kubenode.runtimes import program_change
 from kubenode.runtimes.containerd.releases import parse_version
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
@@ -64,6 +65,8 @@ class KubernetesShape(TypedDict):
     """Top-level settings of the files that its next start reads."""
     settings_error: str | None
     """Why these cannot be told or understood."""
+    change: str | None
+    """What a change of a program that was interrupted was to do; None where there is none."""
     containerd: str | None
     """containerd's release; None when there is none, or it does not say."""
     image: str | None
@@ -76,7 +79,11 @@ def script() -> probe.Script:
     """The probe's script."""
     return probe.Script(
         host_script.read(
-            __file__, "kubernetes.sh", MANIFEST=_MANIFEST, KUBELET_CONF=kubeadm.KUBELET_CONF
+            __file__,
+            "kubernetes.sh",
+            MANIFEST=_MANIFEST,
+            KUBELET_CONF=kubeadm.KUBELET_CONF,
+            CHANGE=program_change.DIRECTORY,
         ),
         files=("/etc/os-release",),
         units=(kubelet_start.UNIT,),
@@ -110,6 +117,7 @@ def parse(own: Reading, of_kubelet: Reading, of_kubeadm: Reading) -> KubernetesS
         "error": error,
         "settings": settings,
         "settings_error": settings_error,
+        "change": own.value("change"),
         "containerd": str(said) if said else None,
         "image": image_based.image_of(
             release.get("ID"), release.get("VARIANT_ID"), own.value("ostree") == "yes"
@@ -201,6 +209,7 @@ class Kubernetes(ProbeFact[KubernetesShape]):
             "error": None,
             "settings": {},
             "settings_error": None,
+            "change": None,
             "containerd": "2.3.4",
             "image": None,
             "usr": "writable",

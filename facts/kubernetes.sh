@@ -21,6 +21,11 @@ if command -v containerd >/dev/null; then
   captured_part limited 10 containerd --version
   value containerd "$output"
 fi
+if [ -e @CHANGE@/back.sh ]; then
+  what=
+  [ ! -r @CHANGE@/what ] || IFS= read -r what <@CHANGE@/what
+  value change "${what:-unknown}"
+fi
 [ -e /etc/os-release ] || exact /usr/lib/os-release
 if [ -e /run/ostree-booted ]; then value ostree yes; fi
 value known yes

@@ -9,6 +9,7 @@ from typing import TypedDict, cast
 
 from kubenode import profiles
 from kubenode.facts import (
+    certificates,
     cgroup,
     container_cgroups,
     containerd,
@@ -21,6 +22,7 @@ from kubenode.facts import (
     kubelet,
     kubernetes_keys,
     left_alone,
+    logind,
     machine,
     network,
     platform,
@@ -28,6 +30,7 @@ from kubenode.facts import (
     runtimes,
     swap,
 )
+from kubenode.facts.certificates import CertificatesShape
 from kubenode.facts.cgroup import CgroupDriversShape, CgroupsShape
 from kubenode.facts.container_cgroups import ContainerCgroupsShape
 from kubenode.facts.containerd import ContainerdShape
@@ -40,6 +43,7 @@ from kubenode.facts.kubeadm import KubeadmShape
 from kubenode.facts.kubelet import KubeletShape
 from kubenode.facts.kubernetes_keys import KubernetesKeysShape
 from kubenode.facts.left_alone import LeftAloneShape
+from kubenode.facts.logind import LogindShape
 from kubenode.facts.machine import MachineShape
 from kubenode.facts.network import NetworkShape
 from kubenode.facts.platform import PlatformShape
@@ -88,6 +92,8 @@ class NodeShape(TypedDict):
     kubelet: KubeletShape | None
     kubeadm: KubeadmShape | None
     kubernetes_keys: KubernetesKeysShape | None
+    certificates: CertificatesShape | None
+    logind: LogindShape | None
     modules: KernelModulesShape | None
     sysctls: SysctlsShape | None
     kernel_config: KernelConfigShape | None
@@ -203,6 +209,8 @@ PARTS = (
     Part("kubelet", {kubelet.PROBE: kubelet.script}, kubelet.parse),
     Part("kubeadm", {kubeadm.PROBE: kubeadm.script}, kubeadm.parse),
     Part("kubernetes_keys", {kubernetes_keys.PROBE: kubernetes_keys.script}, kubernetes_keys.parse),
+    Part("certificates", {certificates.PROBE: certificates.script}, certificates.parse),
+    Part("logind", {logind.PROBE: logind.script}, logind.parse),
     Part(
         "container_cgroups",
         {pods.PROBE: pods.script},
@@ -285,6 +293,8 @@ class Node(ProbeFact[NodeShape]):
             "kubelet": {"version": "1.36.2", ...},
             "kubeadm": {"etcd_data": "missing", ...},
             "kubernetes_keys": {"keys": {}},
+            "certificates": {"certificates": {}},
+            "logind": {"runs": True, "live": 5.0, ...},
             "modules": {"kernel": "6.12.90+deb13-amd64", ...},
             "sysctls": {"keys": {"net.ipv4.ip_forward": {...}}},
             "kernel_config": {"file": "/boot/config-6.12.90+deb13-amd64", ...},

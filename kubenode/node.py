@@ -40,7 +40,7 @@ def _set_swap(node: settings.NodeSettings) -> None:
 
 def _kubernetes(node: settings.NodeSettings) -> ModuleType | None:
     """The module that sees to kubelet and kubeadm, None where none of them is asked for."""
-    if not node.wants_prerequisites and node.kubernetes_source is None and node.kubelet is None:
+    if not (node.wants_prerequisites or node.kubernetes_source or node.kubelet_settings):
         return None
     # many hosts have them from elsewhere, and their operations take long to import
     from kubenode.set_up import kubernetes

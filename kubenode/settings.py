@@ -47,6 +47,12 @@ PREFIX = "kubenode_"
 
 Runtime = Literal["containerd", "crio", "docker", "mcr"]
 
+SHUTDOWN_FIELDS = {
+    "shutdown_grace_period": "shutdownGracePeriod",
+    "shutdown_grace_period_critical_pods": "shutdownGracePeriodCriticalPods",
+}
+"""kubelet's field for each setting of a graceful shutdown."""
+
 PREPARED: tuple[Runtime, ...] = ("containerd", "crio", "docker", "mcr")
 """The runtimes that :func:`kubenode.node.prepare` can install and configure so far."""
 
@@ -183,8 +189,9 @@ class NodeSettings(BaseModel):
     )
     crio_source: Annotated[Any, BeforeValidator(crio_source_of)] = Field(
         default="distribution",
-        description='where CRI-O is from: "distribution", or a repository (a dict: url, key, '
-        "fingerprint; {minor} in the url stands for CRI-O's minor release)",
+        description='where CRI-O is from: "distribution", a repository (a dict: url, key, '
+        "fingerprint; {minor} in the url stands for CRI-O's minor release), or a release archive, "
+        "upstream's static bundle (a dict: version, url, sha256)",
     )
     crio_hold: bool = Field(
         default=True,
@@ -335,6 +342,16 @@ class NodeSettings(BaseModel):
         description="fields of kubelet's configuration, as kubelet.configured takes them, such as "
         '{"failSwapOn": False}; cgroupDriver is kubenode_cgroup_driver; None leaves all as it is',
     )
+    shutdown_grace_period: str | None = Field(
+        default=None,
+        description="how long pods may take to end when the machine is shut down, such as 60s: "
+        "kubelet's shutdownGracePeriod, and logind lets the shutdown wait so long; None leaves "
+        "what is there",
+    )
+    shutdown_grace_period_critical_pods: str | None = Field(
+        default=None,
+        description="how much of that is critical pods' own, which end last, such as 20s",
+    )
     prerequisites: bool | None = Field(
         default=None,
         description="install the programs that kubelet, kubeadm and kube-proxy use and the host "
@@ -374,6 +391,20 @@ class NodeSettings(BaseModel):
             if "cgroupDriver" in settings:
                 raise ValueError("cgroupDriver is that of kubenode_cgroup_driver: set it there")
         return settings
+
+    @field_validator("shutdown_grace_period", "shutdown_grace_period_critical_pods")
+    @classmethod
+    def _grace_period(cls, period: str | None, info: ValidationInfo) -> str | None:
+        if period is None:
+            return None
+        own = {SHUTDOWN_FIELDS[str(info.field_name)]: period}
+        if any(name in (info.data.get("kubelet") or {}) for name in own):
+            raise ValueError("kubenode_kubelet states it too: set it in one of them")
+        if "critical" in str(info.field_name):
+            whole = info.data.get("shutdown_grace_period")
+            own |= {} if whole is None else {"shutdownGracePeriod": whole}
+        fields.check(own)
+        return period
 
     @field_validator("kubernetes_source")
     @classmethod
@@ -506,6 +537,24 @@ class NodeSettings(BaseModel):
         wanted: dict[str, Any] = {str(info.field_name): word}
         ContainerdWanted("systemd", **wanted)
         return word
+
+    @property
+    def kubelet_settings(self) -> dict[str, Any] | None:
+        """Fields that :func:`kubenode.operations.kubelet.configured` sets; None is none."""
+        stated: dict[str, Any] = {}
+        if self.kubelet is not None:
+            # the driver is the same on both sides
+            stated = {"cgroupDriver": self.cgroup_driver, **self.kubelet}
+        for setting, name in SHUTDOWN_FIELDS.items():
+            if (period := getattr(self, setting)) is not None:
+                stated[name] = period
+        return stated or None
+
+    @property
+    def shutdown_wait(self) -> str | None:
+        """How long logind has to let a shutdown wait for kubelet; None where nobody asks for it."""
+        period = (self.kubelet_settings or {}).get("shutdownGracePeriod")
+        return period if fields.duration(period) else None
 
     @property
     def wants_prerequisites(self) -> bool:

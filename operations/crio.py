@@ -9,7 +9,13 @@ from typing import Any, NamedTuple
 
 from packaging.version import Version
 from pyinfra import host, logger
-from pyinfra.api import FunctionCommand, OperationValueError, StringCommand, operation
+from pyinfra.api import (
+    FileUploadCommand,
+    FunctionCommand,
+    OperationValueError,
+    StringCommand,
+    operation,
+)
 
 from kubenode.facts.crictl import Crictl, CrictlFileShape
 from kubenode.facts.crio import SOCKET, Crio, CrioFiles, CrioFilesShape, CrioShape, bridge_of
@@ -20,6 +26,7 @@ from kubenode.linux.cgroups import Driver
 from kubenode.operations import crictl, crio_program, other_runtime
 from kubenode.operations.crio_host import CANNOT_TELL, COMES_FIRST, daemon_of, state
 from kubenode.operations.kept_running import kept_running
+from kubenode.packages.archive_transfer import FetchedBy
 from kubenode.run import asked
 from kubenode.run.pyinfra_internals import is_executing
 from kubenode.run.telling import explain, explain_file, later, refuse
@@ -39,7 +46,7 @@ from kubenode.settings import DEFAULTS, minor_release
 from kubenode.wire import joint_reading
 from kubenode.wire.bounded import INSTALL_SECONDS, RESTART_SECONDS, bounded
 
-Commands = Generator[StringCommand | FunctionCommand, Any, None]
+Commands = Generator[StringCommand | FunctionCommand | FileUploadCommand, Any, None]
 
 
 @operation()
@@ -50,6 +57,7 @@ def installed(
     source: Source | Mapping[str, Any] = DEFAULTS.crio_source,
     kubernetes_version: str | None = DEFAULTS.kubernetes_version,
     restart: Restart | None = DEFAULTS.restart,
+    fetched_by: FetchedBy = DEFAULTS.containerd_fetched_by,
     replace_runtime: bool = DEFAULTS.replace_runtime,
 ) -> Commands:
     """
@@ -61,13 +69,18 @@ def installed(
     + source: where it comes from. ``distribution`` is what the host's sources have (openSUSE and
       Fedora have it, Debian has not). A dict is a repository:
       :func:`kubenode.runtimes.crio.source.source_of`. CRI-O has one a minor release, so that
-      ``{minor}`` stands in its URL, and a change of minor is a change of the host's source
+      ``{minor}`` stands in its URL, and a change of minor is a change of the host's source. A dict
+      with ``version``, ``url`` and ``sha256`` by architecture is upstream's static bundle
     + kubernetes_version: release the node is for. A CRI-O of the same minor release is installed,
       and one that is older by two at most is left alone
     + restart: when another patch release may take the place of one that runs, which restarts it:
       ``now``, ``if-idle`` (no pod runs) or ``never``; None is ``now``, as pods survive that
+    + fetched_by: who fetches an archive: ``host``, or ``control``, which sends it
     + replace_runtime: do it beside another runtime that is in use, on a node without pods;
       :func:`kubenode.operations.runtime.replaced` changes over. False refuses such a host
+
+    A bundle stands beside others in ``/usr/local/lib/kubenode/crio``, with a unit of its own and
+    a drop-in that names its programs; a host that has CRI-O of a package is refused.
 
     Another minor release, newer or older, removes all containers and makes them again when it
     starts: that is refused while pods run. What is there is changed in one command on the host: the
@@ -101,7 +114,9 @@ def installed(
     except ValueError as error:
         raise OperationValueError(f"source {source!r}: {error}") from error
     yield from crio_program.steps(
-        crio_program.Wanted(Asked(version, release), hold, origin, restart, replace_runtime)
+        crio_program.Wanted(
+            Asked(version, release), hold, origin, restart, fetched_by, replace_runtime
+        )
     )
 
 

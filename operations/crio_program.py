@@ -7,23 +7,26 @@ from typing import Any, NamedTuple
 
 from packaging.version import Version
 from pyinfra import host, logger
-from pyinfra.api import FunctionCommand, StringCommand
+from pyinfra.api import FileUploadCommand, FunctionCommand, StringCommand
 
 from kubenode.facts.candidates import Candidates
 from kubenode.facts.crio import Crio, CrioServiceShape
+from kubenode.facts.crio_archive import CrioArchive
 from kubenode.facts.platform import Platform
 from kubenode.facts.repositories import Repositories
 from kubenode.operations import crio_host, other_runtime, package_steps
 from kubenode.operations import packages as package_operations
-from kubenode.packages import repository_proof
-from kubenode.packages.choice import choose, upstream_of
+from kubenode.packages import archive_cache, archive_transfer, repository_proof
+from kubenode.packages.archive import Archive
+from kubenode.packages.archive_transfer import FetchedBy
+from kubenode.packages.choice import choose, satisfies, upstream_of
 from kubenode.packages.package_change import PackageChange
 from kubenode.packages.source import Repository
-from kubenode.run.pyinfra_internals import print_prefix
+from kubenode.run.pyinfra_internals import is_executing, print_prefix
 from kubenode.run.telling import explain, refuse
 from kubenode.runtimes import program_change
-from kubenode.runtimes.crio import own_file, releases
-from kubenode.runtimes.crio.source import PACKAGE, RepositoryOfMinors, Source
+from kubenode.runtimes.crio import archive, own_file, releases
+from kubenode.runtimes.crio.source import PACKAGE, PROGRAM, RepositoryOfMinors, Source
 from kubenode.runtimes.crio.version_choice import Asked
 from kubenode.runtimes.program_change import Service
 from kubenode.runtimes.restart import Restart, postponed
@@ -31,7 +34,7 @@ from kubenode.runtimes.runtime import CRIO
 from kubenode.wire import joint_reading
 from kubenode.wire.probe_fact import ProbeFact
 
-Commands = Generator[StringCommand | FunctionCommand, Any, None]
+Commands = Generator[StringCommand | FunctionCommand | FileUploadCommand, Any, None]
 
 
 class Wanted(NamedTuple):
@@ -41,6 +44,7 @@ class Wanted(NamedTuple):
     hold: bool
     source: Source
     restart: Restart | None
+    fetched_by: FetchedBy = "host"
     replace_runtime: bool = False
 
 
@@ -52,6 +56,8 @@ def facts(source: Source) -> list[tuple[type[ProbeFact[Any]], dict[str, Any]]]:
     read: list[tuple[type[ProbeFact[Any]], dict[str, Any]]] = [(Crio, {})]
     if isinstance(source, RepositoryOfMinors):
         read.append((Repositories, {"repository": source.name}))
+    if isinstance(source, Archive):
+        read.append((CrioArchive, {}))
     return read
 
 
@@ -77,6 +83,9 @@ def steps(wanted: Wanted) -> Commands:
         yield refuse(host, problem)
         return
     there = _There(now)
+    if isinstance(wanted.source, Archive):
+        yield from _of_archive(wanted, there, wanted.source)
+        return
     if there.works and wanted.asked.is_met_by(there.release, there.package_version):
         yield from _left(wanted, there)
         return
@@ -120,6 +129,12 @@ class _There(NamedTuple):
     def is_held(self) -> bool:
         package = self.shape["installed"]["package"]
         return package is not None and package["held"]
+
+    @property
+    def pods(self) -> int | None:
+        """How many containers run; None: not known."""
+        counts = self.shape["pods"]
+        return None if counts is None else counts["systemd"] + counts["cgroupfs"]
 
     @property
     def finishes(self) -> bool:
@@ -239,9 +254,7 @@ def _gate(wanted: Wanted, there: _There, release: Version | None) -> str | None:
     """Why another CRI-O may not take the place of one that runs, None when it may."""
     if not there.works or not _is_active(there):
         return None
-    counts = there.shape["pods"]
-    pods = None if counts is None else counts["systemd"] + counts["cgroupfs"]
-    old = there.release
+    pods, old = there.pods, there.release
     if old is None or release is None or releases.recreates_containers(old, release):
         if pods == 0:
             return None
@@ -251,6 +264,78 @@ def _gate(wanted: Wanted, there: _There, release: Version | None) -> str | None:
             "drain the node first (kubectl drain)"
         )
     return None
+
+
+def _of_archive(wanted: Wanted, there: _There, source: Archive) -> Commands:
+    """The build of an archive becomes the one in use: proven, or undone."""
+    now = joint_reading.get_fact(CrioArchive)
+    if now is None:
+        yield refuse(host, "cannot tell which archives of CRI-O the host has, see the lines above")
+        return
+    release = Version(source.version)
+    try:
+        file = source.file(PROGRAM, now["architecture"])
+    except ValueError as error:
+        yield refuse(host, f"{error}: nothing was changed")
+        return
+    if problem := _not_from_archive(wanted, there, now["build"], release):
+        yield refuse(host, f"{problem}: nothing was changed")
+        return
+    for warning in wanted.asked.warnings(release):
+        logger.warning(f"{print_prefix(host)}{warning}")
+    assert file is not None
+    if now["build"] == archive.build_of(source.version, file) and now["whole"]:
+        host.noop(f"CRI-O {source.version} of an archive is installed: {now['build']}")
+        return
+    problem = package_steps.not_for_packages() or _gate(wanted, there, release)
+    if problem:
+        yield refuse(host, f"{problem}: nothing was changed")
+        return
+    old = str(there.release) if there.release else None
+    program = archive.program(source.version, file, now["build"], old)
+    if _is_active(there) and (waits := postponed(wanted.restart, there.pods)):
+        logger.warning(f"{print_prefix(host)}{program.explained} waits: {waits}")
+        host.noop(f"{program.explained} waits: {waits}")
+        return
+    explain(host, f"{file.address} comes to the host, sha256 {file.sha256}")
+    explain(host, f"{program.explained}, with its unit and {archive.DROP_IN}")
+    try:
+        yield from archive_transfer.brought([file], wanted.fetched_by, is_executing(host))
+    except archive_cache.FetchError as error:
+        yield refuse(host, f"{error}: nothing was changed")
+        return
+    daemon = crio_host.daemon_of(there.shape)
+    yield program_change.change(program, {}, own_file.FILE, daemon, _service(there))
+
+
+def _not_from_archive(
+    wanted: Wanted, there: _There, build: str | None, release: Version
+) -> str | None:
+    """Why an archive's CRI-O may not come to a host."""
+    if there.package_version is not None:
+        return (
+            f"CRI-O of the package {PACKAGE} {there.package_version} is here, and an archive does "
+            "not take its place: remove the package first, on an idle node"
+        )
+    if there.works and build is None:
+        return (
+            f"CRI-O {there.release} at {there.shape['installed']['binary']} is from no package and "
+            "from no archive of kubenode's: remove it first"
+        )
+    asked = wanted.asked.version
+    if asked is not None and not satisfies(str(release), asked):
+        return f"the archive is of CRI-O {release}, and {asked} is wanted (kubenode_crio_version)"
+    return None
+
+
+def _service(there: _There) -> Service:
+    unit = there.shape["unit"]
+    return Service(
+        is_enabled=unit is not None and unit["enabled"] == "enabled",
+        is_active=_is_active(there),
+        serves=there.shape["cri"] == "serving",
+        is_masked=unit is not None and unit["load"] == "masked",
+    )
 
 
 def _is_active(there: _There) -> bool:
@@ -264,9 +349,7 @@ def _exchanged(wanted: Wanted, there: _There, by: str, version: str) -> Commands
     if refusal := _gate(wanted, there, release):
         yield refuse(host, f"{refusal}: nothing was changed")
         return
-    counts = there.shape["pods"]
-    pods = None if counts is None else counts["systemd"] + counts["cgroupfs"]
-    waits = postponed(wanted.restart, pods) if _is_active(there) else None
+    waits = postponed(wanted.restart, there.pods) if _is_active(there) else None
     change = PackageChange(
         installs={PACKAGE: version},
         now={PACKAGE: str(there.package_version)},
@@ -278,16 +361,5 @@ def _exchanged(wanted: Wanted, there: _There, by: str, version: str) -> Commands
         logger.warning(f"{print_prefix(host)}{program.explained} waits: {waits}")
         return
     explain(host, program.explained)
-    unit = there.shape["unit"]
-    yield program_change.change(
-        program,
-        {},
-        own_file.FILE,
-        crio_host.daemon_of(there.shape),
-        Service(
-            is_enabled=unit is not None and unit["enabled"] == "enabled",
-            is_active=_is_active(there),
-            serves=there.shape["cri"] == "serving",
-            is_masked=unit is not None and unit["load"] == "masked",
-        ),
-    )
+    daemon = crio_host.daemon_of(there.shape)
+    yield program_change.change(program, {}, own_file.FILE, daemon, _service(there))

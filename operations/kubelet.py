@@ -48,9 +48,10 @@ def configured(
     ``--config-dir`` that has the field, else ``/var/lib/kubelet/config.yaml``; all else in these
     stays to the letter, remarks too. What would come of it is judged by kubelet's own rules before.
     Then kubelet is restarted and has to be healthy (``/healthz``); where it is not, all files are
-    put back and it runs with the old ones, and the error has its own words. ``kubeadm upgrade
-    node`` writes the file again, from the cluster's ConfigMap ``kubelet-config``: what that has to
-    say too is printed.
+    put back and it runs with the old ones, and the error has its own words. One that was started
+    before its files or its program were changed is restarted too. ``kubeadm upgrade node`` writes
+    the file again, from the cluster's ConfigMap ``kubelet-config``: what that has to say too is
+    printed.
 
     kubeadm writes the file of a node that has not joined a cluster. So that gets a patch,
     ``/etc/kubernetes/patches/kubeletconfiguration+merge.yaml``, for ``kubeadm init`` and ``join``
@@ -156,7 +157,10 @@ def _on_node(
         yield refuse(host, f"{problem}: nothing was changed")
         return
     if not to_do.edits:
-        host.noop(f"kubelet has {', '.join(wanted)} as wanted")
+        if now["active"] and now["unapplied"]:
+            yield _applied(now, files)
+        else:
+            host.noop(f"kubelet has {', '.join(wanted)} as wanted")
         return
     for sentence in to_do.changes:
         explain(host, sentence)
@@ -185,15 +189,24 @@ def daemon_of(files: Files, to_do: Plan) -> Daemon:
     + files: kubelet's
     + to_do: what becomes of them
     """
-    texts = {**files.texts, **to_do.edits}
-    address = service.health_address({}, {})
+    return service.daemon(files.words, _health_address(files, {**files.texts, **to_do.edits}))
+
+
+def _applied(now: KubeletFilesShape, files: Files) -> StringCommand:
+    """A restart after which kubelet runs with what is on disk, which is as wanted."""
+    for phrase in now["unapplied"]:
+        explain(host, f"kubelet runs with what was: {phrase}")
+    explain(host, "restart kubelet, which has to be healthy then")
+    return service.restart(files.words, _health_address(files, files.texts))
+
+
+def _health_address(files: Files, texts: Mapping[str, str]) -> str | None:
     try:
         stated = flags(files.words)
         # where a health port is stated it is not one of the fields that are changed
-        address = service.health_address(stated, _health_of(files, texts))
+        return service.health_address(stated, _health_of(files, texts))
     except CannotTell:
-        pass
-    return service.daemon(files.words, address)
+        return service.health_address({}, {})
 
 
 def _health_of(files: Files, texts: Mapping[str, str]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from packaging.version import Version
 from pyinfra import host, logger
 from pyinfra.api import FunctionCommand, OperationValueError, StringCommand, operation
 
+from kubenode.facts.kubelet_start import CONFIG
 from kubenode.facts.kubernetes import Kubernetes, KubernetesShape
 from kubenode.facts.package_versions import PackageVersions, PackageVersionsShape
 from kubenode.facts.repositories import Repositories, RepositoriesShape
@@ -18,14 +19,18 @@ from kubenode.files.cannot_tell import CannotTell
 from kubenode.files.exact_text import bytes_of
 from kubenode.files.whole_file import Change
 from kubenode.kubelet import service, upgrade
-from kubenode.kubelet.command_line import Word, flags
+from kubenode.kubelet.command_line import Flag, Word, flags
 from kubenode.linux import image_based
 from kubenode.operations import packages as package_operations
 from kubenode.packages import kubernetes_source, repository_files
 from kubenode.packages.choice import upstream_of
 from kubenode.packages.kubernetes_source import PACKAGES, RELEASED, KubernetesSource
+from kubenode.packages.package_change import PackageChange
+from kubenode.packages.selection import Selection
 from kubenode.run.pyinfra_internals import is_executing, print_prefix
 from kubenode.run.telling import explain, refuse
+from kubenode.runtimes import program_change
+from kubenode.runtimes.program_change import Service
 from kubenode.settings import DEFAULTS, minor_release
 from kubenode.wire import joint_reading
 from kubenode.wire.bounded import INSTALL_SECONDS, bounded
@@ -83,7 +88,9 @@ def installed(
     A control plane gets ``packages=["kubeadm"]`` first, then ``kubeadm upgrade``, then the rest.
     Drain a node before its kubelet gets another minor release. A kubelet that ran is restarted and
     has to be healthy (``/healthz``) within 60 s; before that the new program is asked whether it
-    takes its flags. One that has not run is enabled, and left to kubeadm.
+    takes its flags. Where it is not healthy the packages that were there come back, on the host
+    itself and without network, and kubelet runs with them; its files stay as they are. One that has
+    not run is enabled, and left to kubeadm.
 
     Sources: the Kubernetes pages "Installing kubeadm", "Version Skew Policy" and "Upgrading kubeadm
     clusters".
@@ -100,6 +107,16 @@ def installed(
     minor, checked = _check(version, source, packages)
     names = list(dict.fromkeys(packages))
     node = joint_reading.get_fact(Kubernetes)
+    if node is not None and node["change"]:
+        explain(
+            host,
+            f"a change was interrupted ({node['change']}): it is kept where it came to its end, "
+            "else what was before comes back; then the host is read again",
+        )
+        yield program_change.settle()
+        for fact, arguments in facts(names):
+            joint_reading.get_fact_now(fact, **arguments)
+        node = joint_reading.get_fact_now(Kubernetes)
     sources = joint_reading.get_fact(Repositories, repository=kubernetes_source.NAME)
     now = joint_reading.get_fact(PackageVersions, packages=names)
     if node is None or sources is None or now is None:
@@ -210,17 +227,78 @@ def _taken_to(
         host.noop(f"{', '.join(there)}: installed" + (" and held" if asked.hold else ""))
         return
     _explain(asked, node, now, giving_way)
-    installs = False
     if not packages_are_right:
-        done = yield from package_operations.steps(now, wanted, source)
+        exchange = _Exchange(node, asked.hold)
+        done = yield from package_operations.steps(now, wanted, source, exchange=exchange.of)
         if done is None:
             return
-        installs = upgrade.KUBELET in done.installs
+        restarts |= upgrade.KUBELET in done.installs
+        restarts &= not exchange.is_made
     if enables:
         explain(host, "kubelet.service is started at boot; kubeadm starts it before")
         yield service.enable()
-    if node["active"] is True and (installs or restarts):
+    if node["active"] is True and restarts:
         yield from _restarted(node)
+
+
+class _Exchange:
+    """Another kubelet in place of one that runs: proven by its health, or undone."""
+
+    def __init__(self, node: KubernetesShape, hold: bool) -> None:
+        """
+        + node: what the host is
+        + hold: keep upgrades from the packages
+        """
+        self._node = node
+        self._hold = hold
+        self.is_made = False
+
+    def of(self, by: str, to_do: Selection) -> Commands | None:
+        """The commands for it; None where there is no kubelet that runs and becomes another.
+
+        + by: ``apt-get``, ``dnf`` or ``zypper``
+        + to_do: the packages
+        """
+        versions = {name: version for name, version in to_do.installs.items() if version}
+        changes = upgrade.KUBELET in versions and upgrade.KUBELET in to_do.now
+        if (
+            self._node["active"] is not True
+            or not changes
+            or versions.keys() != to_do.installs.keys()
+        ):
+            return None
+        try:
+            stated = flags(_words(self._node))
+        except CannotTell:
+            return None
+        self.is_made = True
+        return self._commands(by, versions, to_do, stated)
+
+    def _commands(
+        self, by: str, versions: Mapping[str, str], to_do: Selection, stated: Mapping[str, Flag]
+    ) -> Commands:
+        node = self._node
+        packages = PackageChange(
+            installs=versions,
+            now={name: version for name, version in to_do.now.items() if name in versions},
+            holds=tuple(versions) if self._hold else (),
+        )
+        version = versions[upgrade.KUBELET]
+        program = program_change.of_packages(f"kubelet {version}", packages, by)
+        for phrase in packages.explained:
+            explain(host, phrase)
+        explain(
+            host,
+            "restart kubelet, which has to be healthy then (/healthz), or these packages come back",
+        )
+        address = service.health_address(stated, node["settings"])
+        yield program_change.change(
+            program,
+            {},
+            CONFIG,
+            service.daemon(_words(node), address),
+            Service(node["enabled"] == "enabled", is_active=True, serves=True),
+        )
 
 
 def _enables(asked: _Asked, node: KubernetesShape) -> bool:

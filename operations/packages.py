@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from pyinfra import host, logger
@@ -341,6 +341,7 @@ def steps(
     wanted: Wanted,
     source: PlannedSource | None,
     replaces: Sequence[str] = (),
+    exchange: Exchange | None = None,
 ) -> Generator[StringCommand | FunctionCommand, Any, Selection | None]:
     """The commands that put a repository in place, and install and hold packages.
 
@@ -348,6 +349,8 @@ def steps(
     + wanted: what is asked for
     + source: the repository they come from; None for what the host has
     + replaces: names of packages that may go for them
+    + exchange: what installs them in place of the package manager alone; where something is left
+      that dpkg or rpm was stopped at, it is not asked
 
     Returns what was done, None where the host was refused.
     """
@@ -370,7 +373,7 @@ def steps(
         yield from prove(source)
         yield from put_in_place(source)
     if to_do.installs or to_do.blocked:
-        return (yield from _install(now, by, wanted, replaces))
+        return (yield from _install(now, by, wanted, replaces, exchange))
     yield from package_steps.held(by, to_do.holds)
     yield from package_steps.write(unspared(now, wanted))
     return to_do
@@ -394,6 +397,10 @@ def unspared(now: PackageVersionsShape, wanted: Wanted) -> list[whole_file.Chang
         if name in installed
         for change in changes(LeftAlone(name, [name], shape["services"][name]), there)
     ]
+
+
+Exchange = Callable[[str, Selection], Commands | None]
+"""Of a package manager and what is to be done, the commands that do it; None where it does not."""
 
 
 class Wanted(NamedTuple):
@@ -496,7 +503,11 @@ def _packages(
 
 
 def _install(
-    now: PackageVersionsShape, by: str, wanted: Wanted, replaces: Sequence[str]
+    now: PackageVersionsShape,
+    by: str,
+    wanted: Wanted,
+    replaces: Sequence[str],
+    exchange: Exchange | None,
 ) -> Generator[StringCommand | FunctionCommand, Any, Selection | None]:
     """Returns what was done; None where the host was refused."""
     finishes = now["installed"]["dpkg_at_work"] or now["installed"]["dpkg_interrupted"]
@@ -510,9 +521,13 @@ def _install(
         yield refuse(host, f"{to_do.blocked}: nothing was installed")
         return None
     if to_do.installs:
-        yield from package_steps.installed(
-            by, _packages(after, to_do, replaces), unpacks_again=bool(finishes)
-        )
+        exchanged = exchange(by, to_do) if exchange and not finishes else None
+        if exchanged is not None:
+            yield from exchanged
+        else:
+            yield from package_steps.installed(
+                by, _packages(after, to_do, replaces), unpacks_again=bool(finishes)
+            )
         # only now it is known which services they have
         after = joint_reading.get_fact_now(PackageVersions, packages=wanted.names)
         if after is None:

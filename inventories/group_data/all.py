@@ -139,6 +139,11 @@ anything is changed.
 # cgroupDriver is kubenode_cgroup_driver; {} has that alone. None leaves kubelet as it is.
 # kubenode_kubelet = None
 
+# How long pods may take to end when the machine is shut down or rebooted, such as "60s", and how
+# much of that is critical pods' own, which end last. logind lets the shutdown wait so long.
+# kubenode_shutdown_grace_period = None
+# kubenode_shutdown_grace_period_critical_pods = None
+
 # Install the programs that kubelet, kubeadm and kube-proxy use and the host lacks (conntrack,
 # socat, iptables, ...). None does where kubenode_kubernetes_version is set.
 # kubenode_prerequisites = None

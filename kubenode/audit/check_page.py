@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from kubenode.audit.checks.check import Check
+from kubenode.audit.checks.no_operation import WHY
 
 
 def page(check: Check, level: int = 1) -> str:
@@ -17,7 +18,7 @@ def page(check: Check, level: int = 1) -> str:
         ("expected", check.expected),
         ("otherwise", check.severity),
         ("remedy", check.remedy),
-        ("operation", f"`{check.operation}`" if check.operation else "none of kubenode's"),
+        ("operation", f"`{check.operation}`" if check.operation else f"none: {WHY[check.id]}"),
         ("profiles", ", ".join(sorted(check.profiles)) or "every node"),
         ("mirrors", "; ".join(check.mirrors) or "no other tool's check"),
     ]
@@ -39,4 +40,22 @@ def catalogue(checks: Iterable[Check]) -> str:
         f"| [{check.id}](#{check.id.replace('.', '')}) | {check.title} | {check.severity} |\n"
         for check in listed
     )
-    return head + rows + "".join(f"\n{page(check, 2)}" for check in listed)
+    return (
+        head
+        + rows
+        + _without_operation(listed)
+        + "".join(f"\n{page(check, 2)}" for check in listed)
+    )
+
+
+def _without_operation(checks: Sequence[Check]) -> str:
+    """How many checks' findings no operation mends, and why, as Markdown."""
+    left = [check.id for check in checks if check.operation is None]
+    by_reason: dict[str, list[str]] = {}
+    for check in left:
+        by_reason.setdefault(WHY[check], []).append(check)
+    rows = "".join(f"| {len(ids)} | {why} | {', '.join(ids)} |\n" for why, ids in by_reason.items())
+    return (
+        f"\nOf {len(checks)} checks {len(checks) - len(left)} name the operation that mends what "
+        f"they find. These {len(left)} do not:\n\n| how many | why | which |\n|---|---|---|\n{rows}"
+    )

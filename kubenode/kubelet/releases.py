@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
+from types import MappingProxyType
 
 from packaging.version import Version
 
@@ -38,6 +41,17 @@ of containerd.io/releases, where these are recommended as tested the most (it go
 is taken to be as 1.36); cgroup v2: KEP-5573 (failCgroupV1 is true from 1.35 on); kernel: kubeadm's
 SystemVerification (5.4), and the Kubernetes page "About cgroup v2" (5.8 or later).
 """
+
+END_OF_LIFE: Mapping[tuple[int, int], date] = MappingProxyType(
+    {
+        (1, 33): date(2026, 6, 28),
+        (1, 34): date(2026, 10, 27),
+        (1, 35): date(2027, 2, 28),
+        (1, 36): date(2027, 6, 28),
+        (1, 37): date(2027, 10, 28),
+    }
+)
+"""The last day on which upstream supports a minor release: kubernetes.io/releases."""
 
 KUBELET_SKEW = 3
 """How many minor releases kubelet may be older than the control plane; newer it may never be.

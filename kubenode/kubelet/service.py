@@ -74,7 +74,9 @@ def daemon(words: Sequence[Word], address: str | None) -> Daemon:
     """
     flags = " ".join(shlex.quote(word.text) for word in words)
     check = f"check() {{ limited {PROGRAM_SECONDS} kubelet {flags} --version 2>&1 >/dev/null; }}"
-    return Daemon("kubelet", UNIT, f"{_health(address)}\n{check}", serves="is healthy")
+    runs = host_script.read(__file__, "program_runs.sh", PROGRAM_SECONDS=PROGRAM_SECONDS)
+    functions = f"{_health(address)}\n{check}\n{runs}"
+    return Daemon("kubelet", UNIT, functions, serves="is healthy")
 
 
 def restart(words: Sequence[Word], address: str | None) -> StringCommand:

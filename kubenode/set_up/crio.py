@@ -20,6 +20,7 @@ def _install(node: NodeSettings) -> None:
         hold=node.crio_hold,
         kubernetes_version=node.kubernetes_version,
         restart=node.restart,
+        fetched_by=node.containerd_fetched_by,
         replace_runtime=node.replace_runtime,
     )
 

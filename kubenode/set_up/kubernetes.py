@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from kubenode.facts.kubelet_files import KubeletFiles
+from kubenode.facts.logind import Logind
 from kubenode.facts.prerequisites import Prerequisites
-from kubenode.operations import kubelet, kubernetes, prerequisites
+from kubenode.operations import kubelet, kubernetes, logind, prerequisites
 from kubenode.set_up.set_up import Read
 from kubenode.settings import NodeSettings
 
@@ -16,9 +17,10 @@ def prerequisites_read_by(node: NodeSettings) -> list[Read]:
 
 def read_by(node: NodeSettings) -> list[Read]:
     """What the operations for kubelet and kubeadm themselves read first, in their order."""
-    files: list[Read] = [(KubeletFiles, {})] if node.kubelet is not None else []
+    files: list[Read] = [(KubeletFiles, {})] if node.kubelet_settings is not None else []
+    delay: list[Read] = [(Logind, {})] if node.shutdown_wait is not None else []
     packages = node.kubernetes_packages if node.kubernetes_source is not None else None
-    return [*files, *(kubernetes.facts(packages) if packages is not None else [])]
+    return [*files, *delay, *(kubernetes.facts(packages) if packages is not None else [])]
 
 
 def install_prerequisites(node: NodeSettings) -> None:
@@ -41,10 +43,12 @@ def install_and_configure(node: NodeSettings) -> None:
             packages=node.kubernetes_packages,
             hold=node.kubernetes_hold,
         )
-    if node.kubelet is not None:
-        # the driver is the same on both sides
+    if node.shutdown_wait is not None:
+        # kubelet looks at it when it starts
+        logind.shutdown_delay(name="A shutdown waits for pods", at_least=node.shutdown_wait)
+    if node.kubelet_settings is not None:
         kubelet.configured(
             name="kubelet is configured",
-            settings={"cgroupDriver": node.cgroup_driver, **node.kubelet},
+            settings=node.kubelet_settings,
             change_driver_under_pods=node.change_driver_under_pods,
         )

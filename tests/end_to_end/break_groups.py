@@ -20,6 +20,8 @@ ALONE = {
     "containerd removed": "its files are gone",
     "dpkg was interrupted": "deploy.py begins with that",
     "containerd too old for the release": "nothing fixes it",
+    "containerd's directory on an overlay": "a containerd that is started there keeps it busy",
+    "images on another disk, which is nearly full": "containerd has another root meanwhile",
 }
 """Breaks that are tried by themselves, with the reason."""
 

@@ -11,6 +11,9 @@ KUBELET = "/var/lib/kubelet/config.yaml"
 
 DEPLOY = "deploy.py"
 
+REMEDY = "the remedy's call"
+"""The first call of an operation in the finding's remedy, as it is printed."""
+
 _CRI = 'plugins."io.containerd.grpc.v1.cri"'
 _RESTART = "systemctl reset-failed containerd; systemctl restart containerd"
 # what has the system's clock at the time of the daemon's start is not newer than it
@@ -72,7 +75,8 @@ class Break:
     """What the finding must say, in what was found, its evidence or its remedy."""
     state: Literal["warn", "fail"] = "fail"
     fix: str = DEPLOY
-    """``deploy.py``, a deploy of one operation, or a script: what the finding's remedy says."""
+    """``deploy.py``, :data:`REMEDY`, a deploy of one operation, or a script: what the finding's
+    remedy says."""
     data: Mapping[str, str] = field(default_factory=dict)
     """Settings for the deploy that fixes it."""
     undo: str = ""
@@ -411,7 +415,8 @@ CONTAINERD = (
         "runtime.nofile",
         "1024",
         state="warn",
-        fix="rm -r /etc/systemd/system/containerd.service.d; systemctl daemon-reload",
+        fix=REMEDY,
+        undo="rm -r /etc/systemd/system/containerd.service.d; systemctl daemon-reload",
     ),
     Break(
         "no crictl.yaml",
@@ -586,11 +591,29 @@ KUBELET_BREAKS = (
     ),
     Break(
         "a kubelet that looks for dockershim",
-        _kubelet_says("containerRuntimeEndpoint: unix:///var/run/dockershim.sock"),
+        # of a node: before that the file is kubeadm's to write
+        f"{_FAKE_KUBELET}; systemctl enable -q kubelet; mkdir -p /etc/kubernetes; "
+        f"sed -i 's|^ExecStart=.*|& --config={KUBELET}|' /etc/systemd/system/kubelet.service; "
+        "systemctl daemon-reload; : >/etc/kubernetes/kubelet.conf; "
+        + _kubelet_says(
+            "apiVersion: kubelet.config.k8s.io/v1beta1",
+            "kind: KubeletConfiguration",
+            "containerRuntimeEndpoint: unix:///var/run/dockershim.sock",
+        ),
         "kubelet.runtime-endpoint",
         "dockershim.sock",
-        fix=_kubelet_says("containerRuntimeEndpoint: unix:///run/containerd/containerd.sock"),
-        undo="rm -r /var/lib/kubelet",
+        fix=REMEDY,
+        undo=f"{_NO_KUBELET}; rm -r /var/lib/kubelet /etc/kubernetes",
+    ),
+    Break(
+        "a shutdown that does not wait for pods",
+        _kubelet_says("shutdownGracePeriod: 60s"),
+        "kubelet.shutdown-grace",
+        "a shutdown waits 5 s",
+        state="warn",
+        fix=REMEDY,
+        undo="rm -r /var/lib/kubelet /etc/systemd/logind.conf.d; "
+        "systemctl kill -s HUP systemd-logind",
     ),
 )
 
@@ -1027,6 +1050,9 @@ NOT_BROKEN = {
     "kubernetes.release-known": "about kubenode, not the host; tests/unit/checks",
     "kubernetes.facts-current": "about kubenode, not the host; tests/unit/checks",
     "kubernetes.repository-key": "test_audit would need a key with a date; tests/unit/checks",
+    "certificates.expiry": "its file is a control plane's; tests/unit/test_certificates.py",
+    "kubernetes.supported": "its remedy is another release; tests/unit/checks",
+    "kubelet.applied": "test_kubelet_configured: these nodes have no kubelet that runs",
     "kubernetes.kernel": "--for 1.35 finds containerd too old as well; tests/unit/checks",
     "kernel.nftables": "an old kernel is kernel.version's finding too; tests/unit/checks",
     "runtime.supported": "its remedy is another distribution; tests/unit/checks",
@@ -1042,3 +1068,13 @@ NOT_BROKEN = {
     "machine.clock": "a container's clock is the machine's; tests/unit/checks",
 }
 """Checks that no break here is about: why, and which test is."""
+
+APPLIED_ELSEWHERE = {
+    "swap.live": "test_swap_off: what is in /proc/swaps here is a file",
+    "kubernetes.kubelet": "test_kubernetes_packages: a repository, and an upgrade from it",
+    "kubelet.enabled": "test_kubernetes_packages: kubelet's package",
+    "kubernetes.containerd": "test_archives, test_package_repositories: newer releases",
+    "machine.programs.required": "test_prerequisites: packages are installed",
+    "machine.security-modules": "test_prerequisites: packages are installed",
+}
+"""Checks whose operation no break here applies: what is needed for it, and which test does."""

@@ -14,11 +14,13 @@ from tests.end_to_end.crio_hosts import SOCKET, Minors
 from tests.end_to_end.test_prepare import changes, remote_commands
 from tests.repositories import cri_o, image_registry
 from tests.repositories.server import Server
+from tests.soak import loops
+from tests.targets import image
 from tests.targets.container import Target
 from tests.targets.cri import CriError
 from tests.targets.fleet import Fleet
 
-pytestmark = pytest.mark.targets
+pytestmark = [pytest.mark.targets, pytest.mark.soak]
 
 DEPLOY = ROOT / "deploy.py"
 OWN = "/etc/crio/kubenode.conf"
@@ -26,9 +28,9 @@ REGISTRIES = "kubenode_crio_registries"
 OLD_MINOR, NEW_MINOR = (version.rpartition(".")[0] for version in (cri_o.OLD, cri_o.NEW))
 
 
-@pytest.fixture(scope="module")
-def minors(package_server: Server) -> Minors:
-    return Minors(package_server, "trixie", cri_o.OLD, cri_o.NEW)
+@pytest.fixture(scope="module", params=loops.choice(["trixie"], image.SUITES))
+def minors(request: pytest.FixtureRequest, package_server: Server) -> Minors:
+    return Minors(package_server, request.param, cri_o.OLD, cri_o.NEW)
 
 
 def main_pid(target: Target) -> str:
@@ -51,7 +53,7 @@ def test_a_fresh_host_becomes_a_node_of_either_driver_and_of_another_minor(
     minors: Minors,
     package_server: Server,
 ) -> None:
-    target = targets.start("trixie")
+    target = targets.start(minors.suite)
     crio_hosts.ready(target)
     hosts = inventory(target.host())
     settings = minors.settings(OLD_MINOR)
@@ -141,7 +143,7 @@ CASES = {
 def test_what_crio_would_not_start_with_is_never_put_in_place(
     targets: Fleet, run_pyinfra: RunPyinfra, inventory: WriteInventory, minors: Minors
 ) -> None:
-    target = targets.start("trixie")
+    target = targets.start(minors.suite)
     crio_hosts.ready(target)
     hosts = inventory(target.host())
     settings = minors.settings(NEW_MINOR)

@@ -12,13 +12,14 @@ from docker import DockerClient
 from tests.conftest import RunPyinfra, WriteInventory
 from tests.end_to_end import docker_hosts
 from tests.end_to_end.docker_hosts import CONFIG
-from tests.end_to_end.test_prepare import DEPLOY
-from tests.targets import pyinfra_cli
+from tests.end_to_end.test_prepare import DEPLOY, remote_commands
+from tests.soak import loops
+from tests.targets import image, pyinfra_cli
 from tests.targets.container import Target
 from tests.targets.fleet import Fleet
 from tests.targets.ssh_key import SshKey
 
-pytestmark = pytest.mark.targets
+pytestmark = [pytest.mark.targets, pytest.mark.soak]
 
 FOREIGN = """{
 \t"log-level": "warn",
@@ -37,8 +38,9 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("archives")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=loops.choice(["trixie"], image.SUITES))
 def node(
+    request: pytest.FixtureRequest,
     docker_client: DockerClient,
     login_key: SshKey,
     archives: Path,
@@ -47,7 +49,7 @@ def node(
     """A host on which somebody had written a daemon.json, and that a deploy has made a node."""
     folder = tmp_path_factory.mktemp("first")
     with Fleet(docker_client, login_key) as fleet:
-        target = docker_hosts.start(fleet)
+        target = docker_hosts.start(fleet, request.param)
         docker_hosts.ready(target)
         target.write(CONFIG, FOREIGN)
         host = docker_hosts.host(target, archives, pause_image=PAUSE)
@@ -93,11 +95,11 @@ def test_a_fresh_host_becomes_a_node_that_keeps_what_others_wrote(
         assert node.sh(f"systemctl is-enabled {unit}") == "enabled\n"
     assert "docker.io" in node.sh("apt-mark showhold")
 
-    again = run_pyinfra(
-        "-y", inventory(docker_hosts.host(node, archives, pause_image=PAUSE)), DEPLOY
-    )
+    host = docker_hosts.host(node, archives, pause_image=PAUSE)
+    again = run_pyinfra("-y", "-vv", inventory(host), DEPLOY)
     assert again.returncode == 0, again.output
     assert is_no_change(again.output), again.output
+    assert remote_commands(again.output, host) == 1
 
 
 def test_pods_are_where_each_driver_puts_them_and_the_driver_does_not_change_under_them(
@@ -154,8 +156,8 @@ def test_what_the_engine_does_not_take_comes_back(
         ('{"debug": true, "debug": false}', "the key 'debug' stands there twice"),
         ('{"hosts": ["fd://"]}', "has hosts, and so has the command line of docker.service"),
         ('{"exec-opts": "native.cgroupdriver=systemd"}', "exec-opts is not a list"),
-        # dockerd itself says so
-        ('{"no-such-key": 1}', "don't match any configuration option: no-such-key"),
+        # dockerd itself says so, from 23.0 on
+        ('{"no-such-key": 1}', "no-such-key"),
     ],
 )
 def test_a_file_that_the_engine_would_not_start_with_is_not_touched(
@@ -175,6 +177,9 @@ def test_a_file_that_the_engine_would_not_start_with_is_not_touched(
     try:
         assert refused.returncode == 1, refused.output
         assert message in words(refused.output), refused.output
+        if message == "no-such-key":
+            by_kubenode = "which dockerd does not know" in words(refused.output)
+            assert by_kubenode == (node.suite == "bookworm"), refused.output
         assert node.read(CONFIG) == text
         assert serves(node)
     finally:

@@ -239,3 +239,46 @@ def test_one_deploy_moves_the_driver_on_both_sides_of_an_idle_node_and_back(
         assert healthy(joined)
         second = run_pyinfra("-y", "-v", hosts, ROOT / "deploy.py")
         assert "kubelet has cgroupDriver as wanted" in second.output, second.output
+
+
+def test_a_shutdown_waits_for_pods_now_and_after_a_boot_whoever_else_wants_it_shorter(
+    joined: Target, run_pyinfra: RunPyinfra, inventory: WriteInventory
+) -> None:
+    """The files of kubernetes#102818: unattended-upgrades' sorts behind kubelet's own."""
+    theirs = "/usr/lib/systemd/logind.conf.d/unattended-upgrades-logind-maxdelay.conf"
+    ours = "/etc/systemd/logind.conf.d/zz-kubenode.conf"
+    joined.write(theirs, "[Login]\nInhibitDelayMaxSec=30\n")
+    joined.write("/etc/systemd/logind.conf.d/99-kubelet.conf", "[Login]\nInhibitDelayMaxSec=60\n")
+    joined.sh("systemctl restart systemd-logind")
+
+    def delay() -> str:
+        return joined.sh(
+            "busctl get-property org.freedesktop.login1 /org/freedesktop/login1 "
+            "org.freedesktop.login1.Manager InhibitDelayMaxUSec"
+        ).strip()
+
+    assert delay() == "t 30000000"
+    name, data = joined.host()
+    hosts = inventory((name, {**data, "kubenode_shutdown_grace_period": "60s",
+                              "kubenode_shutdown_grace_period_critical_pods": "20s"}))  # fmt: skip
+    started = joined.sh("systemctl show systemd-logind -p MainPID")
+    result = run_pyinfra("-y", hosts, ROOT / "deploy.py")
+    assert result.returncode == 0, result.output
+    said = " ".join(result.output.split())
+    assert f"a shutdown may wait 30 s -> 60 s ({ours}:3)" in said
+    assert delay() == "t 60000000"
+    # it was told to read its files again, and nobody's session ended
+    assert joined.sh("systemctl show systemd-logind -p MainPID") == started
+    text = joined.read(CONFIG)
+    assert "shutdownGracePeriod: 60s\nshutdownGracePeriodCriticalPods: 20s\n" in text
+    assert "cgroupDriver: cgroupfs #" in text
+    second = run_pyinfra("-y", "-v", hosts, ROOT / "deploy.py")
+    assert "a shutdown may wait 60 s, 60s are wanted" in second.output, second.output
+    # what sorts behind it is not overruled in silence, after logind has read it again
+    joined.write("/etc/systemd/logind.conf.d/zzz.conf", "[Login]\nInhibitDelayMaxSec=7\n")
+    refused = run_pyinfra("-y", hosts, ROOT / "deploy.py")
+    assert refused.returncode == 1
+    assert "/etc/systemd/logind.conf.d/zzz.conf:2: InhibitDelayMaxSec=7 wins" in " ".join(
+        refused.output.split()
+    )
+    joined.sh(f"rm -r {theirs} /etc/systemd/logind.conf.d; systemctl restart systemd-logind")

@@ -1,4 +1,7 @@
-"""What a check's remedy says is done to the letter, and helps."""
+"""What a check's remedy says is done to the letter, and helps.
+
+``make test`` tries a call for one of the checks that name it, ``make soak`` for each.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +16,16 @@ from docker import DockerClient
 
 from kubenode.audit.checks.catalogue import CHECKS
 from kubenode.settings import NodeSettings
-from tests.end_to_end.breaks import BREAKS, DEPLOY, Break
-from tests.end_to_end.test_audit_breaks import Node
+from tests.end_to_end.breaks import BREAKS, DEPLOY, REMEDY, Break
+from tests.end_to_end.remedies import as_deploy, calls_in
+from tests.end_to_end.test_audit_breaks import OF_TODAY, Node
+from tests.soak import loops
 from tests.targets.fleet import Fleet
 from tests.targets.ssh_key import SshKey
 
-_CALL = re.compile(r"\b(?:kernel|containerd|platform|swap)\.[a-z_]+\([^()]*\)")
 _SETTING = re.compile(r"\b(kubenode_[a-z_]+)(?:=(\w+))?")
 
-CALLS = sorted({call for check in CHECKS for call in _CALL.findall(check.remedy)})
+CALLS = sorted({call for check in CHECKS for call in calls_in(check.remedy)})
 REMEDIES = {check.id: check.remedy for check in CHECKS}
 
 
@@ -31,7 +35,7 @@ def fixed_by(call: str) -> list[Break]:
     for broken in BREAKS:
         if (
             call in REMEDIES[broken.finding]
-            and broken.fix == DEPLOY
+            and broken.fix in (DEPLOY, REMEDY)
             and not broken.settings
             and "kubenode_sysctls_override" not in broken.data
         ):
@@ -73,12 +77,13 @@ def node(
 
 
 @pytest.mark.targets
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("call", "broken"),
     [
         pytest.param(call, broken, id=f"{call} for {broken.finding}")
         for call in CALLS
-        for broken in fixed_by(call)
+        for broken in fixed_by(call)[: loops.count(1, 100)]
     ],
 )
 def test_the_call_fixes_the_finding_and_breaks_nothing(
@@ -89,9 +94,9 @@ def test_the_call_fixes_the_finding_and_breaks_nothing(
         node.target.sh(broken.script)
         assert list(node.news(*broken.options)) == [broken.finding]
         deploy = node.inventory.parent / "remedy.py"
-        deploy.write_text(f"from kubenode.operations import containerd, kernel, swap\n{call}\n")
+        deploy.write_text(as_deploy(call))
         node.deploy({}, deploy)
-        assert not set(node.audit().findings()) - set(node.whole)
+        assert not set(node.audit().findings()) - set(node.whole) - OF_TODAY
         if broken.undo:
             node.target.sh(broken.undo)
         fixed = True

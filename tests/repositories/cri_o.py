@@ -19,6 +19,7 @@ from pathlib import Path
 
 from tests import real_crio
 from tests.repositories import binaries
+from tests.repositories.releases import Release, pack
 from tests.targets import cri
 
 OLD, NEW = "1.35.6", "1.36.3"
@@ -200,6 +201,48 @@ def built(version: str) -> Path:
             _build(Path(work), version, programs, architecture)
             os.replace(Path(work, "built.deb"), deb)
     return deb
+
+
+NEEDS = ("conmon", "crun", "iptables", "runc")
+"""What a bundle's programs run by on a target: see :data:`_WRAPPER`."""
+STAND_IN_NEEDS = ("python3-grpcio", "python3-protobuf")
+
+
+def needs(version: str) -> tuple[str, ...]:
+    """Packages that a host needs for a bundle; the original needs none.
+
+    + version: of :func:`bundle`
+    """
+    return (*NEEDS, *(STAND_IN_NEEDS if is_stand_in(version) else ()))
+
+
+def messages() -> tuple[str, bytes]:
+    """Path on a host and content of what a stand-in knows the CRI by."""
+    return "/usr/libexec/crio/cri.binpb", cri.descriptors()
+
+
+def bundle(version: str, folder: Path, program: bytes | None = None) -> Release:
+    """An archive as upstream has it, with the programs in ``cri-o/bin``.
+
+    + version: upstream's
+    + folder: where it is put
+    + program: another crio than the stand-in or the real one
+    """
+    programs = None if program else real_crio.programs(version)
+    own = _stand_in().replace(b"@VERSION@", version.encode())
+    files = {
+        "crio": program or (own if programs is None else (programs / "crio").read_bytes()),
+        "pinns": b"#!/bin/sh\n" if programs is None else (programs / "pinns").read_bytes(),
+        "conmon": b'#!/bin/sh\nexec /usr/bin/conmon "$@"\n',
+        "crun": _WRAPPER.replace("@PROGRAM@", "/usr/bin/crun").encode(),
+        "runc": _WRAPPER.replace("@PROGRAM@", "/usr/sbin/runc").encode(),
+        "crictl": b"#!/bin/sh\n",
+    }
+    path = folder / f"cri-o.amd64.v{version}.tar.gz"
+    packed = {f"cri-o/bin/{name}": content for name, content in files.items()}
+    others = {"cri-o/install": b"#!/bin/sh\n", "cri-o/contrib/crio.service": b"[Unit]\n"}
+    pack(path, {**packed, **others})
+    return Release(version, path)
 
 
 def _stand_in() -> bytes:

@@ -76,6 +76,8 @@ _FIELDS = (
     "shutdownGracePeriodCriticalPods staticPodPath systemReserved systemReservedCgroup"
 )
 _GATES = "NodeSwap GracefulNodeShutdown MemoryQoS AllAlpha AllBeta"
+# a gate of a feature that is for all since 1.34 is gone some releases later
+_GATES_UNTIL = {"KubeletCgroupDriverFromCRI": 36}
 
 _HERE = Path(__file__).parent
 
@@ -186,7 +188,9 @@ def program(name: str, release: str) -> str | Path:
     text = (_HERE / f"{name}.pl").read_text()
     minor = int(release.split(".")[1])
     known = [*_ALWAYS.split(), *(flag for flag, last in _UNTIL.items() if minor <= last)]
-    values = {"VERSION": release, "FLAGS": " ".join(known), "FIELDS": _FIELDS, "GATES": _GATES}
+    gates = [*_GATES.split(), *(gate for gate, last in _GATES_UNTIL.items() if minor <= last)]
+    values = {"VERSION": release, "FLAGS": " ".join(known), "FIELDS": _FIELDS}
+    values["GATES"] = " ".join(gates)
     for key, value in values.items():
         text = text.replace(f"@{key}@", value)
     return text

@@ -32,6 +32,8 @@ LONGEST = tuple(
         "end_to_end/test_remedies",
         "end_to_end/test_docker",
         "end_to_end/test_docker_breaks",
+        "end_to_end/test_docker_editions",
+        "end_to_end/test_crio_archive",
         "end_to_end/test_crio_on_targets",
         "end_to_end/test_handlers",
         "end_to_end/test_rpm_on_targets",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from kubenode.audit.checks.catalogue import CHECKS
 from kubenode.audit.checks.check import Aim
 from kubenode.audit.findings import judge_host
 from kubenode.linux.unit import Unit
-from kubenode.runtimes.crio.source import source_of
+from kubenode.packages.archive import Archive, ArchiveFile
+from kubenode.runtimes.crio import archive
+from kubenode.runtimes.crio.source import RepositoryOfMinors, source_of
 from kubenode.runtimes.crio.state import State
 from kubenode.runtimes.crio.upkeep import upkeep
 from kubenode.runtimes.crio.version_choice import Asked, check_version
@@ -92,7 +95,7 @@ def test_a_source_has_a_url_for_each_minor() -> None:
         "fingerprint": "9DC858229FC7DD38854AE2D88D81803C0EBFCD88",
     }
     source = source_of(fields)
-    assert source != "distribution"
+    assert isinstance(source, RepositoryOfMinors)
     assert source.of("1.36").url == "https://mirror.example.org/cri-o/v1.36/deb"
     assert source.of("1.36").suite == "/"
     for wrong in ("upstream", {**fields, "key": 3}, {"url": "x"}, {**fields, "nonsense": 1}, 3):
@@ -172,3 +175,23 @@ def test_crio_is_of_the_kubernetes_release() -> None:
 def test_what_was_edited_and_not_restarted_is_found_and_the_driver_in_force_is_told() -> None:
     found = findings(crio("edited-not-restarted"))
     assert set(found) == {"crio.stray-files", "runtime.config-applied"}
+
+
+def test_an_archive_is_stated_by_version_url_and_sum() -> None:
+    stated = {
+        "version": "1.36.3",
+        "url": "https://mirror.example.org/cri-o.{arch}.v{version}.tar.gz",
+        "sha256": {"amd64": "0" * 64},
+    }
+    source = source_of(stated)
+    assert isinstance(source, Archive)
+    file = source.file("crio", "amd64")
+    assert file is not None
+    assert file.address == "https://mirror.example.org/cri-o.amd64.v1.36.3.tar.gz"
+    # another archive of the same version is another build
+    other = ArchiveFile(file.address, "1" * 64)
+    names = {archive.build_of("1.36.3", each) for each in (file, other)}
+    assert len(names) == 2
+    assert all(re.fullmatch(r"1\.36\.3-[0-9a-f]{8}", name) for name in names)
+    with pytest.raises(ValueError, match="has no 'url'"):
+        source_of({"version": "1.36.3", "sha256": {}})

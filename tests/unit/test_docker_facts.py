@@ -112,6 +112,24 @@ def test_whose_it_is(packages: list[str], platform: str | None, edition: str | N
     assert read(texts, packages=packages)["edition"] == edition
 
 
+@pytest.mark.parametrize(
+    ("said", "version"),
+    # Docker's API says nothing of it before 1.41
+    [
+        ({"CgroupVersion": "1"}, 1),
+        ({"CgroupVersion": "2"}, 2),
+        ({}, None),
+        ({"CgroupVersion": 1}, 1),
+    ],
+)
+def test_a_host_with_cgroup_v1_says_so(said: dict[str, Any], version: int | None) -> None:
+    info = {key: value for key, value in INFO.items() if key != "CgroupVersion"}
+    answer = {**info, "CgroupDriver": "cgroupfs", **said}
+    engine = read({"engine_info": [json.dumps(answer)]})["engine"]
+    assert engine is not None
+    assert (engine["driver"], engine["cgroup_version"]) == ("cgroupfs", version)
+
+
 def test_what_is_stated_has_its_place_and_what_cannot_be_read_is_unknown() -> None:
     text = b'{\n "exec-opts": [\n  "native.cgroupdriver=cgroupfs"],\n "no-such": 1\n}'
     shape = read(files={PATH: text})

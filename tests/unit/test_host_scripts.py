@@ -21,12 +21,14 @@ from pyinfra.api import StringCommand
 from kubenode.facts import (
     archives,
     candidates,
+    certificates,
     cgroup,
     cni_plugins,
     containerd,
     containerd_left,
     containerd_service,
     crio,
+    crio_archive,
     dnf_hold,
     docker,
     handler_needs,
@@ -40,6 +42,7 @@ from kubenode.facts import (
     kubernetes,
     kubernetes_keys,
     left_alone,
+    logind,
     machine,
     network,
     package_versions,
@@ -56,6 +59,7 @@ from kubenode.kubelet import runtime_switch
 from kubenode.kubelet import service as kubelet_service
 from kubenode.kubelet.command_line import Word
 from kubenode.operations import kernel as kernel_operations
+from kubenode.operations import logind as logind_operations
 from kubenode.operations import swap as swap_operations
 from kubenode.packages import (
     archive_change,
@@ -73,6 +77,7 @@ from kubenode.packages.source import Repository
 from kubenode.run import host_script
 from kubenode.runtimes import archive_program, config_swap, program_change
 from kubenode.runtimes.containerd import proof, removal
+from kubenode.runtimes.crio import archive as crio_archive_program
 from kubenode.runtimes.crio import proof as crio_proof
 from kubenode.runtimes.crio import registries as crio_registries
 from kubenode.runtimes.docker import cri_archive
@@ -102,6 +107,7 @@ PROBES = {
     "cgroups": cgroup.script_cgroups(),
     "dnf_hold": dnf_hold.script(),
     "cni_plugins": cni_plugins.script(),
+    "crio_archive": crio_archive.script(),
     "docker_package": docker.script_package(),
     "docker": docker.script_daemon(),
     "drivers": cgroup.script_drivers(),
@@ -111,6 +117,8 @@ PROBES = {
     "kubelet_files": kubelet_files.script(),
     "kubernetes": kubernetes.script(),
     "kubernetes_keys": kubernetes_keys.script(),
+    "logind": logind.script(),
+    "certificates": certificates.script(),
     "pods": pods.script(),
     "modules": kernel.script_modules(["br_netfilter"]),
     "sysctls": kernel.script_sysctls(["net.ipv4.ip_forward"]),
@@ -287,6 +295,17 @@ def switch_runtime(host: Host, comes_up: bool = True) -> str:
     return f"printf %s '{text}' | {{ {command.get_raw_value()}\n}}"
 
 
+def run_kubelet(host: Host) -> str:
+    """One that is exchanged: it runs, and takes its flags."""
+    host.program("kubelet", '[ "$*" = --version ] || [ "$*" = "--v=2 --version" ]')
+    host.program("curl", "printf ok")
+    host.program("systemctl", '[ "$1" != show ] || echo 77')
+    host.program("sleep")
+    words = [Word("--v=2", "/etc/default/kubelet")]
+    exchanged = kubelet_service.daemon(words, "127.0.0.1:10248")
+    return config_swap.start(exchanged, ["program_runs", "check"]).get_raw_value()
+
+
 def daemon(host: Host, *stated: toml_text.Path) -> config_swap.Daemon:
     return proof.daemon(str(host.programs / "containerd"), "/nowhere", stated)
 
@@ -445,6 +464,13 @@ def swap_off(host: Host, used: int = 1000, swapoff: str = "", after: str = "stay
     return f"printf %s '{text}' | {{ {command.get_raw_value()}\n}}"
 
 
+def reload_logind(host: Host) -> str:
+    """One that says what it was told."""
+    host.program("systemctl", '[ "$1 $2 $3" = "kill -s HUP" ]')
+    host.program("busctl", "echo t 60000000")
+    return logind_operations.reload(60).get_raw_value()
+
+
 def link_crio(host: Host) -> str:
     """Where there is no folder of CRI-O's yet."""
     return crio_proof.link().get_raw_value().replace("/etc/crio", str(host.programs.parent / "c"))
@@ -478,6 +504,7 @@ CHANGES: list[Callable[[Host], str]] = [
     check_crio,
     check_registries_of_crio,
     set_live,
+    reload_logind,
     swap_off,
     fetch_lists,
     unpack_again,
@@ -493,6 +520,7 @@ CHANGES: list[Callable[[Host], str]] = [
     unpack_cri_dockerd,
     restart_kubelet,
     switch_runtime,
+    run_kubelet,
     fetch_archive,
     unpack_archive,
     move_away,
@@ -757,6 +785,7 @@ def program_changes(host: Host) -> list[str]:
         program_change.of_packages("containerd 2.1.9", packages, "zypper"),
         archive_program.of_archive(build, None),
         archive_program.of_archive(None, build.name, "2.3.4", packages),
+        crio_archive_program.program("1.36.3", file, None, None),
     ):
         service = program_change.Service(is_enabled=True, is_active=True, serves=True)
         files = {str(host.config): (b"old\n", b"new\n")}

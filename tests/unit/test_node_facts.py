@@ -12,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubenode.facts import (
+    certificates,
     container_cgroups,
     kernel_config,
     kubelet,
     kubernetes_keys,
+    logind,
     machine,
     network,
     prerequisites,
@@ -63,6 +65,8 @@ READINGS = st.builds(
         swap.parse,
         kubelet.parse,
         kubernetes_keys.parse,
+        logind.parse,
+        certificates.parse,
         prerequisites.parse,
     ],
 )

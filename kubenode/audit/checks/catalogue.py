@@ -6,6 +6,7 @@ A deploy judges by two topics alone, and this takes all of them, and all facts, 
 from __future__ import annotations
 
 from kubenode.audit.checks import (
+    certificates,
     cgroup_drivers,
     cgroups,
     containerd,
@@ -43,6 +44,7 @@ CHECKS: tuple[Check, ...] = (
     *crictl.CHECKS,
     *kubelet.CHECKS,
     *kubeadm.CHECKS,
+    *certificates.CHECKS,
     *kernel.CHECKS,
     *machine.CHECKS,
     *network.CHECKS,

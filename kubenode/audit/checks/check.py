@@ -22,6 +22,7 @@ from kubenode.runtimes.runtime import (
 from kubenode.settings import DEFAULTS
 
 if TYPE_CHECKING:
+    from kubenode.facts.certificates import CertificatesShape
     from kubenode.facts.cgroup import CgroupDriversShape, CgroupsShape
     from kubenode.facts.container_cgroups import ContainerCgroupsShape
     from kubenode.facts.containerd import ContainerdShape
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from kubenode.facts.kubelet import KubeletShape
     from kubenode.facts.kubernetes_keys import KubernetesKeysShape
     from kubenode.facts.left_alone import LeftAloneShape
+    from kubenode.facts.logind import LogindShape
     from kubenode.facts.machine import MachineShape
     from kubenode.facts.network import NetworkShape
     from kubenode.facts.node import NodeShape
@@ -236,6 +238,14 @@ class Subject:
     @property
     def kubernetes_keys(self) -> KubernetesKeysShape:
         return cast("KubernetesKeysShape", self._part("kubernetes_keys"))
+
+    @property
+    def certificates(self) -> CertificatesShape:
+        return cast("CertificatesShape", self._part("certificates"))
+
+    @property
+    def logind(self) -> LogindShape:
+        return cast("LogindShape", self._part("logind"))
 
     @property
     def modules(self) -> KernelModulesShape:

@@ -80,6 +80,26 @@ def _kubelet(subject: Subject) -> Verdict:
     return violated(found, expected=expected)
 
 
+def _supported(subject: Subject) -> Verdict:
+    version = subject.kubelet["version"]
+    if version is None:
+        return not_applicable("no kubelet that says its release")
+    major, minor, _ = version.split(".", 2)
+    release = (int(major), int(minor))
+    newest = max(releases.END_OF_LIFE)
+    if release > newest:
+        return met(f"{version}, newer than the table")
+    end = releases.END_OF_LIFE.get(release)
+    if end is None:
+        oldest = "{}.{}".format(*min(releases.END_OF_LIFE))
+        return violated(f"kubelet {version}; upstream's support ended before {oldest}'s")
+    left = (end - subject.aim.today).days
+    found = f"kubelet {version}; upstream's support of {major}.{minor}"
+    if left < 0:
+        return violated(f"{found} ended on {end}")
+    return violated(f"{found} ends on {end}") if left < _KEY_DAYS else met(f"{found} ends on {end}")
+
+
 def _kernel(subject: Subject) -> Verdict:
     minor = aimed_at(subject)
     if minor is None:
@@ -163,9 +183,11 @@ CHECKS = (
         "warns of a runtime that does not tell kubelet its cgroup driver (1.x). An older release "
         "can lack what kubelet asks for.",
         judge=of_containerd(_containerd),
-        remedy="drain the node and upgrade containerd: kubenode_kubernetes_version asks for one "
+        remedy="drain the node and upgrade containerd by containerd.installed or prepare: "
+        "kubenode_kubernetes_version asks for one "
         "that fits, kubenode_containerd_version for one by name, and kubenode_containerd_source "
         "says which source has it",
+        operation="containerd.installed",
         mirrors=("kubeadm: ContainerRuntimeVersion (a warning there, from 1.35 on)",),
         sources=("https://containerd.io/releases/#kubernetes-support",),
     ),
@@ -177,10 +199,25 @@ CHECKS = (
         why="kubeadm refuses a kubelet that is newer than the control plane or more than three "
         "minor releases older, and the API they share is not kept for longer.",
         judge=_kubelet,
-        remedy="kubernetes.installed(version=...) installs kubelet of the cluster's release, and "
-        "so does prepare with kubenode_kubernetes_source; one minor release at a time",
+        remedy='kubernetes.installed(version="1.37") installs kubelet of the cluster\'s release, '
+        "and so does prepare with kubenode_kubernetes_source; one minor release at a time",
+        operation="kubernetes.installed",
         mirrors=("kubeadm: KubeletVersion",),
         sources=("https://kubernetes.io/releases/version-skew-policy/#kubelet",),
+    ),
+    Check(
+        id="kubernetes.supported",
+        title="Upstream still fixes this release of Kubernetes, for a while",
+        severity="warn",
+        expected=f"a release that is supported for {_KEY_DAYS} days and more",
+        why="A minor release gets fixes for about 14 months. No minor release is skipped by an "
+        "upgrade, so who is late has several before them.",
+        judge=_supported,
+        remedy='kubernetes.installed(version="1.37"), or prepare with '
+        "kubenode_kubernetes_version and kubenode_kubernetes_source, takes a node one minor "
+        "release on; the control plane first",
+        operation="kubernetes.installed",
+        sources=("https://kubernetes.io/releases/",),
     ),
     Check(
         id="kubernetes.repository-key",
@@ -190,8 +227,8 @@ CHECKS = (
         why="The key is prolonged in place, with the same fingerprint: a host that has the old "
         "copy gets no package any more once that has expired, and dnf does not fetch it again.",
         judge=_repository_key,
-        remedy="kubernetes.installed() writes the key as it is now, and so does prepare with "
-        "kubenode_kubernetes_source",
+        remedy='kubernetes.installed(version="1.37"), with the release that is installed, writes '
+        "the key as it is now, and so does prepare with kubenode_kubernetes_source",
         operation="kubernetes.installed",
         sources=("https://github.com/kubernetes/release/issues/3818",),
     ),

@@ -303,6 +303,7 @@ CHECKS = (
         remedy="packages.prerequisites() installs what is missing, and so does prepare where "
         "kubenode_kubernetes_version is set (mount, util-linux and coreutils; for kubeadm before "
         "1.33 also iproute2 and iptables, before 1.32 conntrack)",
+        operation="packages.prerequisites",
         mirrors=(
             "kubeadm: FileExisting-mount, -losetup, -cp",
             "kubeadm (before 1.33): FileExisting-ip, -iptables, -nsenter",
@@ -351,6 +352,7 @@ CHECKS = (
         "unconfined, and pods that name a profile do not start.",
         judge=_security_modules,
         remedy="install apparmor: packages.prerequisites() does",
+        operation="packages.prerequisites",
         mirrors=("k0s: AppArmor",),
         sources=("https://kubernetes.io/docs/tutorials/security/apparmor/",),
     ),

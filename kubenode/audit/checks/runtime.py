@@ -40,6 +40,9 @@ def _installed(subject: Subject) -> Verdict:
     return met(f"{installed['binary']}, version {installed['version'] or 'unknown'}")
 
 
+_SOON_DAYS = 60
+
+
 def _supported(subject: Subject, runtime: RuntimeInUse) -> Verdict:
     version, series = runtime.version, runtime.series
     if runtime.no_table:
@@ -52,7 +55,9 @@ def _supported(subject: Subject, runtime: RuntimeInUse) -> Verdict:
         return violated(
             f"{version}; upstream's support of {series.name} ended on {series.end_of_life}"
         )
-    return met(f"{version}; upstream supports {series.name} until {series.end_of_life}")
+    found = f"{version}; upstream supports {series.name} until {series.end_of_life}"
+    soon = (series.end_of_life - subject.aim.today).days < _SOON_DAYS
+    return violated(found) if soon else met(found)
 
 
 def _config_readable(_: Subject, runtime: RuntimeInUse) -> Verdict:
@@ -306,7 +311,7 @@ _CHECKS = (
         id="runtime.supported",
         title="Upstream still fixes this release of the runtime",
         severity="warn",
-        expected="a release series before its end of life",
+        expected=f"a release series that is supported for {_SOON_DAYS} days and more",
         why="A series past its end gets no security fixes upstream. A distribution may still fix "
         "it: Debian's security team does for its stable releases.",
         judge=of_runtime(_supported),
@@ -399,7 +404,9 @@ _CHECKS = (
         "runtime",
         "{runtime}",
         _unit(unit.not_judged),
-        remedy="systemctl daemon-reload, then restart {runtime}",
+        remedy="kubenode.node.prepare, or {operations}.configured(); or systemctl daemon-reload, "
+        "then restart {runtime}",
+        operation="containerd.configured",
     ),
     Check(
         id="runtime.pause-image",
@@ -449,7 +456,10 @@ _CHECKS = (
         why="Containers inherit the hard limit of the runtime's unit and cannot raise it: "
         "databases and proxies run out of file descriptors.",
         judge=of_runtime(_nofile),
-        remedy="a drop-in of {service} with LimitNOFILE=infinity, daemon-reload, restart",
+        remedy='for containerd containerd.service(limit_nofile="infinity"), or prepare with '
+        "kubenode_limit_nofile; else a drop-in of {service} with LimitNOFILE=infinity, "
+        "daemon-reload, restart",
+        operation="containerd.service",
         mirrors=("k0s: NOFILE",),
         sources=(
             "https://github.com/moby/moby/issues/51485",

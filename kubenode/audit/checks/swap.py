@@ -61,6 +61,7 @@ CHECKS = (
         judge=_live,
         remedy="kubenode.node.prepare, or swap.off(); or set failSwapOn: false and "
         "memorySwap.swapBehavior for kubelet (kubelet.configured)",
+        operation="swap.off",
         mirrors=("kubeadm: Swap (a warning there)",),
         sources=_SOURCES,
     ),
@@ -77,6 +78,7 @@ CHECKS = (
         remedy="kubenode.node.prepare, or swap.off(); by hand: remove the fstab line, "
         "`systemctl mask` the unit or service, set ResourceDisk.EnableSwap=n, remove "
         "zram-generator's configuration or the script's line: the evidence names it",
+        operation="swap.off",
         sources=(
             *_SOURCES,
             "https://www.freedesktop.org/software/systemd/man/latest/systemd.swap.html",

@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from kubenode.audit import kubeadm_names
 from kubenode.audit.checks.check import State
 from kubenode.audit.findings import SEVERITY_ORDER, Finding, FleetReport, HostReport
 from kubenode.audit.reports import verdict
@@ -72,6 +73,7 @@ def _print(report: FleetReport, console: Console) -> None:
         console.print(_text(f"{report.hosts[0].host}: {states}"))
     for group in grouped(report):
         _print_group(group, len(report.hosts), console)
+    _print_kubeadm(report, console)
     _print_waived(report, console)
     _print_drift(report, console)
     _print_changes(report, console)
@@ -154,6 +156,17 @@ def _names(hosts: Iterable[str]) -> str:
     names = list(hosts)
     shown = ", ".join(names[:_MOST_HOSTS])
     return shown if len(names) <= _MOST_HOSTS else f"{shown} and {len(names) - _MOST_HOSTS} more"
+
+
+def _print_kubeadm(report: FleetReport, console: Console) -> None:
+    missing = kubeadm_names.missing(report)
+    if not missing:
+        return
+    console.print()
+    console.print(Text("What kubeadm init or join would name", style="bold"))
+    for name, hosts in missing.items():
+        line = name if len(report.hosts) == 1 else f"{name} on {_names(hosts)}"
+        console.print(Padding(_text(line), (0, 0, 0, 2), expand=False))
 
 
 def _print_waived(report: FleetReport, console: Console) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
+from kubenode.packages.archive import Archive, plugins_archive
 from kubenode.packages.source import Repository
 
 MINOR = "{minor}"
@@ -43,7 +45,10 @@ class RepositoryOfMinors:
         return f"<RepositoryOfMinors {self.name} {dict(self.fields)['url']}>"
 
 
-Source = Literal["distribution"] | RepositoryOfMinors
+Source = Literal["distribution"] | RepositoryOfMinors | Archive
+
+PROGRAM = "crio"
+"""What an archive's file is."""
 
 
 def source_of(stated: object) -> Source:
@@ -52,7 +57,8 @@ def source_of(stated: object) -> Source:
     + stated: ``distribution``, or a repository as a dict of the fields of
       :class:`~kubenode.packages.source.Repository`. ``{minor}`` in ``url`` and ``key`` stands for
       CRI-O's minor release. Without a name it is ``cri-o``, without packages ``cri-o`` too; without
-      a suite it is ``/``, as the project's own repositories have it
+      a suite it is ``/``, as the project's own repositories have it. A dict with ``version``,
+      ``url`` and ``sha256`` by architecture is a release archive, upstream's static bundle
 
     **Example:**
 
@@ -63,13 +69,20 @@ def source_of(stated: object) -> Source:
             "fingerprint": "9DC858229FC7DD38854AE2D88D81803C0EBFCD88",
         })
     """
-    if isinstance(stated, RepositoryOfMinors) or stated == "distribution":
+    if isinstance(stated, (RepositoryOfMinors, Archive)):
         return stated
+    if stated == "distribution":
+        return "distribution"
     if not isinstance(stated, Mapping):
         raise ValueError(
             "'distribution', or a repository (a dict with url, key and fingerprint; {minor} in the "
-            "url stands for CRI-O's minor release)"
+            "url stands for CRI-O's minor release), or an archive (a dict with version, url and "
+            "sha256)"
         )
+    if "sha256" in stated:
+        # the same fields as the archive of CNI plugins has
+        archive = plugins_archive(stated)
+        return Archive(archive.version, MappingProxyType({PROGRAM: archive.files["plugins"]}))
     fields: dict[str, Any] = {
         "name": PACKAGE,
         "packages": (PACKAGE,),

@@ -25,10 +25,12 @@ from kubenode import release_facts
 from kubenode.audit import check_page
 from kubenode.audit.checks.catalogue import CHECKS, by_id
 from kubenode.audit.checks.check import Aim, Check, Subject, verdict_of
+from kubenode.audit.checks.no_operation import WHY
 from kubenode.audit.findings import judge_host
 from kubenode.facts.node import NodeShape
 from kubenode.settings import NodeSettings
 from tests.end_to_end import breaks
+from tests.end_to_end.remedies import calls_in
 from tests.recorded_node import recorded
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "checks.md"
@@ -72,10 +74,29 @@ def test_each_check_has_a_break_or_a_reason(check: Check) -> None:
 
 def test_an_operation_that_is_named_as_the_remedy_is_applied() -> None:
     for check in CHECKS:
-        if check.operation is None or check.id in breaks.NOT_BROKEN:
+        if check.operation is None or check.id in {**breaks.NOT_BROKEN, **breaks.APPLIED_ELSEWHERE}:
             continue
         fixes = [one.fix for one in (*breaks.BREAKS, *breaks.MODULES) if one.finding == check.id]
-        assert any(fix == breaks.DEPLOY or "kubenode.operations" in fix for fix in fixes), check
+        assert any(
+            fix in (breaks.DEPLOY, breaks.REMEDY) or "kubenode.operations" in fix for fix in fixes
+        ), check
+
+
+def test_a_check_names_the_operation_that_mends_it_or_there_is_a_reason_why_none_does() -> None:
+    assert {check.id for check in CHECKS if check.operation is None} == set(WHY)
+
+
+def test_the_first_call_of_a_remedy_is_of_the_operation_that_is_named() -> None:
+    for check in CHECKS:
+        calls = [call.partition("(")[0] for call in calls_in(check.remedy)]
+        if calls and check.id not in WHY:
+            assert check.operation in calls, check.id
+
+
+def test_no_break_tells_of_its_operation_twice() -> None:
+    applied = {one.finding for one in (*breaks.BREAKS, *breaks.MODULES) if one.fix == breaks.REMEDY}
+    assert not applied & set(breaks.APPLIED_ELSEWHERE)
+    assert applied
 
 
 KUBEADM = re.compile(
@@ -213,6 +234,8 @@ def _well_formed(hint: Any, example: Any, path: tuple[str, ...]) -> st.SearchStr
         str: _TEXT if example is None else st.one_of(_TEXT, st.just(example)),
         int: st.integers(0, 2**63),
         bool: st.booleans(),
+        float: st.floats(0, allow_nan=False),
+        object: st.one_of(st.booleans(), st.integers(), _TEXT, st.lists(_TEXT, max_size=2)),
         type(None): st.none(),
     }
     return simple[hint]

@@ -12,10 +12,11 @@ from kubenode import release_facts
 from kubenode.audit.checks.catalogue import CHECKS
 from kubenode.audit.checks.check import Aim
 from kubenode.audit.findings import Finding, judge_host
+from kubenode.facts import machine
 from kubenode.facts.node import NodeShape
 from tests.recorded_node import recorded
 
-TODAY = date(2026, 9, 1)
+TODAY = date(2026, 7, 1)
 
 
 def findings(facts: NodeShape, **aim: Any) -> dict[str, Finding]:
@@ -83,7 +84,54 @@ KUBELET = {"binary": "/usr/bin/kubelet", "version": "1.36.2", "enabled": "enable
 
 
 def kubelet(**changes: Any) -> dict[str, Any]:
-    return {**(recorded()["kubelet"] or {}), **KUBELET, **changes}
+    own: Any = recorded()["kubelet"]
+    return {**own, **KUBELET, **changes}
+
+
+MAX_PODS = {"maxPods": {"value": 50, "file": "/c.yaml", "line": 3}}
+
+
+PROGRAMS: dict[str, str] = dict.fromkeys(machine.PROGRAMS, "/usr/bin/x")
+
+
+def grace(period: str) -> dict[str, Any]:
+    """A kubelet that ends pods when the machine is shut down."""
+    return {"shutdownGracePeriod": {"value": period, "file": "/c.yaml", "line": 9}}
+
+
+def test_what_kubelet_has_and_will_have_is_shown_with_its_place() -> None:
+    then = {"maxPods": {**MAX_PODS["maxPods"], "value": 60, "line": 4}}
+    flag = {"podPidsLimit": {"value": 9, "file": "kubelet's command line", "line": None}}
+    report = judge_host(
+        "host",
+        recorded(
+            kubelet=kubelet(
+                active=True, edited=["/c.yaml"], settings={**then, **flag}, at_next_start=then
+            )
+        ),
+        Aim(today=TODAY),
+        CHECKS,
+    )
+    found = next(each for each in report.findings if each.check == "kubelet.applied")
+    assert [str(each) for each in found.evidence] == [
+        "kubelet's command line: podPidsLimit: 9",
+        "/c.yaml:4: after a restart: maxPods: 60",
+    ]
+    whole = kubelet(active=True, edited=[], settings=then, at_next_start=then)
+    report = judge_host("host", recorded(kubelet=whole), Aim(today=TODAY), CHECKS)
+    found = next(each for each in report.findings if each.check == "kubelet.applied")
+    assert (found.state, [str(each) for each in found.evidence]) == (
+        "pass",
+        ["/c.yaml:4: maxPods: 60"],
+    )
+
+
+def test_a_shutdown_that_waits_long_enough_is_good() -> None:
+    boot = {"seconds": 60.0, "file": "/f", "line": 2, "text": "InhibitDelayMaxSec=60"}
+    facts = recorded(
+        kubelet=kubelet(at_next_start=grace("1m")), logind__live=60.0, logind__boot=boot
+    )
+    assert "kubelet.shutdown-grace" not in findings(facts)
 
 
 def modules(**changes: Any) -> dict[str, Any]:
@@ -301,9 +349,55 @@ def on(kind: str | None, *options: str) -> dict[str, Any]:
             "kubelet.runtime-endpoint",
             "dockershim",
         ),
+        (
+            {"kubelet": kubelet(version="1.32.4"), "machine__programs": PROGRAMS},
+            "kubernetes.supported",
+            "ended before 1.33's",
+        ),
+        ({"kubelet": kubelet(version="1.33.4")}, "kubernetes.supported", "ended on 2026-06-28"),
         ({"kubelet": kubelet(enabled="disabled")}, "kubelet.enabled", "warn: kubelet.service is"),
         ({"kubelet": kubelet(error="/f: bad")}, "kubelet.config-readable", "fail: /f: bad"),
         ({"kubelet": kubelet(error="cannot read /f")}, "kubelet.config-readable", "unknown: "),
+        (
+            {"kubelet": kubelet(active=True, edited=["/c.yaml"], settings=MAX_PODS)},
+            "kubelet.applied",
+            "warn: /c.yaml was changed since",
+        ),
+        (
+            {"kubelet": kubelet(active=True, other_flags=["max-pods"], replaced=True)},
+            "kubelet.applied",
+            "its program was replaced; --max-pods is another at its next start",
+        ),
+        ({"kubelet": kubelet(active=True, edited=None)}, "kubelet.applied", "unknown: "),
+        (
+            {"kubelet": kubelet(at_next_start=grace("60s"))},
+            "kubelet.shutdown-grace",
+            "warn: a shutdown waits 5 s, from the next boot on 5 s of 60 s",
+        ),
+        (
+            {"kubelet": kubelet(at_next_start=grace("60s")), "logind__live": 60.0},
+            "kubelet.shutdown-grace",
+            "warn: from the next boot on 5 s of 60 s",
+        ),
+        (
+            {"kubelet": kubelet(at_next_start=grace("5s")), "logind__live": None},
+            "kubelet.shutdown-grace",
+            "unknown: ",
+        ),
+        (
+            {"kubelet": kubelet(at_next_start=grace("5s")), "logind__runs": False},
+            "kubelet.shutdown-grace",
+            "warn: systemd-logind.service does not run",
+        ),
+        (
+            {
+                "kubelet": kubelet(at_next_start=grace("5s")),
+                "logind__boot": None,
+                "logind__unreadable": ["/etc/systemd/logind.conf"],
+            },
+            "kubelet.shutdown-grace",
+            "unknown: cannot read /etc/systemd/logind.conf",
+        ),
         ({"machine__kernel": "5.14.0-503.el9.x86_64"}, "kernel.version", "warn: Linux 5.14.0-503"),
         ({"machine__kernel": "4.18.0-553.el8"}, "kernel.version", "fail: Linux 4.18.0"),
         (
@@ -775,3 +869,22 @@ def test_an_end_of_support_that_is_past_is_told_so(today: date, found: str) -> N
     report = judge_host("h", recorded("prepared-trixie"), Aim(today=today), CHECKS)
     (finding,) = [one for one in report.findings if one.check == "runtime.supported"]
     assert finding.found == found
+
+
+@pytest.mark.parametrize(
+    ("day", "said"),
+    [
+        (date(2027, 4, 29), None),
+        (date(2027, 4, 30), "warn: kubelet 1.36.2; upstream's support of 1.36 ends on 2027-06-28"),
+        (date(2027, 6, 29), "warn: kubelet 1.36.2; upstream's support of 1.36 ended on 2027-06-28"),
+    ],
+)
+def test_the_end_of_a_minor_release_is_said_60_days_before(day: date, said: str | None) -> None:
+    facts = recorded(kubelet=kubelet())
+    assert news(facts, today=day).get("kubernetes.supported") == said
+
+
+@pytest.mark.parametrize(("day", "is_said"), [(date(2026, 8, 1), False), (date(2026, 8, 3), True)])
+def test_the_end_of_the_runtimes_series_is_said_60_days_before(day: date, is_said: bool) -> None:
+    found = news(recorded(), today=day)
+    assert ("2026-09-30" in found.get("runtime.supported", "")) is is_said

@@ -198,7 +198,8 @@ FOLDER = Path(references.__file__).parent
 
 @pytest.mark.parametrize("module", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
 def test_no_text_names_a_check_by_its_id(module: Path) -> None:
-    if module.stem == "references":
+    # whether these name checks that exist is tested where they are used
+    if module.stem in ("references", "no_operation"):
         return
     tree = ast.parse(module.read_text())
     own = {

@@ -13,6 +13,7 @@ from docker import DockerClient
 from tests.conftest import ROOT, RunPyinfra, WriteInventory
 from tests.end_to_end.test_package_repositories import nothing_changed
 from tests.repositories import kubernetes
+from tests.targets import kubenode_cli
 from tests.targets.container import Target
 from tests.targets.fleet import Fleet
 from tests.targets.pyinfra_cli import Result
@@ -239,6 +240,29 @@ def test_one_deploy_moves_the_driver_on_both_sides_of_an_idle_node_and_back(
         assert healthy(joined)
         second = run_pyinfra("-y", "-v", hosts, ROOT / "deploy.py")
         assert "kubelet has cgroupDriver as wanted" in second.output, second.output
+
+
+def test_a_kubelet_that_runs_with_what_was_is_found_and_restarted(
+    joined: Target, deploy: Deploy, inventory: WriteInventory
+) -> None:
+    """With the check's printed remedy: a setting that is as wanted already."""
+    wanted = {"failSwapOn": False}
+    # control: what runs with its files is left alone
+    assert nothing_changed(deploy(wanted))
+    before = process(joined)
+    joined.write(CONFIG, f"{TEXT}maxPods: 50\n")
+    found = kubenode_cli.audit(inventory(joined.host())).findings()["kubelet.applied"]
+    assert found["found"] == f"{CONFIG} was changed since"
+    evidence = [(each["file"], each["line"], each["text"]) for each in found["evidence"]]
+    assert (CONFIG, 7, "after a restart: maxPods: 50") in evidence
+    assert process(joined) == before
+    result = deploy(wanted)
+    assert result.returncode == 0, result.output
+    assert f"kubelet runs with what was: {CONFIG} was changed since" in result.output
+    assert process(joined) not in ("0", before)
+    assert healthy(joined)
+    assert nothing_changed(deploy(wanted))
+    assert "kubelet.applied" not in kubenode_cli.audit(inventory(joined.host())).findings()
 
 
 def test_a_shutdown_waits_for_pods_now_and_after_a_boot_whoever_else_wants_it_shorter(

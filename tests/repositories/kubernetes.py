@@ -20,6 +20,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.repositories import binaries, keys, releases
 from tests.repositories.apt import FlatRepository
@@ -141,37 +142,59 @@ class KubernetesMirror:
         (repository.folder / "Release.key").write_text(self.key.public)
 
 
+class Contents(NamedTuple):
+    """A package, whatever its format."""
+
+    name: str
+    version: str
+    files: Mapping[str, str | Path]
+    """By path: text, or a file of this machine."""
+    depends: str = ""
+    """As Debian has it."""
+
+
+def contents(release: str) -> list[Contents]:
+    """What is in the five packages of a release.
+
+    + release: Kubernetes' version, such as ``1.36.3``
+    """
+    minor = int(release.split(".")[1])
+    companion = f"1.{minor}.0"
+    programs = {name: program(name, release) for name in ("kubelet", "kubeadm", "kubectl")}
+    # before 1.32 kubeadm brought them, and kubelet of builds before 2025-09 conntrack and others
+    of_kubeadm = "cri-tools (>= 1.30.0)" if minor < 32 else ""
+    return [
+        Contents("kubelet", release, {
+            "/usr/bin/kubelet": programs["kubelet"],
+            "/usr/lib/systemd/system/kubelet.service": UNIT,
+            "/etc/default/kubelet": "KUBELET_EXTRA_ARGS=\n",
+        }, "iptables (>= 1.4.21), kubernetes-cni (>= 1.2.0), mount, util-linux"),
+        Contents("kubeadm", release, {
+            "/usr/bin/kubeadm": programs["kubeadm"],
+            "/usr/lib/systemd/system/kubelet.service.d/10-kubeadm.conf": DROP_IN,
+        }, of_kubeadm),
+        Contents("kubectl", release, {"/usr/bin/kubectl": programs["kubectl"]}),
+        Contents("cri-tools", companion, {
+            "/usr/bin/crictl": f"#!/bin/sh\necho crictl version v1.{minor}.0\n",
+        }),
+        Contents("kubernetes-cni", f"1.{minor - 30}.0", {
+            f"/opt/cni/bin/{name}": "#!/bin/sh\n"
+            for name in ("bridge", "host-local", "loopback", "portmap")
+        }),
+    ]  # fmt: skip
+
+
 def packages(folder: Path, release: str, revision: str) -> list[Path]:
-    """The five packages of a release.
+    """The five packages of a release, for apt.
 
     + folder: where they are put
     + release: Kubernetes' version, such as ``1.36.3``
     + revision: of the packages
     """
-    minor = int(release.split(".")[1])
-    companion = f"1.{minor}.0-{revision}"
-    programs = {name: program(name, release) for name in ("kubelet", "kubeadm", "kubectl")}
-    version = f"{release}-{revision}"
-    # before 1.32 kubeadm brought them, and kubelet of builds before 2025-09 conntrack and others
-    of_kubeadm = "cri-tools (>= 1.30.0)" if minor < 32 else ""
     return [
-        _built(folder, "kubelet", version, {
-            "/usr/bin/kubelet": programs["kubelet"],
-            "/usr/lib/systemd/system/kubelet.service": UNIT,
-            "/etc/default/kubelet": "KUBELET_EXTRA_ARGS=\n",
-        }, "iptables (>= 1.4.21), kubernetes-cni (>= 1.2.0), mount, util-linux"),
-        _built(folder, "kubeadm", version, {
-            "/usr/bin/kubeadm": programs["kubeadm"],
-            "/usr/lib/systemd/system/kubelet.service.d/10-kubeadm.conf": DROP_IN,
-        }, of_kubeadm),
-        _built(folder, "kubectl", version, {"/usr/bin/kubectl": programs["kubectl"]}),
-        _built(folder, "cri-tools", companion, {
-            "/usr/bin/crictl": f"#!/bin/sh\necho crictl version v1.{minor}.0\n",
-        }),
-        _built(folder, "kubernetes-cni", f"1.{minor - 30}.0-{revision}", {
-            f"/opt/cni/bin/{name}": plugin for name, plugin in _plugins(release, folder).items()
-        }),
-    ]  # fmt: skip
+        _built(folder, each.name, f"{each.version}-{revision}", each.files, each.depends)
+        for each in contents(release)
+    ]
 
 
 def program(name: str, release: str) -> str | Path:

@@ -462,3 +462,26 @@ def test_a_runtime_that_kubenode_does_not_prepare(dry: Dry, runtime: object) -> 
         f"release of kubenode prepares no other runtime, found {runtime!r}"
     ) in " ".join(result.output.split())
     assert "Can this host be a node?" not in result.output
+
+
+def test_a_grace_period_is_stated_once_and_its_critical_part_is_no_longer() -> None:
+    node = NodeSettings.model_validate(
+        {"shutdown_grace_period": "60s", "shutdown_grace_period_critical_pods": "20s"}
+    )
+    assert node.kubelet_settings == {
+        "shutdownGracePeriod": "60s",
+        "shutdownGracePeriodCriticalPods": "20s",
+    }
+    assert node.shutdown_wait == "60s"
+    both = NodeSettings.model_validate({"kubelet": {"shutdownGracePeriod": "30s"}})
+    assert both.shutdown_wait == "30s"
+    assert NodeSettings.model_validate({}).kubelet_settings is None
+    assert NodeSettings.model_validate({"kubelet": {}}).shutdown_wait is None
+    for wrong in (
+        {"shutdown_grace_period": "60"},
+        {"shutdown_grace_period": "30s", "kubelet": {"shutdownGracePeriod": "30s"}},
+        {"shutdown_grace_period": "30s", "shutdown_grace_period_critical_pods": "40s"},
+        {"shutdown_grace_period_critical_pods": "20s"},
+    ):
+        with pytest.raises(ValueError, match="shutdown"):
+            NodeSettings.model_validate(wrong)

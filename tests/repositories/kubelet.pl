@@ -52,11 +52,13 @@ sub load {
     if ($line =~ /^(\w+):\s*(.*?)\s*(\s#.*)?$/) {
       $top = $1;
       my $raw = my $value = $2;
-      fail("failed to load kubelet config file, path: $path, error: failed to decode: yaml: "
-        . "line $number: key \\\"$top\\\" already set in map") if $seen{$top}++;
+      # a warning: the later one counts
+      print STDERR qq(I0000 codec.go:102] "Using lenient decoding as strict decoding failed" err=<\n)
+        . qq(\tstrict decoding error: yaml: unmarshal errors:\n\t  line $number: )
+        . qq(key "$top" already set in map\n >\n) if $seen{$top}++;
       $value =~ s/^"(.*)"$/$1/;
-      fail("failed to load kubelet config file, path: $path, error: json: cannot unmarshal string "
-        . "into Go struct field KubeletConfiguration.$top of type bool")
+      fail("failed to load kubelet config file, path: $path, error: failed to load Kubelet config "
+        . "file $path, error failed to decode: json: cannot unmarshal string into Go struct field KubeletConfiguration.$top of type bool")
         if $top =~ /^(failSwapOn|protectKernelDefaults)$/ && $raw !~ /^(true|false)$/;
       $stated{$top} = $value;
     } elsif ($line =~ /^\s+(\w+):\s*(.*?)\s*$/ && defined $top) { $stated{"$top.$1"} = $2 }
@@ -96,15 +98,17 @@ push @wrong, "invalid configuration: imageGCLowThresholdPercent (--image-gc-low-
 for my $kind ('system', 'kube') {
   my $enforced = $config{enforceNodeAllocatable} // '';
   push @wrong, "invalid configuration: ${kind}ReservedCgroup (--${kind}-reserved-cgroup) must be "
-    . "specified when \\\"${kind}-reserved\\\" contained in enforceNodeAllocatable"
+    . "specified when \\\"${kind}-reserved\\\" or \\\"${kind}-reserved-compressible\\\" included in "
+    . "enforceNodeAllocatable (--enforce-node-allocatable)"
     if $enforced =~ /\b${kind}-reserved\b/ && !$config{"${kind}ReservedCgroup"};
 }
 push @wrong, 'invalid configuration: runOnce (--runOnce) true, Runonce mode has been deprecated '
   . 'and should not be set' if ($config{runOnce} // '') eq 'true';
-fail('failed to validate kubelet configuration, error: ' . join(', ', @wrong)) if @wrong;
+fail('failed to validate kubelet configuration, error: ' . join(', ', @wrong)
+  . ', path: &TypeMeta{Kind:,APIVersion:,}') if @wrong;
 for my $kind ('system', 'kube') {
   my $cgroup = $config{"${kind}ReservedCgroup"} or next;
-  fail("failed to run Kubelet: failed to start ContainerManager: $cgroup cgroup does not exist")
+  fail("Failed to start ContainerManager: $cgroup cgroup does not exist")
     unless -d "/sys/fs/cgroup$cgroup" || -d "/sys/fs/cgroup$cgroup.slice";
 }
 if ($config{failSwapOn} ne 'false' && open(my $swaps, '<', '/proc/swaps')) {

@@ -163,7 +163,8 @@ def _next_start(reading: Reading, start: kubelet_start.Start) -> NextStart:
     following = kubelet_start.at_next_start(reading)
     is_units = "kubelet_edited" in reading.texts or "kubelet_edited" in reading.unreadable
     now, then = start.flags, following.flags
-    names = sorted(now.keys() | then.keys()) if is_units and not following.error else []
+    is_known = is_units and start.error is None and following.error is None
+    names = sorted(now.keys() | then.keys()) if is_known else []
     edited = [path for path in reading.text("kubelet_edited") if path]
     return {
         "at_next_start": _stated(reading, following),

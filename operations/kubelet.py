@@ -55,8 +55,9 @@ def configured(
 
     kubeadm writes the file of a node that has not joined a cluster. So that gets a patch,
     ``/etc/kubernetes/patches/kubeletconfiguration+merge.yaml``, for ``kubeadm init`` and ``join``
-    with ``--patches /etc/kubernetes/patches``; what its own configuration would have to say instead
-    is printed.
+    with ``--patches /etc/kubernetes/patches``. With ``--config`` kubeadm takes no ``--patches``:
+    ``patches: {directory: /etc/kubernetes/patches}`` stands in its InitConfiguration or
+    JoinConfiguration then. What its own configuration would have to say instead is printed.
 
     Sources: see :mod:`kubenode.kubelet.configuration` and :mod:`kubenode.kubelet.fields`.
 
@@ -133,8 +134,11 @@ def _for_kubeadm(now: KubeletFilesShape, wanted: dict[str, Any]) -> Commands:
         return
     for change in changes:
         explain_file(host, change.path, now["files"].get(change.path), new[change.path])
-    explain(host, f"kubeadm init and join take it with --patches {_PATCHES}, or their own")
-    explain(host, f"configuration says it: {_on_one_line(wanted)}")
+    explain(
+        host, f"kubeadm init and join take it with --patches {_PATCHES}; beside --config they do"
+    )
+    explain(host, f"not take that, and InitConfiguration says patches: directory: {_PATCHES}")
+    explain(host, f"or kubeadm's own configuration says it: {_on_one_line(wanted)}")
     yield whole_file.change(changes)
 
 

@@ -76,7 +76,7 @@ def _with(text: str, name: str, value: Any, before: Mapping[str, Any]) -> str:
     )
     if at is None:
         if name in before:
-            # a second one is an error of kubelet's: "key already set in map"
+            # a second one would win, and kubelet warns of it: "key already set in map"
             raise CannotEdit(f"{name} does not stand there as a plain key: change it there")
         end = _end_of_document(lines)
         return "".join([*lines[:end], *_block(name, value, ending), *lines[end:]])

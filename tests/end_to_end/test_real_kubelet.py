@@ -36,6 +36,7 @@ OF_THE_CONTAINER = {
     "Mem": "the machine's",
     "NumCPU": "the machine's",
     "ImagePull": "there is no registry",
+    "ContainerRuntimeVersion": "Debian's containerd 1.7 does not tell its cgroup driver",
 }
 """What kubeadm says of a container, and not of what kubenode does there: why."""
 
@@ -80,6 +81,9 @@ def kubeadm_configuration(node: Target) -> str:
     path = "/root/kubeadm.yaml"
     node.write(
         path,
+        # with --config it takes no --patches
+        "apiVersion: kubeadm.k8s.io/v1beta4\nkind: InitConfiguration\n"
+        "patches:\n  directory: /etc/kubernetes/patches\n---\n"
         "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\n"
         f"kubernetesVersion: v{RELEASES[-1]}\n",
     )
@@ -104,10 +108,34 @@ def test_kubeadms_preflight_finds_nothing_that_is_ours(node: Target) -> None:
 
 def test_kubeadm_makes_kubelets_file_with_the_patch_of_the_deploy(node: Target) -> None:
     said = node.try_sh(
-        "timeout 60 kubeadm init phase kubelet-start --patches /etc/kubernetes/patches "
-        f"--config {kubeadm_configuration(node)} 2>&1"
+        f"timeout 60 kubeadm init phase kubelet-start --config {kubeadm_configuration(node)} 2>&1"
     )
     text = node.sh("cat /var/lib/kubelet/config.yaml")
     assert "cgroupDriver: systemd\n" in text, said
     assert "containerLogMaxSize: 50Mi\n" in text
     assert re.search("^shutdownGracePeriod: (1m0s|60s)$", text, re.MULTILINE)
+
+
+def test_kubelet_holds_a_shutdown_back_which_waits_as_long_as_it_asks_for(node: Target) -> None:
+    """By itself, without a cluster; a container has no /dev/kmsg and no cgroup controllers."""
+    node.sh("systemctl stop kubelet; [ -e /dev/kmsg ] || ln -s /dev/null /dev/kmsg")
+    node.write(
+        "/root/kubelet.yaml",
+        "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n"
+        "cgroupDriver: systemd\nfailSwapOn: false\ncgroupsPerQOS: false\n"
+        "enforceNodeAllocatable: []\nshutdownGracePeriod: 60s\n"
+        "shutdownGracePeriodCriticalPods: 20s\n"
+        "authentication: {anonymous: {enabled: true}, webhook: {enabled: false}}\n"
+        "authorization: {mode: AlwaysAllow}\n"
+        "containerRuntimeEndpoint: unix:///run/containerd/containerd.sock\n",
+    )
+    node.sh(
+        "systemd-run --unit=real-kubelet kubelet --config=/root/kubelet.yaml --hostname-override=n"
+    )
+    script = "until systemd-inhibit --list | grep -q kubelet; do sleep 1; done"
+    code, _, _ = node.try_sh(f"timeout 60 sh -c '{script}'")
+    log = node.sh("journalctl -u real-kubelet -o cat; systemctl stop real-kubelet")
+    assert code == 0, log
+    # it writes this where logind's delay is too short
+    assert node.sh("ls /etc/systemd/logind.conf.d").split() == ["zz-kubenode.conf"]
+    assert "unable to update logind InhibitDelayMaxSec" not in log

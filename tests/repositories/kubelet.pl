@@ -12,6 +12,10 @@ my %bool = map { $_ => 1 } qw(version help fail-swap-on fail-cgroupv1 protect-ke
 my %field = map { $_ => 1 } qw(@FIELDS@);
 my %gate = map { $_ => 1 } qw(@GATES@);
 
+# its command line is kubelet's, not perl's with a file's name: to the byte as long as that was
+$0 = join("\0", '/usr/bin' . '/.' x 7 . '/kubelet', @ARGV);
+if (open(my $comm, '>', '/proc/self/comm')) { print $comm 'kubelet'; close $comm }
+
 sub fail { print STDERR qq(E0000 run.go:72] "command failed" err="$_[0]"\n); exit 1 }
 
 my (%flag, @left);
@@ -48,11 +52,13 @@ sub load {
     if ($line =~ /^(\w+):\s*(.*?)\s*(\s#.*)?$/) {
       $top = $1;
       my $raw = my $value = $2;
-      fail("failed to load kubelet config file, path: $path, error: failed to decode: yaml: "
-        . "line $number: key \\\"$top\\\" already set in map") if $seen{$top}++;
+      # a warning: the later one counts
+      print STDERR qq(I0000 codec.go:102] "Using lenient decoding as strict decoding failed" err=<\n)
+        . qq(\tstrict decoding error: yaml: unmarshal errors:\n\t  line $number: )
+        . qq(key "$top" already set in map\n >\n) if $seen{$top}++;
       $value =~ s/^"(.*)"$/$1/;
-      fail("failed to load kubelet config file, path: $path, error: json: cannot unmarshal string "
-        . "into Go struct field KubeletConfiguration.$top of type bool")
+      fail("failed to load kubelet config file, path: $path, error: failed to load Kubelet config "
+        . "file $path, error failed to decode: json: cannot unmarshal string into Go struct field KubeletConfiguration.$top of type bool")
         if $top =~ /^(failSwapOn|protectKernelDefaults)$/ && $raw !~ /^(true|false)$/;
       $stated{$top} = $value;
     } elsif ($line =~ /^\s+(\w+):\s*(.*?)\s*$/ && defined $top) { $stated{"$top.$1"} = $2 }
@@ -92,15 +98,17 @@ push @wrong, "invalid configuration: imageGCLowThresholdPercent (--image-gc-low-
 for my $kind ('system', 'kube') {
   my $enforced = $config{enforceNodeAllocatable} // '';
   push @wrong, "invalid configuration: ${kind}ReservedCgroup (--${kind}-reserved-cgroup) must be "
-    . "specified when \\\"${kind}-reserved\\\" contained in enforceNodeAllocatable"
+    . "specified when \\\"${kind}-reserved\\\" or \\\"${kind}-reserved-compressible\\\" included in "
+    . "enforceNodeAllocatable (--enforce-node-allocatable)"
     if $enforced =~ /\b${kind}-reserved\b/ && !$config{"${kind}ReservedCgroup"};
 }
 push @wrong, 'invalid configuration: runOnce (--runOnce) true, Runonce mode has been deprecated '
   . 'and should not be set' if ($config{runOnce} // '') eq 'true';
-fail('failed to validate kubelet configuration, error: ' . join(', ', @wrong)) if @wrong;
+fail('failed to validate kubelet configuration, error: ' . join(', ', @wrong)
+  . ', path: &TypeMeta{Kind:,APIVersion:,}') if @wrong;
 for my $kind ('system', 'kube') {
   my $cgroup = $config{"${kind}ReservedCgroup"} or next;
-  fail("failed to run Kubelet: failed to start ContainerManager: $cgroup cgroup does not exist")
+  fail("Failed to start ContainerManager: $cgroup cgroup does not exist")
     unless -d "/sys/fs/cgroup$cgroup" || -d "/sys/fs/cgroup$cgroup.slice";
 }
 if ($config{failSwapOn} ne 'false' && open(my $swaps, '<', '/proc/swaps')) {

@@ -22,6 +22,8 @@ ALONE = {
     "containerd too old for the release": "nothing fixes it",
     "containerd's directory on an overlay": "a containerd that is started there keeps it busy",
     "images on another disk, which is nearly full": "containerd has another root meanwhile",
+    "etcd's data of an earlier cluster": "where something listens at etcd's port it is of this one",
+    "a kernel that Kubernetes does not support": "beside a kubelet it has a finding more",
 }
 """Breaks that are tried by themselves, with the reason."""
 

@@ -316,6 +316,7 @@ OPERATIONS = [
     "packages",
     "platform",
     "prerequisites",
+    "runtime",
     "swap",
 ]
 

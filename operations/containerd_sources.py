@@ -49,7 +49,7 @@ class Wanted(NamedTuple):
     kubernetes: tuple[int, int] | None
     restart: Restart | None
     fetched_by: FetchedBy
-    replace_runtime: bool = False
+    replace_runtime: bool
 
     @property
     def source_name(self) -> str:

@@ -44,8 +44,8 @@ class Wanted(NamedTuple):
     hold: bool
     source: Source
     restart: Restart | None
-    fetched_by: FetchedBy = "host"
-    replace_runtime: bool = False
+    fetched_by: FetchedBy
+    replace_runtime: bool
 
 
 def facts(source: Source) -> list[tuple[type[ProbeFact[Any]], dict[str, Any]]]:

@@ -13,5 +13,6 @@ bring_up || {
   go_back
   fail "kubelet did not come up with @NEW@; $outcome: $words"
 }
+: >"$change/changed-over" && sync_file "$change/changed-over"
 program_hold
 forget_change || fail "kubelet uses @NEW@, and $change cannot be removed"

@@ -4,7 +4,9 @@
 # that at each step one runtime serves that kubelet points at.
 
 old_one='the old runtime'
-program_is_there() { :; }
+# program_is_there: kubelet was healthy with the new one. Only then the old one may stop: one that is
+# healthy still, before anything was changed, is no proof of that.
+program_is_there() { [ -e "$change/changed-over" ]; }
 # was_healthy: before the change; where nothing here can ask, kubelet runs
 was_healthy() {
   answer=$(ask_health 2>/dev/null)

@@ -12,8 +12,10 @@ bring_up() {
   fi
   [ -z "$is_enabled" ] || systemctl -q enable "$unit"
   [ "$restarts" ] || return 0
-  systemctl reset-failed "$unit" 2>/dev/null
-  # a unit may have no limit of its own; units that are restarted with it are words
+  # units that are restarted with it are words, and have a limit of starts too
+  # shellcheck disable=SC2086
+  systemctl reset-failed ${units:-$unit} 2>/dev/null
+  # a unit may have no limit of its own
   # shellcheck disable=SC2086
   limited @RESTART_SECONDS@ systemctl restart ${units:-$unit} && wait_for_cri @CRI_WAIT_SECONDS@ && runs_what_is_there
 }

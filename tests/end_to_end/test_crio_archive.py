@@ -130,6 +130,7 @@ def test_a_build_that_does_not_start_gives_way_to_the_one_before(
     assert version(node) == cri_o.NEW
 
 
+@pytest.mark.skipif(not loops.is_soak(), reason="make soak changes a build's file")
 def test_a_file_that_was_changed_since_is_put_right(
     node: Target, deploy: Deploy, tmp_path: Path
 ) -> None:

@@ -1,4 +1,7 @@
-"""A pull over CRI goes through the written hosts.toml, and its password is nowhere else."""
+"""A pull over CRI goes through the written hosts.toml, and its password is nowhere else.
+
+``make test`` has a containerd of 2, ``make soak`` one of 1.7 too.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ import pytest
 from docker import DockerClient
 
 from tests.conftest import ROOT
+from tests.soak import loops
 from tests.targets import kubenode_cli, pyinfra_cli, registry
 from tests.targets.container import Target
 from tests.targets.cri import CriError
@@ -22,7 +26,7 @@ from tests.targets.pyinfra_cli import Result
 from tests.targets.registry import Registry
 from tests.targets.ssh_key import SshKey
 
-pytestmark = pytest.mark.targets
+pytestmark = [pytest.mark.targets, pytest.mark.soak]
 
 PASSWORD = "correct-horse-battery"
 UPSTREAM = "images.kubenode.test"
@@ -72,7 +76,7 @@ class Node:
         return self.target.sh("systemctl show -p ActiveEnterTimestampMonotonic containerd")
 
 
-@pytest.fixture(scope="module", params=["trixie", "forky"])
+@pytest.fixture(scope="module", params=loops.choice(["forky"], ["trixie", "forky"]))
 def node(
     request: pytest.FixtureRequest, fleet: Fleet, tmp_path_factory: pytest.TempPathFactory
 ) -> Node:

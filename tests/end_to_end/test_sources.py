@@ -19,11 +19,12 @@ from tests.end_to_end.test_prepare import changes
 from tests.repositories import releases
 from tests.repositories.docker_mirror import DockerMirror
 from tests.repositories.server import Server
+from tests.soak import loops
 from tests.targets.container import Target
 from tests.targets.fleet import Fleet
 from tests.targets.pyinfra_cli import Result
 
-pytestmark = pytest.mark.targets
+pytestmark = [pytest.mark.targets, pytest.mark.soak]
 
 DEPLOY = ROOT / "deploy.py"
 STATE = """
@@ -136,6 +137,7 @@ def test_from_each_source_to_the_next(node: Node, package_server: Server, tmp_pa
     node.becomes("2.1.9", "containerd.io", containerd_source=docker)
 
 
+@pytest.mark.skipif(not loops.is_soak(), reason="make soak; the loop of exchanges begins there too")
 @pytest.mark.parametrize("node", ["bookworm"], indirect=True)
 def test_from_debian_12s_release_to_each_newer_one_under_a_pod_and_back(
     node: Node, package_server: Server

@@ -36,9 +36,6 @@ if loops.is_soak():
 
 
 @pytest.mark.soak
-@pytest.mark.xfail(
-    strict=False, reason="dpkg that is killed while it unpacks leaves *.dpkg-new of what is undone"
-)
 def test_an_exchange_is_killed_at_any_moment(
     targets: Fleet, docker_client: DockerClient, tmp_path: Path
 ) -> None:

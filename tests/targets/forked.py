@@ -25,15 +25,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+_CONNECTORS = ("pyinfra.connectors.docker", "pyinfra.connectors.ssh")
+# these are imported where a file is parsed
+_PARSERS = ("tomlkit", "ruamel.yaml")
 _IMPORTS = {
-    "pyinfra": (
-        "pyinfra_cli.main",
-        "pyinfra.connectors.docker",
-        "pyinfra.connectors.ssh",
-        "kubenode.node",
-    ),
-    "kubenode": ("kubenode.cli", "pyinfra.connectors.docker", "pyinfra.connectors.ssh"),
+    "pyinfra": (*_CONNECTORS, *_PARSERS, "kubenode.node", "kubenode.set_up.containerd"),
+    "kubenode": (*_CONNECTORS, *_PARSERS),
 }
+"""What nearly every run of a program imports after it has begun."""
 _ROOT = Path(__file__).parent.parent.parent
 
 

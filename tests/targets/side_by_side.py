@@ -23,6 +23,8 @@ LONGEST = tuple(
     f"tests/{name}.py"
     for name in (
         "soak/test_exchange_loop",
+        "end_to_end/test_changing_runtime",
+        "end_to_end/test_docker_editions",
         "end_to_end/test_crio_breaks",
         "end_to_end/test_sources",
         "end_to_end/test_program_breaks",
@@ -32,7 +34,10 @@ LONGEST = tuple(
         "end_to_end/test_remedies",
         "end_to_end/test_docker",
         "end_to_end/test_docker_breaks",
+        "end_to_end/test_docker_editions",
+        "end_to_end/test_crio_archive",
         "end_to_end/test_crio_on_targets",
+        "end_to_end/test_crio_archive",
         "end_to_end/test_handlers",
         "end_to_end/test_rpm_on_targets",
         "end_to_end/test_absent",

@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT
+from tests.soak import loops
 from tests.targets import forked, pyinfra_cli
 
 HOST = 'hosts = [("@local", {})]\n'
@@ -42,13 +44,13 @@ def test_it_says_and_returns_the_same(
 ) -> None:
     program, *arguments = command
     runs = []
-    for soak in ("", "1"):
-        monkeypatch.setenv("KUBENODE_SOAK", soak)
+    for anew in (False, True):
+        monkeypatch.setattr(loops, "is_soak", partial(bool, anew))
         given = {"GIVEN": "of this run"}
         runs.append(pyinfra_cli.started(program, arguments, folder, given, 60))
-    by_a_fork, anew = runs
-    assert (by_a_fork.returncode, by_a_fork.stdout) == (anew.returncode, anew.stdout)
-    assert by_a_fork.stderr == anew.stderr
+    by_a_fork, by_itself = runs
+    assert (by_a_fork.returncode, by_a_fork.stdout) == (by_itself.returncode, by_itself.stdout)
+    assert by_a_fork.stderr == by_itself.stderr
     assert by_a_fork.output
 
 

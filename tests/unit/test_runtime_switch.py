@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from kubenode.facts.pods import PodsShape
-from kubenode.kubelet import runtime_switch
+from kubenode.files import host_lock
+from kubenode.kubelet import runtime_switch, service
 from kubenode.kubelet.command_line import Word
 from kubenode.kubelet.configuration import INSTANCE_CONFIG, Files, Plan
 from kubenode.operations import other_runtime
-from kubenode.runtimes import other_runtimes
+from kubenode.runtimes import other_runtimes, program_change
+from kubenode.runtimes.config_swap import Daemon
 from kubenode.runtimes.runtime import CONTAINERD, CRIO, DOCKER, Runtime
+from tests.soak import loops
+
+pytestmark = pytest.mark.soak
 
 CONFIG, DROP_IN = "/var/lib/kubelet/config.yaml", "/etc/kubelet.d/50-runtime.conf"
 FLAGS = "/var/lib/kubelet/kubeadm-flags.env"
@@ -107,3 +116,101 @@ def test_where_nobody_can_tell_whether_pods_run_nothing_is_replaced() -> None:
     assert other_runtime.pods_of(None, others, DOCKER) == (
         "nobody can tell whether pods run, and so CRI-O is not replaced"
     )
+
+
+# ---- A change that is killed, or fails, at any of its programs
+
+_COUNTED = """#!/bin/sh
+read -r left <{count}; left=$((left - 1)); echo "$left" >{count}
+if [ "$left" = 0 ]; then {strike}; fi
+{action}
+"""
+_SYSTEMCTL = """
+case "$*" in
+  *--value*) echo {pid};;
+  "show -p MainPID"*) echo MainPID={pid};;
+  "show -p LoadState"*) echo LoadState=loaded;;
+  "show -p ActiveState crio.service") read -r now <{folder}/crio; echo "ActiveState=$now";;
+  "show -p ActiveState"*) echo ActiveState=active;;
+  "is-enabled crio.service") echo enabled;;
+  "start crio.service") echo active >{folder}/crio;;
+  "stop crio.service") echo inactive >{folder}/crio;;
+  "restart kubelet.service") cp {folder}/config {folder}/runs;;
+  "stop kubelet.service") rm -f {folder}/runs;;
+esac
+"""
+_STRIKES = {"killed": "kill -9 $PPID; sleep 1; exit 137", "fails": "exit 137"}
+
+
+class Node:
+    """A folder that is a node: kubelet runs by a copy of its file, and CRI-O is in a file."""
+
+    def __init__(self, folder: Path, strike: str) -> None:
+        self.folder, self.programs = folder, folder / "bin"
+        self.programs.mkdir()
+        self.config = folder / "config"
+        real = {name: f'exec /usr/bin/{name} "$@"' for name in ("sync", "mv", "rm", "sha256sum")}
+        systemctl = _SYSTEMCTL.format(pid=os.getpid(), folder=folder)
+        health = f"[ ! -e {folder}/runs ] || printf ok"
+        actions = {**real, "systemctl": systemctl, "curl": health, "sleep": ":"}
+        for name, action in actions.items():
+            text = _COUNTED.format(count=folder / "count", strike=strike, action=action)
+            (self.programs / name).write_text(text)
+            (self.programs / name).chmod(0o755)
+        self.config.write_text("old\n")
+        (folder / "runs").write_text("old\n")
+        (folder / "crio").write_text("active\n")
+
+    def run(self, script: str, lines: list[str], strike_at: int) -> None:
+        """A command of kubenode's; its program of that number is the one that is struck."""
+        (self.folder / "count").write_text(f"{strike_at}\n")
+        subprocess.run(
+            ["dash", "-c", script],
+            input="".join(f"{line}\n" for line in lines),
+            env={**os.environ, "PATH": f"{self.programs}:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+        )
+
+    def is_one_of_two(self) -> bool:
+        """Whether kubelet runs by what its file says, and what that names is there."""
+        now = (self.folder / "runs").read_text() if (self.folder / "runs").exists() else ""
+        crio = (self.folder / "crio").read_text()
+        # containerd serves all the time
+        return (now, crio) in {("old\n", "active\n"), ("new\n", "inactive\n")} and (
+            self.config.read_text() == now
+        )
+
+
+@pytest.mark.parametrize("how", _STRIKES)
+def test_stopped_at_any_program_one_runtime_is_left_that_kubelet_uses(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host_lock, "DIRECTORY", str(tmp_path / "lock"))
+    monkeypatch.setattr(program_change, "DIRECTORY", str(tmp_path / "change"))
+    outcomes = set()
+    for number in range(1, 120, loops.count(4, 1)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        node = Node(folder, _STRIKES[how])
+        command = runtime_switch.switch(
+            runtime_switch.Switch(
+                "CRI-O -> containerd",
+                "containerd",
+                "/nowhere",
+                other_runtimes.Stopped(("crio.service",), ()),
+                {str(node.config): (b"old\n", b"new\n")},
+            ),
+            service.daemon([], "127.0.0.1:10248"),
+            Daemon("containerd", "containerd.service", "cri_serves() { :; }"),
+        )
+        lines = command.connector_arguments["_stdin"]
+        node.run(command.get_raw_value(), list(lines), number)
+        settle = program_change.settle()
+        node.run(settle.get_raw_value(), [], 0)
+        assert node.is_one_of_two(), (number, os.listdir(folder))
+        # without what undoes it, it was not begun, or has come to its end
+        assert not Path(program_change.DIRECTORY, "back.sh").exists()
+        outcomes.add(node.config.read_text())
+    # some were struck before it, and some came through
+    assert outcomes == {"old\n", "new\n"}

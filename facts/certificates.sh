@@ -7,6 +7,8 @@ for path in @FILES@ @KUBECONFIGS@; do
   if [ -f "$path" ]; then set -- "$@" "$path"
   elif [ -e "$path" ] || [ -L "$path" ]; then not_there "$path"; fi
 done
+# what was read before may have learned of others
+learned=
 [ $# = 0 ] || learn "$@"
 configs=
 set -f; IFS=$nl

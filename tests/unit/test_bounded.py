@@ -313,6 +313,7 @@ OPERATIONS = [
     "kernel",
     "kubelet",
     "kubernetes",
+    "logind",
     "packages",
     "platform",
     "prerequisites",

@@ -986,6 +986,9 @@ def _sh_in(source: str) -> Iterator[tuple[int, str]]:
             text = node.value
         else:
             continue
+        # a unit of systemd's reads like sh
+        if "\n[Service]\n" in text:
+            continue
         lines = [line for line in text.split("\n") if line.strip()]
         if len(lines) > MOST_LINES and _SH.search(text) and _parses(text):
             yield node.lineno, text

@@ -16,7 +16,7 @@ from tests.soak import loops
 from tests.targets import rpm_image
 from tests.targets.pyinfra_cli import Result
 
-pytestmark = pytest.mark.targets
+pytestmark = [pytest.mark.targets, pytest.mark.soak]
 
 CONFIG = """\
 apiVersion: kubelet.config.k8s.io/v1beta1

@@ -128,9 +128,11 @@ class Changeovers:
         other = next(name for name in SOCKETS if name != used)
         if used == allowed[-1] and self._state(other) != "inactive disabled":
             yield f"{when} kubelet uses {used}, and {other} is {self._state(other)}"
+        # what was staged goes when the next run stages its own
+        staged = " -o -name '.*.kubenode*'" if len(allowed) == 1 else ""
         left = self.host.target.sh(
             f"ls -d {program_change.DIRECTORY} 2>/dev/null; find /etc /var/lib/kubelet "
-            "\\( -name '.*.kubenode*' -o -name '*-unproven' \\); "
+            f"\\( -name '*-unproven'{staged} \\); "
             "systemctl list-units --plain --no-legend --all 'kubenode-change-*'"
         )
         if left.strip():

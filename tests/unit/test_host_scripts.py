@@ -975,8 +975,10 @@ def _sh_in(source: str) -> Iterator[tuple[int, str]]:
     """Line and text of each literal with more lines of sh than one call may have."""
     tree = ast.parse(source)
     documentation = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    joined = [node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)]
+    parts = {id(part) for node in joined for part in node.values}
     for node in ast.walk(tree):
-        if id(node) in documentation:
+        if id(node) in documentation | parts:
             continue
         if isinstance(node, ast.JoinedStr):
             text = "".join(

@@ -266,7 +266,7 @@ def test_a_kubelet_that_does_not_come_up_gets_its_old_runtime_again(
     assert deploy("containerd", **REPLACE).returncode == 0
 
 
-KILLS = loops.count(5, 100)
+KILLS = loops.count(3, 100)
 
 
 @pytest.mark.soak

@@ -27,7 +27,7 @@ from tests.targets.ssh_key import SshKey
 
 pytestmark = pytest.mark.targets
 
-KILLS = loops.count(10, 200)
+KILLS = loops.count(6, 200)
 # an old and a new one of packages, and of archives; or all
 KINDS = loops.count(4, 6)
 HOSTS = [("trixie", True), ("bookworm", False)]

@@ -29,8 +29,11 @@ runs_what_is_there() {
 # this shell.
 watch_over() {
   command -v systemd-run >/dev/null || return 0
+  # a change may be over before its watch has begun: that is not a unit that failed
+  # shellcheck disable=SC2016  # for the other shell
   systemd-run --quiet --unit="kubenode-change-$$" --description="end of a change by kubenode" \
-    sh "$change/ended.sh" once-ended "$$" "$(started "$$")" >/dev/null 2>&1 9>&- || :
+    sh -c 'script=$(cat "$0" 2>/dev/null) || exit 0; exec sh -c "$script" "$0" "$@"' \
+    "$change/ended.sh" once-ended "$$" "$(started "$$")" >/dev/null 2>&1 9>&- || :
 }
 # is_new NEW OLD SUFFIX FILE
 is_new() { target_of "$4" && [ "$(sum_of "$target")" = "$1" ]; }

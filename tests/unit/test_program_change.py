@@ -137,6 +137,28 @@ def test_a_change_that_came_to_its_end_is_left_alone(directory: Path) -> None:
         watch.kill()
 
 
+@pytest.mark.parametrize("is_over", [True, False])
+def test_a_watch_that_begins_late_does_not_fail(directory: Path, is_over: bool) -> None:
+    """What systemd-run starts: the change may be over, and its directory gone, before that."""
+    programs = directory.parent / "bin"
+    programs.mkdir()
+    late = f"rm -rf {directory}; " if is_over else f"rm {directory}/back.sh; "
+    stand_in = programs / "systemd-run"
+    stand_in.write_text(
+        f'#!/bin/sh\nwhile [ "$1" != sh ]; do shift; done\n{late}"$@"\n'
+        f"echo $? >{directory.parent}/status\n"
+    )
+    stand_in.chmod(0o755)
+    functions = (Path(program_change.__file__).parent / "program_functions.sh").read_text()
+    script = f"change={directory}\nstarted() {{ echo 1; }}\n{functions}\nwatch_over\n"
+    subprocess.run(
+        ["sh", "-c", script], env={"PATH": f"{programs}:/usr/bin:/bin"}, check=True, timeout=60
+    )
+    assert (directory.parent / "status").read_text() == "0\n"
+    # what is left of one that was not begun goes: the shell that is watched never had that start
+    assert not directory.exists()
+
+
 def test_who_ends_it_waits_for_another_run_which_may_have_done_so(directory: Path) -> None:
     locks = directory.parent / "locks"
     locks.mkdir(mode=0o700)

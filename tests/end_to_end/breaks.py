@@ -41,6 +41,10 @@ _REGISTRY_HOSTS = (
     'hosts = {"https://mirror.example": {"capabilities": ["pull", "resolve"]}}\n'
     'containerd.registry_hosts(registries={"docker.io": {"host": hosts}})\n'
 )
+_KUBELET_CONFIGURED = (
+    "from kubenode.operations import kubelet\n"
+    'kubelet.configured(settings={"cgroupDriver": "systemd"})\n'
+)
 _UNREGISTER = f"{_UNSAVE}; rm -rf {CONFIG}.saved {_REGISTRIES}"
 
 
@@ -216,7 +220,7 @@ CONTAINERD = (
         f"mkdir -p /var/lib/kubelet; echo 'cgroupDriver: cgroupfs' >{KUBELET}",
         "cgroup-driver.agreement",
         f'"file": "{KUBELET}", "line": 1',
-        fix=f"echo 'cgroupDriver: systemd' >{KUBELET}",
+        fix=_KUBELET_CONFIGURED,
         undo="rm -r /var/lib/kubelet",
     ),
     Break(
@@ -622,11 +626,26 @@ KUBELET_BREAKS = (
 _CONTROL_PLANE = ("--profile", "bridge-cni", "--profile", "control-plane")
 
 
-def _left(path: str, finding: str, options: tuple[str, ...] = (), **rest: Any) -> Break:
+_CA = """\
+-----BEGIN CERTIFICATE-----
+MIIBGTCBv6ADAgECAgEHMAoGCCqGSM49BAMCMBUxEzARBgNVBAMMCmt1YmVybmV0
+ZXMwIBcNMjYxMTAxMDAwMDAwWhgPMjA1NjExMDEwMDAwMDBaMBUxEzARBgNVBAMM
+Cmt1YmVybmV0ZXMwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAARYmfuWiXI6NlN8
+ORdXdomVaJw45TCsaxCdaKban05X7cdjGiwlL5oWQC1jYngCvxgOJ60YPMocgZPQ
+umpm4q5eMAoGCCqGSM49BAMCA0kAMEYCIQDRfPx6JKMFvSddi72NYjrBJDEXQiH0
+Q2t3FnHzAAhgzgIhAK0GYB8fz54fDo8ELhXy0UCVwniMhc4qnytp63Gq9BrB
+-----END CERTIFICATE-----
+"""
+"""A certificate that is good for thirty years, and has no key."""
+
+
+def _left(
+    path: str, finding: str, options: tuple[str, ...] = (), content: str = "", **rest: Any
+) -> Break:
     """A file that an earlier cluster left."""
     return Break(
         f"{path} of an earlier cluster" + (" on a control plane" if options else ""),
-        f"mkdir -p {path.rpartition('/')[0]}; : >{path}",
+        f"mkdir -p {path.rpartition('/')[0]}; printf %s '{content}' >{path}",
         finding,
         path,
         # as kubeadm reset does
@@ -639,7 +658,7 @@ def _left(path: str, finding: str, options: tuple[str, ...] = (), **rest: Any) -
 LEFTOVERS = (
     _left("/etc/kubernetes/kubelet.conf", "kubeadm.kubeconfig"),
     _left("/etc/kubernetes/bootstrap-kubelet.conf", "kubeadm.kubeconfig"),
-    _left("/etc/kubernetes/pki/ca.crt", "kubeadm.ca"),
+    _left("/etc/kubernetes/pki/ca.crt", "kubeadm.ca", content=_CA),
     _left("/etc/kubernetes/manifests/etcd.yaml", "kubeadm.manifests", state="warn"),
     _left("/etc/kubernetes/manifests/kube-apiserver.yaml", "kubeadm.manifests", _CONTROL_PLANE),
     Break(

@@ -30,12 +30,12 @@ REMEDIES = {check.id: check.remedy for check in CHECKS}
 
 
 def fixed_by(call: str) -> list[Break]:
-    """A break for each check whose remedy has the call."""
+    """A break for each check whose remedy has the call: first one that this very call fixes."""
     breaks: dict[str, Break] = {}
-    for broken in BREAKS:
+    for broken in sorted(BREAKS, key=lambda broken: call not in broken.fix):
         if (
             call in REMEDIES[broken.finding]
-            and broken.fix in (DEPLOY, REMEDY)
+            and (broken.fix in (DEPLOY, REMEDY) or call in broken.fix)
             and not broken.settings
             and "kubenode_sysctls_override" not in broken.data
         ):

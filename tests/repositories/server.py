@@ -127,7 +127,7 @@ class Server:
         self.requests: list[str] = []
         """The paths that were asked for, in their order."""
         self._faults: list[tuple[str, Answer]] = []
-        self._key, self.authority = _certificate(address)
+        self._key, self.authority = certificate(address)
         handler = partial(Handler, owner=self, directory=str(folder))
         self._plain = _Quiet((address, 0), handler)
         self._safe = _Quiet((address, 0), handler)
@@ -212,7 +212,7 @@ def gateway(client: DockerClient) -> str:
     raise LookupError(f"Docker's default network has no IPv4: {config}")
 
 
-def _certificate(address: str) -> tuple[bytes, bytes]:
+def certificate(address: str) -> tuple[bytes, bytes]:
     """A key and a certificate that it has signed itself, PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kubenode's tests")])

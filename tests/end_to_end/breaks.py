@@ -41,10 +41,6 @@ _REGISTRY_HOSTS = (
     'hosts = {"https://mirror.example": {"capabilities": ["pull", "resolve"]}}\n'
     'containerd.registry_hosts(registries={"docker.io": {"host": hosts}})\n'
 )
-_KUBELET_CONFIGURED = (
-    "from kubenode.operations import kubelet\n"
-    'kubelet.configured(settings={"cgroupDriver": "systemd"})\n'
-)
 _UNREGISTER = f"{_UNSAVE}; rm -rf {CONFIG}.saved {_REGISTRIES}"
 
 
@@ -220,7 +216,7 @@ CONTAINERD = (
         f"mkdir -p /var/lib/kubelet; echo 'cgroupDriver: cgroupfs' >{KUBELET}",
         "cgroup-driver.agreement",
         f'"file": "{KUBELET}", "line": 1',
-        fix=_KUBELET_CONFIGURED,
+        fix=f"echo 'cgroupDriver: systemd' >{KUBELET}",
         undo="rm -r /var/lib/kubelet",
     ),
     Break(

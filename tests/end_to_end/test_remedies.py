@@ -29,13 +29,21 @@ CALLS = sorted({call for check in CHECKS for call in calls_in(check.remedy)})
 REMEDIES = {check.id: check.remedy for check in CHECKS}
 
 
+ELSEWHERE = {
+    # a node of the breaks has no kubelet, so that kubeadm would get a patch
+    'kubelet.configured(settings={"cgroupDriver": "systemd"})': "test_kubelet_configured.py",
+}
+"""Calls that fix nothing on the node here, and the file that tries them."""
+
+
 def fixed_by(call: str) -> list[Break]:
-    """A break for each check whose remedy has the call: first one that this very call fixes."""
+    """A break for each check whose remedy has the call."""
     breaks: dict[str, Break] = {}
-    for broken in sorted(BREAKS, key=lambda broken: call not in broken.fix):
+    for broken in BREAKS:
         if (
             call in REMEDIES[broken.finding]
-            and (broken.fix in (DEPLOY, REMEDY) or call in broken.fix)
+            and call not in ELSEWHERE
+            and broken.fix in (DEPLOY, REMEDY)
             and not broken.settings
             and "kubenode_sysctls_override" not in broken.data
         ):

@@ -78,7 +78,7 @@ def ours(node: Target) -> str:
 
 
 def assert_nothing_runs(node: Target, seconds: float = 20) -> None:
-    """All has ended, or does so soon: the sleep of a watch may outlive it by the 10 s of a limit."""
+    """All has ended, or does so soon: the sleep of a watch may outlive it by a limit's 10 s."""
     end = time.monotonic() + seconds
     while left := ours(node):
         assert time.monotonic() < end, node.try_sh("ps -ef")[1] + left

@@ -13,6 +13,9 @@ import random
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
+
+Choice = TypeVar("Choice")
 
 _ROOT = Path(__file__).parent.parent.parent
 PAGE = _ROOT / "docs" / "promises.md"
@@ -42,7 +45,7 @@ def count(sample: int, soak: int) -> int:
     return soak if is_soak() else sample
 
 
-def choice(sample: Sequence[str], soak: Iterable[str]) -> Sequence[str]:
+def choice(sample: Sequence[Choice], soak: Iterable[Choice]) -> Sequence[Choice]:
     """On which hosts a test runs.
 
     + sample: in CI and by ``make test``

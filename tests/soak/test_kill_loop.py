@@ -19,7 +19,7 @@ from tests.targets.fleet import Fleet
 
 pytestmark = [pytest.mark.targets, pytest.mark.soak]
 
-KILLS = loops.count(12, 500)
+KILLS = loops.count(8, 500)
 INSTALLS_EVERY = 6
 
 

@@ -20,7 +20,7 @@ from tests.vm.machine import Machine
 
 MEMORY_LIMIT = 64 * 1024 * 1024
 
-one_suite = pytest.mark.parametrize("vm_lab", loops.choice(["trixie"], box.SUITES), indirect=True)
+one_suite = pytest.mark.parametrize("vm_lab", loops.choice(["bookworm"], box.SUITES), indirect=True)
 
 
 def test_a_fresh_machine_becomes_a_node(prepared: Prepared) -> None:

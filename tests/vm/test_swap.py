@@ -18,7 +18,7 @@ from tests.vm.lab import Lab
 from tests.vm.machine import Machine
 
 pytestmark = pytest.mark.parametrize(
-    "vm_lab", loops.choice(["bookworm"], box.SUITES), indirect=True
+    "vm_lab", loops.choice(["trixie"], box.SUITES), indirect=True
 )
 
 _LAY = """

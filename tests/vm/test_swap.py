@@ -17,9 +17,7 @@ from tests.vm.conftest import FRESH, changed
 from tests.vm.lab import Lab
 from tests.vm.machine import Machine
 
-pytestmark = pytest.mark.parametrize(
-    "vm_lab", loops.choice(["trixie"], box.SUITES), indirect=True
-)
+pytestmark = pytest.mark.parametrize("vm_lab", loops.choice(["trixie"], box.SUITES), indirect=True)
 
 _LAY = """
 set -e

@@ -8,7 +8,7 @@ import os
 import shlex
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -139,10 +139,15 @@ class Machine:
         self.sh(f"date -s @{time.time():.0f} >/dev/null")
 
     @contextlib.contextmanager
-    def cri(self, at: str = "/run/containerd/containerd.sock") -> Iterator[Cri]:
+    def cri(
+        self,
+        at: str = "/run/containerd/containerd.sock",
+        pid_of: Callable[[str], int] | None = None,
+    ) -> Iterator[Cri]:
         """A client of the runtime's CRI, through a connection of root's: the socket is root's.
 
         + at: the socket's path on the machine
+        + pid_of: as of :class:`tests.targets.cri.Cri`
         """
         self.sh(
             f"install -d -m 700 /root/.ssh && "
@@ -168,7 +173,7 @@ class Machine:
                 if tunnel.poll() is not None or time.monotonic() > deadline:
                     raise TargetError(f"{self.domain}: no connection to {at}")
                 time.sleep(0.1)
-            with Cri(socket, lambda pid: self.read(f"/proc/{pid}/cgroup")) as runtime:
+            with Cri(socket, lambda pid: self.read(f"/proc/{pid}/cgroup"), pid_of) as runtime:
                 yield runtime
         finally:
             tunnel.terminate()

@@ -88,10 +88,9 @@ def _assert_limited(machine: Machine) -> None:
         with cri.pod(parent) as pod:
             assert pod.cgroup == f"{parent}/docker-{pod.id}.scope"
             # the stand-in of cri-dockerd has no containers in pods: the engine's own are alike
-            container = machine.sh(
-                f"docker run -d --memory {MEMORY_LIMIT} --cgroup-parent {parent.rpartition('/')[2]} "
-                f"{PAUSE}"
-            ).strip()
+            own = parent.rpartition("/")[2]
+            run = f"docker run -d --memory {MEMORY_LIMIT} --cgroup-parent {own} {PAUSE}"
+            container = machine.sh(run).strip()
             limit = machine.read(f"/sys/fs/cgroup{parent}/docker-{container}.scope/memory.max")
             assert limit == f"{MEMORY_LIMIT}\n"
             machine.sh(f"docker rm -f {container}")

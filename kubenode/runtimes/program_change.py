@@ -118,8 +118,9 @@ def change(
 
     The command fails, and all is as it was before, when the program cannot be had, does not run, or
     refuses the configuration; when it cannot be installed; and when the daemon does not serve
-    within CRI_WAIT_SECONDS. It fails with the daemon's own last words and says what came back. What
-    it says although it succeeds is a warning: other packages that come with it, a hold that failed.
+    within CRI_WAIT_SECONDS. It fails with the daemon's own last words and says what came back. It
+    fails as well where all was done and the hold failed, which the next run does. What it says
+    although it succeeds is a warning: other packages that come with it.
     """
     items = config_swap.items_of(files)
     definitions = definitions_of(program, main, daemon, service)

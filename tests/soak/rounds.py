@@ -44,7 +44,8 @@ def go_round(name: str, play: Round, kills: int, seed: int) -> Tally:
     """
     chance = random.Random(f"{seed} {name}")
     tally = Tally()
-    for number in range(1, 2 * kills + 1):
+    # of a few kills many may come when nobody is left
+    for number in range(1, max(2 * kills, kills + 24) + 1):
         # each round has its own, so that a round's choices do not depend on the one before
         kill, played = play(number, random.Random(chance.random()))
         tally.rounds += 1

@@ -23,7 +23,7 @@ from kubenode.facts.repositories import Repositories, RepositoriesShape
 from kubenode.files import whole_file
 from kubenode.files.exact_text import bytes_of
 from kubenode.files.whole_file import Change
-from kubenode.operations import package_hold
+from kubenode.operations import interrupted_change, package_hold
 from kubenode.operations.containerd_host import contents
 from kubenode.packages import (
     guarded_removal,
@@ -36,7 +36,7 @@ from kubenode.packages.left_alone import absent as no_longer_left_alone
 from kubenode.packages.source import Repository
 from kubenode.run.pyinfra_internals import print_prefix
 from kubenode.run.telling import explain, refuse
-from kubenode.runtimes import crictl, program_change
+from kubenode.runtimes import crictl
 from kubenode.runtimes.config_swap import undo
 from kubenode.runtimes.containerd import hosts_toml
 from kubenode.runtimes.containerd.config import parse
@@ -111,9 +111,7 @@ def absent(
     except ValueError as error:
         raise OperationValueError(f"source {source!r}: {error}") from error
     found = _read(origin)
-    if found is not None and found.package["change"]:
-        explain(host, f"a change was interrupted ({found.package['change']}): it is ended first")
-        yield program_change.settle()
+    if (yield from interrupted_change.ended(found.package["change"] if found else None)):
         found = _read(origin)
     if found is not None and found.files["unproven"]:
         explain(host, "a change of the configuration was interrupted: what was before comes back")

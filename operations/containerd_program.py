@@ -14,6 +14,7 @@ from kubenode.operations import (
     containerd_archive,
     containerd_distribution,
     containerd_repository,
+    interrupted_change,
     other_runtime,
 )
 from kubenode.operations.containerd_sources import Commands, Found, Wanted
@@ -21,8 +22,7 @@ from kubenode.packages.archive import Archive
 from kubenode.packages.installation import Installed, Program
 from kubenode.packages.left_alone import changes
 from kubenode.packages.source import Repository
-from kubenode.run.telling import explain, refuse
-from kubenode.runtimes import program_change
+from kubenode.run.telling import refuse
 from kubenode.runtimes.containerd import packages
 from kubenode.runtimes.containerd.source import Source
 from kubenode.runtimes.runtime import CONTAINERD
@@ -56,9 +56,7 @@ def steps(wanted: Wanted) -> Commands:
     if shape is not None and (image := image_based.refusal(shape["system"])):
         yield refuse(host, image)
         return
-    if shape is not None and shape["change"]:
-        explain(host, _interrupted(shape["change"]))
-        yield program_change.settle()
+    if (yield from interrupted_change.ended(shape["change"] if shape else None)):
         shape = joint_reading.get_fact_now(ContainerdPackage)
     if shape is None:
         yield refuse(host, _CANNOT_TELL)
@@ -94,10 +92,3 @@ def _found(shape: ContainerdPackageShape, wanted: Wanted) -> Found:
     if not (wanted.hold and shape["left_alone"]["apt"]):
         unspared = []
     return Found(shape, program, archives, unspared)
-
-
-def _interrupted(change: str) -> str:
-    return (
-        f"a change was interrupted ({change}): it is kept where it came to its end and containerd "
-        "serves, else what was before comes back; then the host is read again"
-    )

@@ -14,7 +14,7 @@ from kubenode.facts.crio import Crio, CrioServiceShape
 from kubenode.facts.crio_archive import CrioArchive
 from kubenode.facts.platform import Platform
 from kubenode.facts.repositories import Repositories
-from kubenode.operations import crio_host, other_runtime, package_steps
+from kubenode.operations import crio_host, interrupted_change, other_runtime, package_steps
 from kubenode.operations import packages as package_operations
 from kubenode.packages import archive_cache, archive_transfer, repository_proof
 from kubenode.packages.archive import Archive
@@ -68,13 +68,7 @@ def steps(wanted: Wanted) -> Commands:
     + wanted: what is asked for
     """
     now = joint_reading.get_fact(Crio)
-    if now is not None and now["change"]:
-        explain(
-            host,
-            f"a change was interrupted ({now['change']}): it is kept where it came to its end and "
-            "CRI-O serves, else what was before comes back; then the host is read again",
-        )
-        yield program_change.settle()
+    if (yield from interrupted_change.ended(now["change"] if now else None)):
         now = joint_reading.get_fact_now(Crio)
     if now is None:
         yield refuse(host, "cannot tell whether CRI-O is installed, see the lines above")

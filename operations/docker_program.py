@@ -12,7 +12,7 @@ from pyinfra.api import FileUploadCommand, FunctionCommand, StringCommand
 from kubenode.facts.docker import LICENCE, DockerPackage, DockerPackageShape
 from kubenode.facts.platform import Platform
 from kubenode.files import host_lock, whole_file
-from kubenode.operations import docker_exchange, other_runtime, package_steps
+from kubenode.operations import docker_exchange, interrupted_change, other_runtime, package_steps
 from kubenode.operations import packages as package_operations
 from kubenode.packages import archive_cache, archive_transfer
 from kubenode.packages.archive import Archive
@@ -21,7 +21,6 @@ from kubenode.packages.choice import satisfies
 from kubenode.packages.source import NotBuiltFor, Repository
 from kubenode.run.pyinfra_internals import is_executing, print_prefix
 from kubenode.run.telling import explain, refuse
-from kubenode.runtimes import program_change
 from kubenode.runtimes.docker import cri_archive, packages, releases
 from kubenode.runtimes.docker.source import (
     CRI_DOCKERD,
@@ -118,13 +117,7 @@ def steps(wanted: Wanted) -> Commands:
     + wanted: what is asked for
     """
     now = joint_reading.get_fact(DockerPackage)
-    if now is not None and now["change"]:
-        explain(
-            host,
-            f"a change was interrupted ({now['change']}): it is kept where it came to its end and "
-            "cri-dockerd serves, else what was before comes back; then the host is read again",
-        )
-        yield program_change.settle()
+    if (yield from interrupted_change.ended(now["change"] if now else None)):
         now = joint_reading.get_fact_now(DockerPackage)
     if now is None:
         yield refuse(host, _CANNOT_TELL)

@@ -21,6 +21,7 @@ from kubenode.files.whole_file import Change
 from kubenode.kubelet import service, upgrade
 from kubenode.kubelet.command_line import Flag, Word, flags
 from kubenode.linux import image_based
+from kubenode.operations import interrupted_change
 from kubenode.operations import packages as package_operations
 from kubenode.packages import kubernetes_source, repository_files
 from kubenode.packages.choice import upstream_of
@@ -107,13 +108,7 @@ def installed(
     minor, checked = _check(version, source, packages)
     names = list(dict.fromkeys(packages))
     node = joint_reading.get_fact(Kubernetes)
-    if node is not None and node["change"]:
-        explain(
-            host,
-            f"a change was interrupted ({node['change']}): it is kept where it came to its end, "
-            "else what was before comes back; then the host is read again",
-        )
-        yield program_change.settle()
+    if (yield from interrupted_change.ended(node["change"] if node else None)):
         for fact, arguments in facts(names):
             joint_reading.get_fact_now(fact, **arguments)
         node = joint_reading.get_fact_now(Kubernetes)

@@ -15,10 +15,10 @@ from kubenode.files.exact_text import bytes_of, text_of
 from kubenode.kubelet import configuration, runtime_switch
 from kubenode.kubelet.runtime_switch import Switch
 from kubenode.linux.cgroups import Driver
+from kubenode.operations import interrupted_change, other_runtime
 from kubenode.operations import kubelet as kubelet_operations
-from kubenode.operations import other_runtime
 from kubenode.run.telling import explain, explain_file, refuse
-from kubenode.runtimes import crictl, other_runtimes, program_change
+from kubenode.runtimes import crictl, other_runtimes
 from kubenode.runtimes.config_swap import Daemon
 from kubenode.runtimes.crictl import CRICTL_CONFIG, CrictlPlan
 from kubenode.runtimes.other_runtimes import OtherRuntime
@@ -80,13 +80,7 @@ def replaced(by: str, cgroup_driver: Driver | None = DEFAULTS.cgroup_driver) -> 
     if cgroup_driver not in (None, "systemd", "cgroupfs"):
         raise OperationValueError(f"cgroup_driver is systemd or cgroupfs, not {cgroup_driver!r}")
     now = joint_reading.get_fact(RuntimeSwitch)
-    if now is not None and now["change"]:
-        explain(
-            host,
-            f"a change was interrupted ({now['change']}): it is kept where it came to its end, "
-            "else what was before comes back; then the host is read again",
-        )
-        yield program_change.settle()
+    if (yield from interrupted_change.ended(now["change"] if now else None)):
         now = joint_reading.get_fact_now(RuntimeSwitch)
     if now is None:
         yield refuse(host, _CANNOT_TELL)

@@ -115,6 +115,15 @@ keep() {
     rm -f "$1@BACKUP_SUFFIX@.$oldest"
   fi
 }
+# point LINK TARGET: a link leads there, in one step
+point() {
+  if [ -L "$1" ] && [ "$(readlink "$1")" = "$2" ]; then return 0; fi
+  make_directory "${1%/*}" || return 1
+  temp_of "$1"
+  staged=$staged$temp$nl
+  rm -f "$temp"
+  ln -s "$2" "$temp" && mv -fT "$temp" "$1" && sync_directory "${1%/*}"
+}
 # as_it_was FILE SUM: say what is, after something failed
 as_it_was() {
   if [ "$(sum_of "$1")" = "$2" ]; then echo "it is as it was"

@@ -189,15 +189,6 @@ archive_prepare() {
 archive_current() {
   if [ -L "$archive_root/current" ]; then readlink "$archive_root/current"; fi
 }
-# archive_point LINK TARGET: a link, in one step
-archive_point() {
-  if [ -L "$1" ] && [ "$(readlink "$1")" = "$2" ]; then return 0; fi
-  make_directory "${1%/*}" || return 1
-  temp_of "$1"
-  staged=$staged$temp$nl
-  rm -f "$temp"
-  ln -s "$2" "$temp" && mv -fT "$temp" "$1" && sync_directory "${1%/*}"
-}
 archive_link_of() {
   case $1 in runc) link=$archive_runc_in/runc;; *) link=$archive_programs_in/$1;; esac
 }
@@ -217,7 +208,7 @@ archive_link() {
       else ln "$link" "$link@BACKUP_SUFFIX@"; fi || return 1
       sync_directory "${link%/*}" || return 1
     fi
-    archive_point "$link" "$archive_root/current/$1"
+    point "$link" "$archive_root/current/$1"
   elif [ -n "$is_ours" ]; then
     if [ -L "$link@BACKUP_SUFFIX@" ] || [ -e "$link@BACKUP_SUFFIX@" ]; then
       mv -fT "$link@BACKUP_SUFFIX@" "$link"
@@ -256,7 +247,7 @@ archive_starts() {
 # 2.x takes a shim of 1.x, and not the other way round: the shim comes after the unit.
 archive_use() {
   if [ -n "$1" ]; then
-    archive_point "$archive_root/current" "$1" && archive_link containerd "$1" &&
+    point "$archive_root/current" "$1" && archive_link containerd "$1" &&
       archive_link ctr "$1" && archive_unit "$1" &&
       archive_link containerd-shim-runc-v2 "$1" && archive_link runc "$1"
   else
@@ -273,7 +264,7 @@ archive_leave_shim() {
   if [ -e "$link" ]; then return 0; fi
   for directory in /usr/sbin /usr/bin /sbin /bin; do
     [ -x "$directory/${link##*/}" ] || continue
-    archive_point "$link" "$directory/${link##*/}"
+    point "$link" "$directory/${link##*/}"
     return
   done
 }

@@ -92,15 +92,6 @@ program_fetch() {
 }
 # the build before stays where it is
 program_keep() { :; }
-# crio_point LINK TARGET: a link, in one step
-crio_point() {
-  if [ -L "$1" ] && [ "$(readlink "$1")" = "$2" ]; then return 0; fi
-  make_directory "${1%/*}" || return 1
-  temp_of "$1"
-  staged=$staged$temp$nl
-  rm -f "$temp"
-  ln -s "$2" "$temp" && mv -fT "$temp" "$1" && sync_directory "${1%/*}"
-}
 # crio_file PATH SUM TEXT: the file says that
 crio_file() {
   make_directory "${1%/*}" || return 1
@@ -110,8 +101,8 @@ crio_file() {
 crio_reload() { [ ! -d /run/systemd/system ] || systemctl daemon-reload; }
 crio_use() {
   [ -e @POLICY@ ] || crio_file @POLICY@ "$crio_policy_sum" "$crio_policy_text" || return 1
-  crio_point @ROOT@/current "$1" && crio_point @PROGRAMS_IN@/crio @ROOT@/current/crio &&
-    crio_point @PROGRAMS_IN@/pinns @ROOT@/current/pinns &&
+  point @ROOT@/current "$1" && point @PROGRAMS_IN@/crio @ROOT@/current/crio &&
+    point @PROGRAMS_IN@/pinns @ROOT@/current/pinns &&
     crio_file @DROP_IN@ "$crio_conf_sum" "$crio_conf_text" &&
     crio_file @UNIT_FILE@ "$crio_unit_sum" "$crio_unit_text" && crio_reload
 }
@@ -151,6 +142,7 @@ program_hold() {
   done
   for left in @ROOT@/[0-9]*; do
     case $used in *" ${left##*/} "*) continue;; esac
-    if [ -f "$left/@SUMS@" ] && [ ! -L "$left" ]; then rm -rf -- "$left" || return 1; fi
+    [ -f "$left/@SUMS@" ] && [ ! -L "$left" ] || continue
+    rm -rf -- "$left" || say "$left, which nothing uses, cannot be removed"
   done
 }

@@ -56,14 +56,6 @@ if [ ! -x "@ROOT@/$build/cri-dockerd" ]; then
 fi
 rm -f "$archive_store/@SUM@"
 
-# point LINK TARGET: a link, in one step
-point() {
-  make_directory "${1%/*}" || return 1
-  temp_of "$1"
-  staged=$staged$temp$nl
-  rm -f "$temp"
-  ln -s "$2" "$temp" && mv -fT "$temp" "$1" && sync_directory "${1%/*}"
-}
 # unit_of NAME SUM TEXT
 unit_of() {
   now=$(sum_of "@UNITS_IN@/$1")

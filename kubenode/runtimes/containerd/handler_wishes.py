@@ -10,7 +10,6 @@ configure``.
 
 from __future__ import annotations
 
-import difflib
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kubenode.files.toml_text import Path
+from kubenode.runtimes import known_keys
 from kubenode.runtimes.containerd.document import DRIVER
 from kubenode.runtimes.containerd.handlers import DEFAULT_TYPE, LEGACY_TYPE, unrecognised
 from kubenode.runtimes.containerd.tables import VERSION_2
@@ -68,7 +68,6 @@ _OPTIONS_OF_OTHERS: Mapping[str, type] = {
 }
 """containerd has three for every other shim (``runtimeoptions.v1``); some are like runc's."""
 
-_KINDS = {str: "a text", bool: "True or False", int: "a number", list: "a list", dict: "a dict"}
 
 _RUNSC_TYPE = "io.containerd.runsc.v1"
 
@@ -145,7 +144,7 @@ def check_name(name: object) -> str:
 def _check(name: str, settings: object) -> None:
     if not isinstance(settings, Mapping):
         raise ValueError("its settings are a dict, or None, which removes it")
-    _check_keys("", settings, _KEYS)
+    known_keys.check(settings, _KEYS)
     kind = settings.get("runtime_type")
     if kind is None and name != "runc":
         raise ValueError(f'it has no runtime_type, such as "{DEFAULT_TYPE}"')
@@ -158,7 +157,9 @@ def _check(name: str, settings: object) -> None:
     if kind is not None and re.fullmatch(r"/(.*/)?containerd-shim-runc-v\d+", kind):
         raise ValueError(unrecognised(kind))
     options = settings.get("options", {})
-    _check_keys("options.", options, _OPTIONS_OF_RUNC if _is_runc(kind) else _OPTIONS_OF_OTHERS)
+    known_keys.check(
+        options, _OPTIONS_OF_RUNC if _is_runc(kind) else _OPTIONS_OF_OTHERS, "options."
+    )
     for key, value in (
         ("runtime_path", settings.get("runtime_path")),
         ("base_runtime_spec", settings.get("base_runtime_spec")),
@@ -172,17 +173,6 @@ def _check(name: str, settings: object) -> None:
     for key in ("pod_annotations", "container_annotations"):
         if not all(isinstance(each, str) and each.isprintable() for each in settings.get(key, [])):
             raise ValueError(f"{key} is a list of texts")
-
-
-def _check_keys(prefix: str, stated: Mapping[str, Any], known: Mapping[str, type]) -> None:
-    for key, value in stated.items():
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
-            hint = f"did you mean {prefix}{near[0]}?" if near else f"there are {', '.join(known)}"
-            raise ValueError(f"{prefix}{key} is no key of it; {hint}")
-        # True is a number to Python
-        if type(value) is not known[key]:
-            raise ValueError(f"{prefix}{key} is {_KINDS[known[key]]}, not {value!r}")
 
 
 def _is_runc(runtime_type: str | None) -> bool:

@@ -9,12 +9,12 @@ Sources: crio.conf(5); CRI-O, ``RuntimeHandler`` in ``pkg/config/config.go`` (1.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kubenode.files.toml_text import Path
+from kubenode.runtimes import known_keys
 from kubenode.runtimes.crio.config import HANDLERS, CrioConfig
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -44,7 +44,6 @@ _KEYS: Mapping[str, type] = {
 }
 _PATHS = ("monitor_path", "runtime_config_path", "runtime_path", "runtime_root", "seccomp_profile")
 _TYPES = ("oci", "vm", "pod")
-_KINDS = {str: "a text", bool: "True or False", int: "a number", list: "a list", dict: "a dict"}
 
 
 def check_handlers(handlers: object) -> Mapping[str, Mapping[str, Any]]:
@@ -79,14 +78,8 @@ def check_handlers(handlers: object) -> Mapping[str, Mapping[str, Any]]:
 def _check(settings: object) -> None:
     if not isinstance(settings, Mapping):
         raise ValueError("its settings are a dict")
+    known_keys.check(settings, _KEYS)
     for key, value in settings.items():
-        if key not in _KEYS:
-            near = difflib.get_close_matches(str(key), _KEYS, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(_KEYS)}"
-            raise ValueError(f"{key} is no key of it; {hint}")
-        # True is a number to Python
-        if type(value) is not _KEYS[key]:
-            raise ValueError(f"{key} is {_KINDS[_KEYS[key]]}, not {value!r}")
         texts: Iterable[Any] = ()
         if isinstance(value, list):
             texts = value

@@ -49,13 +49,13 @@ def catalogue(checks: Iterable[Check]) -> str:
 
 
 def _without_operation(checks: Sequence[Check]) -> str:
-    """How many checks' findings no operation mends, and why, as Markdown."""
+    """How many checks' findings no operation repairs, and why, as Markdown."""
     left = [check.id for check in checks if check.operation is None]
     by_reason: dict[str, list[str]] = {}
     for check in left:
         by_reason.setdefault(WHY[check], []).append(check)
     rows = "".join(f"| {len(ids)} | {why} | {', '.join(ids)} |\n" for why, ids in by_reason.items())
     return (
-        f"\nOf {len(checks)} checks {len(checks) - len(left)} name the operation that mends what "
+        f"\nOf {len(checks)} checks {len(checks) - len(left)} name the operation that repairs what "
         f"they find. These {len(left)} do not:\n\n| how many | why | which |\n|---|---|---|\n{rows}"
     )

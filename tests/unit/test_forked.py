@@ -44,8 +44,8 @@ def test_it_says_and_returns_the_same(
 ) -> None:
     program, *arguments = command
     runs = []
-    for anew in (False, True):
-        monkeypatch.setattr(loops, "is_soak", partial(bool, anew))
+    for is_soak in (False, True):
+        monkeypatch.setattr(loops, "is_soak", partial(bool, is_soak))
         given = {"GIVEN": "of this run"}
         runs.append(pyinfra_cli.started(program, arguments, folder, given, 60))
     by_a_fork, by_itself = runs

@@ -1,4 +1,4 @@
-"""Why no operation of kubenode's mends what a check finds, for each check that names none."""
+"""Why no operation of kubenode's repairs what a check finds, for each check that names none."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ DISTRIBUTION: Literal["distribution"] = "distribution"
 @bounded(INSTALL_SECONDS)
 def plugins(
     source: Literal["distribution"] | Mapping[str, Any] | Archive = DISTRIBUTION,
-    fetch: FetchedBy = DEFAULTS.containerd_fetched_by,
+    fetched_by: FetchedBy = DEFAULTS.containerd_fetched_by,
     directory: str | None = None,
 ) -> Commands:
     """
@@ -49,8 +49,8 @@ def plugins(
 
     + source: ``distribution`` for its package, or a release of containernetworking/plugins by its
       archive, as :func:`kubenode.packages.archive.plugins_archive` takes it
-    + fetch: who fetches an archive: the ``host``, or once the ``control`` machine, which sends it.
-      A file of the control machine is sent in any case
+    + fetched_by: who fetches an archive: the ``host``, or once the ``control`` machine, which sends
+      it. A file of the control machine is sent in any case
     + directory: where an archive's plugins go; None is a directory that containerd looks in:
       ``/opt/cni/bin`` if that is one, else the first. Where there is no containerd yet, or none
       that tells, it is ``/opt/cni/bin``
@@ -75,8 +75,8 @@ def plugins(
             },
         )
     """
-    if fetch not in ("host", "control"):
-        raise OperationValueError(f"fetch {fetch!r}: expected 'host' or 'control'")
+    if fetched_by not in ("host", "control"):
+        raise OperationValueError(f"fetched_by is host or control, not {fetched_by!r}")
     try:
         release = None if source == "distribution" else plugins_archive(source)
         if directory is not None:
@@ -94,7 +94,7 @@ def plugins(
     if release is None:
         yield from _of_package(now, runtime)
     else:
-        yield from _of_archive(now, runtime, release, fetch, directory)
+        yield from _of_archive(now, runtime, release, fetched_by, directory)
 
 
 def _looked_in(runtime: ContainerdServiceShape) -> list[str]:
@@ -106,7 +106,7 @@ def _of_archive(
     now: CniPluginsShape,
     runtime: ContainerdServiceShape,
     release: Archive,
-    fetch: FetchedBy,
+    fetched_by: FetchedBy,
     directory: str | None,
 ) -> Commands:
     try:
@@ -146,7 +146,7 @@ def _of_archive(
     explain(host, f"{directory}: CNI plugins {was}{release.version} ({file.name}, sha256 checked)")
     _say_where(looked_in, directory)
     try:
-        yield from brought([file], fetch, is_executing(host))
+        yield from brought([file], fetched_by, is_executing(host))
     except FetchError as error:
         yield refuse(host, str(error))
         return

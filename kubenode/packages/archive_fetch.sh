@@ -6,6 +6,8 @@
 archive_store=@STORE@
 needs chmod chown df head id mkdir mv tail
 by=
+# how the operations and the settings call it
+control='fetched_by="control", or kubenode_containerd_fetched_by'
 # choose: what fetches
 choose() {
   if [ -n "$by" ]; then return 0; fi
@@ -14,7 +16,7 @@ choose() {
     by=wget
     case $(wget --version 2>&1 | head -n 1) in *'GNU Wget'*) by=gnu_wget;; esac
   else
-    fail 'this host has neither curl nor wget: let the control machine fetch (fetch="control"),' \
+    fail "this host has neither curl nor wget: let the control machine fetch ($control)," \
       'or install curl; nothing was changed'
   fi
 }
@@ -48,7 +50,7 @@ fetch() {
       # wget has no option for it
       case $said in
         *'ocation: http:'*) fail "$1 leads to an address without TLS: state the address of a" \
-          'server that does not, or let the control machine fetch it (fetch="control");' \
+          "server that does not, or let the control machine fetch it ($control);" \
           'nothing was changed';;
       esac;;
   esac
@@ -61,7 +63,7 @@ fetch() {
       *) said="$(printf '%s\n' "$said" | tail -n 3 | cut -c1-300)";;
     esac
     fail "cannot fetch $1 ($by: $said); nothing was changed. Correct the address, or what is in" \
-      "its way, or let the control machine fetch it (fetch=\"control\"); $(room "$archive_store")"
+      "its way, or let the control machine fetch it ($control); $(room "$archive_store")"
   fi
   got=$(sum_of "$temp")
   [ "$got" = "$2" ] || fail "$1 is not what was asked for: its sha256 is $got, not $2. State the" \

@@ -71,7 +71,7 @@ if host.data.get("plugins"):
     cni.plugins(
         name="CNI plugins",
         source=host.data.get("plugins"),
-        fetch=host.data.get("fetch"),
+        fetched_by=host.data.get("fetch"),
         directory=host.data.get("directory"),
     )
 else:

@@ -246,6 +246,28 @@ def test_crio_takes_containerds_place_where_a_flag_says_whose_it_is(
 
 
 @pytest.mark.soak
+@pytest.mark.skipif(not loops.is_soak(), reason="containerd's way to each of them has both halves")
+def test_docker_and_crio_take_each_others_place(node: Target, deploy: Deploy) -> None:
+    node.write(ENV, 'KUBELET_KUBEADM_ARGS="--node-ip=10.0.0.1"\n')
+    node.sh("systemctl restart kubelet")
+    engine = ("containerd", "docker.socket", "docker", "cri-docker.socket", "cri-docker")
+    for runtime, endpoint, active, stopped in (
+        ("docker", CRI_DOCKERD, engine, ("crio",)),
+        ("crio", CRIO, ("crio",), engine),
+        ("docker", CRI_DOCKERD, engine, ("crio",)),
+        ("containerd", CONTAINERD, engine[:1], ("crio", *engine[1:])),
+    ):
+        there = deploy(runtime, **REPLACE)
+        assert there.returncode == 0, there.output
+        assert endpoints(node) == [endpoint] * 4
+        assert healthy(node)
+        assert states(node, *active) == ["active enabled"] * len(active)
+        assert states(node, *stopped) == ["inactive disabled"] * len(stopped)
+        again = deploy(runtime)
+        assert nothing_changed(again), again.output
+
+
+@pytest.mark.soak
 @pytest.mark.skipif(not loops.is_soak(), reason="it waits for health: make soak")
 def test_a_kubelet_that_does_not_come_up_gets_its_old_runtime_again(
     node: Target, deploy: Deploy
@@ -274,9 +296,10 @@ def test_a_change_of_the_runtime_is_killed_at_any_moment(
     node: Target, deploy: Deploy, tmp_path: Path
 ) -> None:
     """One runtime serves that kubelet points at, wherever it was stopped, and a rerun converges."""
-    if node.try_sh("command -v crio")[0] != 0:
-        assert deploy("crio", **REPLACE).returncode == 0
-        assert deploy("containerd", **REPLACE).returncode == 0
+    for runtime, program in (("crio", "crio"), ("docker", "cri-dockerd")):
+        if node.try_sh(f"command -v {program}")[0] != 0:
+            assert deploy(runtime, **REPLACE).returncode == 0
+            assert deploy("containerd", **REPLACE).returncode == 0
     node.write(ENV, 'KUBELET_KUBEADM_ARGS="--node-ip=10.0.0.1"\n')
     node.sh("systemctl restart kubelet")
     loop = Changeovers(Host(node), node.host_over_ssh("root"), tmp_path)

@@ -1,7 +1,7 @@
 """Rounds in which a node's runtime is replaced by another one, and whoever does it is killed.
 
-The node has containerd and CRI-O, and kubelet uses one of them. The judge asks kubelet, sockets,
-units and files itself.
+The node has containerd, CRI-O and Docker Engine, and kubelet uses one of them. The judge asks
+kubelet, sockets, units and files itself.
 """
 
 from __future__ import annotations
@@ -26,17 +26,27 @@ _SETTLED_SECONDS = 240
 _LONGEST_BEFORE, _LONGEST = 2.0, 9.0
 
 _DEPLOY = f"""\
-from kubenode.operations import containerd, crio, runtime
+from kubenode.operations import containerd, crio, docker, runtime
 from pyinfra import host
 
 by = host.data.by
 for number in range(host.data.times):
-    {{"containerd": containerd, "crio": crio}}[by].running(
+    {{"containerd": containerd, "crio": crio, "docker": docker}}[by].running(
         name="{OPERATIONS}the new one serves", replace_runtime=True
     )
     runtime.replaced(name="{_OPERATION}", by=by)
 """
-SOCKETS = {"containerd": "/run/containerd/containerd.sock", "crio": "/run/crio/crio.sock"}
+SOCKETS = {
+    "containerd": "/run/containerd/containerd.sock",
+    "crio": "/run/crio/crio.sock",
+    "docker": "/run/cri-dockerd.sock",
+}
+_UNITS = {
+    "containerd": ("containerd",),
+    "crio": ("crio",),
+    # Docker Engine works by containerd
+    "docker": ("containerd", "docker.socket", "docker", "cri-docker.socket", "cri-docker"),
+}
 _CONFIG = "/var/lib/kubelet/config.yaml"
 
 
@@ -65,7 +75,8 @@ class Changeovers:
 
     def play(self, kill: Kill, chance: random.Random) -> Played:
         """One round: to the other runtime, killed, judged, run again, judged."""
-        old, wanted = self.now, "crio" if self.now == "containerd" else "containerd"
+        old = self.now
+        wanted = chance.choice([name for name in SOCKETS if name != old])
         faults: list[str] = []
         with self._started(wanted, 1, "killed") as deploy:
             killed = kill.strike(self.host, deploy)
@@ -122,12 +133,17 @@ class Changeovers:
         health = "kubectl --server=http://127.0.0.1:10248 get --raw /healthz"
         if self.host.target.try_sh(health)[1] != "ok":
             yield f"{when} kubelet is not healthy"
-        if self._state(used) != "active enabled":
-            yield f"{when} {used} is {self._state(used)}"
-        # the new one is there already where kubelet has not changed over
-        other = next(name for name in SOCKETS if name != used)
-        if used == allowed[-1] and self._state(other) != "inactive disabled":
-            yield f"{when} kubelet uses {used}, and {other} is {self._state(other)}"
+        for unit in sorted({unit for units in _UNITS.values() for unit in units}):
+            state = self._state(unit)
+            if unit in _UNITS[used]:
+                expected = "active enabled"
+            elif used == allowed[-1]:
+                expected = "inactive disabled"
+            else:
+                # the new one is there already where kubelet has not changed over
+                continue
+            if state != expected:
+                yield f"{when} kubelet uses {used}, and {unit} is {state}"
         # what was staged goes when the next run stages its own
         staged = " -o -name '.*.kubenode*'" if len(allowed) == 1 else ""
         left = self.host.target.sh(

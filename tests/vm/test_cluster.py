@@ -269,10 +269,8 @@ def test_two_machines_become_a_cluster_and_come_back(
             "kubenode_kubernetes_version": minor,
             "kubenode_kubernetes_source": KubernetesMirror(server, [release]).source(),
             # a fresh machine has neither curl nor wget
-            "kubenode_containerd_source": {
-                **releases.stated(containerd, server.http, runc),
-                "fetch": "control",
-            },
+            "kubenode_containerd_source": releases.stated(containerd, server.http, runc),
+            "kubenode_containerd_fetched_by": "control",
             "kubenode_kubelet": {"containerLogMaxSize": "50Mi"},
         }
         deployed(machines, tmp_path, settings)

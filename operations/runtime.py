@@ -55,7 +55,8 @@ def replaced(by: str, cgroup_driver: Driver | None = DEFAULTS.cgroup_driver) -> 
     at.
 
     Docker Engine's containerd stays where containerd is wanted, and stops with the engine where
-    CRI-O is. The old runtime's packages, their holds, files and data stay: going back is the same
+    CRI-O is. Where Docker Engine comes back, ``docker.service`` starts it and ``docker.socket``, at
+    boot too. The old runtime's packages, their holds, files and data stay: going back is the same
     with the other name. ``containerd.absent``, or the package manager, removes them.
 
     What kubeadm keeps of a node in the cluster is printed: the annotation

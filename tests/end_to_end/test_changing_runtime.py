@@ -261,8 +261,14 @@ def test_docker_and_crio_take_each_others_place(node: Target, deploy: Deploy) ->
         assert there.returncode == 0, there.output
         assert endpoints(node) == [endpoint] * 4
         assert healthy(node)
-        assert states(node, *active) == ["active enabled"] * len(active)
-        assert states(node, *stopped) == ["inactive disabled"] * len(stopped)
+        # docker.service starts its socket and containerd, also at boot, be they enabled or not
+        for unit, state in zip(active, states(node, *active), strict=True):
+            is_started_by_another = runtime == "docker" and unit in engine[:2]
+            assert state == "active enabled" or (
+                is_started_by_another and state.startswith("active")
+            )
+        # the first time there is no CRI-O yet
+        assert set(states(node, *stopped)) <= {"inactive disabled", "inactive not-found"}
         again = deploy(runtime)
         assert nothing_changed(again), again.output
 
@@ -288,7 +294,7 @@ def test_a_kubelet_that_does_not_come_up_gets_its_old_runtime_again(
     assert deploy("containerd", **REPLACE).returncode == 0
 
 
-KILLS = loops.count(3, 100)
+KILLS = loops.count(2, 100)
 
 
 @pytest.mark.soak

@@ -243,6 +243,7 @@ ALIKE = {
     "preinst fails": "postinst and prerm fail",
     "the program cannot be replaced": "a file of it has no space",
     "it starts and never says so": "it says that it runs, and never answers",
+    "its CRI is off": "it says that it runs, and never answers",
     "cut off": "its sum is not that of the list",
     "another file": "its sum is not that of the list",
     "/var/lib/kubenode cannot be written": "no space for what is kept",

@@ -44,9 +44,10 @@ SOCKETS = {
 _UNITS = {
     "containerd": ("containerd",),
     "crio": ("crio",),
-    # Docker Engine works by containerd
-    "docker": ("containerd", "docker.socket", "docker", "cri-docker.socket", "cri-docker"),
+    "docker": ("docker", "cri-docker.socket", "cri-docker"),
 }
+# docker.service starts them, at boot too, whether they are enabled or not
+_OF_THE_ENGINE = ("containerd", "docker.socket")
 _CONFIG = "/var/lib/kubelet/config.yaml"
 
 
@@ -133,10 +134,13 @@ class Changeovers:
         health = "kubectl --server=http://127.0.0.1:10248 get --raw /healthz"
         if self.host.target.try_sh(health)[1] != "ok":
             yield f"{when} kubelet is not healthy"
-        for unit in sorted({unit for units in _UNITS.values() for unit in units}):
+        units = {unit for units in _UNITS.values() for unit in units}
+        for unit in sorted({*units, *_OF_THE_ENGINE}):
             state = self._state(unit)
             if unit in _UNITS[used]:
                 expected = "active enabled"
+            elif used == "docker" and unit in _OF_THE_ENGINE:
+                state, expected = state.partition(" ")[0], "active"
             elif used == allowed[-1]:
                 expected = "inactive disabled"
             else:

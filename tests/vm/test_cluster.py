@@ -84,6 +84,20 @@ etcd:
 """
 
 
+# what etcd 3.6 is told by kubeadm, and the one of Debian's 3.5 does not know
+_ETCD = b"""\
+#!/bin/sh
+for each do
+  shift
+  case $each in
+    --feature-gates=* | --watch-progress-notify-interval=*) ;;
+    *) set -- "$@" "$each";;
+  esac
+done
+exec /usr/bin/etcd "$@"
+"""
+
+
 class Api:
     """The API server, asked with a certificate of the control plane's."""
 
@@ -194,7 +208,9 @@ def etcd(folder: Path) -> tuple[str, image_archive.Files]:
         files[f"lib/x86_64-linux-gnu/{each}"] = ((libraries / each).read_bytes(), 0o755)
     loader = (libraries / "ld-linux-x86-64.so.2").read_bytes()
     files["lib64/ld-linux-x86-64.so.2"] = (loader, 0o755)
-    files["usr/local/bin/etcd"] = ((folder / "usr/bin/etcd").read_bytes(), 0o755)
+    files["usr/bin/etcd"] = ((folder / "usr/bin/etcd").read_bytes(), 0o755)
+    files["usr/local/bin/etcd"] = (_ETCD, 0o755)
+    files["bin/sh"] = (pause_image.static_busybox(), 0o755)
     return deb.name.split("_")[1].split("+")[0].split("-")[0], files
 
 

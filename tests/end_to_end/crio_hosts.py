@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 
 from tests.repositories import cri_o, image_registry, keys
 from tests.repositories.apt import AptRepository
 from tests.repositories.server import Server
 from tests.targets.container import Target
+from tests.vm.machine import Machine
 
 SOCKET = "/run/crio/crio.sock"
 PAUSE_IMAGE = "registry.k8s.io/pause:3.10.1"
@@ -55,7 +57,7 @@ def ready(target: Target) -> None:
     target.sh("ln -s /var/lib/containerd/containers /var/lib/containers")
 
 
-def images_from(target: Target, server: Server) -> None:
+def images_from(target: Target | Machine, server: Server) -> None:
     """Let CRI-O pull the pause image from a server of :func:`image_registry.serving`."""
     location = server.http.removeprefix("http://")
     target.write(
@@ -64,7 +66,7 @@ def images_from(target: Target, server: Server) -> None:
     )
 
 
-def images(server: Server) -> object:
+def images(server: Server) -> AbstractContextManager[str]:
     """Serve the pause image, in this block."""
     return image_registry.serving(server, PAUSE_IMAGE.rpartition("/")[2])
 

@@ -1,5 +1,8 @@
 """A real cluster of two machines: one deploy, kubeadm init, kubeadm join, and a reboot of each.
 
+Then, on the one that has no control plane: the driver moves on both sides and back, a static pod
+shows where, and a configuration that kubelet does not take is undone.
+
 Kubernetes' programs and a containerd that suits them are in no registry that CI reaches: the test
 is left out unless ``KUBENODE_TEST_KUBERNETES`` names a folder with ``VERSION/kubelet``,
 ``kubeadm``, ``kube-apiserver``, ``kube-controller-manager`` and ``kube-scheduler``, and
@@ -15,14 +18,16 @@ kubenode's, and are not there.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import ssl
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +49,8 @@ pytestmark = [pytest.mark.vm, pytest.mark.upstream(REAL, releases.VARIABLE)]
 
 COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 MEMORY_LIMIT = 64 * 1024 * 1024
+CONFIG = "/var/lib/kubelet/config.yaml"
+MANIFEST = "/etc/kubernetes/manifests/static.json"
 NETWORK = "10.244.0.0/16"
 WAIT_SECONDS = 900
 """For what emulated machines take minutes for."""
@@ -78,9 +85,16 @@ kind: ClusterConfiguration
 kubernetesVersion: v{release}
 networking:
   podSubnet: {network}
+# an emulated machine is too slow for leases of seconds, and there is nobody else to lead
+controllerManager:
+  extraArgs: [{{name: leader-elect, value: "false"}}]
+scheduler:
+  extraArgs: [{{name: leader-elect, value: "false"}}]
 etcd:
   local:
     imageTag: {etcd}-0
+    extraArgs: [{{name: heartbeat-interval, value: "1000"}}, \
+{{name: election-timeout, value: "10000"}}]
 """
 
 
@@ -110,45 +124,46 @@ class Api:
         self._context = ssl.create_default_context(cafile=str(folder / "ca.crt"))
         self._context.load_cert_chain(client, client.with_suffix(".key"))
 
-    def ask(self, path: str, sent: dict[str, Any] | None = None) -> Any:
+    def ask(self, path: str, sent: dict[str, Any] | None = None, verb: str | None = None) -> Any:
         """What it answers; OSError where it does not, or says no."""
         body = None if sent is None else json.dumps(sent).encode()
-        request = urllib.request.Request(
-            f"{self._url}{path}", body, {"Content-Type": "application/json"}
-        )
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self._url}{path}", body, headers, method=verb)
         with urllib.request.urlopen(request, timeout=60, context=self._context) as answer:
             return json.load(answer)
 
     def is_ready(self, machine: Machine) -> bool:
         """Whether the node is Ready, by a kubelet that began after the machine's last boot."""
         node = self.ask(f"/api/v1/nodes/{name(machine)}")["status"]
+        if {each["type"]: each["status"] for each in node["conditions"]}.get("Ready") != "True":
+            return False
         boot = machine.read("/proc/sys/kernel/random/boot_id").strip()
-        ready = {each["type"]: each["status"] for each in node["conditions"]}.get("Ready")
-        return ready == "True" and bool(node["nodeInfo"]["bootID"] == boot)
+        return bool(node["nodeInfo"]["bootID"] == boot)
 
     def run_pod(self, machine: Machine, image: str) -> bool:
         """Have a pod with a memory limit on a node; whether there is one now."""
-        made = self.ask(
-            "/api/v1/namespaces/default/pods",
-            {
-                "apiVersion": "v1",
-                "kind": "Pod",
-                "metadata": {"name": f"limited-{name(machine)}"},
-                "spec": {
-                    "nodeName": name(machine),
-                    "automountServiceAccountToken": False,
-                    "containers": [
-                        {
-                            "name": "it",
-                            "image": image,
-                            "imagePullPolicy": "Never",
-                            "resources": {"limits": {"memory": str(MEMORY_LIMIT)}},
-                        }
-                    ],
-                },
-            },
+        pod = limited(
+            f"limited-{name(machine)}",
+            image,
+            nodeName=name(machine),
+            automountServiceAccountToken=False,
         )
-        return bool(made["kind"] == "Pod")
+        try:
+            return bool(self.ask("/api/v1/namespaces/default/pods", pod))
+        except urllib.error.HTTPError as error:
+            # an answer before this one was lost
+            if error.code == HTTPStatus.CONFLICT:
+                return True
+            raise
+
+    def remove_pod(self, machine: Machine) -> bool:
+        """Take that pod away at once; whether it is gone."""
+        path = f"/api/v1/namespaces/default/pods/limited-{name(machine)}?gracePeriodSeconds=0"
+        try:
+            self.ask(path, verb="DELETE")
+        except urllib.error.HTTPError as error:
+            return error.code == HTTPStatus.NOT_FOUND
+        return False
 
     def runs(self, machine: Machine) -> bool:
         """Whether that pod's container runs, and was started since the machine's last boot."""
@@ -161,6 +176,23 @@ class Api:
         return bool(started[0]["startedAt"] >= up)
 
 
+def limited(name: str, image: str, **spec: Any) -> dict[str, Any]:
+    """A pod with one container that has a memory limit."""
+    container = {
+        "name": "it",
+        "image": image,
+        "imagePullPolicy": "Never",
+        "resources": {"limits": {"memory": str(MEMORY_LIMIT)}},
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name},
+        "spec": {"containers": [container], **spec},
+    }
+
+
+@functools.cache
 def name(machine: Machine) -> str:
     """Of a machine, as kubelet registers it."""
     return machine.sh("hostname").strip()
@@ -180,15 +212,15 @@ def until(what: str, check: Callable[[], bool]) -> None:
                 say(f"{what}: after {time.monotonic() - started:.0f} s")
                 return
         assert time.monotonic() - started < WAIT_SECONDS, f"{what}: not in {WAIT_SECONDS} s"
-        time.sleep(2)
+        # each look is work for the machine, too
+        time.sleep(5)
 
 
 def limits(machine: Machine) -> list[str]:
-    """The cgroups of containers with the pod's limit."""
-    found = machine.sh(
+    """The cgroups with the pod's limit: its own, and its container's."""
+    return machine.sh(
         f"grep -rlxs {MEMORY_LIMIT} /sys/fs/cgroup --include=memory.max || :"
     ).splitlines()
-    return [path for path in found if "cri-containerd-" in path]
 
 
 def release_of_kubernetes() -> str:
@@ -250,12 +282,14 @@ def machines() -> Iterator[tuple[Machine, Machine]]:
         lab.destroy()
 
 
-def deployed(machines: tuple[Machine, ...], folder: Path, settings: dict[str, Any]) -> Result:
-    """One run of deploy.py over the machines."""
+def deployed(
+    machines: tuple[Machine, ...], folder: Path, settings: dict[str, Any], code: int = 0
+) -> Result:
+    """One run of deploy.py over the machines, which ends with a code."""
     hosts = [(each.host()[0], {**each.host()[1], **settings}) for each in machines]
     inventory = pyinfra_cli.write_inventory(folder / "inventory.py", hosts)
     result = pyinfra_cli.run("-y", "-v", inventory, ROOT / "deploy.py", cwd=folder)
-    assert result.returncode == 0, result.output
+    assert result.returncode == code, result.output
     return result
 
 
@@ -311,19 +345,64 @@ def test_two_machines_become_a_cluster_and_come_back(
             assert not {line for line in text.splitlines() if "[WARNING" in line}, text
 
         for machine in machines:
-            until(f"{machine.suite} is Ready", partial(api.is_ready, machine))
-            until(f"{machine.suite} has a pod", partial(api.run_pod, machine, image))
+            until(f"{machine.suite} is Ready", functools.partial(api.is_ready, machine))
+            until(f"{machine.suite} has a pod", functools.partial(api.run_pod, machine, image))
         for machine in machines:
-            until(f"{machine.suite} runs it", partial(api.runs, machine))
+            until(f"{machine.suite} runs it", functools.partial(api.runs, machine))
             assert_in_its_slice(machine)
         assert_nothing_changes(machines, tmp_path, settings)
 
         for machine in (other, control):
             machine.reboot()
-            until(f"{machine.suite} is Ready again", partial(api.is_ready, machine))
-            until(f"{machine.suite} runs the pod again", partial(api.runs, machine))
+            until(f"{machine.suite} is Ready again", functools.partial(api.is_ready, machine))
+            until(f"{machine.suite} runs the pod again", functools.partial(api.runs, machine))
             assert_in_its_slice(machine)
         assert_nothing_changes(machines, tmp_path, settings)
+
+        until("the pod is gone", functools.partial(api.remove_pod, other))
+        until("its cgroups are gone", lambda: not limits(other))
+        assert_the_driver_moves(other, api, image, tmp_path, settings)
+        assert_a_broken_configuration_is_undone(other, tmp_path, settings)
+        until("it is Ready at last", functools.partial(api.is_ready, other))
+
+
+def assert_the_driver_moves(
+    machine: Machine, api: Api, image: str, folder: Path, settings: dict[str, Any]
+) -> None:
+    """On an idle node, to cgroupfs and back, in runtime and kubelet; a static pod shows it."""
+    there = {**settings, "kubenode_cgroup_driver": "cgroupfs"}
+    for own, other, root in (
+        (there, settings, "/sys/fs/cgroup/kubepods/"),
+        (settings, there, "/sys/fs/cgroup/kubepods.slice/"),
+    ):
+        deployed((machine,), folder, own)
+        driver = own.get("kubenode_cgroup_driver", "systemd")
+        say(f"both have {driver}")
+        assert f"cgroupDriver: {driver}\n" in machine.read(CONFIG)
+        until("it is Ready", functools.partial(api.is_ready, machine))
+        machine.write(MANIFEST, json.dumps(limited("static", image)))
+        # the pod's and the container's
+        until("its static pod runs", lambda: len(limits(machine)) == 2)
+        assert all(path.startswith(root) for path in limits(machine)), limits(machine)
+        refused = deployed((machine,), folder, other, code=1)
+        assert "containers of pods run with the" in " ".join(refused.output.split())
+        assert f"cgroupDriver: {driver}\n" in machine.read(CONFIG)
+        machine.sh(f"rm {MANIFEST}")
+        until("the static pod is gone", lambda: not limits(machine))
+    assert_nothing_changes((machine,), folder, settings)
+
+
+def assert_a_broken_configuration_is_undone(
+    machine: Machine, folder: Path, settings: dict[str, Any]
+) -> None:
+    """What only the kubelet itself finds wrong: it does not start, and the old file comes back."""
+    before = machine.read(CONFIG)
+    broken = {**settings["kubenode_kubelet"], "evictionHard": {"memory.available": "much"}}
+    failed = deployed((machine,), folder, {**settings, "kubenode_kubelet": broken}, code=1)
+    said = " ".join(failed.output.split())
+    assert "kubelet did not come up with the new configuration, and" in said, failed.output
+    assert machine.read(CONFIG) == before
+    assert machine.sh("systemctl is-active kubelet") == "active\n"
 
 
 def control_plane(control: Machine, release: str, etcd: str) -> str:
@@ -341,7 +420,7 @@ def control_plane(control: Machine, release: str, etcd: str) -> str:
 
 def assert_in_its_slice(machine: Machine) -> None:
     """The container with the limit is where kubelet looks for it, and so is every other one."""
-    assert limits(machine)
+    assert [path for path in limits(machine) if "/cri-containerd-" in path]
     assert all("/kubepods.slice/" in path for path in limits(machine)), limits(machine)
     everywhere = machine.sh("find /sys/fs/cgroup -type d -name 'cri-containerd-*'").splitlines()
     assert all("/kubepods.slice/" in path for path in everywhere), everywhere

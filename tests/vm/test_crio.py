@@ -1,0 +1,118 @@
+"""CRI-O on a real kernel: a fresh machine becomes a node with it, and is one after a boot.
+
+CRI-O comes as upstream's static bundle, from the control machine. What is in it is a stand-in, or
+the real crio where ``KUBENODE_TEST_CRIO`` names it. ``KUBENODE_SOAK=1 make test-vm`` runs it, on
+each suite: on an emulated machine it takes longer than CI has.
+"""
+
+from __future__ import annotations
+
+import base64
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.end_to_end import crio_hosts
+from tests.end_to_end.crio_hosts import PAUSE_IMAGE, SOCKET
+from tests.repositories import cri_o
+from tests.repositories.releases import sum_of
+from tests.repositories.server import Server
+from tests.soak import loops
+from tests.targets import pyinfra_cli
+from tests.targets.cri import Container, Pod
+from tests.targets.pyinfra_cli import Result
+from tests.vm import box, traps
+from tests.vm.conftest import FRESH, changed
+from tests.vm.lab import Lab
+from tests.vm.machine import Machine
+
+MEMORY_LIMIT = 64 * 1024 * 1024
+
+
+@pytest.mark.skipif(not loops.is_soak(), reason="KUBENODE_SOAK=1 make test-vm runs it")
+@pytest.mark.parametrize("vm_lab", box.SUITES, indirect=True)
+def test_a_fresh_machine_becomes_a_node_with_crio(
+    vm_lab: tuple[Lab, Machine], tmp_path: Path
+) -> None:
+    machine = vm_lab[1]
+    machine.restore(FRESH)
+    _give_needs(machine)
+    release = cri_o.bundle(cri_o.NEW, tmp_path)
+    source = {
+        "version": release.version,
+        "url": str(release.path),
+        "sha256": {"amd64": sum_of(release.path)},
+    }
+    name, own = machine.host()
+    settings = {"kubenode_runtime": "crio", "kubenode_crio_source": source}
+    hosts = pyinfra_cli.write_inventory(tmp_path / "inventory.py", [(name, {**own, **settings})])
+
+    def deploy(**settings: Any) -> Result:
+        data = {f"kubenode_{name}": value for name, value in settings.items()}
+        return pyinfra_cli.run("-y", "-v", hosts, ROOT / "deploy.py", cwd=tmp_path, data=data)
+
+    first = deploy()
+    assert first.returncode == 0, first.output
+    assert {"overlay", "br_netfilter"} <= traps.live_modules(machine)
+
+    served = tmp_path / "served"
+    served.mkdir()
+    gateway = machine.sh("ip -4 route show default").split()[2]
+    with Server(served, gateway) as server, crio_hosts.images(server):
+        crio_hosts.images_from(machine, server)
+        machine.sh("systemctl reload crio")
+        _assert_limited(machine)
+
+    machine.reboot()
+    assert machine.sh("systemctl is-active crio") == "active\n"
+    _assert_limited(machine)
+    second = deploy()
+    assert second.returncode == 0, second.output
+    assert set(changed(second.output).values()) == {"No Change"}, second.output
+
+    # control: with the other driver a pod is not where kubelet looks for it
+    other = deploy(cgroup_driver="cgroupfs")
+    assert other.returncode == 0, other.output
+    with machine.cri(SOCKET) as cri, cri.pod("/kubepods") as pod:
+        assert ".slice/" not in pod.cgroup
+
+
+def _give_needs(machine: Machine) -> None:
+    """What the bundle's programs run by, and this machine lacks."""
+    names = " ".join(cri_o.needs(cri_o.NEW))
+    machine.sh(
+        f"apt-get -qq update; apt-get -qq install -y --no-install-recommends {names} >/dev/null"
+    )
+    path, content = cri_o.messages()
+    machine.write(f"{path}.base64", base64.b64encode(content).decode())
+    machine.sh(f"base64 -d {path}.base64 >{path}")
+
+
+def _parent() -> str:
+    return (
+        f"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{uuid.uuid4().hex}.slice"
+    )
+
+
+def _assert_limited(machine: Machine) -> None:
+    """A pod's container is in the pod's slice, and has the limit that it was given."""
+    parent = _parent()
+    with machine.cri(SOCKET) as cri:
+        assert cri.runtime_config_driver() == "systemd"
+        with cri.pod(parent) as pod:
+            container = cri.run_container(pod, PAUSE_IMAGE, MEMORY_LIMIT)
+            scopes = (_scope(pod), _scope(container))
+            assert scopes == (
+                f"{parent}/crio-{pod.id}.scope",
+                f"{parent}/crio-{container.id}.scope",
+            )
+            limit = machine.read(f"/sys/fs/cgroup{_scope(container)}/memory.max")
+            assert limit == f"{MEMORY_LIMIT}\n"
+
+
+def _scope(each: Pod | Container) -> str:
+    """The unit that systemd has for it: crun makes a cgroup of its own in there."""
+    return each.cgroup.removesuffix("/container")

@@ -10,33 +10,27 @@ from tests.soak.loops import FIGURES, PAGE
 
 BEGIN = "<!-- figures: make soak writes them -->"
 END = "<!-- end of the figures -->"
+_HEAD = ("| loop | day | figures |", "|---|---|---|")
 
 
-def table(figures: dict[str, dict[str, Any]]) -> str:
-    """The figures of each loop as a Markdown table.
+def with_figures(page: str, figures: dict[str, dict[str, Any]]) -> str:
+    """The page with the figures of these loops; those of other loops stay, each with its day.
 
+    + page: the text of docs/promises.md
     + figures: by loop, with the day as ``date``
     """
-    rows = ["| loop | day | figures |", "|---|---|---|"]
-    for loop, values in sorted(figures.items()):
+    head, begin, rest = page.partition(BEGIN)
+    before, end, tail = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{PAGE.name} has lost the marks around its figures")
+    rows = {row.split(" | ")[0].removeprefix("| "): row for row in before.split("\n")[3:-1]}
+    for loop, values in figures.items():
         told = "; ".join(
             f"{name.replace('_', ' ')}: {value}" for name, value in values.items() if name != "date"
         )
-        rows.append(f"| {loop} | {values['date']} | {told} |")
-    return "\n".join(rows)
-
-
-def with_figures(page: str, text: str) -> str:
-    """The page with other figures.
-
-    + page: the text of docs/promises.md
-    + text: what stands between the two marks
-    """
-    head, begin, rest = page.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{PAGE.name} has lost the marks around its figures")
-    return f"{head}{BEGIN}\n{text}\n{END}{tail}"
+        rows[loop] = f"| {loop} | {values['date']} | {told} |"
+    table = "\n".join([*_HEAD, *(rows[loop] for loop in sorted(rows))])
+    return f"{head}{BEGIN}\n{table}\n{END}{tail}"
 
 
 def main() -> int:
@@ -45,9 +39,8 @@ def main() -> int:
     if not figures:
         print(f"no figures in {FIGURES}: make soak makes them", file=sys.stderr)
         return 1
-    text = table(figures)
-    PAGE.write_text(with_figures(PAGE.read_text(), text))
-    print(text)
+    PAGE.write_text(with_figures(PAGE.read_text(), figures))
+    print(f"{PAGE.name} has the figures of {', '.join(sorted(figures))}")
     return 0
 
 

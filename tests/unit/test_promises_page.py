@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tests.soak.__main__ import table, with_figures
+from tests.soak.__main__ import with_figures
 from tests.soak.loops import PAGE
 
 HEADS = ("| promise", "| loop |")
@@ -42,18 +42,21 @@ def test_every_row_names_a_test() -> None:
     assert [row for row in promises if "`tests/" not in row and row not in figures] == []
 
 
-def test_figures_have_a_place() -> None:
+def test_figures_have_a_place_and_those_of_other_loops_stay() -> None:
+    before = PAGE.read_text()
     figures = {"kills": {"date": "2026-01-31", "kills": 500, "longest_rerun_seconds": 7.5}}
-    page = with_figures(PAGE.read_text(), table(figures))
-    assert "| kills | 2026-01-31 | kills: 500; longest rerun seconds: 7.5 |" in page
-    without = with_figures(page, "NO FIGURES")
-    assert without.count("| kills |") == 0
-    assert without.split("NO FIGURES")[1] == page.split("7.5 |")[1]
+    page = with_figures(before, figures)
+    row = "| kills | 2026-01-31 | kills: 500; longest rerun seconds: 7.5 |"
+    assert row in page
+    assert page.count("| kills |") == 1
+    others = [line for line in before.splitlines() if not line.startswith("| kills |")]
+    assert [line for line in page.splitlines() if line != row] == others
+    assert with_figures(page, figures) == page
 
 
 def test_a_page_without_the_place_is_refused() -> None:
     with pytest.raises(ValueError, match="lost the marks"):
-        with_figures("# What is promised", "none")
+        with_figures("# What is promised", {})
 
 
 def test_what_has_a_large_count_is_run_by_make_soak() -> None:

@@ -17,10 +17,12 @@ kubenode's, and are not there.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import functools
 import json
 import os
+import re
 import ssl
 import subprocess
 import time
@@ -113,16 +115,16 @@ exec /usr/bin/etcd "$@"
 
 
 class Api:
-    """The API server, asked with a certificate of the control plane's."""
+    """The API server, asked as kubeadm's administrator."""
 
     def __init__(self, control: Machine, address: str, folder: Path) -> None:
         self._url = f"https://{address}:6443"
-        pki = "/etc/kubernetes/pki"
-        for name in ("ca.crt", "apiserver-kubelet-client.crt", "apiserver-kubelet-client.key"):
-            (folder / name).write_text(control.read(f"{pki}/{name}"))
-        client = folder / "apiserver-kubelet-client.crt"
-        self._context = ssl.create_default_context(cafile=str(folder / "ca.crt"))
-        self._context.load_cert_chain(client, client.with_suffix(".key"))
+        conf = control.read("/etc/kubernetes/admin.conf")
+        for each in ("certificate-authority", "client-certificate", "client-key"):
+            [encoded] = re.findall(rf"\b{each}-data: (\S+)", conf)
+            (folder / each).write_bytes(base64.b64decode(encoded))
+        self._context = ssl.create_default_context(cafile=str(folder / "certificate-authority"))
+        self._context.load_cert_chain(folder / "client-certificate", folder / "client-key")
 
     def ask(self, path: str, sent: dict[str, Any] | None = None, verb: str | None = None) -> Any:
         """What it answers; OSError where it does not, or says no."""

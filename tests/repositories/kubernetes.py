@@ -178,8 +178,7 @@ def contents(release: str) -> list[Contents]:
             "/usr/bin/crictl": f"#!/bin/sh\necho crictl version v1.{minor}.0\n",
         }),
         Contents("kubernetes-cni", f"1.{minor - 30}.0", {
-            f"/opt/cni/bin/{name}": "#!/bin/sh\n"
-            for name in ("bridge", "host-local", "loopback", "portmap")
+            f"/opt/cni/bin/{name}": plugin for name, plugin in _plugins(release).items()
         }),
     ]  # fmt: skip
 
@@ -219,12 +218,13 @@ def program(name: str, release: str) -> str | Path:
     return text
 
 
-def _plugins(release: str, folder: Path) -> dict[str, str | Path]:
+def _plugins(release: str) -> dict[str, str | Path]:
+    """The plugins that kubernetes-cni has: Debian's, beside a real kubelet."""
     if not Path(os.environ.get(REAL) or "/nonexistent", release).is_dir():
         return dict.fromkeys(releases.PLUGINS, "#!/bin/sh\n")
-    unpacked = folder / "plugins"
-    # the oldest one that runs on all suites
+    # the oldest ones that run on all suites
     deb = binaries.fetched("bookworm", "containernetworking-plugins")
+    unpacked = deb.with_suffix(".unpacked")
     subprocess.run(["dpkg-deb", "-x", deb, unpacked], check=True)
     return {name: unpacked / "usr/lib/cni" / name for name in releases.PLUGINS}
 

@@ -340,7 +340,9 @@ def test_two_machines_become_a_cluster_and_come_back(
         say(said)
         api = Api(control, address(control), tmp_path)
         join = control.sh("kubeadm token create --print-join-command").strip()
-        code, out, error = other.try_sh(f"{join} 2>&1", WAIT_SECONDS)
+        # kubelet's settings of this node: without them kubeadm writes those of the cluster alone
+        patches = "--patches /etc/kubernetes/patches"
+        code, out, error = other.try_sh(f"{join} {patches} 2>&1", WAIT_SECONDS)
         say(out)
         assert code == 0, out + error
         for text in (said, out):

@@ -66,6 +66,8 @@ def steps(wanted: Wanted, source: Repository | Literal["docker"], found: Found) 
         if why := containerd_sources.waiting(wanted, found, by_now):
             yield from containerd_sources.left_waiting(wanted, found, by_now, why)
             return
+    if not found.is_fresh and (_needs_program(wanted, found) or by_now.version is not None):
+        planned = planned._replace(keeps=[wanted.package])
     package_operations.explain_source(planned)
     if _needs_program(wanted, found) or by_now.version is not None:
         explain(host, containerd_sources.beforehand(wanted, found, by_now))

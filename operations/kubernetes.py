@@ -210,7 +210,10 @@ def _taken_to(
     if isinstance(source, str):
         yield refuse(host, source)
         return
-    source = source._replace(change=_with(source.change, sources, giving_way))
+    exchange = _Exchange(node, asked.hold) if node["active"] is True else None
+    source = source._replace(
+        change=_with(source.change, sources, giving_way), keeps=asked.packages if exchange else ()
+    )
     wanted = _wanted(asked, now, source)
     to_do = package_operations.selection(now, wanted)
     restarts = node["active"] is True and node["replaced"]
@@ -223,12 +226,13 @@ def _taken_to(
         return
     _explain(asked, node, now, giving_way)
     if not packages_are_right:
-        exchange = _Exchange(node, asked.hold)
-        done = yield from package_operations.steps(now, wanted, source, exchange=exchange.of)
+        done = yield from package_operations.steps(
+            now, wanted, source, exchange=exchange.of if exchange else None
+        )
         if done is None:
             return
         restarts |= upgrade.KUBELET in done.installs
-        restarts &= not exchange.is_made
+        restarts &= exchange is None or not exchange.is_made
     if enables:
         explain(host, "kubelet.service is started at boot; kubeadm starts it before")
         yield service.enable()
@@ -237,7 +241,7 @@ def _taken_to(
 
 
 class _Exchange:
-    """Another kubelet in place of one that runs: proven by its health, or undone."""
+    """Another kubelet in place of the one that runs: proven by its health, or undone."""
 
     def __init__(self, node: KubernetesShape, hold: bool) -> None:
         """
@@ -249,18 +253,14 @@ class _Exchange:
         self.is_made = False
 
     def of(self, by: str, to_do: Selection) -> Commands | None:
-        """The commands for it; None where there is no kubelet that runs and becomes another.
+        """The commands for it; None where kubelet does not become another one.
 
         + by: ``apt-get``, ``dnf`` or ``zypper``
         + to_do: the packages
         """
         versions = {name: version for name, version in to_do.installs.items() if version}
         changes = upgrade.KUBELET in versions and upgrade.KUBELET in to_do.now
-        if (
-            self._node["active"] is not True
-            or not changes
-            or versions.keys() != to_do.installs.keys()
-        ):
+        if not changes or versions.keys() != to_do.installs.keys():
             return None
         try:
             stated = flags(_words(self._node))

@@ -19,6 +19,7 @@ from kubenode.operations.prerequisites import prerequisites as prerequisites
 from kubenode.packages import (
     apt_sources,
     manager,
+    package_change,
     repository_change,
     repository_files,
     repository_proof,
@@ -122,12 +123,25 @@ def _host(now: RepositoriesShape, manager: str) -> repository_change.Host:
 
 
 class PlannedSource(NamedTuple):
-    """A repository, and what has to be done so that the host has it."""
+    """A repository, and what has to be done so that the host has it.
+
+    + keeps: names of packages that have to be had again, whatever the repository has afterwards
+    """
 
     repository: Repository
     key: SigningKey
     there: repository_change.Host
     change: RepositoryChange
+    keeps: Sequence[str] = ()
+
+    @property
+    def loses(self) -> bool:
+        """Whether these may be in no repository once the files are in place.
+
+        dpkg makes a package again of what is installed; an RPM has to be kept before.
+        """
+        is_another = any(change.old is not None for change in self.change.files)
+        return bool(self.keeps) and is_another and self.there.manager != "apt-get"
 
 
 def planned_source(
@@ -174,6 +188,8 @@ def explain_source(source: PlannedSource) -> None:
         signs = source.there.manager == "apt-get" or repository.signs_metadata
         signed = "signed by" if signs else "its packages have to be signed by"
         explain(host, f"prove {where}: fetch its lists apart, {signed} {repository.fingerprint}")
+    if source.loses:
+        explain(host, f"keep what is installed in {package_change.STORE}: it may have to come back")
     for change in to_do.files:
         explain_file(host, change.path, _text(change.old), _text(change.new))
     if to_do.fetches:
@@ -193,11 +209,13 @@ def prove(source: PlannedSource) -> Commands:
 
 
 def put_in_place(source: PlannedSource) -> Commands:
-    """The commands that write a repository's files, and fetch its lists.
+    """The commands that write a repository's files, and fetch its lists; RPMs are kept before.
 
     + source: what was proven
     """
     to_do = source.change
+    if source.loses:
+        yield package_change.kept(source.keeps, source.there.manager)
     if to_do.files:
         yield whole_file.change(to_do.files)
     if to_do.fetches:

@@ -6,6 +6,9 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pyinfra.api import StringCommand
+
+from kubenode.files import host_lock, whole_file
 from kubenode.packages import package_locks
 from kubenode.run import host_script
 
@@ -20,7 +23,9 @@ def _with_common(name: str) -> str:
 _APT, _RPM = _with_common("apt_change.sh"), _with_common("rpm_change.sh")
 
 STORE = "/var/lib/kubenode/packages"
-"""RPMs of what kubenode has installed, so that another change has a way back: see rpm_change.sh."""
+"""RPMs of what is installed, so that another change has a way back: see rpm_change.sh."""
+
+_KEEP = host_script.read(__file__, "keep_installed.sh", DIRECTORY="/var/lib/kubenode/kept")
 
 
 @dataclass(frozen=True)
@@ -74,3 +79,22 @@ def functions(change: PackageChange, manager: str) -> str:
         return "\n".join([*values, _APT])
     values += [f"manager={shlex.quote(manager)}", f"store={shlex.quote(STORE)}"]
     return "\n".join([*values, _RPM])
+
+
+def kept(names: Sequence[str], manager: str) -> StringCommand:
+    """A command that keeps the RPMs of packages in :data:`STORE`, while a repository has them.
+
+    + names: of the packages; one that is not installed is left out
+    + manager: ``dnf`` or ``zypper``
+
+    It comes before their repository becomes another one: a repository for each minor release has
+    the packages of that one alone. It fails where they cannot be had, and says what to do.
+    """
+    parts = [
+        whole_file.FUNCTIONS,
+        package_locks.HOLDER,
+        package_locks.PATIENTLY,
+        functions(PackageChange(related=names), manager),
+        _KEEP,
+    ]
+    return host_lock.under_lock("\n".join(part.strip() for part in parts))

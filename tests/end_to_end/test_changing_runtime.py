@@ -269,6 +269,12 @@ def test_docker_and_crio_take_each_others_place(node: Target, deploy: Deploy) ->
             )
         # the first time there is no CRI-O yet
         assert set(states(node, *stopped)) <= {"inactive disabled", "inactive not-found"}
+        before = states(node, *active, *stopped)
+        again = deploy(runtime)
+        assert nothing_changed(again), again.output
+        node.reboot()
+        node.sh("systemctl is-system-running --wait >/dev/null || :")
+        assert states(node, *active, *stopped) == before
         again = deploy(runtime)
         assert nothing_changed(again), again.output
 

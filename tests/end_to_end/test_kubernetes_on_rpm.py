@@ -72,6 +72,8 @@ def test_a_release_is_installed_held_and_taken_on_and_an_unhealthy_one_is_undone
     node.target.write("/etc/kubernetes/kubelet.conf", "clusters: []\n")
     node.target.write("/var/lib/kubelet/config.yaml", CONFIG + GATES)
     node.target.sh("systemctl restart kubelet")
+    # the next release has a repository of its own, and what is there is in no cache
+    node.target.sh("find /var/cache -name 'kube*.rpm' -delete")
     undone = deploy(node, version="1.37", source=source)
     assert undone.returncode == 1
     said = " ".join(undone.output.split())

@@ -67,6 +67,7 @@ from kubenode.packages import (
     guarded_install,
     guarded_removal,
     manager,
+    package_change,
     package_locks,
     plugins_change,
     repository_proof,
@@ -232,6 +233,28 @@ def finish_rpm(host: Host) -> str:
     host.program("rpm", f"[ \"$1\" != -q ] || printf '{said}'")
     command = manager.finish("dnf", ["containerd"])
     return package_locks.patiently("dnf", command).get_raw_value()
+
+
+def keep_installed(host: Host) -> str:
+    """One that dnf has in its cache, and one that is not installed."""
+    store, cache = host.programs.parent / "store", host.programs.parent / "cache"
+    cache.mkdir()
+    (cache / "kubelet-1-1.x86_64.rpm").write_text("kubelet\n")
+    host.program(
+        "rpm",
+        'case "$*" in\n'
+        "  *kubectl*) exit 1;;\n"
+        '  *".%{ARCH}.rpm"*) echo kubelet-1-1.x86_64.rpm;;\n'
+        "  *) echo 1-1;;\nesac",
+    )
+    script = package_change.kept(["kubelet", "kubectl"], "zypper").get_raw_value()
+    for path, own in (
+        (package_change.STORE, store),
+        ("/var/lib/kubenode/kept", host.programs.parent / "kept"),
+        ("/var/cache/dnf/*/packages", cache),
+    ):
+        script = script.replace(path, str(own))
+    return script
 
 
 def undo(host: Host) -> str:
@@ -514,6 +537,7 @@ CHANGES: list[Callable[[Host], str]] = [
     hold_with_dnf,
     change_held,
     finish_rpm,
+    keep_installed,
     undo,
     start,
     start_docker,
@@ -565,7 +589,7 @@ def test_each_shell_runs_what_changes_a_host(
     shell: tuple[str, ...], change: Callable[[Host], str], host: Host
 ) -> None:
     script = change(host)
-    if change in (finish_rpm, remove_rpm):
+    if change in (finish_rpm, keep_installed, remove_rpm):
         # busybox has an rpm of its own, and takes that
         script = script.replace("rpm -", f"{host.programs}/rpm -")
     finished = host.run(shell, script)
@@ -611,6 +635,10 @@ def test_each_shell_runs_what_changes_a_host(
     if change is finish_rpm:
         erased = [line for line in host.log.read_text().splitlines() if " -e " in line]
         assert erased == ["rpm -e --nodeps containerd-1-1.x86_64"]
+    if change is keep_installed:
+        kept = host.programs.parent / "store"
+        assert [each.name for each in kept.iterdir()] == ["kubelet-1-1.x86_64.rpm"]
+        assert not (host.programs.parent / "kept").exists()
     if change is move_away:
         moved = host.programs.parent / f"certs{whole_file.BACKUP_SUFFIX}.1"
         assert (moved / "hosts.toml").exists()

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import re
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -109,6 +111,21 @@ def fresh(prepared: Prepared) -> Machine:
 def vm_inventory(prepared: Prepared, tmp_path: Path) -> Path:
     """An inventory of the machine, by SSH as the vagrant user with sudo."""
     return pyinfra_cli.write_inventory(tmp_path / "inventory.py", [prepared.machine.host()])
+
+
+def deployed(inventory: Path, **settings: Any) -> Result:
+    """One run of deploy.py, with further settings, named without their prefix."""
+    data = {f"kubenode_{name}": value for name, value in settings.items()}
+    return pyinfra_cli.run(
+        "-y", "-v", inventory, ROOT / "deploy.py", cwd=inventory.parent, data=data
+    )
+
+
+def pod_slice() -> str:
+    """A cgroup as kubelet would make it for a burstable pod, with the systemd driver."""
+    return (
+        f"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{uuid.uuid4().hex}.slice"
+    )
 
 
 def changed(output: str) -> dict[str, str]:

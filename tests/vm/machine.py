@@ -97,6 +97,10 @@ class Machine:
             f"printf %s {encoded} | base64 -d >{shlex.quote(path)}"
         )
 
+    def gateway(self) -> str:
+        """The address at which the machine reaches this one."""
+        return self.sh("ip -4 route show default").split()[2]
+
     def reboot(self) -> None:
         """Reboot as an administrator does, and wait until the machine is up again.
 

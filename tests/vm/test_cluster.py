@@ -310,13 +310,12 @@ def test_two_machines_become_a_cluster_and_come_back(
     control, other = machines
     release = release_of_kubernetes()
     minor = ".".join(release.split(".")[:2])
-    gateway = control.sh("ip -4 route show default").split()[2]
     served = tmp_path / "served"
     served.mkdir()
     runc = served / "runc"
     runc.write_bytes(releases.debians_runc("bookworm"))
     containerd = releases.of_upstream(served)[-1]
-    with Server(served, gateway) as server:
+    with Server(served, control.gateway()) as server:
         settings = {
             "kubenode_kubernetes_version": minor,
             "kubenode_kubernetes_source": KubernetesMirror(server, [release]).source(),

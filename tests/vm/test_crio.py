@@ -8,13 +8,10 @@ each suite: on an emulated machine it takes longer than CI has.
 from __future__ import annotations
 
 import base64
-import uuid
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT
 from tests.end_to_end import crio_hosts
 from tests.end_to_end.crio_hosts import PAUSE_IMAGE, SOCKET
 from tests.repositories import cri_o
@@ -23,9 +20,8 @@ from tests.repositories.server import Server
 from tests.soak import loops
 from tests.targets import pyinfra_cli
 from tests.targets.cri import Container, Pod
-from tests.targets.pyinfra_cli import Result
 from tests.vm import box, traps
-from tests.vm.conftest import FRESH, changed
+from tests.vm.conftest import FRESH, changed, deployed, pod_slice
 from tests.vm.lab import Lab
 from tests.vm.machine import Machine
 
@@ -50,18 +46,13 @@ def test_a_fresh_machine_becomes_a_node_with_crio(
     settings = {"kubenode_runtime": "crio", "kubenode_crio_source": source}
     hosts = pyinfra_cli.write_inventory(tmp_path / "inventory.py", [(name, {**own, **settings})])
 
-    def deploy(**settings: Any) -> Result:
-        data = {f"kubenode_{name}": value for name, value in settings.items()}
-        return pyinfra_cli.run("-y", "-v", hosts, ROOT / "deploy.py", cwd=tmp_path, data=data)
-
-    first = deploy()
+    first = deployed(hosts)
     assert first.returncode == 0, first.output
     assert {"overlay", "br_netfilter"} <= traps.live_modules(machine)
 
     served = tmp_path / "served"
     served.mkdir()
-    gateway = machine.sh("ip -4 route show default").split()[2]
-    with Server(served, gateway) as server, crio_hosts.images(server):
+    with Server(served, machine.gateway()) as server, crio_hosts.images(server):
         crio_hosts.images_from(machine, server)
         machine.sh("systemctl reload crio")
         _assert_limited(machine)
@@ -69,12 +60,12 @@ def test_a_fresh_machine_becomes_a_node_with_crio(
     machine.reboot()
     assert machine.sh("systemctl is-active crio") == "active\n"
     _assert_limited(machine)
-    second = deploy()
+    second = deployed(hosts)
     assert second.returncode == 0, second.output
     assert set(changed(second.output).values()) == {"No Change"}, second.output
 
-    # control: with the other driver a pod is not where kubelet looks for it
-    other = deploy(cgroup_driver="cgroupfs")
+    # control: with the systemd driver CRI-O refuses such a parent
+    other = deployed(hosts, cgroup_driver="cgroupfs")
     assert other.returncode == 0, other.output
     with machine.cri(SOCKET) as cri, cri.pod("/kubepods") as pod:
         assert ".slice/" not in pod.cgroup
@@ -91,15 +82,9 @@ def _give_needs(machine: Machine) -> None:
     machine.sh(f"base64 -d {path}.base64 >{path}")
 
 
-def _parent() -> str:
-    return (
-        f"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{uuid.uuid4().hex}.slice"
-    )
-
-
 def _assert_limited(machine: Machine) -> None:
     """A pod's container is in the pod's slice, and has the limit that it was given."""
-    parent = _parent()
+    parent = pod_slice()
     with machine.cri(SOCKET) as cri:
         assert cri.runtime_config_driver() == "systemd"
         with cri.pod(parent) as pod:

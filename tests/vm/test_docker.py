@@ -7,20 +7,16 @@ an emulated machine it takes longer than CI has.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT
 from tests.end_to_end import docker_hosts
 from tests.soak import loops
 from tests.targets import pyinfra_cli
-from tests.targets.pyinfra_cli import Result
 from tests.vm import box, traps
-from tests.vm.conftest import FRESH, changed
+from tests.vm.conftest import FRESH, changed, deployed, pod_slice
 from tests.vm.lab import Lab
 from tests.vm.machine import Machine
 
@@ -41,11 +37,7 @@ def test_a_fresh_machine_becomes_a_node_with_docker_engine(
         tmp_path / "inventory.py", [docker_hosts.host(machine, tmp_path, pause_image=PAUSE)]
     )
 
-    def deploy(**settings: Any) -> Result:
-        data = {f"kubenode_{name}": value for name, value in settings.items()}
-        return pyinfra_cli.run("-y", "-v", hosts, ROOT / "deploy.py", cwd=tmp_path, data=data)
-
-    first = deploy()
+    first = deployed(hosts)
     assert first.returncode == 0, first.output
     assert {"overlay", "br_netfilter"} <= traps.live_modules(machine)
     machine.load_image(PAUSE)
@@ -57,14 +49,14 @@ def test_a_fresh_machine_becomes_a_node_with_docker_engine(
     )
     assert machine.sh("systemctl is-active docker cri-docker") == "active\nactive\n"
     _assert_limited(machine)
-    second = deploy()
+    second = deployed(hosts)
     assert second.returncode == 0, second.output
     assert set(changed(second.output).values()) == {"No Change"}, second.output
 
     # control: with the other driver a pod is not where kubelet looks for it
-    other = deploy(cgroup_driver="cgroupfs")
+    other = deployed(hosts, cgroup_driver="cgroupfs")
     assert other.returncode == 0, other.output
-    with machine.cri(SOCKET, _pid_on(machine)) as cri, cri.pod(_parent()) as pod:
+    with machine.cri(SOCKET, _pid_on(machine)) as cri, cri.pod(pod_slice()) as pod:
         assert ".slice/docker-" not in pod.cgroup
 
 
@@ -74,15 +66,9 @@ def _pid_on(machine: Machine) -> Callable[[str], int]:
     return lambda container: int(machine.sh(f"{inspect} {container}"))
 
 
-def _parent() -> str:
-    return (
-        f"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{uuid.uuid4().hex}.slice"
-    )
-
-
 def _assert_limited(machine: Machine) -> None:
     """A pod's container is in the pod's slice, and has the limit that it was given."""
-    parent = _parent()
+    parent = pod_slice()
     with machine.cri(SOCKET, _pid_on(machine)) as cri:
         assert cri.runtime_config_driver() == "systemd"
         with cri.pod(parent) as pod:

@@ -6,7 +6,6 @@ alone, where systemd is newer; with ``KUBENODE_SOAK=1`` on each.
 
 from __future__ import annotations
 
-import uuid
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from tests.conftest import ROOT
 from tests.soak import loops
 from tests.targets import pyinfra_cli
 from tests.vm import box, traps
-from tests.vm.conftest import Prepared, changed
+from tests.vm.conftest import Prepared, changed, pod_slice
 from tests.vm.machine import Machine
 
 MEMORY_LIMIT = 64 * 1024 * 1024
@@ -93,8 +92,7 @@ def _predictions(inventory: Path, keys: list[str]) -> tuple[dict, dict]:  # type
 
 @one_suite
 def test_a_pods_memory_limit_is_applied_in_its_slice(node: Machine, vm_inventory: Path) -> None:
-    pod_slice = f"kubepods-burstable-pod{uuid.uuid4().hex}.slice"
-    parent = f"/kubepods.slice/kubepods-burstable.slice/{pod_slice}"
+    parent = pod_slice()
     with node.cri() as cri:
         image = node.import_pause_image(cri)
         with cri.pod(parent) as pod:

@@ -14,12 +14,19 @@ from kubenode.facts.crio import Crio, CrioServiceShape
 from kubenode.facts.crio_archive import CrioArchive
 from kubenode.facts.platform import Platform
 from kubenode.facts.repositories import Repositories
-from kubenode.operations import crio_host, interrupted_change, other_runtime, package_steps
+from kubenode.operations import (
+    crio_host,
+    interrupted_change,
+    other_runtime,
+    package_hold,
+    package_steps,
+)
 from kubenode.operations import packages as package_operations
+from kubenode.operations.packages import PlannedSource
 from kubenode.packages import archive_cache, archive_transfer, repository_proof
 from kubenode.packages.archive import Archive
 from kubenode.packages.archive_transfer import FetchedBy
-from kubenode.packages.choice import choose, satisfies, upstream_of
+from kubenode.packages.choice import Choice, choose, satisfies, upstream_of
 from kubenode.packages.package_change import PackageChange
 from kubenode.packages.source import Repository
 from kubenode.run.pyinfra_internals import is_executing, print_prefix
@@ -148,6 +155,9 @@ def _left(wanted: Wanted, there: _There) -> Commands:
     if by is None:
         yield refuse(host, f"{PACKAGE} cannot be held: no known package manager")
         return
+    if problem := package_hold.problem([PACKAGE], by):
+        yield refuse(host, f"{problem}: nothing was changed")
+        return
     explain(host, f"hold {PACKAGE}: upgrades leave it alone")
     yield from package_steps.held(by, [PACKAGE])
 
@@ -163,84 +173,107 @@ def _brought(wanted: Wanted, there: _There) -> Commands:
     if by is None:
         yield refuse(host, "no known package manager (apt-get, dnf, zypper): install CRI-O first")
         return
-    repository = None
-    if isinstance(wanted.source, RepositoryOfMinors):
-        minor = wanted.asked.minor
-        if minor is None:
-            yield refuse(
-                host,
-                "CRI-O has a repository for each minor release: set kubenode_crio_version or "
-                "kubenode_kubernetes_version; nothing was changed",
-            )
-            return
-        repository = wanted.source.of(minor)
-        now = joint_reading.get_fact(Repositories, repository=repository.name)
-        planned = (
-            "cannot tell where packages come from, see the lines above"
-            if now is None
-            else package_operations.planned_source(repository, now, by)
-        )
-        if isinstance(planned, str):
-            yield refuse(host, planned)
-            return
-        if refusal := _gate(wanted, there, _unknown_version(wanted)):
-            yield refuse(host, f"{refusal}: nothing was changed")
-            return
-        package_operations.explain_source(planned)
-        explain(host, _beforehand(wanted, there))
-        yield from package_operations.prove(planned)
-        yield from package_operations.put_in_place(planned)
-        if not planned.change.fetches:
-            yield repository_proof.fetch_lists(repository, by)
-    else:
-        explain(host, f"fetch the lists of packages, then {_beforehand(wanted, there)}")
-    yield from package_steps.ready(by, [PACKAGE], finishes=there.finishes)
-    yield from _taken(wanted, there, by, repository)
-
-
-def _beforehand(wanted: Wanted, there: _There) -> str:
+    source = _source(wanted, there, by)
+    problem = source if isinstance(source, str) else _gate(wanted, there, _known(wanted))
+    if isinstance(source, str) or problem:
+        yield refuse(host, f"{problem}: nothing was changed")
+        return
     to = wanted.asked.taken or "the newest"
-    if not there.works:
-        return f"install {PACKAGE}: {to}"
-    return f"CRI-O {there.release} -> {to}: the old one comes back where the new one does not serve"
+    told = f"CRI-O {there.release} -> {to}" if there.works else f"install {PACKAGE}: {to}"
+    if there.works and _is_active(there) and (waits := postponed(wanted.restart, there.pods)):
+        logger.warning(f"{print_prefix(host)}{told} waits: {waits}")
+        host.noop(f"{told} waits: {waits}")
+        return
+    if there.works:
+        told += ": the old one comes back where the new one does not serve"
+    if source is not None:
+        package_operations.explain_source(source)
+    explain(host, told if source else f"fetch the lists of packages, then {told}")
+    if problem := package_hold.problem(_holds(wanted, there), by):
+        yield refuse(host, f"{problem}: nothing was changed")
+        return
+    if source is not None:
+        yield from package_operations.prove(source)
+        if source.change.files:
+            choice = _chosen(wanted, by, source.repository, is_staged=True)
+            if choice.refusal:
+                yield refuse(host, f"{choice.refusal}: nothing was changed")
+                return
+        yield from package_operations.put_in_place(source)
+        if not source.change.fetches:
+            yield repository_proof.fetch_lists(source.repository, by)
+    yield from package_steps.ready(by, [PACKAGE], finishes=there.finishes)
+    yield from _taken(wanted, there, by, source.repository if source else None)
 
 
-def _unknown_version(wanted: Wanted) -> Version | None:
+def _source(wanted: Wanted, there: _There, by: str) -> PlannedSource | str | None:
+    """The repository that a package comes from, or why it may not; None for what the host has."""
+    if not isinstance(wanted.source, RepositoryOfMinors):
+        return None
+    minor = wanted.asked.minor
+    if minor is None:
+        return (
+            "CRI-O has a repository for each minor release: set kubenode_crio_version or "
+            "kubenode_kubernetes_version"
+        )
+    repository = wanted.source.of(minor, by)
+    now = joint_reading.get_fact(Repositories, repository=repository.name)
+    if now is None:
+        return "cannot tell where packages come from, see the lines above"
+    planned = package_operations.planned_source(repository, now, by)
+    if isinstance(planned, str):
+        return planned.removesuffix(": nothing was changed")
+    return planned._replace(keeps=[PACKAGE] if there.works else ())
+
+
+def _holds(wanted: Wanted, there: _There) -> list[str]:
+    # a package that is installed again loses its hold
+    return [PACKAGE] if wanted.hold or there.is_held else []
+
+
+def _known(wanted: Wanted) -> Version | None:
     """The release that comes, as far as it is known before the lists are fetched."""
     return upstream_of(wanted.asked.taken) if wanted.asked.taken else None
 
 
+def _chosen(
+    wanted: Wanted, by: str, repository: Repository | None, *, is_staged: bool = False
+) -> Choice:
+    """The version that comes; none and no refusal is what the package manager takes by itself."""
+    if by != "apt-get" and wanted.asked.taken is None:
+        # rules of dnf's and zypper's own count, such as priorities of repositories
+        return Choice()
+    staged = repository.name if repository is not None and is_staged else None
+    lists = joint_reading.get_fact_now(Candidates, packages=[PACKAGE], staged=staged)
+    if lists is None:
+        return Choice(refusal="cannot tell which versions of CRI-O there are, see the lines above")
+    offered = [
+        each["version"]
+        for each in lists["packages"].get(PACKAGE, [])
+        if repository is None or is_staged or package_operations.is_from(repository, each["origin"])
+    ]
+    choice = choose(list(dict.fromkeys(offered)), wanted.asked.taken)
+    if choice.version is not None:
+        return choice
+    where = repository.url if repository else "the distribution"
+    elsewhere = "" if repository else "; set kubenode_crio_source to a repository of it"
+    return Choice(refusal=f"{where} {choice.refusal} of {PACKAGE}{elsewhere}")
+
+
 def _taken(wanted: Wanted, there: _There, by: str, repository: Repository | None) -> Commands:
-    version: str | None = wanted.asked.version
-    if by == "apt-get":
-        lists = joint_reading.get_fact_now(Candidates, packages=[PACKAGE], staged=None)
-        offered = [
-            each["version"]
-            for each in (lists["packages"].get(PACKAGE, []) if lists else ())
-            if repository is None or package_operations.is_from(repository, each["origin"])
-        ]
-        choice = choose(list(dict.fromkeys(offered)), wanted.asked.taken)
-        if choice.version is None:
-            where = repository.url if repository else "the distribution"
-            elsewhere = "" if repository else "; set kubenode_crio_source to a repository of it"
-            yield refuse(
-                host, f"{where} {choice.refusal} of {PACKAGE}{elsewhere}: nothing was installed"
-            )
-            return
-        version = choice.version
-    release = upstream_of(version) if version else None
+    choice = _chosen(wanted, by, repository)
+    release = upstream_of(choice.version) if choice.version else None
+    if problem := choice.refusal or _gate(wanted, there, release):
+        yield refuse(host, f"{problem}: nothing was installed")
+        return
     for warning in wanted.asked.warnings(release):
         logger.warning(f"{print_prefix(host)}{warning}")
-    if there.works and by == "apt-get" and version is not None:
-        yield from _exchanged(wanted, there, by, version)
+    if there.works and choice.version is not None:
+        yield from _exchanged(wanted, there, by, choice.version)
         return
-    if refusal := _gate(wanted, there, release):
-        yield refuse(host, f"{refusal}: nothing was installed")
-        return
-    holds = [PACKAGE] if wanted.hold or there.is_held else []
     now = {PACKAGE: there.package_version} if there.package_version else {}
     held = [PACKAGE] if there.is_held else []
-    packages = package_steps.Packages({PACKAGE: version}, now, held, holds)
+    packages = package_steps.Packages({PACKAGE: choice.version}, now, held, _holds(wanted, there))
     yield from package_steps.installed(by, packages, unpacks_again=there.finishes)
 
 
@@ -339,21 +372,20 @@ def _is_active(there: _There) -> bool:
 
 def _exchanged(wanted: Wanted, there: _There, by: str, version: str) -> Commands:
     """What is there gives way to a package's, in one command on the host: proven, or undone."""
-    release = upstream_of(version)
-    if refusal := _gate(wanted, there, release):
-        yield refuse(host, f"{refusal}: nothing was changed")
+    hold = package_hold.planned(_holds(wanted, there), by)
+    if hold.refusal:
+        yield refuse(host, f"{hold.refusal}: nothing was changed")
         return
-    waits = postponed(wanted.restart, there.pods) if _is_active(there) else None
     change = PackageChange(
         installs={PACKAGE: version},
         now={PACKAGE: str(there.package_version)},
         related=(PACKAGE,),
-        holds=(PACKAGE,) if wanted.hold or there.is_held else (),
+        # what a file says is written where all files are, and not by what changes packages
+        holds=hold.names if hold.conf is None else (),
     )
     program = program_change.of_packages(f"{PACKAGE} {version}", change, by)
-    if waits:
-        logger.warning(f"{print_prefix(host)}{program.explained} waits: {waits}")
-        return
     explain(host, program.explained)
     daemon = crio_host.daemon_of(there.shape)
     yield program_change.change(program, {}, own_file.FILE, daemon, _service(there))
+    if hold.conf is not None:
+        yield from package_hold.held(hold)

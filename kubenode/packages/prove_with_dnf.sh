@@ -21,7 +21,7 @@ if ! said=$(with_dnf makecache 2>&1); then
       why='has a TLS certificate that this host does not trust';;
     *'has expired'*) why="is signed by a key that has expired: ask who signs it ($clock)";;
     *'signature is not available'*)
-      why='is not signed: where it is never, leave signs_metadata out';;
+      why='is not signed: where it is never, set signs_metadata to False';;
     *'GPG signature'*)
       why='is not signed by the pinned key, or that has expired: see which key signs it, and what'
       why="$why fingerprint is set ($clock)";;

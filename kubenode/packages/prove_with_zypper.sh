@@ -24,7 +24,7 @@ if [ "$status" != 0 ]; then
       why='has a TLS certificate that this host does not trust';;
     *'has expired'* | *EXPIRED*)
       why="is signed by a key that has expired: ask who signs it ($clock)";;
-    *'is unsigned'*) why='is not signed: where it is never, leave signs_metadata out';;
+    *'is unsigned'*) why='is not signed: where it is never, set signs_metadata to False';;
     *'ignature verification failed'*)
       why='is not signed by the pinned key: see which key signs it, and what fingerprint is set';;
     *'not found on medium'*) why='has not what is asked for: see its url';;

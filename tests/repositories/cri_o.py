@@ -229,13 +229,13 @@ def bundle(version: str, folder: Path, program: bytes | None = None) -> Release:
     + program: another crio than the stand-in or the real one
     """
     programs = None if program else real_crio.programs(version)
-    own = _stand_in().replace(b"@VERSION@", version.encode())
     files = {
-        "crio": program or (own if programs is None else (programs / "crio").read_bytes()),
+        "crio": program
+        or (stand_in(version) if programs is None else (programs / "crio").read_bytes()),
         "pinns": b"#!/bin/sh\n" if programs is None else (programs / "pinns").read_bytes(),
         "conmon": b'#!/bin/sh\nexec /usr/bin/conmon "$@"\n',
-        "crun": _WRAPPER.replace("@PROGRAM@", "/usr/bin/crun").encode(),
-        "runc": _WRAPPER.replace("@PROGRAM@", "/usr/sbin/runc").encode(),
+        "crun": wrapper("/usr/bin/crun"),
+        "runc": wrapper("/usr/sbin/runc"),
         "crictl": b"#!/bin/sh\n",
     }
     path = folder / f"cri-o.amd64.v{version}.tar.gz"
@@ -243,6 +243,19 @@ def bundle(version: str, folder: Path, program: bytes | None = None) -> Release:
     others = {"cri-o/install": b"#!/bin/sh\n", "cri-o/contrib/crio.service": b"[Unit]\n"}
     pack(path, {**packed, **others})
     return Release(version, path)
+
+
+def stand_in(version: str) -> bytes:
+    """The stand-in for crio, of a version."""
+    return _stand_in().replace(b"@VERSION@", version.encode())
+
+
+def wrapper(program: str) -> bytes:
+    """What stands before a low-level runtime on a target.
+
+    + program: its path
+    """
+    return _WRAPPER.replace("@PROGRAM@", program).encode()
 
 
 def _stand_in() -> bytes:
@@ -255,15 +268,14 @@ def _build(work: Path, version: str, programs: Path | None, architecture: str) -
         _write(root / name, text.encode())
     own = root / "usr/libexec/crio"
     for name, program in {"crun": "/usr/bin/crun", "runc": "/usr/sbin/runc"}.items():
-        _write(own / name, _WRAPPER.replace("@PROGRAM@", program).encode(), 0o755)
+        _write(own / name, wrapper(program), 0o755)
     (own / "conmon").symlink_to("/usr/bin/conmon")
     depends = ["conmon", "crun", "iptables", "runc"]
     (root / "usr/bin").mkdir(parents=True)
     if programs is None:
         depends += ["python3-grpcio", "python3-protobuf"]
         _write(own / "cri.binpb", cri.descriptors())
-        script = _stand_in().replace(b"@VERSION@", version.encode())
-        _write(root / "usr/bin/crio", script, 0o755)
+        _write(root / "usr/bin/crio", stand_in(version), 0o755)
         _write(root / "usr/bin/pinns", b"#!/bin/sh\n", 0o755)
     else:
         for name in ("crio", "pinns"):

@@ -22,7 +22,7 @@ from tests.targets.container import Target
 
 REVISION = "150500.1.1"
 
-_BUILD = """\
+BUILD = """\
 set -eu
 export GNUPGHOME=/srv/rpm/private
 for spec in /srv/rpm/{folder}/*.spec; do
@@ -36,6 +36,7 @@ rpmsign --define '_gpg_name good@kubenode.test' --addsign *.rpm >/dev/null
 createrepo_c --quiet .
 gpg --batch --quiet --local-user good@kubenode.test --armor --detach-sign repodata/repomd.xml
 """
+"""What makes a repository of the specs in a folder of ``/srv/rpm``, each beside its tree."""
 
 
 def served(server: Server, target: Target, releases: Iterable[str]) -> dict[str, str]:
@@ -50,7 +51,7 @@ def served(server: Server, target: Target, releases: Iterable[str]) -> dict[str,
         folder = f"kubernetes-{minor}"
         for each in kubernetes.contents(release):
             _put(target, folder, each)
-        target.sh(_BUILD.format(folder=folder))
+        target.sh(BUILD.format(folder=folder))
         place = server.folder / f"rpm-{target.name}-kubernetes" / minor
         place.mkdir(parents=True)
         with tarfile.open(fileobj=io.BytesIO(target.folder(f"/srv/rpm/{folder}"))) as packed:

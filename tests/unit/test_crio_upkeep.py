@@ -96,8 +96,8 @@ def test_a_source_has_a_url_for_each_minor() -> None:
     }
     source = source_of(fields)
     assert isinstance(source, RepositoryOfMinors)
-    assert source.of("1.36").url == "https://mirror.example.org/cri-o/v1.36/deb"
-    assert source.of("1.36").suite == "/"
+    assert source.of("1.36", "apt-get").url == "https://mirror.example.org/cri-o/v1.36/deb"
+    assert source.of("1.36", "apt-get").suite == "/"
     for wrong in ("upstream", {**fields, "key": 3}, {"url": "x"}, {**fields, "nonsense": 1}, 3):
         with pytest.raises(ValueError, match=r"."):
             source_of(wrong)

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from kubenode.packages.archive import Archive, plugins_archive
 from kubenode.packages.source import Repository
 
-MINOR = "{minor}"
-"""In a repository's URL: CRI-O has a repository for each minor release."""
+MINOR, FORMAT = "{minor}", "{format}"
+"""In a repository's URL: CRI-O has one for each minor release, a ``deb`` and an ``rpm`` one."""
 
 PACKAGE = "cri-o"
 
@@ -20,7 +20,8 @@ PACKAGE = "cri-o"
 class RepositoryOfMinors:
     """CRI-O's repository, of which there is one a minor release.
 
-    + fields: those of :class:`~kubenode.packages.source.Repository`, with ``{minor}`` in the URL
+    + fields: those of :class:`~kubenode.packages.source.Repository` that are stated, with
+      ``{minor}`` in the URL
     """
 
     fields: tuple[tuple[str, Any], ...]
@@ -30,15 +31,22 @@ class RepositoryOfMinors:
         """Of its files on the host, the same for each minor."""
         return str(dict(self.fields)["name"])
 
-    def of(self, minor: str) -> Repository:
+    def of(self, minor: str, manager: str) -> Repository:
         """The repository of a minor release.
 
         + minor: such as ``1.36``
+        + manager: ``apt-get``, ``dnf`` or ``zypper``
         """
-        fields = dict(self.fields)
+        is_deb = manager == "apt-get"
+        fields: dict[str, Any] = {
+            "suite": "/" if is_deb else None,
+            "signs_metadata": not is_deb,
+            **dict(self.fields),
+        }
         for key in ("url", "key"):
             if isinstance(fields[key], str):
-                fields[key] = fields[key].replace(MINOR, minor)
+                filled = fields[key].replace(MINOR, minor)
+                fields[key] = filled.replace(FORMAT, "deb" if is_deb else "rpm")
         return Repository(**fields)
 
     def __repr__(self) -> str:
@@ -56,16 +64,18 @@ def source_of(stated: object) -> Source:
 
     + stated: ``distribution``, or a repository as a dict of the fields of
       :class:`~kubenode.packages.source.Repository`. ``{minor}`` in ``url`` and ``key`` stands for
-      CRI-O's minor release. Without a name it is ``cri-o``, without packages ``cri-o`` too; without
-      a suite it is ``/``, as the project's own repositories have it. A dict with ``version``,
-      ``url`` and ``sha256`` by architecture is a release archive, upstream's static bundle
+      CRI-O's minor release, ``{format}`` for ``deb`` or ``rpm``. Without a name it is ``cri-o``,
+      without packages ``cri-o`` too. As the project's own repositories have it, a deb one is of the
+      suite ``/``, and an RPM one signs its lists, unless *stated* says otherwise. A dict with
+      ``version``, ``url`` and ``sha256`` by architecture is a release archive, upstream's static
+      bundle
 
     **Example:**
 
     .. code:: python
 
         source_of({
-            "url": "https://mirror.example.org/cri-o/v{minor}/deb/", "key": "files/cri-o.asc",
+            "url": "https://mirror.example.org/cri-o/v{minor}/{format}/", "key": "files/cri-o.asc",
             "fingerprint": "9DC858229FC7DD38854AE2D88D81803C0EBFCD88",
         })
     """
@@ -86,7 +96,6 @@ def source_of(stated: object) -> Source:
     fields: dict[str, Any] = {
         "name": PACKAGE,
         "packages": (PACKAGE,),
-        "suite": "/",
         **{
             key: tuple(value) if isinstance(value, list) else value for key, value in stated.items()
         },
@@ -96,7 +105,7 @@ def source_of(stated: object) -> Source:
         raise ValueError(f"a repository without {', '.join(missing)}")
     source = RepositoryOfMinors(tuple(sorted(fields.items())))
     try:
-        repository = source.of("1.0")
+        repository = source.of("1.0", "apt-get")
     except TypeError as error:
         known = ", ".join(Repository.__dataclass_fields__)
         raise ValueError(f"a repository has the fields {known}: {error}") from None

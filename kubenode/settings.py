@@ -190,8 +190,8 @@ class NodeSettings(BaseModel):
     crio_source: Annotated[Any, BeforeValidator(crio_source_of)] = Field(
         default="distribution",
         description='where CRI-O is from: "distribution", a repository (a dict: url, key, '
-        "fingerprint; {minor} in the url stands for CRI-O's minor release), or a release archive, "
-        "upstream's static bundle (a dict: version, url, sha256)",
+        "fingerprint; {minor} in the url stands for CRI-O's minor release, {format} for deb or "
+        "rpm), or a release archive, upstream's static bundle (a dict: version, url, sha256)",
     )
     crio_hold: bool = Field(
         default=True,

@@ -66,11 +66,12 @@ def installed(
     + version: a package's version in full, a release (``1.36.3``), or a series (``1.36``). None is
       the series of *kubernetes_version*; without that an installed one is left alone
     + hold: keep the package manager from upgrading it. False leaves a hold as it is
-    + source: where it comes from. ``distribution`` is what the host's sources have (openSUSE and
-      Fedora have it, Debian has not). A dict is a repository:
-      :func:`kubenode.runtimes.crio.source.source_of`. CRI-O has one a minor release, so that
-      ``{minor}`` stands in its URL, and a change of minor is a change of the host's source. A dict
-      with ``version``, ``url`` and ``sha256`` by architecture is upstream's static bundle
+    + source: where it comes from. ``distribution`` is the package ``cri-o`` of the host's
+      sources (openSUSE has one, Debian has none, Fedora's have other names). A dict is a
+      repository: :func:`kubenode.runtimes.crio.source.source_of`. CRI-O has one a minor release, so
+      that ``{minor}`` stands in its URL, and a change of minor is a change of the host's source;
+      ``{format}`` is ``deb`` or ``rpm``. A dict with ``version``, ``url`` and ``sha256`` by
+      architecture is upstream's static bundle
     + kubernetes_version: release the node is for. A CRI-O of the same minor release is installed,
       and one that is older by two at most is left alone
     + restart: when another patch release may take the place of one that runs, which restarts it:
@@ -85,9 +86,9 @@ def installed(
     Another minor release, newer or older, removes all containers and makes them again when it
     starts: that is refused while pods run. What is there is changed in one command on the host: the
     new package is fetched, run, and shown the configuration; the old one is kept, and comes back
-    where the new one does not serve. So does the next run after a power cut. With dnf and zypper a
-    package is only installed, and changed where no CRI-O works. A host where another runtime is in
-    use is refused.
+    where the new one does not serve. So does the next run after a power cut. With dnf and zypper
+    the old RPM is kept before the host's source changes, as another minor release's repository has
+    it no more. A host where another runtime is in use is refused.
 
     **Example:**
 
@@ -97,7 +98,7 @@ def installed(
             name="CRI-O 1.36 of our mirror",
             version="1.36",
             source={
-                "url": "https://mirror.example.org/cri-o/v{minor}/deb/",
+                "url": "https://mirror.example.org/cri-o/v{minor}/{format}/",
                 "key": "files/cri-o.asc",
                 "fingerprint": "9DC858229FC7DD38854AE2D88D81803C0EBFCD88",
             },

@@ -54,7 +54,8 @@ anything is changed.
 
 # CRI-O, where it is the runtime: its series ("1.36"), a release or a package's exact version; None
 # is the series of kubenode_kubernetes_version. The source is "distribution" or a repository, a dict
-# with url, key and fingerprint, where {minor} in the url stands for CRI-O's minor release.
+# with url, key and fingerprint, where {minor} in the url stands for CRI-O's minor release, and
+# {format} for deb or rpm.
 # kubenode_crio_version = None
 # kubenode_crio_source = "distribution"
 # kubenode_crio_hold = True

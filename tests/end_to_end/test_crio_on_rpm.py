@@ -79,15 +79,21 @@ def deploy(
     return node.run(deploy, *(options or ("-y",)), **settings, **more)
 
 
-def becomes(node: Host, source: Mapping[str, str] | str, package: Package, version: str) -> str:
+def becomes(
+    node: Host, source: Mapping[str, str] | str, package: Package, version: str, **more: Any
+) -> str:
     """Deploy, and see that this package's CRI-O serves, and is held."""
     result = deploy(node, source, version)
     assert result.returncode == 0, result.output
-    serves(node, package)
+    serves(node, package, **more)
     return words(result.output)
 
 
-def serves(node: Host, package: Package) -> None:
+def serves(node: Host, package: Package, is_edited: bool = False) -> None:
+    """See that this package's CRI-O serves and is held, its files as it brought them.
+
+    + is_edited: whether one that is configuration was changed
+    """
     assert fact(node)["installed"]["package"] == {
         "name": "cri-o",
         "version": f"{package.version}-{package.revision}",
@@ -96,7 +102,8 @@ def serves(node: Host, package: Package) -> None:
     }
     with node.target.cri(SOCKET) as cri:
         assert cri.version() == package.version
-    assert node.target.sh("rpm -V --nodeps cri-o") == ""
+    options = "--nodeps --noconfig" if is_edited else "--nodeps"
+    assert node.target.sh(f"rpm -V {options} cri-o") == ""
     assert node.target.try_sh(f"ls {CHANGE}")[0] != 0
 
 
@@ -236,6 +243,15 @@ def test_another_minor_release_comes_to_an_idle_node_and_pods_are_where_the_driv
     assert changes(known.output)["Node | CRI-O knows its registries"] == (1, 0, 0)
 
 
+def test_another_process_that_installs_is_waited_for(node: Host, source: dict[str, str]) -> None:
+    """rpm's lock is somebody else's for a while, and packages are exchanged nevertheless."""
+    holds = "import fcntl,time; f = open('/var/lib/rpm/.rpm.lock', 'r+'); fcntl.lockf(f, 2); "
+    node.target.sh(f'(python3 -c "{holds} time.sleep(15)" >/dev/null 2>&1 &); sleep 1')
+    said = becomes(node, source, EARLIER, f"{EARLIER.version}-{EARLIER.revision}")
+    assert "python3" in said, said
+    becomes(node, source, NEW, f"{NEW.version}-{NEW.revision}")
+
+
 def test_a_daemon_that_does_not_come_up_gives_way_to_the_one_before(
     node: Host, source: dict[str, str]
 ) -> None:
@@ -274,3 +290,22 @@ def test_where_nothing_was_kept_there_is_no_way_back(node: Host, source: dict[st
             without.unlink()
         else:
             becomes(node, source, OLD, OLD.minor)
+
+
+def test_the_distributions_own_package_with_its_own_files(node: Host) -> None:
+    """As openSUSE has it, both minor releases in one repository."""
+    target = node.target
+    packages = [Package(cri_o.OLD, "lp160.1.1"), Package(cri_o.NEW, "lp160.2.1")]
+    cri_o_rpm.into_distribution(target, packages)
+    remove = "dnf -y remove" if node.is_dnf else "zypper -n removelock cri-o; zypper -n remove"
+    target.sh(f"{remove} cri-o && rm -rf /etc/crio {node.repository('cri-o')}*")
+    old, new = packages
+    first = becomes(node, "distribution", old, old.minor)
+    assert "fetch the lists of packages" in first
+    settings = "/etc/crio/crio.conf.d/00-default.conf"
+    target.sh(f"echo '# of this host' >>{settings}; systemctl restart crio")
+    said = becomes(node, "distribution", new, new.minor, is_edited=True)
+    assert f"cri-o {old.version}-lp160.1.1 -> {new.version}-lp160.2.1" in said
+    assert target.read(settings).endswith("# of this host\n")
+    assert crio_hosts.live(target)["signature_policy"] == '"/etc/containers/policy.json"'
+    unchanged(node, deploy(node, "distribution", new.minor, "-y", "-vv"))

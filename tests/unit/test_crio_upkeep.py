@@ -98,6 +98,16 @@ def test_a_source_has_a_url_for_each_minor() -> None:
     assert isinstance(source, RepositoryOfMinors)
     assert source.of("1.36", "apt-get").url == "https://mirror.example.org/cri-o/v1.36/deb"
     assert source.of("1.36", "apt-get").suite == "/"
+    of_both = source_of({**fields, "url": "https://mirror.example.org/v{minor}/{format}"})
+    assert isinstance(of_both, RepositoryOfMinors)
+    assert of_both.of("1.36", "apt-get").url == "https://mirror.example.org/v1.36/deb"
+    rpm = of_both.of("1.36", "zypper")
+    assert (rpm.url, rpm.suite) == ("https://mirror.example.org/v1.36/rpm", None)
+    # the project's lists are signed
+    assert rpm.signs_metadata
+    unsigned = source_of({**fields, "signs_metadata": False})
+    assert isinstance(unsigned, RepositoryOfMinors)
+    assert not unsigned.of("1.36", "dnf").signs_metadata
     for wrong in ("upstream", {**fields, "key": 3}, {"url": "x"}, {**fields, "nonsense": 1}, 3):
         with pytest.raises(ValueError, match=r"."):
             source_of(wrong)

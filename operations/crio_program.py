@@ -188,6 +188,8 @@ def _brought(wanted: Wanted, there: _There) -> Commands:
         told += ": the old one comes back where the new one does not serve"
     if source is not None:
         package_operations.explain_source(source)
+    if at_work := there.shape["installed"]["dpkg_at_work"]:
+        explain(host, f"wait for process {at_work}, which changes packages")
     explain(host, told if source else f"fetch the lists of packages, then {told}")
     if problem := package_hold.problem(_holds(wanted, there), by):
         yield refuse(host, f"{problem}: nothing was changed")

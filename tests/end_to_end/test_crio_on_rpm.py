@@ -1,11 +1,12 @@
 """CRI-O on hosts with a real dnf 4, dnf5 or zypper: a stand-in, or CRI-O itself, in real RPMs.
 
 What is in the packages: see :mod:`tests.repositories.cri_o_rpm`. The tests of a host follow each
-other.
+other. Patch releases under pods, and the distribution's package, are for ``make soak``.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -222,33 +223,37 @@ def test_another_minor_release_comes_to_an_idle_node_and_pods_are_where_the_driv
         unchanged(node, deploy(node, source, NEW.minor, "-y", "-vv"))
         assert in_slice(target, "/kubepods.slice") == "/kubepods.slice/crio-ID.scope"
 
-        # within a minor release pods stay, and a version in full goes back too
-        with target.cri(SOCKET) as cri:
-            pod = cri.run_pod("/kubepods.slice")
-        becomes(node, source, EARLIER, f"{EARLIER.version}-{EARLIER.revision}")
-        assert fact(node)["pods"] == {"systemd": 1, "cgroupfs": 0}
-        with target.cri(SOCKET) as cri:
-            cri.remove_pod(pod.id)
-        becomes(node, source, NEW, f"{NEW.version}-{NEW.revision}")
-
         cgroupfs = deploy(node, source, NEW.minor, kubenode_cgroup_driver="cgroupfs")
         assert cgroupfs.returncode == 0, cgroupfs.output
         assert in_slice(target, "/kubepods") == "/kubepods/crio-ID"
         again = deploy(node, source, NEW.minor)
         assert again.returncode == 0, again.output
-    target.sh("rm /etc/containers/registries.conf.d/50-test.conf; systemctl reload crio")
     mirrored = {"quay.io": {"mirrors": ["mirror.example.org/quay"]}}
     known = deploy(node, source, NEW.minor, kubenode_crio_registries=mirrored)
     assert known.returncode == 0, known.output
     assert changes(known.output)["Node | CRI-O knows its registries"] == (1, 0, 0)
 
 
-def test_another_process_that_installs_is_waited_for(node: Host, source: dict[str, str]) -> None:
-    """rpm's lock is somebody else's for a while, and packages are exchanged nevertheless."""
-    holds = "import fcntl,time; f = open('/var/lib/rpm/.rpm.lock', 'r+'); fcntl.lockf(f, 2); "
-    node.target.sh(f'(python3 -c "{holds} time.sleep(15)" >/dev/null 2>&1 &); sleep 1')
+@pytest.mark.skipif(not loops.is_soak(), reason="make soak changes patch releases")
+def test_within_a_minor_release_pods_stay_and_another_process_is_waited_for(
+    package_server: Server, node: Host, source: dict[str, str]
+) -> None:
+    target = node.target
+    with crio_hosts.images(package_server), target.cri(SOCKET) as cri:
+        pod = cri.run_pod("/kubepods.slice")
+    install = "dnf -y" if node.is_dnf else "zypper --non-interactive"
+    target.sh(f"systemd-run --quiet --unit=busy {install} install slow")
+    target.sh("until [ -e /run/slow-runs ]; do sleep 0.1; done")
+    target.sh(
+        "systemd-run --quiet --unit=ends "
+        "sh -c 'until pgrep -xf \"sleep 1\"; do sleep 0.1; done; sleep 8; touch /run/slow-may-end'"
+    )
+    # a version in full goes back too
     said = becomes(node, source, EARLIER, f"{EARLIER.version}-{EARLIER.revision}")
-    assert "python3" in said, said
+    assert re.search("wait for process [0-9]+ (dnf|zypper|rpm)", said), said
+    assert fact(node)["pods"] == {"systemd": 1, "cgroupfs": 0}
+    with target.cri(SOCKET) as cri:
+        cri.remove_pod(pod.id)
     becomes(node, source, NEW, f"{NEW.version}-{NEW.revision}")
 
 
@@ -292,13 +297,17 @@ def test_where_nothing_was_kept_there_is_no_way_back(node: Host, source: dict[st
             becomes(node, source, OLD, OLD.minor)
 
 
+@pytest.mark.skipif(not loops.is_soak(), reason="make soak has the distribution's package")
 def test_the_distributions_own_package_with_its_own_files(node: Host) -> None:
     """As openSUSE has it, both minor releases in one repository."""
     target = node.target
     packages = [Package(cri_o.OLD, "lp160.1.1"), Package(cri_o.NEW, "lp160.2.1")]
     cri_o_rpm.into_distribution(target, packages)
-    remove = "dnf -y remove" if node.is_dnf else "zypper -n removelock cri-o; zypper -n remove"
-    target.sh(f"{remove} cri-o && rm -rf /etc/crio {node.repository('cri-o')}*")
+    if node.is_dnf:
+        target.sh("dnf versionlock delete cri-o; dnf -y remove cri-o")
+    else:
+        target.sh("zypper -n removelock cri-o; zypper -n remove cri-o")
+    target.sh(f"rm -rf /etc/crio {node.repository('cri-o')}*")
     old, new = packages
     first = becomes(node, "distribution", old, old.minor)
     assert "fetch the lists of packages" in first

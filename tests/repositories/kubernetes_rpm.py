@@ -28,7 +28,8 @@ export GNUPGHOME=/srv/rpm/private
 for spec in /srv/rpm/{folder}/*.spec; do
   rpmbuild -bb --quiet "$spec" --define '_topdir /build' --define '_rpmdir /srv/rpm/{folder}' \
     --define '_rpmfilename %{{NVRA}}.rpm' --define '_build_id_links none' \
-    --define 'debug_package %{{nil}}' --define '__os_install_post %{{nil}}'
+    --define 'debug_package %{{nil}}' --define '__os_install_post %{{nil}}' \
+    --define '_binary_payload w3.zstdio'
 done
 cd /srv/rpm/{folder}
 rm -r *.spec tree-*

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -55,6 +56,17 @@ def ready(target: Target) -> None:
     """Give a target what CRI-O needs of it: overlay on overlay fails, a volume is none."""
     target.sh("mkdir -p /var/lib/containerd/containers")
     target.sh("ln -s /var/lib/containerd/containers /var/lib/containers")
+
+
+def give_needs(machine: Machine) -> None:
+    """What the bundle's programs run by, and a fresh machine lacks; the original needs nothing."""
+    names = " ".join(cri_o.needs(cri_o.NEW))
+    machine.sh(
+        f"apt-get -qq update; apt-get -qq install -y --no-install-recommends {names} >/dev/null"
+    )
+    path, content = cri_o.messages()
+    machine.write(f"{path}.base64", base64.b64encode(content).decode())
+    machine.sh(f"base64 -d {path}.base64 >{path}")
 
 
 def images_from(target: Target | Machine, server: Server) -> None:

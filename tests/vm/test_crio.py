@@ -7,7 +7,6 @@ each suite: on an emulated machine it takes longer than CI has.
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 
 import pytest
@@ -35,7 +34,7 @@ def test_a_fresh_machine_becomes_a_node_with_crio(
 ) -> None:
     machine = vm_lab[1]
     machine.restore(FRESH)
-    _give_needs(machine)
+    crio_hosts.give_needs(machine)
     release = cri_o.bundle(cri_o.NEW, tmp_path)
     source = {
         "version": release.version,
@@ -69,17 +68,6 @@ def test_a_fresh_machine_becomes_a_node_with_crio(
     assert other.returncode == 0, other.output
     with machine.cri(SOCKET) as cri, cri.pod("/kubepods") as pod:
         assert ".slice/" not in pod.cgroup
-
-
-def _give_needs(machine: Machine) -> None:
-    """What the bundle's programs run by, and this machine lacks."""
-    names = " ".join(cri_o.needs(cri_o.NEW))
-    machine.sh(
-        f"apt-get -qq update; apt-get -qq install -y --no-install-recommends {names} >/dev/null"
-    )
-    path, content = cri_o.messages()
-    machine.write(f"{path}.base64", base64.b64encode(content).decode())
-    machine.sh(f"base64 -d {path}.base64 >{path}")
 
 
 def _assert_limited(machine: Machine) -> None:

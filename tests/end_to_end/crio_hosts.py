@@ -6,9 +6,12 @@ import base64
 import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
 
 from tests.repositories import cri_o, image_registry, keys
 from tests.repositories.apt import AptRepository
+from tests.repositories.releases import sum_of
 from tests.repositories.server import Server
 from tests.targets.container import Target
 from tests.vm.machine import Machine
@@ -67,6 +70,19 @@ def give_needs(machine: Machine) -> None:
     path, content = cri_o.messages()
     machine.write(f"{path}.base64", base64.b64encode(content).decode())
     machine.sh(f"base64 -d {path}.base64 >{path}")
+
+
+def bundle_source(folder: Path) -> dict[str, Any]:
+    """What ``kubenode_crio_source`` is for a bundle on this machine.
+
+    + folder: where it is put
+    """
+    release = cri_o.bundle(cri_o.NEW, folder)
+    return {
+        "version": release.version,
+        "url": str(release.path),
+        "sha256": {"amd64": sum_of(release.path)},
+    }
 
 
 def images_from(target: Target | Machine, server: Server) -> None:

@@ -25,9 +25,8 @@ from tests import real_crio
 from tests.conftest import ROOT
 from tests.end_to_end import crio_hosts, docker_hosts
 from tests.end_to_end.crio_hosts import PAUSE_IMAGE
-from tests.repositories import cri_dockerd, cri_o
+from tests.repositories import cri_dockerd
 from tests.repositories.kubernetes import REAL, KubernetesMirror
-from tests.repositories.releases import sum_of
 from tests.repositories.server import Server
 from tests.soak.loops import say
 from tests.targets import pyinfra_cli
@@ -114,12 +113,6 @@ def settings_of(server: Server, folder: Path) -> dict[str, dict[str, Any]]:
     """What makes the machine one of each runtime, by its name."""
     releases = [path.parent.name for path in Path(os.environ[REAL]).glob("*/kubelet")]
     release = max(releases, key=lambda text: [int(part) for part in text.split(".")])
-    bundle = cri_o.bundle(cri_o.NEW, folder)
-    crio = {
-        "version": bundle.version,
-        "url": str(bundle.path),
-        "sha256": {"amd64": sum_of(bundle.path)},
-    }
     shared = {
         "kubenode_kubernetes_version": release,
         "kubenode_kubernetes_source": KubernetesMirror(server, [release]).source(),
@@ -133,7 +126,11 @@ def settings_of(server: Server, folder: Path) -> dict[str, dict[str, Any]]:
             "kubenode_runtime": "docker",
             "kubenode_cri_dockerd_source": docker_hosts.source(folder),
         },
-        "crio": {**shared, "kubenode_runtime": "crio", "kubenode_crio_source": crio},
+        "crio": {
+            **shared,
+            "kubenode_runtime": "crio",
+            "kubenode_crio_source": crio_hosts.bundle_source(folder),
+        },
     }
 
 

@@ -13,8 +13,6 @@ import pytest
 
 from tests.end_to_end import crio_hosts
 from tests.end_to_end.crio_hosts import PAUSE_IMAGE, SOCKET
-from tests.repositories import cri_o
-from tests.repositories.releases import sum_of
 from tests.repositories.server import Server
 from tests.soak import loops
 from tests.targets import pyinfra_cli
@@ -35,12 +33,7 @@ def test_a_fresh_machine_becomes_a_node_with_crio(
     machine = vm_lab[1]
     machine.restore(FRESH)
     crio_hosts.give_needs(machine)
-    release = cri_o.bundle(cri_o.NEW, tmp_path)
-    source = {
-        "version": release.version,
-        "url": str(release.path),
-        "sha256": {"amd64": sum_of(release.path)},
-    }
+    source = crio_hosts.bundle_source(tmp_path)
     name, own = machine.host()
     settings = {"kubenode_runtime": "crio", "kubenode_crio_source": source}
     hosts = pyinfra_cli.write_inventory(tmp_path / "inventory.py", [(name, {**own, **settings})])

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
 
 from tests.repositories import cri_o, image_registry, keys
 from tests.repositories.apt import AptRepository
+from tests.repositories.releases import sum_of
 from tests.repositories.server import Server
 from tests.targets.container import Target
 from tests.vm.machine import Machine
@@ -55,6 +59,30 @@ def ready(target: Target) -> None:
     """Give a target what CRI-O needs of it: overlay on overlay fails, a volume is none."""
     target.sh("mkdir -p /var/lib/containerd/containers")
     target.sh("ln -s /var/lib/containerd/containers /var/lib/containers")
+
+
+def give_needs(machine: Machine) -> None:
+    """What the bundle's programs run by, and a fresh machine lacks; the original needs nothing."""
+    names = " ".join(cri_o.needs(cri_o.NEW))
+    machine.sh(
+        f"apt-get -qq update; apt-get -qq install -y --no-install-recommends {names} >/dev/null"
+    )
+    path, content = cri_o.messages()
+    machine.write(f"{path}.base64", base64.b64encode(content).decode())
+    machine.sh(f"base64 -d {path}.base64 >{path}")
+
+
+def bundle_source(folder: Path) -> dict[str, Any]:
+    """What ``kubenode_crio_source`` is for a bundle on this machine.
+
+    + folder: where it is put
+    """
+    release = cri_o.bundle(cri_o.NEW, folder)
+    return {
+        "version": release.version,
+        "url": str(release.path),
+        "sha256": {"amd64": sum_of(release.path)},
+    }
 
 
 def images_from(target: Target | Machine, server: Server) -> None:

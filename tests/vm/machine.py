@@ -7,6 +7,7 @@ import contextlib
 import os
 import shlex
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -117,6 +118,21 @@ class Machine:
             time.sleep(0.2)
         self.start()
 
+    def boot_with(self, words: str) -> None:
+        """Boot with more words for the kernel, from now on until an older snapshot is restored."""
+        text = self._virsh("dumpxml", "--inactive")
+        changed = text.replace("</cmdline>", f" {words}</cmdline>")
+        assert changed != text, f"{self.domain}: libvirt gives the kernel no words"
+        self.sh("sync")
+        self.cut_power()
+        with tempfile.NamedTemporaryFile("w", suffix=".xml") as file:
+            file.write(changed)
+            file.flush()
+            done = virsh("define", file.name)
+        if done.returncode != 0:
+            raise TargetError(f"virsh define {self.domain} failed: {done.stderr.strip()}")
+        self.start()
+
     def cut_power(self) -> None:
         """End the machine between two instructions, as a power cut does."""
         self._disconnect()
@@ -210,10 +226,11 @@ class Machine:
             check=True,
         )
 
-    def _virsh(self, action: str, *arguments: str) -> None:
+    def _virsh(self, action: str, *arguments: str) -> str:
         done = virsh(action, self.domain, *arguments)
         if done.returncode != 0:
             raise TargetError(f"virsh {action} {self.domain} failed: {done.stderr.strip()}")
+        return done.stdout
 
     def _ssh(self, user: str, *, shared: bool = True) -> list[str]:
         options = {

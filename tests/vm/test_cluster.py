@@ -18,17 +18,15 @@ kubenode's, and are not there.
 from __future__ import annotations
 
 import base64
-import contextlib
 import functools
 import json
 import os
 import re
 import ssl
 import subprocess
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -45,17 +43,14 @@ from tests.targets.pyinfra_cli import Result
 from tests.vm import box
 from tests.vm.conftest import changed
 from tests.vm.lab import Lab
+from tests.vm.limited_pods import MANIFEST, WAIT_SECONDS, limited, limits, until
 from tests.vm.machine import Machine
 
 pytestmark = [pytest.mark.vm, pytest.mark.upstream(REAL, releases.VARIABLE)]
 
 COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
-MEMORY_LIMIT = 64 * 1024 * 1024
 CONFIG = "/var/lib/kubelet/config.yaml"
-MANIFEST = "/etc/kubernetes/manifests/static.json"
 NETWORK = "10.244.0.0/16"
-WAIT_SECONDS = 900
-"""For what emulated machines take minutes for."""
 
 _CNI = {
     "cniVersion": "1.0.0",
@@ -178,22 +173,6 @@ class Api:
         return bool(started[0]["startedAt"] >= up)
 
 
-def limited(name: str, image: str, **spec: Any) -> dict[str, Any]:
-    """A pod with one container that has a memory limit."""
-    container = {
-        "name": "it",
-        "image": image,
-        "imagePullPolicy": "Never",
-        "resources": {"limits": {"memory": str(MEMORY_LIMIT)}},
-    }
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name},
-        "spec": {"containers": [container], **spec},
-    }
-
-
 @functools.cache
 def name(machine: Machine) -> str:
     """Of a machine, as kubelet registers it."""
@@ -203,26 +182,6 @@ def name(machine: Machine) -> str:
 def address(machine: Machine) -> str:
     """Of a machine, in the network that the machines share."""
     return machine.sh("ip -4 route get 192.0.2.1").split(" src ")[1].split()[0]
-
-
-def until(what: str, check: Callable[[], bool]) -> None:
-    """Wait for something, and say how long it took."""
-    started = time.monotonic()
-    while True:
-        with contextlib.suppress(OSError, KeyError):
-            if check():
-                say(f"{what}: after {time.monotonic() - started:.0f} s")
-                return
-        assert time.monotonic() - started < WAIT_SECONDS, f"{what}: not in {WAIT_SECONDS} s"
-        # each look is work for the machine, too
-        time.sleep(5)
-
-
-def limits(machine: Machine) -> list[str]:
-    """The cgroups with the pod's limit: its own, and its container's."""
-    return machine.sh(
-        f"grep -rlxs {MEMORY_LIMIT} /sys/fs/cgroup --include=memory.max || :"
-    ).splitlines()
 
 
 def release_of_kubernetes() -> str:

@@ -7,15 +7,12 @@ each suite: on an emulated machine it takes longer than CI has.
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 
 import pytest
 
 from tests.end_to_end import crio_hosts
 from tests.end_to_end.crio_hosts import PAUSE_IMAGE, SOCKET
-from tests.repositories import cri_o
-from tests.repositories.releases import sum_of
 from tests.repositories.server import Server
 from tests.soak import loops
 from tests.targets import pyinfra_cli
@@ -35,13 +32,8 @@ def test_a_fresh_machine_becomes_a_node_with_crio(
 ) -> None:
     machine = vm_lab[1]
     machine.restore(FRESH)
-    _give_needs(machine)
-    release = cri_o.bundle(cri_o.NEW, tmp_path)
-    source = {
-        "version": release.version,
-        "url": str(release.path),
-        "sha256": {"amd64": sum_of(release.path)},
-    }
+    crio_hosts.give_needs(machine)
+    source = crio_hosts.bundle_source(tmp_path)
     name, own = machine.host()
     settings = {"kubenode_runtime": "crio", "kubenode_crio_source": source}
     hosts = pyinfra_cli.write_inventory(tmp_path / "inventory.py", [(name, {**own, **settings})])
@@ -69,17 +61,6 @@ def test_a_fresh_machine_becomes_a_node_with_crio(
     assert other.returncode == 0, other.output
     with machine.cri(SOCKET) as cri, cri.pod("/kubepods") as pod:
         assert ".slice/" not in pod.cgroup
-
-
-def _give_needs(machine: Machine) -> None:
-    """What the bundle's programs run by, and this machine lacks."""
-    names = " ".join(cri_o.needs(cri_o.NEW))
-    machine.sh(
-        f"apt-get -qq update; apt-get -qq install -y --no-install-recommends {names} >/dev/null"
-    )
-    path, content = cri_o.messages()
-    machine.write(f"{path}.base64", base64.b64encode(content).decode())
-    machine.sh(f"base64 -d {path}.base64 >{path}")
 
 
 def _assert_limited(machine: Machine) -> None:

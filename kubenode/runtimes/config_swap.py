@@ -180,7 +180,7 @@ def swap(
             PROGRAMS=" ".join([*daemon.programs, "grep", "head", "readlink", "tail"]),
             DAEMON=daemon.name,
             MAIN=shlex.quote(main),
-            PROOF=f" && why=$({daemon.proof} {shlex.quote(main)})" if daemon.proof else "",
+            PROOF=f" && why=$(told {daemon.proof} {shlex.quote(main)})" if daemon.proof else "",
             STAGE=_lines(stage),
             KEEP=_lines(each.kept() for each in items),
             PUT=_lines(each.put() for each in items),
@@ -275,7 +275,7 @@ class Item:
 
 def _checked(daemon: Daemon) -> str:
     return (
-        '\nwhy=$(check "$temp") ||\n'
+        '\nwhy=$(told check "$temp") ||\n'
         f'  fail "{daemon.name} refuses the new configuration, nothing was changed: $why"'
     )
 

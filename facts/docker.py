@@ -112,7 +112,8 @@ class DockerShape(RuntimeShape):
     """What is installed of the packages that have to do with Docker."""
     asked: str
     """Whether the engine was asked: ``asked``, ``down``, ``forbidden``, ``unasked`` (there is
-    neither docker nor curl to ask it with), ``elsewhere`` (no socket at the usual place)."""
+    neither docker nor curl to ask it with), ``elsewhere`` (no socket at the usual place),
+    ``distrusted`` (others than root decide who answers there)."""
     engine: EngineShape | None
     """None: it did not answer."""
     stated: dict[str, StatedShape]

@@ -18,7 +18,7 @@ value cri_build "$build"
 # a change of the engine that was interrupted
 if [ -e @CHANGE@/back.sh ]; then
   what=
-  [ ! -r @CHANGE@/what ] || IFS= read -r what <@CHANGE@/what
+  [ ! -f @CHANGE@/what ] || IFS= read -r what <@CHANGE@/what
   value change "${what:-unknown}"
 fi
 # what is in MCR's licence stays on the host

@@ -307,9 +307,11 @@ def start(daemon: Daemon, steps: Sequence[str]) -> StringCommand:
     + daemon: the runtime's
     + steps: commands, such as ``systemctl start containerd.service``
     """
+    # systemctl syncs none of the links that it makes
+    synced = "\nsync" if any(" enable " in step for step in steps) else ""
     return host_lock.under_lock(
         f"""{daemon.head}
-{{ {" && ".join(steps)}; }} || {{ last_words >&2; exit 1; }}
+{{ {" && ".join(steps)}; }} || {{ last_words >&2; exit 1; }}{synced}
 wait_for_cri {CRI_WAIT_SECONDS} ||
   fail "{daemon.name} runs, and CRI does not answer within {CRI_WAIT_SECONDS} s: $(last_words)\""""
     )

@@ -650,6 +650,21 @@ def test_each_shell_runs_what_changes_a_host(
         assert "no answer" in finished.stderr
 
 
+@pytest.mark.parametrize("comes_up", [True, False])
+# busybox's shell calls its own sync
+@pytest.mark.parametrize("shell", SHELLS[:2], ids=shell_name)
+def test_the_way_back_goes_when_all_of_a_change_is_on_disk(
+    shell: tuple[str, ...], comes_up: bool, host: Host
+) -> None:
+    """Neither systemctl nor rpm syncs what it writes, so a sync of all comes before."""
+    script = switch_runtime(host, comes_up)
+    host.program("sync", "[ $# != 0 ] || kill -9 $PPID")
+    assert host.run(shell, script).returncode == 137
+    assert Path(program_change.DIRECTORY, "back.sh").exists()
+    verbs = host.log.read_text()
+    assert ("disable crio.service" in verbs) is comes_up
+
+
 @pytest.mark.parametrize("serves", [True, False])
 @pytest.mark.parametrize("shell", SHELLS, ids=shell_name)
 def test_a_switch_of_cri_dockerd_that_was_killed_is_proven_or_undone_by_the_next_run(

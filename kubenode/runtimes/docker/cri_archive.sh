@@ -46,7 +46,7 @@ if [ ! -x "@ROOT@/$build/cri-dockerd" ]; then
     undone "cannot unpack cri-dockerd ($why): nothing was changed; $(room @ROOT@)"
   # shellcheck disable=SC2015  # the last is for either failure
   chown "$(id -u):$(id -g)" "$unpacked/cri-dockerd" && chmod 0755 "$unpacked/cri-dockerd" &&
-    sync_file "$unpacked/cri-dockerd" || undone 'cannot write in @ROOT@: nothing was changed'
+    sync_file "$unpacked/cri-dockerd" && sync_directory "$unpacked" || undone 'cannot write in @ROOT@: nothing was changed'
   says=$(limited 20 "$unpacked/cri-dockerd" --version 2>&1 </dev/null | head -n 1 | cut -c1-200)
   case $says in
     "cri-dockerd $version" | "cri-dockerd $version "*) ;;

@@ -12,7 +12,7 @@ was_healthy() {
   answer=$(told ask_health)
   asked=$?
   if [ "$asked" = 2 ] || [ -z "$health_address" ]; then systemctl -q is-active "$unit"
-  else [ "$answer" = ok ]; fi
+  else [ "$answer" = ok ] && is_roots_port; fi
 }
 # program_keep: what the old units were, and kubelet
 program_keep() {

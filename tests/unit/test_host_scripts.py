@@ -650,6 +650,44 @@ def test_each_shell_runs_what_changes_a_host(
         assert "no answer" in finished.stderr
 
 
+@pytest.mark.parametrize("shell", SHELLS, ids=shell_name)
+def test_what_another_user_says_at_kubelets_port_is_no_health(
+    shell: tuple[str, ...], host: Host
+) -> None:
+    host.program("curl", "echo ok")
+    host.program("systemctl", "echo 5")
+    host.program("sleep")
+    for family, place in ((sockets.AF_INET, "127.0.0.1"), (sockets.AF_INET6, "::1")):
+        port = free_port()
+        address = kubelet_service.health_address({}, {"healthzPort": port}) or ""
+        script = (
+            f"{host_lock.HEAD}\n{config_swap.CRI_FUNCTIONS}\n{kubelet_service._health(address)}\n"
+            "sleep() { :; }; unit=x; if cri_serves; then echo healthy; else echo not; fi"
+        )
+        assert host.run(shell, script).stdout == "healthy\n"
+        with contextlib.closing(socket_of_another_user(family)) as listening:
+            listening.bind((place, port))
+            listening.listen()
+            assert host.run(shell, script).stdout == "not\n"
+
+
+def socket_of_another_user(family: int) -> sockets.socket:
+    """A socket belongs to who makes it; nobody but root is another user by himself."""
+    if os.getuid() != 0:
+        return sockets.socket(family)
+    os.seteuid(65534)
+    try:
+        return sockets.socket(family)
+    finally:
+        os.seteuid(0)
+
+
+def free_port() -> int:
+    with contextlib.closing(sockets.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 @pytest.mark.parametrize("comes_up", [True, False])
 # busybox's shell calls its own sync
 @pytest.mark.parametrize("shell", SHELLS[:2], ids=shell_name)

@@ -286,7 +286,7 @@ def _contents(reading: Reading) -> tuple[dict[str, bytes], list[str]]:
     unreadable = {
         path
         for path in reading.unreadable
-        if path in (*names, crio.DROP_INS, _NOTE, registries.NOTE)
+        if path in (*names, crio.DROP_INS, _NOTE, registries.NOTE, *ENVIRONMENT_FILES)
         or path.startswith(f"{crio.DROP_INS}/")
     }
     # a link that leads nowhere is empty text

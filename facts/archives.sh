@@ -65,7 +65,9 @@ where_to() {
   else unreadable "link:$1"; fi
 }
 for path in "$root/current" @LINKS@; do where_to "$path"; done
-value unit "$(head -n 1 @UNIT_FILE@ 2>/dev/null)"
+text=
+[ ! -f @UNIT_FILE@ ] || leads_astray @UNIT_FILE@ || text=$(head -c 256 @UNIT_FILE@)
+value unit "${text%%"$nl"*}"
 store=@STORE@
 if [ -d "$store" ] && [ -r "$store" ]; then
   stored=

@@ -244,8 +244,16 @@ def parse_drivers(
         components["kubelet"] = own
         return _agreement(components, list(components))
     release = _version(kubelets.value("kubelet_version"))
-    driver = _answered(own, release, asked, components, drivers, runtime)
     used = [name for name in components if name.partition("/")[0] == asked]
+    is_there = "kubelet_version" in kubelets.values or kubelets.is_unreadable("kubelet_version")
+    if (
+        release is None
+        and is_there
+        and {components[name]["driver"] for name in used} != {own["driver"]}
+    ):
+        driver = _unknown("kubelet does not say its release: from 1.34 on it asks the runtime")
+    else:
+        driver = _answered(own, release, asked, components, drivers, runtime)
     components["kubelet"] = driver
     return _agreement(components, [*used, "kubelet"], is_known=bool(used) or endpoint is None)
 

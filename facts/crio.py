@@ -27,6 +27,7 @@ from kubenode.linux.place import PlaceShape
 from kubenode.linux.unit import PROPERTIES, parse_unit
 from kubenode.run import host_script
 from kubenode.runtimes import cni, program_change
+from kubenode.runtimes.config_swap import UNPROVEN_SUFFIX
 from kubenode.runtimes.crio import config as crio
 from kubenode.runtimes.crio import own_file, plan, registries, releases
 from kubenode.runtimes.crio.config import CrioConfig
@@ -140,6 +141,8 @@ class CrioFilesShape(TypedDict):
     """Files of these that exist and could not be read."""
     unproven: bool
     """Whether a change of them was interrupted before CRI had answered with it."""
+    registries_unproven: bool
+    """Whether a change of the file of registries was interrupted before CRI-O had taken it."""
 
 
 _SCRIPT = "\n".join(
@@ -163,7 +166,8 @@ _SCRIPT = "\n".join(
         cni_found.SCRIPT,
     )
 )
-_NOTE = f"{own_file.FILE}.kubenode-unproven"
+_NOTE = f"{own_file.FILE}{UNPROVEN_SUFFIX}"
+_REGISTRIES = (registries.FILE, registries.NOTE)
 
 
 def script_package() -> probe.Script:
@@ -175,7 +179,7 @@ def script() -> probe.Script:
     """The script of the CRI-O probe."""
     return probe.Script(
         _SCRIPT,
-        files=(crio.MAIN, own_file.FILE, _NOTE, registries.FILE, *ENVIRONMENT_FILES),
+        files=(crio.MAIN, own_file.FILE, _NOTE, *_REGISTRIES, *ENVIRONMENT_FILES),
         units=(UNIT,),
         properties=("ExecStart", "MainPID", "Environment", *PROPERTIES),
         shared=(file_systems.ASK,),
@@ -191,6 +195,7 @@ class Found:
     contents: dict[str, bytes]
     unreadable: list[str]
     is_unproven: bool
+    are_registries_unproven: bool
 
 
 def parse(package: Reading, reading: Reading, containers: Reading) -> Found:
@@ -249,7 +254,8 @@ def parse(package: Reading, reading: Reading, containers: Reading) -> Found:
         "pods": pods.parse(containers)["runtimes"].get(CRIO.name, {"systemd": 0, "cgroupfs": 0}),
         "change": reading.value("change"),
     }
-    return Found(shape, contents, unreadable, _NOTE in reading.exact)
+    noted = [note in reading.exact for note in (_NOTE, registries.NOTE)]
+    return Found(shape, contents, unreadable, *noted)
 
 
 def parse_shape(package: Reading, reading: Reading, containers: Reading) -> CrioShape:
@@ -258,7 +264,7 @@ def parse_shape(package: Reading, reading: Reading, containers: Reading) -> Crio
 
 
 _INSECURE = ("crio", "image", "insecure_registries")
-_BESIDE = (own_file.FILE, _NOTE, registries.FILE, *ENVIRONMENT_FILES)
+_BESIDE = (own_file.FILE, _NOTE, *_REGISTRIES, *ENVIRONMENT_FILES)
 
 
 def _installed(package: Reading, reading: Reading) -> InstalledShape:
@@ -280,7 +286,8 @@ def _contents(reading: Reading) -> tuple[dict[str, bytes], list[str]]:
     unreadable = {
         path
         for path in reading.unreadable
-        if path in (*names, crio.DROP_INS, _NOTE) or path.startswith(f"{crio.DROP_INS}/")
+        if path in (*names, crio.DROP_INS, _NOTE, registries.NOTE, *ENVIRONMENT_FILES)
+        or path.startswith(f"{crio.DROP_INS}/")
     }
     # a link that leads nowhere is empty text
     unreadable |= {name for name in names[len(own) :] if name not in contents}
@@ -295,7 +302,7 @@ def _stated(
 ) -> tuple[CrioConfig | None, str | None]:
     """What the files say together, and why that cannot be told."""
     for path in unreadable:
-        if path == registries.FILE:
+        if path in _REGISTRIES:
             continue
         return None, f"{path}: {reading.why_unreadable(path) or 'cannot be read'}"
     texts = []
@@ -567,6 +574,7 @@ class CrioFiles(ProbeFact[CrioFilesShape]):
             "contents": {"/etc/crio/crio.conf.d/10-crio.conf": "[crio.image]\\n..."},
             "unreadable": [],
             "unproven": False,
+            "registries_unproven": False,
         }
 
     What an operation needs to edit them.
@@ -589,6 +597,7 @@ class CrioFiles(ProbeFact[CrioFilesShape]):
             "contents": {path: text_of(content) for path, content in found.contents.items()},
             "unreadable": found.unreadable,
             "unproven": found.is_unproven,
+            "registries_unproven": found.are_registries_unproven,
         }
 
 

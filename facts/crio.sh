@@ -24,15 +24,16 @@ else value version ''; fi
 # what was begun, and is neither proven nor undone
 if [ -e @CHANGE@/back.sh ]; then
   what=
-  [ ! -r @CHANGE@/what ] || IFS= read -r what <@CHANGE@/what
+  [ ! -f @CHANGE@/what ] || IFS= read -r what <@CHANGE@/what
   value change "${what:-unknown}"
 fi
 
 # Every file below the folder is read by CRI-O, whatever its name is.
 # What is stated was sent before: this is for the rest.
 files=; missing=; links=; linked_files=; kernel_files=
-configured=; count=0
-if [ -e @DROP_INS@ ]; then
+configured=; count=0; drop_ins=@DROP_INS@
+if leads_astray @DROP_INS@; then drop_ins=
+elif [ -e @DROP_INS@ ]; then
   captured find @DROP_INS@/ -maxdepth 8 ! -type d
   [ "$status" = 0 ] || unreadable @DROP_INS@
   set -f; IFS=$nl
@@ -105,8 +106,8 @@ esac
 set -f; IFS=$nl
 # shellcheck disable=SC2046,SC2086  # split on purpose
 set -- $policies $(
-  [ ! -d @DROP_INS@ ] || grep -rhEo '^ *signature_policy *= *"/[ -~]*"' @DROP_INS@ |
-    grep -Eo '/[ !#-~]*'
+  [ ! -d "$drop_ins" ] || grep -rhEo -m 8 '^ *signature_policy *= *"/[ -~]*"' "$drop_ins" |
+    grep -Eo '/[ !#-~]*' | head -n 64
 ) /etc/crio/policy.json @POLICY@
 set +f; unset IFS
 seen=$nl

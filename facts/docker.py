@@ -112,7 +112,8 @@ class DockerShape(RuntimeShape):
     """What is installed of the packages that have to do with Docker."""
     asked: str
     """Whether the engine was asked: ``asked``, ``down``, ``forbidden``, ``unasked`` (there is
-    neither docker nor curl to ask it with), ``elsewhere`` (no socket at the usual place)."""
+    neither docker nor curl to ask it with), ``elsewhere`` (no socket at the usual place),
+    ``distrusted`` (others than root decide who answers there)."""
     engine: EngineShape | None
     """None: it did not answer."""
     stated: dict[str, StatedShape]
@@ -204,6 +205,7 @@ def script_package() -> probe.Script:
         CHANGE=program_change.DIRECTORY,
         LICENCE=LICENCE,
         LINK=cri_archive.LINK,
+        UNPROVEN=cri_archive.UNPROVEN,
         UNITS=" ".join(f"{cri_archive.UNITS_IN}/{name}" for name in cri_archive.UNITS),
     )
     return probe.Script(

@@ -18,6 +18,7 @@ asked_by=
 if [ -n "$docker_pid" ]; then arguments docker_arguments "$docker_pid"; fi
 if [ -z "$docker_pid" ]; then value engine down
 elif [ ! -S @ENGINE_SOCKET@ ]; then value engine elsewhere
+elif ! trusted @ENGINE_SOCKET@; then value engine distrusted; said engine_distrust "$distrust"
 elif [ ! -w @ENGINE_SOCKET@ ]; then value engine forbidden
 else
   for program in docker curl; do
@@ -48,7 +49,7 @@ done
 if [ -n "$cri_pid" ]; then arguments cri_arguments "$cri_pid"; fi
 value cri_socket "$socket"
 if [ -S "$socket" ]; then value cri_socket_there yes; fi
-if [ -n "$cri_pid" ] && [ -w "$socket" ] && command -v crictl >/dev/null; then
+if [ -n "$cri_pid" ] && [ -w "$socket" ] && trusted "$socket" && command -v crictl >/dev/null; then
   captured_part limited 10 crictl --timeout 5s -r "unix://$socket" version
   value crictl "$status"
 fi

@@ -13,12 +13,14 @@ build=
 if [ -x @LINK@ ] && [ "$(readlink @LINK@)" = @ARCHIVES@/current/cri-dockerd ]; then
   build=$(readlink @ARCHIVES@/current)
   for file in @UNITS@; do [ -f "$file" ] || build=; done
+  # a switch that was interrupted is not done
+  [ ! -e @UNPROVEN@ ] || build=
 fi
 value cri_build "$build"
 # a change of the engine that was interrupted
 if [ -e @CHANGE@/back.sh ]; then
   what=
-  [ ! -r @CHANGE@/what ] || IFS= read -r what <@CHANGE@/what
+  [ ! -f @CHANGE@/what ] || IFS= read -r what <@CHANGE@/what
   value change "${what:-unknown}"
 fi
 # what is in MCR's licence stays on the host

@@ -108,7 +108,7 @@ set +f; unset IFS
 others=
 for path; do
   case $nl@ENVIRONMENT_LINES@$nl in
-    *"$nl$path$nl"*) [ ! -f "$path" ] || [ -L "$path" ] || others=$others$path$nl;;
+    *"$nl$path$nl"*) [ ! -f "$path" ] || is_linked "$path" || others=$others$path$nl;;
     *) learn "$path"
       if [ -n "$learned" ]; then
         exact "$path"

@@ -10,8 +10,13 @@ case $main in
   *) program=$(readlink "/proc/$main/exe")
     case $program in *' (deleted)') value replaced yes;; esac;;
 esac
-if [ -e @MANIFEST@ ]; then matching '^ *-? *image: ' @MANIFEST@; fi
-if [ -r @KUBELET_CONF@ ] && command -v kubectl >/dev/null; then
+if [ -e @MANIFEST@ ]; then
+  learn @MANIFEST@
+  [ -z "$learned" ] || matching '^ *-? *image: ' @MANIFEST@
+fi
+# it may name a program for its password
+if [ -f @KUBELET_CONF@ ] && [ -r @KUBELET_CONF@ ] && trusted @KUBELET_CONF@ &&
+  command -v kubectl >/dev/null; then
   # HOME: it makes no cache
   captured_part limited 10 env HOME=/nonexistent kubectl --kubeconfig=@KUBELET_CONF@ \
     --request-timeout=5s get --raw /version
@@ -23,7 +28,7 @@ if command -v containerd >/dev/null; then
 fi
 if [ -e @CHANGE@/back.sh ]; then
   what=
-  [ ! -r @CHANGE@/what ] || IFS= read -r what <@CHANGE@/what
+  [ ! -f @CHANGE@/what ] || IFS= read -r what <@CHANGE@/what
   value change "${what:-unknown}"
 fi
 [ -e /etc/os-release ] || exact /usr/lib/os-release

@@ -4,6 +4,6 @@
 value known yes
 if [ -e @CHANGE@/back.sh ]; then
   what=
-  [ ! -r @CHANGE@/what ] || IFS= read -r what <@CHANGE@/what
+  [ ! -f @CHANGE@/what ] || IFS= read -r what <@CHANGE@/what
   value change "${what:-unknown}"
 fi

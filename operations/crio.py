@@ -308,14 +308,14 @@ def _to_do(
 ) -> _ToDo:
     version = now["crio"]["installed"]["version"]
     there = state(now["crio"])
-    other = registry_files.FILE
+    others = (registry_files.FILE, registry_files.NOTE)
     planned = plan(
-        {path: text for path, text in now["contents"].items() if path != other},
+        {path: text for path, text in now["contents"].items() if path not in others},
         now["crio"]["own_link"],
         None if version is None else Version(version),
         wanted,
         there,
-        [path for path in now["unreadable"] if path != other],
+        [path for path in now["unreadable"] if path not in others],
         change_driver_under_pods,
     )
     waits = postponed(restart, there.pods_count) if planned.applied_by == "restart" else None
@@ -432,9 +432,17 @@ def registries(
         yield refuse(host, problem)
         return
     path = registry_files.FILE
-    if path in now["unreadable"]:
-        yield refuse(host, f"cannot read {path}: nothing was changed")
+    for unreadable in {path, registry_files.NOTE}.intersection(now["unreadable"]):
+        yield refuse(host, f"cannot read {unreadable}: nothing was changed")
         return
+    if now["registries_unproven"]:
+        # what is there may be as wanted, and CRI-O has never seen it
+        explain(host, f"a change was interrupted: {path} as before it, unless it was edited since")
+        yield undo(path)
+        now = joint_reading.get_fact_now(CrioFiles)
+        if now is None:
+            yield refuse(host, CANNOT_TELL)
+            return
     old = now["contents"].get(path)
     try:
         new = registry_files.edited(old, wanted)
@@ -451,8 +459,6 @@ def registries(
     daemon = now["crio"]
     judged = proof.of_registries(daemon["installed"]["binary"] or "/usr/bin/crio", SOCKET)
     before = None if old is None else bytes_of(old)
-    # one that was interrupted first
-    yield undo(path)
     yield swap({path: (before, new.encode())}, path, judged, restart=False)
 
 

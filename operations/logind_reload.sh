@@ -6,7 +6,7 @@ systemctl kill -s HUP @UNIT@ || fail "@UNIT@ cannot be told to read its files ag
 if command -v busctl >/dev/null; then
   tries=0
   while :; do
-    said=$(limited 5 busctl --auto-start=no get-property org.freedesktop.login1 \
+    said=$(told limited 5 busctl --auto-start=no get-property org.freedesktop.login1 \
       /org/freedesktop/login1 org.freedesktop.login1.Manager InhibitDelayMaxUSec)
     case $said in
       't '*[!0-9]* | 't ') ;;

@@ -109,9 +109,11 @@ def _steps(now: PrerequisitesShape, to_do: needs.Plan) -> Commands:
     if to_do.kernel_package:
         yield package_locks.patiently(by, manager.install(by, to_do.kernel_package))
     if to_do.told:
-        yield whole_file.change([to_do.told])
-        if now["network_manager_active"]:
-            yield StringCommand(f"systemctl reload {NETWORK_MANAGER_UNIT}")
+        # in one command: a run that ends between the two would leave it to the next boot
+        is_active = now["network_manager_active"]
+        yield whole_file.change(
+            [to_do.told], after=f"systemctl reload {NETWORK_MANAGER_UNIT}" if is_active else ""
+        )
 
 
 def _gone(to_do: needs.Plan, there: PackageVersionsShape) -> str | None:

@@ -36,7 +36,7 @@ turn_off() {
     device=$(printf '%b.' "$device"); set -- "$@" "${device%.}"
   done
   set +f; unset IFS
-  said=$(limited @SWAPOFF_SECONDS@ swapoff "$@" 2>&1); status=$?
+  said=$(told limited @SWAPOFF_SECONDS@ swapoff "$@"); status=$?
   in_use
   [ -n "$devices" ] || return 0
   case $status in
@@ -48,7 +48,7 @@ turn_off() {
 # stop UNIT...: those that are active
 stop() {
   for unit; do
-    case $(limited 20 systemctl show -p ActiveState "$unit") in
+    case $(told limited 20 systemctl show -p ActiveState "$unit") in
       *=inactive | *=failed) continue;;
     esac
     limited 60 systemctl stop "$unit" >/dev/null ||

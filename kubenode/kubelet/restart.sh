@@ -4,7 +4,7 @@
 unit=kubelet.service
 program=$(command -v kubelet) || fail "kubelet is not in PATH"
 # it parses its flags before it prints its version, and starts nothing
-why=$(limited @PROGRAM_SECONDS@ "$program" @FLAGS@ --version 2>&1) ||
+why=$(told limited @PROGRAM_SECONDS@ "$program" @FLAGS@ --version) ||
   fail "kubelet does not take its flags, and was not restarted: $(printf '%s\n' "$why" | tail -n 3)"
 systemctl daemon-reload
 systemctl reset-failed kubelet.service 2>/dev/null

@@ -9,10 +9,10 @@ old_one='the old runtime'
 program_is_there() { [ -e "$change/changed-over" ]; }
 # was_healthy: before the change; where nothing here can ask, kubelet runs
 was_healthy() {
-  answer=$(ask_health 2>/dev/null)
+  answer=$(told ask_health)
   asked=$?
   if [ "$asked" = 2 ] || [ -z "$health_address" ]; then systemctl -q is-active "$unit"
-  else [ "$answer" = ok ]; fi
+  else [ "$answer" = ok ] && is_roots_port; fi
 }
 # program_keep: what the old units were, and kubelet
 program_keep() {
@@ -27,11 +27,12 @@ program_keep() {
   sync_file "$change/kubelet" && sync_file "$change/units"
 }
 program_switch() { limited @STOP_SECONDS@ systemctl stop "$unit"; }
+stop_for_good() { systemctl -q disable "$@" && limited @STOP_SECONDS@ systemctl stop "$@"; }
 # program_hold: the old one stops, and no boot starts it
 program_hold() {
   # shellcheck disable=SC2086  # split on purpose
   [ -z "$stopped_units" ] || {
-    why=$({ systemctl -q disable $stopped_units && limited @STOP_SECONDS@ systemctl stop $stopped_units; } 2>&1) ||
+    why=$(told stop_for_good $stopped_units) ||
       fail "kubelet uses @NEW@, and the old runtime cannot be stopped and disabled: $why"
     systemctl reset-failed $stopped_units 2>/dev/null
   }

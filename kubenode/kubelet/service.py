@@ -99,4 +99,7 @@ def restart(words: Sequence[Word], address: str | None) -> StringCommand:
 
 def enable() -> StringCommand:
     """A command that has kubelet started at boot; kubeadm starts it before."""
-    return host_lock.under_lock(f"systemctl daemon-reload\nsystemctl enable {shlex.quote(UNIT)}")
+    # systemctl does not sync the link that it makes
+    return host_lock.under_lock(
+        f"systemctl daemon-reload\nsystemctl enable {shlex.quote(UNIT)} && sync"
+    )

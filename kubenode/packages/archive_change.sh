@@ -125,7 +125,7 @@ archive_unpack() {
       chown "$owner" "$program" && chmod 0755 "$program" && sync_file "$program" || exit 1
     done
     sha256sum -- * >.sums && echo @SUMS_END@ >>.sums && mv .sums @SUMS@ && chmod 0644 @SUMS@ &&
-      sync_file @SUMS@
+      sync_file @SUMS@ && sync_directory "$archive_stage"
   ) || archive_full
   archive_try
   # one that is there is not whole: what runs from it may go on to find its files

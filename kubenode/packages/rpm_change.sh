@@ -175,9 +175,7 @@ configs_as_before() {
     same "$path" || {
       if [ -L "$path" ] || [ -f "$path" ]; then mv -f "$path" "$path.rpmnew" || return 1; fi
       if [ -L "$change/files$path" ] || [ -f "$change/files$path" ]; then
-        temp=${path%/*}/.${path##*/}.kubenode.$$
-        mkdir -p "${path%/*}" && cp -dp "$change/files$path" "$temp" && mv -f "$temp" "$path" ||
-          return 1
+        put_file "$path" || return 1
       fi
     }
     # what rpm has put aside is in place again
@@ -185,6 +183,12 @@ configs_as_before() {
       [ ! -e "$aside" ] || same "$aside" || { put_back "$aside" || return 1; }
     done
   done <"$change/old/configs"
+}
+# put_file FILE: what was kept of it, whole or not at all
+put_file() {
+  temp_of "$1"
+  staged=$staged$temp$nl
+  make_directory "${1%/*}" && cp -dp "$change/files$1" "$temp" && mv -fT "$temp" "$1"
 }
 # same FILE: whether it is as it was kept
 same() {
@@ -194,7 +198,7 @@ same() {
 }
 # put_back FILE: as it was kept, or gone
 put_back() {
-  if [ -L "$change/files$1" ] || [ -f "$change/files$1" ]; then cp -dp "$change/files$1" "$1"
+  if [ -L "$change/files$1" ] || [ -f "$change/files$1" ]; then put_file "$1"
   else rm -f "$1"; fi
 }
 pm_is_there() {

@@ -180,7 +180,7 @@ def swap(
             PROGRAMS=" ".join([*daemon.programs, "grep", "head", "readlink", "tail"]),
             DAEMON=daemon.name,
             MAIN=shlex.quote(main),
-            PROOF=f" && why=$({daemon.proof} {shlex.quote(main)})" if daemon.proof else "",
+            PROOF=f" && why=$(told {daemon.proof} {shlex.quote(main)})" if daemon.proof else "",
             STAGE=_lines(stage),
             KEEP=_lines(each.kept() for each in items),
             PUT=_lines(each.put() for each in items),
@@ -275,7 +275,7 @@ class Item:
 
 def _checked(daemon: Daemon) -> str:
     return (
-        '\nwhy=$(check "$temp") ||\n'
+        '\nwhy=$(told check "$temp") ||\n'
         f'  fail "{daemon.name} refuses the new configuration, nothing was changed: $why"'
     )
 
@@ -307,9 +307,11 @@ def start(daemon: Daemon, steps: Sequence[str]) -> StringCommand:
     + daemon: the runtime's
     + steps: commands, such as ``systemctl start containerd.service``
     """
+    # systemctl syncs none of the links that it makes
+    synced = "\nsync" if any(" enable " in step for step in steps) else ""
     return host_lock.under_lock(
         f"""{daemon.head}
-{{ {" && ".join(steps)}; }} || {{ last_words >&2; exit 1; }}
+{{ {" && ".join(steps)}; }} || {{ last_words >&2; exit 1; }}{synced}
 wait_for_cri {CRI_WAIT_SECONDS} ||
   fail "{daemon.name} runs, and CRI does not answer within {CRI_WAIT_SECONDS} s: $(last_words)\""""
     )

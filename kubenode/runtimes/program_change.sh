@@ -7,12 +7,12 @@ program_expected || fail "@WHAT@ was changed meanwhile: nothing was changed by t
 program_fetch || fail "@WHAT@ cannot be had: nothing was changed"
 # by what is new, which is not in PATH yet
 # shellcheck disable=SC2030
-why=$(PATH=$candidate:$PATH; program_runs 2>&1) ||
+why=$(PATH=$candidate:$PATH; told program_runs) ||
   fail "the new @DAEMON@ does not run on this host, nothing was changed: $why"
 @STAGE@
 main=${main_staged:-@MAIN@}
 # shellcheck disable=SC2031
-why=$(PATH=$candidate:$PATH; [ ! -e "$main" ] || check "$main") ||
+why=$(PATH=$candidate:$PATH; [ ! -e "$main" ] || told check "$main") ||
   fail "the new @DAEMON@ refuses @MAIN@, nothing was changed: $why"
 @NOTED@
 program_switch || { go_back; fail "@WHAT@ could not be installed; $outcome"; }

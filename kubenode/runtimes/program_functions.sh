@@ -44,6 +44,8 @@ is_done() {
 }
 # forget_change: it is proven, or undone
 forget_change() {
+  # the way back goes when all is on disk: neither rpm nor systemctl syncs what it writes
+  sync
   if [ -e "$note" ]; then forget || return 1; fi
   rm -f "$change/back.sh" && sync_directory "$change" && rm -rf "$change"
 }

@@ -11,7 +11,7 @@ lines='@NOTE_BEGINS@'$nl
 staging "$note" && printf '%s%s\n' "$lines" @NOTE_ENDS@ >"$temp" && place "$note" &&
   is_whole || { forget; fail "cannot write $note: nothing was changed"; }
 @PUT@
-why=$(check @MAIN@)@PROOF@ || {
+why=$(told check @MAIN@)@PROOF@ || {
   revert
   fail "@DAEMON@ refuses the new configuration; $outcome: $why"
 }

@@ -121,6 +121,30 @@ distrust_of() {
 # to root, and only links, sockets and devices may be open to others. $distrust says what is not so.
 trusted() { distrust=$(distrust_of "$@"); [ -z "$distrust" ]; }
 distrusted() { unreadable "$1"; said "untrusted:$1" "$distrust"; }
+# is_linked PATH: whether a link is on the way to it. Those of a merged /usr are none.
+not_linked=$nl
+is_linked() {
+  case $1 in /proc/* | /sys/*) return 1;; esac
+  if [ -L "$1" ]; then return 0; fi
+  folder=${1%/*}
+  case $not_linked in *"$nl$folder$nl"*) return 1;; esac
+  while [ -n "$folder" ]; do
+    case $folder in
+      /lib | /lib64 | /bin | /sbin) ;;
+      *) [ ! -L "$folder" ] || return 0;;
+    esac
+    folder=${folder%/*}
+  done
+  not_linked=$not_linked${1%/*}$nl
+  return 1
+}
+# leads_astray PATH: whether it cannot be asked for: a link on the way leads where others than root
+# decide, or it has no name that could be a key. That is said.
+leads_astray() {
+  is_key "$1" || return 0
+  is_linked "$1" && ! trusted "$1" || return 1
+  distrusted "$1"
+}
 # A directory in PATH that somebody else may write to would give root that one's programs.
 usable_path() {
   usual=:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:; usable=
@@ -151,6 +175,7 @@ learn() {
   done
 }
 exact() {
+  ! leads_astray "$1" || return 0
   readable_file "$1" || return 0
   printf '%%exact %s\n|' "$1"
   if base64 -w0 "$1"; then printf '\n%%done\n'; else printf '\n%%failed\n'; fi
@@ -160,9 +185,10 @@ want() {
   is_key "$1" || return 0
   case $nl$files in *"$nl$1$nl"*) return 0;; esac
   if [ -f "$1" ]; then
-    if [ -L "$1" ]; then linked_files=$linked_files$1$nl
+    if is_linked "$1"; then linked_files=$linked_files$1$nl
     elif [ -r "$1" ]; then files=$files$1$nl; else unreadable "$1"; fi
   elif [ -e "$1" ] || [ -L "$1" ]; then exact "$1"
+  elif leads_astray "$1"; then return 0
   else missing=$missing$1$nl; fi
 }
 want_kernel_file() {
@@ -173,9 +199,11 @@ want_kernel_file() {
 want_directory() {
   case $1 in /lib/*) if [ -L /lib ]; then printf '%%directory %s\n' "$1"; return 0; fi;; esac
   if [ ! -d "$1" ]; then
-    if [ -e "$1" ]; then unreadable "$1"; else missing=$missing$1$nl; fi
+    if [ -e "$1" ]; then unreadable "$1"
+    elif leads_astray "$1"; then return 0
+    else missing=$missing$1$nl; fi
   elif [ ! -r "$1" ] || [ ! -x "$1" ]; then unreadable "$1"
-  elif [ -L "$1" ] && ! trusted "$1"; then distrusted "$1"
+  elif leads_astray "$1"; then return 0
   else
     for path in "$1"/*.conf; do
       if [ -d "$path" ] && [ ! -L "$path" ]; then continue; fi

@@ -14,10 +14,18 @@ SWEEP = host_script.read(__file__, "sweep.sh")
 LIMITED = host_script.read(__file__, "limited.sh")
 """``limited``, for a script that has ``sweep`` and the variables it needs."""
 
+MOST_TOLD = 256 * 1024
+"""Bytes of what one program says that a shell which changes a host takes in."""
+
+TOLD = host_script.read(__file__, "told.sh", MOST_TOLD=MOST_TOLD)
+
 FUNCTIONS = f"""
 # what limited() ends is found by this mark
 KUBENODE_LOOK=$$.; memory=$(ulimit -S -v)
 {SWEEP}
 {LIMITED}
+{TOLD}
 """
-"""The same for a script that has neither."""
+"""The same for a script that has neither. ``told COMMAND...`` is for what it takes in (``$(...)``)
+of a program that may print without end: it prints the first :data:`MOST_TOLD` bytes of what that
+says, on standard error too, and has its code."""

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from docker import DockerClient
+from pyinfra.api.exceptions import FactProcessError
 
 from kubenode.facts import kubelet, kubelet_start
 from kubenode.facts.cgroup import CgroupDrivers
 from kubenode.facts.container_cgroups import ContainerCgroups
+from kubenode.facts.crio import Crio
+from kubenode.facts.docker import Docker
 from kubenode.facts.kernel import Sysctls
 from kubenode.facts.kubelet import Kubelet
+from kubenode.facts.kubernetes import Kubernetes
 from kubenode.facts.node import Node
 from kubenode.kubelet import command_line
 from kubenode.wire import probe
@@ -244,6 +249,72 @@ def test_a_link_in_roots_folders_does_not_lead_into_a_users(host: Target) -> Non
     after = ask(host, Sysctls(), keys="vm.swappiness").value["keys"]["vm.swappiness"]
     host.sh("rm /etc/sysctl.d/70-x.conf")
     assert after["boot_state"] == "unknown"
+
+
+def test_a_link_among_roots_folders_leads_no_fact_into_a_users(host: Target) -> None:
+    """What a fact states by name may lie behind a link of root's: CRI-O, Docker, kubeadm."""
+    host.sh(
+        f"mkdir -p {HOME}/d /etc/crio /etc/kubernetes /usr/local/bin; cd {HOME}/d; "
+        f"printf '[crio.image]\\nsignature_policy = \"/{SECRET}\"\\n' >10.conf; "
+        f"echo '{{\"x\": \"{SECRET}\"}}' >daemon.json; echo 'image: {SECRET}:v1' >m.yaml; "
+        f"mkfifo kube-apiserver.yaml; chown -R stranger {HOME}/d; "
+        f"ln -s {HOME}/d /etc/crio/crio.conf.d; ln -s {HOME}/d /etc/docker; "
+        f"ln -s {HOME}/d /etc/kubernetes/manifests"
+    )
+    why = f"not trusted: {HOME} belongs to uid"
+    try:
+        said = ask(host, Crio()).value
+        assert said["config"]["error"].startswith(f"/etc/crio/crio.conf.d: {why}")
+        assert said["signature_policy"]["path"] != f"/{SECRET}"
+        said = ask(host, Docker()).value
+        assert said["config"]["exists"] is None
+        assert said["config"]["error"].startswith(f"/etc/docker/daemon.json: {why}")
+        for manifest in ("kube-apiserver.yaml", "m.yaml"):
+            host.sh(f"mv {HOME}/d/{manifest} {HOME}/d/n; mv {HOME}/d/n "
+                    f"{HOME}/d/kube-apiserver.yaml")  # fmt: skip
+            begun = time.monotonic()
+            with pytest.raises(FactProcessError, match="cannot read /etc/kubernetes/manifests"):
+                ask(host, Kubernetes())
+            assert time.monotonic() - begun < 20
+    finally:
+        host.sh("rm -f /etc/crio/crio.conf.d /etc/docker /etc/kubernetes/manifests; "
+                f"rm -r {HOME}/d")  # fmt: skip
+
+
+def test_who_answers_at_dockers_socket_is_asked_only_where_that_is_roots(host: Target) -> None:
+    """``/run/docker.sock`` as a link to a user's engine, as rootless Docker is set up at times."""
+    said = json.dumps({"CgroupDriver": "cgroupfs", "DockerRootDir": "/x", "ServerVersion": "9.9.9"})
+    host.sh(
+        f"printf '#!/bin/sh\\necho ran >>/run/ran\\necho '\"'{said}'\"'\\n' "
+        ">/usr/local/bin/docker; printf '#!/bin/sh\\nexec sleep 1000\\n' >/usr/local/bin/dockerd; "
+        "chmod 755 /usr/local/bin/docker*; "
+        "printf '[Service]\\nExecStart=/usr/local/bin/dockerd\\n' "
+        ">/etc/systemd/system/docker.service; systemctl daemon-reload; systemctl start docker"
+    )
+    listens = (
+        "nohup perl -MIO::Socket::UNIX -e 'IO::Socket::UNIX->new(Local => shift, Listen => 1); "
+        "sleep 1000' %s >/dev/null 2>&1 & sleep 0.5"
+    )
+    try:
+        host.sh(listens % f"{HOME}/docker.sock", user="stranger")
+        host.sh(f"ln -s {HOME}/docker.sock /run/docker.sock")
+        answer = ask(host, Docker()).value
+        assert (answer["asked"], answer["engine"], answer["effective"]) == (
+            "distrusted",
+            None,
+            False,
+        )
+        host.sh("test ! -e /run/ran")
+        # control: root's own is asked, and members of the group docker may use it
+        host.sh(f"rm /run/docker.sock; {listens % '/run/docker.sock'}")
+        host.sh("chgrp users /run/docker.sock; chmod 660 /run/docker.sock")
+        answer = ask(host, Docker()).value
+        assert answer["asked"] == "asked"
+        host.sh("test -e /run/ran")
+    finally:
+        host.sh("pkill -x perl; systemctl stop docker; rm -f /run/docker.sock /run/ran "
+                "/usr/local/bin/docker* /etc/systemd/system/docker.service; "
+                "systemctl daemon-reload")  # fmt: skip
 
 
 def test_cgroups_of_users_and_of_containers_count_for_nothing(host: Target) -> None:

@@ -19,9 +19,10 @@ from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 from pyinfra.api.exceptions import FactProcessError
 
+from kubenode.facts import crio, pods
 from kubenode.facts.node import Node
 from kubenode.wire import probe
-from kubenode.wire.reading import read_answer
+from kubenode.wire.reading import Reading, read_answer
 from tests import sealed
 from tests.soak import loops
 
@@ -218,6 +219,23 @@ def test_what_an_answer_leaves_out_is_unreadable_not_absent(path: Path) -> None:
         break
     else:
         assert not any(script.directories for script in fact.scripts.values())
+
+
+def test_options_of_crio_that_cannot_be_read_are_not_none() -> None:
+    """A file with options for the daemon that is closed, too long, or behind a user's link."""
+    path = FACTS / "crio.Crio/stopped-broken-file-and-a-flag.json"
+    fact, output, known = whole(path)
+    assert known["flags"] == ["/etc/default/crio: --cgroup-manager"]
+    readings = read_answer(output, fact.scripts)
+    reading = readings[crio.PROBE]
+    own = Reading(
+        reading.values,
+        {key: text for key, text in reading.texts.items() if key != "/etc/default/crio"},
+        {key: content for key, content in reading.exact.items() if key != "/etc/default/crio"},
+        reading.unreadable | {"/etc/default/crio"},
+    )
+    parts = readings[crio.PACKAGE_PROBE], own, readings[pods.PROBE]
+    assert crio.parse_shape(*parts)["config"]["error"] == "/etc/default/crio: cannot be read"
 
 
 def test_a_change_is_one() -> None:

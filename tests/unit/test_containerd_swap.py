@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import resource
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -41,7 +43,9 @@ class Host:
         (self.programs / name).write_text(f"#!/bin/sh\n{script}\n")
         (self.programs / name).chmod(0o755)
 
-    def run(self, command: StringCommand) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, command: StringCommand, most_memory: int = -1
+    ) -> subprocess.CompletedProcess[str]:
         lines = command.connector_arguments.get("_stdin", [])
         return subprocess.run(
             ["sh", "-c", command.get_raw_value()],
@@ -49,17 +53,19 @@ class Host:
             capture_output=True,
             text=True,
             env={**os.environ, "PATH": f"{self.programs}:{os.environ['PATH']}"},
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (most_memory, -1)),
         )
 
-    def swap(self, old: bytes | None = OLD, new: bytes = NEW) -> subprocess.CompletedProcess[str]:
-        return self.run(
-            config_swap.swap(
-                {str(self.main): (old, new)},
-                main=str(self.main),
-                daemon=proof.daemon(str(self.programs / "containerd"), "/nowhere"),
-                restart=True,
-            )
+    def swap(
+        self, old: bytes | None = OLD, new: bytes = NEW, most_memory: int = -1
+    ) -> subprocess.CompletedProcess[str]:
+        command = config_swap.swap(
+            {str(self.main): (old, new)},
+            main=str(self.main),
+            daemon=proof.daemon(str(self.programs / "containerd"), "/nowhere"),
+            restart=True,
         )
+        return self.run(command, most_memory)
 
     def undo(self) -> subprocess.CompletedProcess[str]:
         return self.run(config_swap.undo(str(self.main)))
@@ -89,6 +95,17 @@ def test_a_swap_replaces_and_keeps(host: Host) -> None:
     assert host.main.read_bytes() == NEW
     assert host.backup.read_bytes() == OLD
     assert host.names() == ["config.toml", "config.toml.kubenode-backup"]
+
+
+def test_a_daemon_that_complains_without_end_takes_no_memory(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proof, "FUNCTIONS", re.sub(r"limited \d+", "limited 1", proof.FUNCTIONS))
+    host.program("containerd", "yes no >&2")
+    finished = host.swap(most_memory=64 * 1024 * 1024)
+    assert finished.returncode == 1
+    assert "refuses the new configuration, nothing was changed: no" in finished.stderr
+    assert host.names() == ["config.toml"]
 
 
 def test_a_note_says_what_is_where_and_is_roots_alone(host: Host) -> None:

@@ -81,7 +81,7 @@ from kubenode.runtimes.containerd import proof, removal
 from kubenode.runtimes.crio import archive as crio_archive_program
 from kubenode.runtimes.crio import proof as crio_proof
 from kubenode.runtimes.crio import registries as crio_registries
-from kubenode.runtimes.docker import cri_archive
+from kubenode.runtimes.docker import cri_archive, cri_dockerd
 from kubenode.runtimes.docker import proof as docker_proof
 from kubenode.runtimes.other_runtimes import Stopped
 from kubenode.wire import probe, time_limit
@@ -418,9 +418,9 @@ def start_docker(host: Host) -> str:
     return config_swap.start(started, ["check /nowhere"]).get_raw_value()
 
 
-def unpack_cri_dockerd(host: Host) -> str:
+def unpack_cri_dockerd(host: Host, version: str = "0.4.3") -> str:
     """One that is not there yet, which is a script here."""
-    program = b"#!/bin/sh\necho 'cri-dockerd 0.4.3 (x)'\n"
+    program = f"#!/bin/sh\necho 'cri-dockerd {version} (x)'\n".encode()
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as tar:
         member = tarfile.TarInfo("cri-dockerd/cri-dockerd")
@@ -431,9 +431,9 @@ def unpack_cri_dockerd(host: Host) -> str:
     store.mkdir(exist_ok=True)
     (store / digest).write_bytes(packed.getvalue())
     host.program("systemctl", '[ "$1" != -q ]')
-    script = cri_archive.change("0.4.3", ArchiveFile("/x.tgz", digest)).get_raw_value()
+    script = cri_archive.change(version, ArchiveFile("/x.tgz", digest)).get_raw_value()
     # the places are root's
-    for place in (cri_archive.ROOT, cri_archive.LINK, cri_archive.UNITS_IN):
+    for place in (cri_archive.ROOT, cri_archive.LINK, cri_archive.UNITS_IN, cri_dockerd.SOCKET):
         script = script.replace(place, f"{host.programs.parent}{place}")
     return script
 
@@ -648,6 +648,97 @@ def test_each_shell_runs_what_changes_a_host(
         assert "containerd.io=2.1.9" in host.log.read_text().splitlines()[-1]
     if change is fetch_lists:
         assert "no answer" in finished.stderr
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=shell_name)
+def test_what_another_user_says_at_kubelets_port_is_no_health(
+    shell: tuple[str, ...], host: Host
+) -> None:
+    host.program("curl", "echo ok")
+    host.program("systemctl", "echo 5")
+    host.program("sleep")
+    for family, place in ((sockets.AF_INET, "127.0.0.1"), (sockets.AF_INET6, "::1")):
+        port = free_port()
+        address = kubelet_service.health_address({}, {"healthzPort": port}) or ""
+        script = (
+            f"{host_lock.HEAD}\n{config_swap.CRI_FUNCTIONS}\n{kubelet_service._health(address)}\n"
+            "sleep() { :; }; unit=x; if cri_serves; then echo healthy; else echo not; fi"
+        )
+        assert host.run(shell, script).stdout == "healthy\n"
+        with contextlib.closing(socket_of_another_user(family)) as listening:
+            listening.bind((place, port))
+            listening.listen()
+            assert host.run(shell, script).stdout == "not\n"
+
+
+def socket_of_another_user(family: int) -> sockets.socket:
+    """A socket belongs to who makes it; nobody but root is another user by himself."""
+    if os.getuid() != 0:
+        return sockets.socket(family)
+    os.seteuid(65534)
+    try:
+        return sockets.socket(family)
+    finally:
+        os.seteuid(0)
+
+
+def free_port() -> int:
+    with contextlib.closing(sockets.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.mark.parametrize("comes_up", [True, False])
+# busybox's shell calls its own sync
+@pytest.mark.parametrize("shell", SHELLS[:2], ids=shell_name)
+def test_the_way_back_goes_when_all_of_a_change_is_on_disk(
+    shell: tuple[str, ...], comes_up: bool, host: Host
+) -> None:
+    """Neither systemctl nor rpm syncs what it writes, so a sync of all comes before."""
+    script = switch_runtime(host, comes_up)
+    host.program("sync", "[ $# != 0 ] || kill -9 $PPID")
+    assert host.run(shell, script).returncode == 137
+    assert Path(program_change.DIRECTORY, "back.sh").exists()
+    verbs = host.log.read_text()
+    assert ("disable crio.service" in verbs) is comes_up
+
+
+@pytest.mark.parametrize("serves", [True, False])
+@pytest.mark.parametrize("shell", SHELLS, ids=shell_name)
+def test_a_switch_of_cri_dockerd_that_was_killed_is_proven_or_undone_by_the_next_run(
+    shell: tuple[str, ...], serves: bool, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cri_archive, "CRI_WAIT_SECONDS", 0)
+    root = Path(f"{host.programs.parent}{cri_archive.ROOT}")
+    unproven = Path(f"{host.programs.parent}{cri_archive.UNPROVEN}")
+    current = root / "current"
+    assert host.run(shell, unpack_cri_dockerd(host, "0.4.2")).returncode == 0
+    old = current.readlink()
+    host.program("docker", 'echo \'{"CgroupDriver":"systemd"}\'')
+    host.program("crictl")
+    host.program("journalctl")
+    new = unpack_cri_dockerd(host)
+    host.program("systemctl", '[ "$1" != restart ] || kill -9 $PPID')
+    assert host.run(shell, new).returncode == -9
+    assert current.readlink() != old
+    assert unproven.read_text() == f"{old}\n"
+    # the archive came again
+    new = unpack_cri_dockerd(host)
+    only_old = "" if serves else f'[ "$1" != restart ] || [ "$(readlink {current})" = {old} ]'
+    host.program("systemctl", only_old)
+    socket = Path(f"{host.programs.parent}{cri_dockerd.SOCKET}")
+    socket.parent.mkdir()
+    monkeypatch.chdir(socket.parent)
+    with contextlib.closing(sockets.socket(sockets.AF_UNIX)) as listening:
+        listening.bind(socket.name)
+        host.log.unlink()
+        finished = host.run(shell, new)
+    assert "systemctl restart cri-docker.service" in host.log.read_text()
+    assert finished.returncode == (0 if serves else 1), finished.stderr
+    assert (current.readlink() == old) is not serves
+    assert serves or f"does not serve, and {old} serves again" in finished.stderr
+    assert not unproven.exists()
+    assert (root / old / "cri-dockerd").exists()
 
 
 @pytest.mark.parametrize("shell", SHELLS[:1], ids=shell_name)

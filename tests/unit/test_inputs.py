@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from kubenode.facts.node import Node
+from kubenode.wire.probe import Script
+from tests.unit.test_fact_docs import FACTS
 
 ROOT = Path(__file__).parents[2]
 ROWS = [
@@ -24,12 +27,25 @@ _PATH = re.compile(
 )
 
 
+def scripts() -> list[Script]:
+    found: list[Script] = []
+    for kind in FACTS:
+        fact = kind()
+        needed = [
+            name
+            for name, parameter in inspect.signature(fact.command).parameters.items()
+            if parameter.default is inspect.Parameter.empty
+        ]
+        fact.command(**{name: ["name"] for name in needed})
+        found += fact.scripts.values()
+    return found
+
+
+@cache
 def inputs() -> set[str]:
-    """Every path and unit that a script of the Node fact states or has in its shell."""
-    fact = Node()
-    fact.command()
+    """Every path and unit that a script of any fact states or has in its shell."""
     found: set[str] = set()
-    for script in fact.scripts.values():
+    for script in scripts():
         found |= {*script.files, *script.directories, *script.kernel_files}
         found |= {f"unit {unit}" for unit in script.units}
         for shell in (script.shell, *script.shared):

@@ -71,6 +71,9 @@ def drivers(
         # a runtime that does not say its version: known only where it makes no difference
         ({"endpoint": CRIO, "crio": ("", "cgroupfs")}, None, None),
         ({"endpoint": CRIO, "crio": ("", "systemd")}, "systemd", True),
+        # ... and so is a kubelet that does not: a program that hangs, or says more than that
+        ({"kubelet": "", "endpoint": CRIO, "crio": ("1.34.1", "cgroupfs")}, None, None),
+        ({"kubelet": "", "endpoint": CRIO, "crio": ("1.34.1", "systemd")}, "systemd", True),
         # without an endpoint: containerd, or what is there in its place
         ({"kubelet": "1.33.0", "crio": ("1.33.0", "cgroupfs")}, "systemd", False),
         # whom it leads to is not known

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from kubenode.wire.probe import Script
 from kubenode.wire.reading import Reading
 from tests.unit.test_probe import SHELLS, reading_of
 
@@ -126,3 +127,39 @@ def test_pipes_folders_and_devices_are_not_opened(folder: Path, shell: list[str]
     reading = read(paths, folder, shell)
     assert reading.unreadable == set(paths)
     assert reading.texts.keys().isdisjoint(paths)
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: shell[0])
+def test_what_a_script_states_is_asked_for_only_where_links_above_it_are_roots(
+    folder: Path, shell: list[str]
+) -> None:
+    (folder / "astray").symlink_to("open")
+    (folder / "inner").mkdir(mode=0o755)
+    (folder / "inner/deep").symlink_to("../astray")
+    (folder / "right").symlink_to("sub")
+    (folder / "sub/right.conf").write_text("content")
+    os.mkfifo(folder / "open/pipe")
+    (folder / "open/other.conf").write_text("content")
+    roots = [f"{folder}/right/file", f"{folder}/right/right.conf", f"{folder}/sub/file"]
+    others = [
+        f"{folder}/{name}"
+        for name in (
+            "astray/file",
+            "inner/deep/file",
+            "astray/gone",
+            "astray/pipe",
+            "astray/gone/x",
+        )
+    ]
+    directories = tuple(f"{folder}/{name}" for name in ("astray", "inner/deep", "right"))
+    for given in (
+        Script("value after yes", files=(*others, *roots), directories=directories),
+        Script("\n".join(f"exact '{path}'" for path in (*others, *roots)) + "\nvalue after yes"),
+    ):
+        reading = reading_of(given, folder, shell, before=AS_ROOT, trust=True)
+        assert reading.value("after") == "yes"
+        assert set(reading.exact) == set(roots)
+        for path in (*others, *given.directories[:2]):
+            assert reading.is_unreadable(path)
+            why = reading.why_unreadable(path)
+            assert why == f"not trusted: {folder}/open is writable by everybody"

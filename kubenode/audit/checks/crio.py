@@ -108,7 +108,8 @@ def _command_line(_: Subject, crio: CrioShape) -> Verdict:
             f"given beside its files: {', '.join(crio['flags'])}",
             *(Evidence(flag.partition(": ")[2], flag.partition(": ")[0]) for flag in crio["flags"]),
         )
-    return met("nothing that its files say is overruled")
+    # a file with options for it may be what cannot be read
+    return _unusable(crio) or met("nothing that its files say is overruled")
 
 
 def _release(subject: Subject, crio: CrioShape) -> Verdict:

@@ -154,6 +154,7 @@ def _not_there(subject: Subject) -> Verdict | None:
 _NOT_ASKED = {
     "unasked": "there is neither docker nor curl to ask Docker Engine with",
     "forbidden": "not allowed to ask Docker Engine",
+    "distrusted": "others than root decide who answers at Docker Engine's socket",
     "elsewhere": "Docker Engine does not listen at its usual place",
 }
 

@@ -11,7 +11,9 @@ from kubenode.run import host_script
 from kubenode.runtimes.config_swap import PROGRAM_SECONDS, Daemon
 from kubenode.runtimes.runtime import CONTAINERD
 
-_STATES_ALL = host_script.read(__file__, "states_all.sh", PROGRAM_SECONDS=PROGRAM_SECONDS)
+_STATES_ALL = host_script.read(
+    __file__, "states_all.sh", PROGRAM_SECONDS=PROGRAM_SECONDS, MOST_DUMP=4 * 1024 * 1024
+)
 
 FUNCTIONS = host_script.read(__file__, "proof.sh", PROGRAM_SECONDS=PROGRAM_SECONDS)
 

@@ -61,7 +61,7 @@ crio_unpack() {
       chown "$owner" "$program" && chmod 0755 "$program" && sync_file "$program" || exit 1
     done
     sha256sum -- * >.sums && echo @SUMS_END@ >>.sums && mv .sums @SUMS@ && chmod 0644 @SUMS@ &&
-      sync_file @SUMS@
+      sync_file @SUMS@ && sync_directory "$crio_stage"
   ) || crio_fail "cannot write in @ROOT@: nothing was changed; $(room @ROOT@)"
   crio_try
   # one that is there is not whole

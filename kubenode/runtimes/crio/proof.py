@@ -40,7 +40,7 @@ def daemon(program: str, socket: str) -> Daemon:
         name=CRIO.cri,
         unit=unit,
         functions=f"{head}\n{FUNCTIONS.strip()}",
-        programs=("crio", "mktemp", "cp", "rm", "sed"),
+        programs=("crio", "cp", "mkdir", "rm", "sed"),
     )
 
 

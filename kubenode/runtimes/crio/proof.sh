@@ -1,6 +1,9 @@
 # shellcheck shell=sh
 # Whether CRI-O takes a configuration, and whether it serves at $socket.
 
+# refused DIRECTORY: why CRI-O does not take its files
+# shellcheck disable=SC2069  # that is on standard error, the configuration is not wanted
+refused() { limited @PROGRAM_SECONDS@ crio --config-dir "$1" config 2>&1 >/dev/null; }
 # check FILE: CRI-O with FILE in place of kubenode's own. It reads every file of a folder, so that
 # one is looked at that has what would be there, and nothing else.
 # shellcheck disable=SC2031,SC2153  # limited() has its own status
@@ -10,10 +13,12 @@ check() {
   for program in $(sed -n 's,^ *runtime_path *= *"\(/[^" ]*\)".*,\1,p' "$1" 2>/dev/null); do
     [ -e "$program" ] || { echo "a handler's runtime_path $program is not on this host"; return 1; }
   done
-  look=$(mktemp -d) || return 1
+  # what a killed run has left there goes
+  look=$locks/look
+  rm -rf "$look" && mkdir -m 0700 "$look" || return 1
   why=$({ cp -RL @DROP_INS@ "$look/d" &&
     { [ ! -e "$1" ] || cp -L "$1" "$look/d/@NAME@"; }; } 2>&1) &&
-    why=$(limited @PROGRAM_SECONDS@ crio --config-dir "$look/d" config 2>&1 >/dev/null)
+    why=$(told refused "$look/d")
   taken=$?
   rm -rf "$look"
   [ "$taken" = 0 ] && return 0

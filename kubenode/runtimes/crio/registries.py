@@ -14,8 +14,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kubenode.files import toml_text
+from kubenode.runtimes.config_swap import UNPROVEN_SUFFIX
 
 FILE = "/etc/containers/registries.conf.d/50-kubenode.conf"
+NOTE = f"{FILE}{UNPROVEN_SUFFIX}"
+"""That CRI-O has not taken it yet."""
 HEAD = (
     "# Written by kubenode: what crio.registries is told. Other registries go into other files.\n"
 )

@@ -15,6 +15,13 @@ if [ -e @LINK@ ] && [ "$(readlink @LINK@)" != @ROOT@/current/cri-dockerd ]; then
   fail '@LINK@ is none of kubenode'"'"'s: remove it first; nothing was changed'
 fi
 old=; [ ! -L @ROOT@/current ] || old=$(readlink @ROOT@/current)
+# a switch that was interrupted: nobody has seen that one serve, and the one before it is noted
+unproven=@UNPROVEN@; switches=
+if [ -f "$unproven" ]; then
+  IFS= read -r old <"$unproven"
+  case $old in *[!0-9A-Za-z.-]* | .*) old=;; esac
+  switches=yes
+fi
 make_directory @ROOT@ || fail 'cannot make @ROOT@: nothing was changed'
 for left in @ROOT@/.*.kubenode.[0-9]*; do if [ -d "$left" ]; then rm -rf -- "$left"; fi; done
 
@@ -39,7 +46,7 @@ if [ ! -x "@ROOT@/$build/cri-dockerd" ]; then
     undone "cannot unpack cri-dockerd ($why): nothing was changed; $(room @ROOT@)"
   # shellcheck disable=SC2015  # the last is for either failure
   chown "$(id -u):$(id -g)" "$unpacked/cri-dockerd" && chmod 0755 "$unpacked/cri-dockerd" &&
-    sync_file "$unpacked/cri-dockerd" || undone 'cannot write in @ROOT@: nothing was changed'
+    sync_file "$unpacked/cri-dockerd" && sync_directory "$unpacked" || undone 'cannot write in @ROOT@: nothing was changed'
   says=$(limited 20 "$unpacked/cri-dockerd" --version 2>&1 </dev/null | head -n 1 | cut -c1-200)
   case $says in
     "cri-dockerd $version" | "cri-dockerd $version "*) ;;
@@ -67,26 +74,37 @@ unit_of() {
   stage "@UNITS_IN@/$1" "$2" "$3" && commit "@UNITS_IN@/$1" "$now" ||
     fail "cannot write @UNITS_IN@/$1: cri-dockerd was not switched"
 }
+if [ "$old" != "$build" ] && systemctl -q is-active cri-docker.service; then
+  switches=yes
+  # shellcheck disable=SC2015  # the last is for either failure
+  staging "$unproven" && printf '%s\n' "$old" >"$temp" && place "$unproven" ||
+    fail "cannot write $unproven: cri-dockerd was not switched"
+fi
+proven() { rm -f "$unproven" && sync_directory @ROOT@; }
 make_directory @UNITS_IN@ || fail 'cannot make @UNITS_IN@: cri-dockerd was not switched'
 @UNITS@
 # shellcheck disable=SC2015  # the last is for either failure
 point @ROOT@/current "$build" && point @LINK@ @ROOT@/current/cri-dockerd ||
   fail 'cannot switch to it: run again'
 systemctl daemon-reload
-if systemctl -q is-active cri-docker.service && [ "$old" != "$build" ]; then
+if [ -n "$switches" ]; then
   systemctl reset-failed cri-docker.service 2>/dev/null
   # shellcheck disable=SC2015  # the last is for either failure
   systemctl restart cri-docker.service && wait_for_cri @CRI_WAIT_SECONDS@ || {
     words=$(last_words)
-    [ -n "$old" ] || fail "cri-dockerd $version does not serve: $words"
+    if [ -z "$old" ] || [ "$old" = "$build" ]; then
+      fail "cri-dockerd $version does not serve: $words"
+    fi
     point @ROOT@/current "$old"
     systemctl reset-failed cri-docker.service 2>/dev/null
     # shellcheck disable=SC2015  # the last is for either failure
     systemctl restart cri-docker.service && wait_for_cri @CRI_WAIT_SECONDS@ ||
       fail "cri-dockerd $version does not serve, and neither does $old now: $words"
+    proven
     fail "cri-dockerd $version does not serve, and $old serves again: $words"
   }
 fi
+proven || fail "cri-dockerd $version serves, and $unproven cannot be removed"
 # the one before stays, others go
 for left in @ROOT@/[0-9]*; do
   case ${left##*/} in "$build" | "$old") ;; *) rm -rf -- "$left";; esac

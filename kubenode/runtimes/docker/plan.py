@@ -79,6 +79,8 @@ def plan(
 
 
 def _document(content: bytes | None, state: State) -> daemon_json.Document:
+    if state.distrusted:
+        raise _Blocked(state.distrusted)
     if state.exists is None:
         raise _Blocked(f"cannot read {daemon_json.PATH}")
     if state.config_error:

@@ -6,7 +6,7 @@
 check() {
   [ -e "$1" ] || return 0
   limited @PROGRAM_SECONDS@ dockerd --help 2>&1 | grep -q -- '--validate' || return 0
-  said=$(limited @PROGRAM_SECONDS@ sh -c "exec dockerd --validate --config-file \"\$1\" $dockerd_flags" sh "$1" 2>&1) || {
+  said=$(told limited @PROGRAM_SECONDS@ sh -c "exec dockerd --validate --config-file \"\$1\" $dockerd_flags" sh "$1") || {
     printf '%s\n' "$said" | tail -n 3 | cut -c1-500
     return 1
   }
@@ -16,10 +16,10 @@ program_runs() { limited @PROGRAM_SECONDS@ dockerd --version >/dev/null; }
 # engine_says: what it says of itself, in $said; fails where it does not answer, or nobody can ask it
 engine_says() {
   if command -v docker >/dev/null; then
-    said=$(DOCKER_CONFIG=/nonexistent limited @PROGRAM_SECONDS@ docker -H unix:///run/docker.sock \
-      info --format '{{json .}}' 2>/dev/null)
+    said=$(told limited @PROGRAM_SECONDS@ env DOCKER_CONFIG=/nonexistent \
+      docker -H unix:///run/docker.sock info --format '{{json .}}')
   elif command -v curl >/dev/null; then
-    said=$(limited @PROGRAM_SECONDS@ curl -s -f --unix-socket /run/docker.sock http://localhost/info)
+    said=$(told limited @PROGRAM_SECONDS@ curl -s -f --unix-socket /run/docker.sock http://localhost/info)
   else return 0; fi
   case $said in
     *'"CgroupDriver":"'"${driver:-}"*) ;;

@@ -56,6 +56,16 @@ class State(HasPods):
     clock_set_back: tuple[str, ...]
 
     @property
+    def distrusted(self) -> str | None:
+        """Why nothing that Docker Engine seems to say may be believed; None where it may."""
+        if self.asked != "distrusted":
+            return None
+        return (
+            "others than root decide who answers at Docker Engine's socket (/run/docker.sock): see "
+            "namei -l /run/docker.sock"
+        )
+
+    @property
     def restarted(self) -> int | None:
         """How many containers a restart of the engine concerns; None: not known."""
         if self.engine is not None and not self.engine.runs:

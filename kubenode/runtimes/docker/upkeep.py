@@ -55,8 +55,8 @@ def _units(state: State) -> dict[str, Unit]:
     socket = cri_dockerd.SOCKETS[state.service]
     found = {ENGINE: state.engine, socket: state.cri_socket_unit, state.service: state.cri_unit}
     units = {name: usable(name, unit) for name, unit in found.items()}
-    if state.config_error:
-        raise Blocked(state.config_error)
+    if why := state.distrusted or state.config_error:
+        raise Blocked(why)
     if state.in_both:
         raise Blocked(
             f"{', '.join(state.in_both)}: in daemon.json and on the command line of docker.service"

@@ -44,8 +44,8 @@ PACKAGE_PROBE = "docker-package"
 DAEMON_PROBE = "docker"
 
 UNIT = DOCKER.service
-OPTIONS = "/etc/default/docker"
-"""Where Debian's and Ubuntu's units read ``DOCKER_OPTS``."""
+OPTIONS = ("/etc/default/docker", "/etc/sysconfig/docker")
+"""Files in which distributions' units look for flags: Debian's and Ubuntu's, and RPMs'."""
 ENGINE_SOCKET = "/run/docker.sock"
 PID_FILE = "/run/docker.pid"
 
@@ -225,7 +225,7 @@ def script_daemon() -> probe.Script:
         __file__,
         "docker_daemon.sh",
         CONFIG=daemon_json.PATH,
-        OPTIONS=OPTIONS,
+        OPTIONS=" ".join(OPTIONS),
         ENGINE_SOCKET=ENGINE_SOCKET,
         PID_FILE=PID_FILE,
         CRI_SOCKET=cri_dockerd.SOCKET,
@@ -237,9 +237,9 @@ def script_daemon() -> probe.Script:
     )
     return probe.Script(
         f"{_DATA_ROOT}\n{own}\n{cni_found.SCRIPT}",
-        files=(daemon_json.PATH, OPTIONS, *_DROP_INS),
+        files=(daemon_json.PATH, *OPTIONS, *_DROP_INS),
         units=(UNIT, *_CRI_UNITS),
-        properties=("ExecStart", "MainPID", "Listen", _STARTED, *PROPERTIES),
+        properties=("ExecStart", "EnvironmentFiles", "MainPID", "Listen", _STARTED, *PROPERTIES),
         shared=(_SHARED, file_systems.ASK),
         answers=("engine", "cri_socket"),
     )
@@ -387,7 +387,7 @@ def parse_daemon(package: Reading, daemon: Reading, found_pods: Reading | None) 
         shape,
         daemon.exact.get(path),
         daemon.exact.get(drop_in),
-        sorted(name for name in (path, OPTIONS, drop_in, note) if daemon.is_unreadable(name)),
+        sorted(name for name in (path, *OPTIONS, drop_in, note) if daemon.is_unreadable(name)),
         unproven,
     )
 
@@ -427,13 +427,21 @@ def _flags(daemon: Reading) -> tuple[list[str] | None, str | None]:
     """The words of docker.service, and why they are not known."""
     try:
         start = (daemon.unit(UNIT) or {}).get("ExecStart", "")
-        reads_options = "DOCKER_OPTS" in start
-        if reads_options and daemon.is_unreadable(OPTIONS):
-            return None, f"{OPTIONS} cannot be read"
-        environment = "\n".join(daemon.text(OPTIONS)) if OPTIONS in daemon.texts else None
-        return flags.words_of(start, environment), None
+        return flags.words_of(start, _environment_files(daemon)), None
     except (ProbeError, CannotTell) as error:
         return None, str(error)
+
+
+def _environment_files(daemon: Reading) -> dict[str, str | None]:
+    """Text of the files that docker.service takes variables from, by path; None: it is not read."""
+    stated = (line.partition("=") for line in daemon.text(f"unit:{UNIT}"))
+    paths = [value.rpartition(" (")[0] for name, _, value in stated if name == "EnvironmentFiles"]
+    return {
+        path: None
+        if path not in OPTIONS or daemon.is_unreadable(path)
+        else "\n".join(daemon.text(path))
+        for path in paths
+    }
 
 
 def _stated_driver(

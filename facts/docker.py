@@ -32,7 +32,7 @@ from kubenode.run import host_script
 from kubenode.runtimes import program_change
 from kubenode.runtimes.config_swap import UNPROVEN_SUFFIX, read_note
 from kubenode.runtimes.docker import cri_archive, cri_dockerd, daemon_json, flags
-from kubenode.runtimes.docker.packages import RELATED, is_engine
+from kubenode.runtimes.docker.packages import ASKED_FOR, is_engine
 from kubenode.runtimes.edit import ConfigError
 from kubenode.runtimes.other_runtimes import RuntimesShape
 from kubenode.runtimes.runtime import DOCKER
@@ -207,7 +207,7 @@ def script_package() -> probe.Script:
         UNITS=" ".join(f"{cri_archive.UNITS_IN}/{name}" for name in cri_archive.UNITS),
     )
     return probe.Script(
-        f"{own}\n{packages.shell(RELATED)}",
+        f"{own}\n{packages.shell(ASKED_FOR)}",
         files=("/etc/os-release",),
         kernel_files=(_IP_FORWARD,),
         units=(UNIT, *_CRI_UNITS),
@@ -253,7 +253,7 @@ def _version(text: str | None) -> str | None:
 
 def parse_package(reading: Reading, others: RuntimesShape) -> DockerPackageShape:
     """The shape of what is installed, from what the host sent."""
-    found = packages.parse(reading, RELATED)
+    found = packages.parse(reading, ASKED_FOR)
     units = {name: _unit(reading, name) for name in (UNIT, *_CRI_UNITS)}
     engine = units[UNIT]
     return {
@@ -322,7 +322,7 @@ def parse_daemon(package: Reading, daemon: Reading, found_pods: Reading | None) 
     + package, daemon: this module's probes
     + found_pods: the probe :data:`kubenode.facts.pods.PROBE`; None: it was not answered
     """
-    found = packages.parse(package, RELATED)
+    found = packages.parse(package, ASKED_FOR)
     document, error = _document(daemon)
     words, lost = _flags(daemon)
     engine = _engine(daemon)

@@ -213,12 +213,10 @@ def _names(now: DockerPackageShape, wanted: Wanted) -> tuple[str, ...]:
     """The packages that are wanted, the engine first."""
     if isinstance(wanted.source, Repository):
         return wanted.source.packages or packages.ENGINES["docker"]
-    own = now["package"]
-    if wanted.source == "distribution" and own is not None and own["name"] != "docker.io":
-        # what somebody chose is not taken away for the distribution's
+    if wanted.source == "distribution" and now["package"] is not None:
         there = [package["name"] for package in now["packages"]]
-        others = (name for name in there if name in packages.RELATED and name != own["name"])
-        return (own["name"], *(name for name in others if name not in ("runc", CRI_DOCKERD)))
+        if chosen := packages.chosen(now["package"]["name"], there, now["os_release"]):
+            return chosen
     return packages.wanted(wanted.source, now["os_release"])
 
 

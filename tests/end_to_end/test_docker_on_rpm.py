@@ -22,7 +22,7 @@ from tests.end_to_end.test_prepare import DEPLOY
 from tests.repositories import cri_dockerd, docker_rpm
 from tests.repositories.docker_rpm import NEWER, OLDER
 from tests.soak import loops
-from tests.targets import rpm_image
+from tests.targets import kubenode_cli, rpm_image
 from tests.targets.pyinfra_cli import Result
 
 pytestmark = [pytest.mark.targets, pytest.mark.soak]
@@ -78,6 +78,16 @@ class Node(NamedTuple):
         assert result.returncode == 1, result.output
         assert self.state() == before
         return words(result.output)
+
+    def findings(self) -> dict[str, Any]:
+        """What the audit finds of the runtime."""
+        # the inventory of the run before
+        found = kubenode_cli.audit(self.host.folder / "inventory.py").findings()
+        return {
+            check: finding
+            for check, finding in found.items()
+            if check.partition(".")[0] in ("docker", "runtime", "drivers")
+        }
 
     def sh(self, script: str) -> str:
         return self.host.target.sh(script)
@@ -189,6 +199,12 @@ def test_a_fresh_host_becomes_a_node(node: Node) -> None:
     assert engine(node.host.target, "CgroupDriver") == "systemd"
     assert engine(node.host.target, "LiveRestoreEnabled") == "true"
 
+    assert node.findings() == {}
+    # the control
+    node.sh("systemctl -q disable cri-docker.service")
+    assert node.findings().keys() == {"docker.enabled"}
+    node.sh("systemctl -q enable cri-docker.service")
+
     before = node.state()
     for version in (OLDER, None, "28.5"):
         again = node.changed(docker_version=version)
@@ -274,6 +290,7 @@ def test_the_distributions_engine_takes_its_place_and_the_other_way(node: Node) 
     assert node.packages().keys() == {*source["packages"], *more, "containerd", "runc"}
     assert serves(node.host.target)
     assert engine(node.host.target, "LiveRestoreEnabled") == "true"
+    assert node.findings() == {}
     for again in (node.changed(docker_source=source), node.changed(docker_source="distribution")):
         assert is_no_change(again.output), again.output
 

@@ -331,6 +331,31 @@ def test_rhel_has_no_engine(like: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("engine", "installed", "os_release", "chosen"),
+    [
+        ("docker.io", ["docker.io"], {"ID": "debian", "VERSION_ID": "13"}, None),
+        (
+            "docker-ce",
+            ["containerd.io", "docker-ce", "docker-ce-cli"],
+            {"ID": "debian", "VERSION_ID": "13"},
+            ("docker-ce", "docker-ce-cli", "containerd.io"),
+        ),
+        ("moby-engine", ["moby-engine", "containerd"], {"ID": "fedora"}, None),
+        ("docker", ["docker", "containerd", "runc"], {"ID": "sles", "ID_LIKE": "suse"}, None),
+        ("docker-ce", ["docker-ce"], {"ID": "rhel"}, ("docker-ce",)),
+        ("docker-stable", ["docker-stable", "containerd"], {"ID": "sles"}, ("docker-stable",)),
+    ],
+)
+def test_an_engine_that_somebody_chose(
+    engine: str,
+    installed: list[str],
+    os_release: dict[str, str],
+    chosen: tuple[str, ...] | None,
+) -> None:
+    assert packages.chosen(engine, installed, os_release) == chosen
+
+
+@pytest.mark.parametrize(
     ("wanted", "version", "versions"),
     [
         (("docker-ce", "docker-ce-cli", "containerd.io"), None, None),

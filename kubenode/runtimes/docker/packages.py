@@ -108,6 +108,27 @@ def wanted(source: str, os_release: Mapping[str, str]) -> tuple[str, ...]:
     return (*names, "docker-cli") if own == "debian" and _splits(os_release) else names
 
 
+def chosen(
+    engine: str, installed: Sequence[str], os_release: Mapping[str, str]
+) -> tuple[str, ...] | None:
+    """The packages of an engine that is not the distribution's: somebody has chosen it.
+
+    + engine: name of the package that is installed
+    + installed: names
+    + os_release: the host's
+
+    None where it is the distribution's own. What is chosen is not taken away for the
+    distribution's. What the distribution has below it, containerd and runc, is nobody's choice.
+    """
+    try:
+        if wanted("distribution", os_release)[0] == engine:
+            return None
+    except NotBuiltFor:
+        pass
+    rest = (name for name in _OWN.get(engine, ()) if name not in (engine, "containerd", "runc"))
+    return (engine, *(name for name in rest if name in installed))
+
+
 def versions(wanted: Sequence[str], version: str | None) -> dict[str, str] | None:
     """The version that is wanted, by package; containerd.io and Fedora's client have their own.
 

@@ -116,7 +116,7 @@ def steps(now: DockerPackageShape, wanted: Wanted) -> Commands:
         )
         return
     yield from _exchanged(change, daemon, wanted.by)
-    after = joint_reading.get_fact_now(PackageVersions, packages=names)
+    after = joint_reading.get_fact_now(PackageVersions, packages=[*names, *brought])
     if after is None:
         yield refuse(host, _CANNOT_TELL)
         return
@@ -178,11 +178,15 @@ def _asked(
     return package_operations.Wanted(list(wanted.names), repository, versions, wanted.hold, newest)
 
 
-def _brought(now: DockerPackageShape, wanted: Wanted) -> tuple[str, ...]:
-    """Names of packages that an engine stands on, and that dnf and zypper would not bring: to them
-    containerd.io is a containerd, also where it goes."""
-    going = packages.in_the_way(wanted.names, _there(now))
-    return ("containerd", "runc") if "containerd.io" in going and wanted.by != "apt-get" else ()
+def _brought(now: DockerPackageShape, wanted: Wanted) -> list[str]:
+    """Names of packages that an engine stands on and a host lacks, of a distribution's RPMs.
+
+    Docker's containerd.io is both of them to dnf and zypper: they would take that, also one that
+    goes.
+    """
+    below = packages.below(wanted.names[0]) if wanted.by != "apt-get" else ()
+    there = _there(now)
+    return [name for name in below if name not in there]
 
 
 def _change(

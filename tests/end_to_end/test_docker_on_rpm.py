@@ -76,7 +76,7 @@ class Node(NamedTuple):
         before = self.state()
         result = self.deploy(**data)
         assert result.returncode == 1, result.output
-        assert self.state() == before
+        assert self.state() == before, result.output
         return words(result.output)
 
     def findings(self) -> dict[str, Any]:

@@ -20,6 +20,7 @@ ENGINES: Mapping[str, tuple[str, ...]] = {
 
 _OF_FEDORA = ("moby-engine", "docker-cli")
 _OF_SUSE = ("docker",)
+_BELOW = ("containerd", "runc")
 
 # of Fedora and SUSE too
 _ENGINE_PACKAGES = (
@@ -125,8 +126,16 @@ def chosen(
             return None
     except NotBuiltFor:
         pass
-    rest = (name for name in _OWN.get(engine, ()) if name not in (engine, "containerd", "runc"))
+    rest = (name for name in _OWN.get(engine, ()) if name not in (engine, *_BELOW))
     return (engine, *(name for name in rest if name in installed))
+
+
+def below(engine: str) -> tuple[str, ...]:
+    """The packages that a distribution's engine stands on; a vendor's has its own containerd.io.
+
+    + engine: name of its package
+    """
+    return tuple(name for name in _OWN.get(engine, ()) if name in _BELOW)
 
 
 def versions(wanted: Sequence[str], version: str | None) -> dict[str, str] | None:
@@ -151,12 +160,12 @@ def _splits(os_release: Mapping[str, str]) -> bool:
 
 
 _OWN: Mapping[str, tuple[str, ...]] = {
-    "docker.io": ("docker.io", "docker-cli", "containerd", "runc"),
+    "docker.io": ("docker.io", "docker-cli", *_BELOW),
     "docker-ce": ENGINES["docker"],
     "docker-ee": ENGINES["mcr"],
-    "moby-engine": (*_OF_FEDORA, "containerd", "runc"),
-    "docker": (*_OF_SUSE, "containerd", "runc"),
-    "docker-stable": ("docker-stable", "containerd", "runc"),
+    "moby-engine": (*_OF_FEDORA, *_BELOW),
+    "docker": (*_OF_SUSE, *_BELOW),
+    "docker-stable": ("docker-stable", *_BELOW),
 }
 """What an engine stands on. Its vendor's packages conflict with those of the others."""
 

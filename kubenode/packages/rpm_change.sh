@@ -172,7 +172,7 @@ switch_packages() {
 # configs_as_before: what the new program was shown is what it gets. A package's own is beside it.
 configs_as_before() {
   while read -r path; do
-    same "$path" || {
+    same "$path" || is_of_package "$path" || {
       if [ -L "$path" ] || [ -f "$path" ]; then mv -f "$path" "$path.rpmnew" || return 1; fi
       if [ -L "$change/files$path" ] || [ -f "$change/files$path" ]; then
         temp=${path%/*}/.${path##*/}.kubenode.$$
@@ -185,6 +185,12 @@ configs_as_before() {
       [ ! -e "$aside" ] || same "$aside" || { put_back "$aside" || return 1; }
     done
   done <"$change/old/configs"
+}
+# is_of_package FILE: whether it comes with a package, and is nothing that the program was shown: it
+# was asked about $main. Units need others, such as /etc/sysconfig/docker.
+is_of_package() {
+  [ ! -e "$change/files$1" ] && [ ! -L "$change/files$1" ] &&
+    { [ -z "${restarts:-}" ] || [ "$1" != "${main:-}" ]; }
 }
 # same FILE: whether it is as it was kept
 same() {

@@ -24,7 +24,6 @@ from kubenode.packages.source import Repository
 from kubenode.run.telling import explain, refuse
 from kubenode.runtimes import program_change
 from kubenode.runtimes.docker import daemon_json, packages
-from kubenode.runtimes.docker.source import CRI_DOCKERD
 from kubenode.runtimes.program_change import Service
 from kubenode.runtimes.restart import Restart, postponed
 from kubenode.wire import joint_reading
@@ -144,7 +143,7 @@ def _not_offered(now: DockerPackageShape, repository: Repository, wanted: Wanted
 def _there(now: DockerPackageShape) -> list[str]:
     """Packages that an exchange may change, of what is installed."""
     names = [package["name"] for package in now["packages"]]
-    return [name for name in names if name != CRI_DOCKERD]
+    return [name for name in names if name in packages.EXCHANGED]
 
 
 def _beforehand(now: DockerPackageShape, names: Sequence[str], wanted: Wanted) -> str:
@@ -212,8 +211,7 @@ def _change(
     related = _there(now)
     if wanted.by != "apt-get":
         # of what comes with it these go again where that is undone; apt tells all of it
-        related = list(dict.fromkeys([*related, *packages.RELATED]))
-        related.remove(CRI_DOCKERD)
+        related = list(dict.fromkeys([*related, *packages.EXCHANGED]))
     held = {package["name"] for package in now["packages"] if package["held"]}
     return PackageChange(
         installs=comes,

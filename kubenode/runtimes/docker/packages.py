@@ -52,11 +52,13 @@ _STAND_ON: Mapping[str, tuple[str, ...]] = {
 _DOCKER_OF_OTHERS = ("podman-docker",)
 """Packages with a program ``docker`` that is another one: no engine's client stands beside it."""
 
-ASKED_FOR = (
-    *RELATED,
+EXCHANGED = (
+    *(name for name in RELATED if name != "cri-dockerd"),
     *(name for names in _STAND_ON.values() for name in names),
-    *_DOCKER_OF_OTHERS,
 )
+"""What comes and goes with an engine."""
+
+ASKED_FOR = (*EXCHANGED, "cri-dockerd", *_DOCKER_OF_OTHERS)
 """What a host is asked for."""
 
 

@@ -108,11 +108,11 @@ def steps(now: DockerPackageShape, wanted: Wanted) -> Commands:
     asked = _asked(wanted, None if source is None else source.repository, is_other)
     change = _change(now, wanted, asked, versions, brought)
     # somebody may have started one meanwhile
-    problem = gate(wanted.restart) if now["engine_active"] else None
+    problem = change if isinstance(change, str) else None
+    if now["engine_active"] is not False:
+        problem = problem or gate(wanted.restart)
     if isinstance(change, str) or problem:
-        yield refuse(
-            host, f"{change if isinstance(change, str) else problem}: nothing was installed"
-        )
+        yield refuse(host, f"{problem}: nothing was installed")
         return
     yield from _exchanged(change, daemon, wanted.by)
     after = joint_reading.get_fact_now(PackageVersions, packages=[*names, *brought])

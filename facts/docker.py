@@ -32,7 +32,7 @@ from kubenode.run import host_script
 from kubenode.runtimes import program_change
 from kubenode.runtimes.config_swap import UNPROVEN_SUFFIX, read_note
 from kubenode.runtimes.docker import cri_archive, cri_dockerd, daemon_json, flags
-from kubenode.runtimes.docker.packages import RELATED, is_engine
+from kubenode.runtimes.docker.packages import ASKED_FOR, is_engine
 from kubenode.runtimes.edit import ConfigError
 from kubenode.runtimes.other_runtimes import RuntimesShape
 from kubenode.runtimes.runtime import DOCKER
@@ -44,8 +44,8 @@ PACKAGE_PROBE = "docker-package"
 DAEMON_PROBE = "docker"
 
 UNIT = DOCKER.service
-OPTIONS = "/etc/default/docker"
-"""Where Debian's and Ubuntu's units read ``DOCKER_OPTS``."""
+OPTIONS = ("/etc/default/docker", "/etc/sysconfig/docker")
+"""Files in which distributions' units look for flags: Debian's and Ubuntu's, and RPMs'."""
 ENGINE_SOCKET = "/run/docker.sock"
 PID_FILE = "/run/docker.pid"
 
@@ -209,7 +209,7 @@ def script_package() -> probe.Script:
         UNITS=" ".join(f"{cri_archive.UNITS_IN}/{name}" for name in cri_archive.UNITS),
     )
     return probe.Script(
-        f"{own}\n{packages.shell(RELATED)}",
+        f"{own}\n{packages.shell(ASKED_FOR)}",
         files=("/etc/os-release",),
         kernel_files=(_IP_FORWARD,),
         units=(UNIT, *_CRI_UNITS),
@@ -227,7 +227,7 @@ def script_daemon() -> probe.Script:
         __file__,
         "docker_daemon.sh",
         CONFIG=daemon_json.PATH,
-        OPTIONS=OPTIONS,
+        OPTIONS=" ".join(OPTIONS),
         ENGINE_SOCKET=ENGINE_SOCKET,
         PID_FILE=PID_FILE,
         CRI_SOCKET=cri_dockerd.SOCKET,
@@ -239,9 +239,9 @@ def script_daemon() -> probe.Script:
     )
     return probe.Script(
         f"{_DATA_ROOT}\n{own}\n{cni_found.SCRIPT}",
-        files=(daemon_json.PATH, OPTIONS, *_DROP_INS),
+        files=(daemon_json.PATH, *OPTIONS, *_DROP_INS),
         units=(UNIT, *_CRI_UNITS),
-        properties=("ExecStart", "MainPID", "Listen", _STARTED, *PROPERTIES),
+        properties=("ExecStart", "EnvironmentFiles", "MainPID", "Listen", _STARTED, *PROPERTIES),
         shared=(_SHARED, file_systems.ASK),
         answers=("engine", "cri_socket"),
     )
@@ -255,7 +255,7 @@ def _version(text: str | None) -> str | None:
 
 def parse_package(reading: Reading, others: RuntimesShape) -> DockerPackageShape:
     """The shape of what is installed, from what the host sent."""
-    found = packages.parse(reading, RELATED)
+    found = packages.parse(reading, ASKED_FOR)
     units = {name: _unit(reading, name) for name in (UNIT, *_CRI_UNITS)}
     engine = units[UNIT]
     return {
@@ -324,7 +324,7 @@ def parse_daemon(package: Reading, daemon: Reading, found_pods: Reading | None) 
     + package, daemon: this module's probes
     + found_pods: the probe :data:`kubenode.facts.pods.PROBE`; None: it was not answered
     """
-    found = packages.parse(package, RELATED)
+    found = packages.parse(package, ASKED_FOR)
     document, error = _document(daemon)
     words, lost = _flags(daemon)
     engine = _engine(daemon)
@@ -389,7 +389,7 @@ def parse_daemon(package: Reading, daemon: Reading, found_pods: Reading | None) 
         shape,
         daemon.exact.get(path),
         daemon.exact.get(drop_in),
-        sorted(name for name in (path, OPTIONS, drop_in, note) if daemon.is_unreadable(name)),
+        sorted(name for name in (path, *OPTIONS, drop_in, note) if daemon.is_unreadable(name)),
         unproven,
     )
 
@@ -429,13 +429,21 @@ def _flags(daemon: Reading) -> tuple[list[str] | None, str | None]:
     """The words of docker.service, and why they are not known."""
     try:
         start = (daemon.unit(UNIT) or {}).get("ExecStart", "")
-        reads_options = "DOCKER_OPTS" in start
-        if reads_options and daemon.is_unreadable(OPTIONS):
-            return None, f"{OPTIONS} cannot be read"
-        environment = "\n".join(daemon.text(OPTIONS)) if OPTIONS in daemon.texts else None
-        return flags.words_of(start, environment), None
+        return flags.words_of(start, _environment_files(daemon)), None
     except (ProbeError, CannotTell) as error:
         return None, str(error)
+
+
+def _environment_files(daemon: Reading) -> dict[str, str | None]:
+    """Text of the files that docker.service takes variables from, by path; None: it is not read."""
+    stated = (line.partition("=") for line in daemon.text(f"unit:{UNIT}"))
+    paths = [value.rpartition(" (")[0] for name, _, value in stated if name == "EnvironmentFiles"]
+    return {
+        path: None
+        if path not in OPTIONS or daemon.is_unreadable(path)
+        else "\n".join(daemon.text(path))
+        for path in paths
+    }
 
 
 def _stated_driver(

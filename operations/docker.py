@@ -70,9 +70,11 @@ def installed(
     Install Docker Engine and cri-dockerd, which answers kubelet for it.
 
     + source: where the engine comes from. ``distribution`` is ``docker.io`` (with ``docker-cli``
-      where Debian has it apart). ``docker`` is ``docker-ce`` of Docker's repository. A
-      :class:`kubenode.packages.source.Repository` is any other, such as a mirror, or that of MCR:
-      its ``packages`` are installed, the engine first
+      where Debian has it apart), Fedora's ``moby-engine`` with ``docker-cli``, openSUSE's and SLES'
+      ``docker``; RHEL and what is built from it have none. ``docker`` is ``docker-ce`` of Docker's
+      repository, ``mcr`` is ``docker-ee`` of Mirantis'. A
+      :class:`kubenode.packages.source.Repository` is any other, such as a mirror: its ``packages``
+      are installed, the engine first
     + version: of the engine's package, in full, a release (``29.7.2``) or a series. None leaves an
       installed one alone
     + hold: keep upgrades from these packages: one restarts the engine
@@ -96,10 +98,11 @@ def installed(
     the first time: dockerd would do that itself, and then drop what is forwarded for others. What
     other packages would go is said before; an engine of another source counts as another package.
 
-    An engine that runs gives way to another vendor's or another release on the same data root. With
-    apt that is one command on the host, which ends when cri-dockerd serves over the new one. Else
-    the old packages come back, without network, also after a kill or a power cut. dnf and zypper
-    exchange without that.
+    An engine that runs gives way to another vendor's or another release on the same data root, in
+    one command on the host, which ends when cri-dockerd serves over the new one. Else the old
+    packages come back, without network, also after a kill or a power cut. RPMs come to a host that
+    has no engine in such a command too: what is in their way goes in the same transaction, is kept
+    before, and nothing else may go.
 
     A release of cri-dockerd that cannot talk to this Docker Engine is refused, see
     :mod:`kubenode.runtimes.docker.releases`. An archive stands beside others in

@@ -130,7 +130,11 @@ def steps(wanted: Wanted) -> Commands:
     if problem:
         yield refuse(host, problem)
         return
-    engine = _engine_needs(now, wanted)
+    try:
+        engine = _engine_needs(now, wanted)
+    except NotBuiltFor as error:
+        yield refuse(host, f"{error}; nothing was changed")
+        return
     needs_cri_dockerd = _cri_dockerd_needs(now, wanted)
     if (engine or needs_cri_dockerd) and (problem := package_steps.not_for_packages()):
         yield refuse(host, problem)
@@ -209,11 +213,10 @@ def _names(now: DockerPackageShape, wanted: Wanted) -> tuple[str, ...]:
     """The packages that are wanted, the engine first."""
     if isinstance(wanted.source, Repository):
         return wanted.source.packages or packages.ENGINES["docker"]
-    own = now["package"]
-    if wanted.source == "distribution" and own is not None and own["name"] != "docker.io":
-        # what somebody chose is not taken away for the distribution's
+    if wanted.source == "distribution" and now["package"] is not None:
         there = [package["name"] for package in now["packages"]]
-        return tuple(name for name in there if name not in ("runc", "cri-dockerd"))
+        if chosen := packages.chosen(now["package"]["name"], there, now["os_release"]):
+            return chosen
     return packages.wanted(wanted.source, now["os_release"])
 
 
@@ -250,20 +253,32 @@ def _engine(now: DockerPackageShape, wanted: Wanted) -> Commands:
     except NotBuiltFor as error:
         yield refuse(host, f"{error}: nothing was changed")
         return
-    if _changes_what_runs(now, wanted, names):
-        if problem := docker_exchange.gate(wanted.restart):
-            yield refuse(host, f"{problem}; nothing was changed")
-            return
-        if _has_apt():
-            asked = docker_exchange.Wanted(
-                names, repository, wanted.version, wanted.hold, wanted.restart
-            )
-            yield from docker_exchange.steps(now, asked)
-            return
-        explain(host, "the engine that runs is exchanged, and does not come back by itself")
-    if now["ip_forward"] is False and not now["engine_active"]:
+    by = _package_manager()
+    is_other = _is_other(now, wanted, names)
+    may_run = now["engine_active"] is not False
+    is_exchanged = is_other and may_run and now["package"] is not None
+    # RPMs come in one transaction, so that what conflicts with them goes in the same
+    is_exchanged |= is_other and by in ("dnf", "zypper")
+    problem = packages.conflict(names, there) if is_other else None
+    if is_exchanged and may_run:
+        problem = problem or docker_exchange.gate(wanted.restart)
+    if problem:
+        yield refuse(host, f"{problem}; nothing was changed")
+        return
+    forwards = now["ip_forward"] is False and not now["engine_active"]
+    if forwards:
         explain(host, "net.ipv4.ip_forward: 0 -> 1 before Docker Engine starts, as it would then "
                 "drop what is forwarded for others")  # fmt: skip
+    if is_exchanged and by is not None:
+        asked = docker_exchange.Wanted(
+            names, repository, wanted.version, wanted.hold, wanted.restart, by
+        )
+        yield from docker_exchange.steps(now, asked)
+        if forwards:
+            # RPMs do not start it
+            yield host_lock.under_lock(_FORWARD)
+        return
+    if forwards:
         yield host_lock.under_lock(_FORWARD)
     may_go = packages.replaced(names, there)
     if wanted.version is None:
@@ -276,19 +291,17 @@ def _engine(now: DockerPackageShape, wanted: Wanted) -> Commands:
         yield from package_operations.installing(rest, None, None, wanted.hold, may_go)
 
 
-def _changes_what_runs(now: DockerPackageShape, wanted: Wanted, names: tuple[str, ...]) -> bool:
-    """Whether packages of an engine that runs are exchanged, and not only held or added to."""
+def _is_other(now: DockerPackageShape, wanted: Wanted, names: tuple[str, ...]) -> bool:
+    """Whether the engine's package becomes another one, and not only held or added to."""
     own = now["package"]
-    if not now["engine_active"] or own is None:
-        return False
-    if own["name"] != names[0]:
+    if own is None or own["name"] != names[0]:
         return True
     return wanted.version is not None and not satisfies(own["version"], wanted.version)
 
 
-def _has_apt() -> bool:
+def _package_manager() -> str | None:
     platform = joint_reading.get_fact_now(Platform)
-    return platform is not None and platform["package_manager"] == "apt-get"
+    return platform["package_manager"] if platform else None
 
 
 # ---- cri-dockerd

@@ -452,7 +452,9 @@ def selection(now: PackageVersionsShape, wanted: Wanted) -> Selection:
     found = now["candidates"]
     offers = None
     # rules of dnf's and zypper's own count, such as priorities of repositories
-    takes_its_own = now["package_manager"] != "apt-get" and wanted.version is None
+    takes_its_own = (
+        now["package_manager"] != "apt-get" and wanted.version is None and not wanted.newest
+    )
     if found is not None and not (takes_its_own and wanted.repository is None):
         offers = {
             name: Offer(

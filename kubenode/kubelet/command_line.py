@@ -12,11 +12,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from kubenode.files.cannot_tell import CannotTell
+from kubenode.linux.environment_file import NAME as _NAME
+from kubenode.linux.environment_file import environment_file, split
 
 UNIT = "kubelet.service"
 PROCESS = "kubelet's command line"
 
-_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 # of kubelet's flags, those that facts ask for and that have a value of their own
 _WITH_VALUE = frozenset({"cgroup-driver", "config", "config-dir", "container-runtime-endpoint"})
 _BOOLEANS = frozenset({"fail-swap-on", "fail-cgroupv1"})
@@ -85,7 +86,7 @@ def of_unit(
             continue
         for name, value in environment_file(file.text, file.path):
             variables[name] = Word(value, file.path)
-    for assignment in split(unset):
+    for assignment in split(unset, UNIT):
         name, equals, value = assignment.partition("=")
         if name in variables and (not equals or variables[name].text == value):
             del variables[name]
@@ -111,138 +112,11 @@ def _command(exec_start: Sequence[str]) -> list[str]:
 
 
 def _environment(shown: str) -> Iterator[tuple[str, str]]:
-    for assignment in split(shown):
+    for assignment in split(shown, UNIT):
         name, equals, value = assignment.partition("=")
         if not equals:
             raise CannotTell(f"{UNIT}: what systemd shows of its Environment cannot be read")
         yield name, value
-
-
-def split(text: str, *, strict: bool = True) -> list[str]:
-    """The words of a text with quotes and backslashes, as systemd splits it.
-
-    + text: such as ``--a="b c" 'd'``
-    + strict: CannotTell when a quote or a backslash at the end is open; otherwise it counts as
-      systemd counts it in a variable's value
-    """
-    words: list[str] = []
-    word: list[str] | None = None
-    quote, escaped = "", False
-    for character in text:
-        if escaped:
-            assert word is not None
-            word.append(character)
-            escaped = False
-        elif character == "\\":
-            word, escaped = word if word is not None else [], True
-        elif quote:
-            assert word is not None
-            if character == quote:
-                quote = ""
-            else:
-                word.append(character)
-        elif character in "'\"":
-            word, quote = word if word is not None else [], character
-        elif character in " \t\n\r":
-            if word is not None:
-                words.append("".join(word))
-            word = None
-        else:
-            word = word if word is not None else []
-            word.append(character)
-    if strict and (quote or escaped):
-        raise CannotTell(f"{UNIT}: a quote in what systemd shows of it is open")
-    if word is not None:
-        words.append("".join(word))
-    return words
-
-
-def environment_file(text: str, path: str) -> list[tuple[str, str]]:
-    """The assignments of a file for ``EnvironmentFile=``, as systemd reads it.
-
-    + text: the file's content
-    + path: where it is, for messages
-
-    Not a shell's syntax: nothing is expanded, ``#`` and ``;`` begin a comment only at the start of
-    a line, a backslash at a line's end continues it. A comment that ends in a backslash is
-    CannotTell: up to systemd 253 it takes the next line with it, and later ones do not.
-    """
-    assignments: list[tuple[str, str]] = []
-    position, end = 0, len(text)
-    while position < end:
-        character = text[position]
-        if character in " \t\r\n":
-            position += 1
-        elif character in "#;":
-            line_end = _line_end(text, position)
-            if text[position:line_end].endswith("\\"):
-                raise CannotTell(f"{path}: a comment ends in a backslash")
-            position = line_end
-        else:
-            line_end = _line_end(text, position)
-            equals = text.find("=", position, line_end)
-            if equals < 0:
-                position = line_end
-                continue
-            name = text[position:equals].rstrip(" \t")
-            value, position = _value(text, equals + 1)
-            if re.fullmatch(_NAME, name):
-                assignments.append((name, value))
-    return assignments
-
-
-def _line_end(text: str, position: int) -> int:
-    found = re.compile(r"[\r\n]").search(text, position)
-    return found.start() if found else len(text)
-
-
-def _value(text: str, position: int) -> tuple[str, int]:
-    """A value that begins at *position*, and where it ends; the states are those of env-file.c."""
-    value: list[str] = []
-    state = "before"
-    # how much of the value is left when the blanks at its end are taken off
-    kept = 0
-    while position < len(text):
-        character = text[position]
-        position += 1
-        if state == "escape":
-            if character not in "\r\n":
-                value.append(character)
-            state, kept = "plain", len(value)
-        elif state == "single":
-            if character == "'":
-                state = "before"
-            else:
-                value.append(character)
-            kept = len(value)
-        elif state == "double":
-            if character == '"':
-                state = "before"
-            elif character == "\\":
-                state = "double escape"
-            else:
-                value.append(character)
-            kept = len(value)
-        elif state == "double escape":
-            if character in '"\\`$':
-                value.append(character)
-            elif character != "\n":
-                value += ["\\", character]
-            state, kept = "double", len(value)
-        elif character in "\r\n":
-            break
-        elif character == "\\":
-            state = "escape"
-        elif state == "before" and character in "'\"":
-            state = "single" if character == "'" else "double"
-        elif state == "before" and character in " \t":
-            pass
-        else:
-            state = "plain"
-            value.append(character)
-            if character not in " \t":
-                kept = len(value)
-    return "".join(value[:kept]), position
 
 
 def _expanded(text: str, variables: Mapping[str, Word]) -> list[Word]:
@@ -253,7 +127,7 @@ def _expanded(text: str, variables: Mapping[str, Word]) -> list[Word]:
         if name not in variables:
             return []
         value, source = variables[name]
-        return [Word(word, source) for word in split(value, strict=False)]
+        return [Word(word, source) for word in split(value)]
     source = UNIT
 
     def value_of(found: re.Match[str]) -> str:

@@ -172,7 +172,7 @@ switch_packages() {
 # configs_as_before: what the new program was shown is what it gets. A package's own is beside it.
 configs_as_before() {
   while read -r path; do
-    same "$path" || {
+    same "$path" || is_of_package "$path" || {
       if [ -L "$path" ] || [ -f "$path" ]; then mv -f "$path" "$path.rpmnew" || return 1; fi
       if [ -L "$change/files$path" ] || [ -f "$change/files$path" ]; then
         put_file "$path" || return 1
@@ -189,6 +189,12 @@ put_file() {
   temp_of "$1"
   staged=$staged$temp$nl
   make_directory "${1%/*}" && cp -dp "$change/files$1" "$temp" && mv -fT "$temp" "$1"
+}
+# is_of_package FILE: whether it comes with a package, and is nothing that the program was shown: it
+# was asked about $main. Units need others, such as /etc/sysconfig/docker.
+is_of_package() {
+  [ ! -e "$change/files$1" ] && [ ! -L "$change/files$1" ] &&
+    { [ -z "${restarts:-}" ] || [ "$1" != "${main:-}" ]; }
 }
 # same FILE: whether it is as it was kept
 same() {

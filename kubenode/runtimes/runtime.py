@@ -78,7 +78,9 @@ CRIO = Runtime(
 DOCKER = Runtime(
     name="docker",
     cri="cri-dockerd",
-    packages=MappingProxyType({"distribution": ("docker.io",), "vendor": ("docker-ce",)}),
+    packages=MappingProxyType(
+        {"distribution": ("docker.io", "moby-engine"), "vendor": ("docker-ce",)}
+    ),
     service="docker.service",
     units=_CRI_DOCKERD_UNITS,
     programs=("cri-dockerd",),

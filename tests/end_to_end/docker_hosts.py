@@ -47,9 +47,14 @@ def ready(target: Shell) -> None:
             "apt-get -qq update; apt-get -qq install -y --no-install-recommends "
             f"{' '.join(names)} >/dev/null 2>&1"
         )
-        path, content = cri_dockerd.messages()
-        encoded = base64.b64encode(content).decode()
-        target.sh(f"mkdir -p {Path(path).parent}; printf %s {encoded} | base64 -d >{path}")
+        knows_cri(target)
+
+
+def knows_cri(target: Shell) -> None:
+    """The host has the messages that a stand-in of cri-dockerd speaks."""
+    path, content = cri_dockerd.messages()
+    encoded = base64.b64encode(content).decode()
+    target.sh(f"mkdir -p {Path(path).parent}; printf %s {encoded} | base64 -d >{path}")
 
 
 def source(folder: Path, says: str | None = None) -> dict[str, Any]:

@@ -145,15 +145,18 @@ class Host:
 
 
 @contextmanager
-def started(client: DockerClient, kind: str, folder: Path) -> Iterator[Host]:
+def started(
+    client: DockerClient, kind: str, folder: Path, volumes: Sequence[str] = ()
+) -> Iterator[Host]:
     """A host in this block.
 
     + kind: of :data:`tests.targets.rpm_image.SUITES`
     + folder: for what its runs need
+    + volumes: as of :func:`tests.targets.container.start`
     """
     rpm_image.ensure(client, [kind], print)
     suite, tag = rpm_image.SUITES[kind], rpm_image.tag(kind)
-    target = container.start(client, suite, role="test", tag=tag)
+    target = container.start(client, suite, role="test", tag=tag, volumes=volumes)
     try:
         yield Host(kind, target, folder)
     finally:

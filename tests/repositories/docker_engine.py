@@ -57,7 +57,7 @@ MCR = Edition(
     f"Conflicts: docker-ce-cli, {_OTHERS}\nReplaces: docker-ce-cli\n",
 )
 
-_UNIT = """\
+UNIT = """\
 [Unit]
 Description=Docker Application Container Engine
 Documentation=https://docs.docker.com
@@ -83,7 +83,7 @@ OOMScoreAdjust=-500
 WantedBy=multi-user.target
 """
 
-_SOCKET = """\
+SOCKET = """\
 [Unit]
 Description=Docker Socket for the API
 
@@ -137,7 +137,7 @@ fi
 """
 
 # Debian's daemon names none
-_CLIENT = """\
+CLIENT = """\
 #!/bin/sh
 # a stand-in for the vendor's build, which has its platform's name compiled in
 case " $* " in
@@ -185,7 +185,7 @@ def _engine(edition: Edition, root: Path, deb: Path, work: Path) -> str:
     (root / "usr/bin").mkdir(parents=True)
     for program in ("dockerd", "docker-proxy"):
         shutil.copy2(parts / "usr/sbin" / program, root / "usr/bin" / program)
-    for name, text in (("docker.service", _UNIT), ("docker.socket", _SOCKET)):
+    for name, text in (("docker.service", UNIT), ("docker.socket", SOCKET)):
         place = root / "lib/systemd/system" / name
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(text)
@@ -205,7 +205,7 @@ def _client(edition: Edition, root: Path, deb: Path, work: Path) -> str:
         (root / place).mkdir(parents=True)
     shutil.copy2(parts / "usr/bin/docker", root / "usr/libexec/docker/docker-of-debian")
     own = root / "usr/bin/docker"
-    own.write_text(_CLIENT.replace("@PLATFORM@", edition.platform))
+    own.write_text(CLIENT.replace("@PLATFORM@", edition.platform))
     own.chmod(0o755)
     return f"Package: {edition.cli}\n{edition.cli_relations}"
 

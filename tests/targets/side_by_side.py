@@ -25,6 +25,7 @@ LONGEST = tuple(
         "soak/test_exchange_loop",
         "end_to_end/test_changing_runtime",
         "end_to_end/test_docker_editions",
+        "end_to_end/test_docker_on_rpm",
         "end_to_end/test_crio_breaks",
         "end_to_end/test_sources",
         "end_to_end/test_program_breaks",

@@ -174,12 +174,35 @@ def test_the_words_of_a_unit() -> None:
         "{ path=/usr/sbin/dockerd ; argv[]=/usr/sbin/dockerd -H fd:// $DOCKER_OPTS ; "
         "ignore_errors=no ; pid=0 }"
     )
-    assert flags.words_of(start, None) == ["-H", "fd://"]
+    assert flags.words_of(start) == ["-H", "fd://"]
     options = "# DOCKER_OPTS='-x'\nDOCKER_OPTS=\"--mtu 1400\"\n"
-    assert flags.words_of(start, options) == ["-H", "fd://", "--mtu", "1400"]
-    with pytest.raises(CannotTell, match=r"variable \$OPTIONS"):
-        flags.words_of(start.replace("$DOCKER_OPTS", "$OPTIONS"))
+    assert flags.words_of(start, {"/f": options}) == ["-H", "fd://", "--mtu", "1400"]
+    fedora = 'OPTIONS="--selinux-enabled \\\n  --live-restore \\\n"\n'
+    words = flags.words_of(start.replace("DOCKER_OPTS", "OPTIONS"), {"/f": fedora})
+    assert words == ["-H", "fd://", "--selinux-enabled", "--live-restore"]
+    with pytest.raises(CannotTell, match=r"variable \$OTHER"):
+        flags.words_of(start.replace("$DOCKER_OPTS", "$OTHER"))
+    with pytest.raises(CannotTell, match=r"may be of /run/flannel/docker: that is not read"):
+        flags.words_of(start, {"/f": options, "/run/flannel/docker": None})
     assert flags.words_of("") == []
+
+
+@pytest.mark.parametrize(
+    ("words", "key", "value", "says"),
+    [
+        (["--live-restore", "--mtu", "1400"], "live-restore", True, True),
+        (["--live-restore=false"], "live-restore", True, False),
+        (["--live-restore"], "live-restore", False, False),
+        (["--log-driver=journald"], "log-driver", "journald", True),
+        (["--log-driver", "local"], "log-driver", "journald", False),
+        (["--log-opt", "max-size=1m"], "log-opts", {"max-size": "1m"}, False),
+        ([], "live-restore", True, False),
+    ],
+)
+def test_a_flag_that_says_what_a_key_would(
+    words: list[str], key: str, value: object, says: bool
+) -> None:
+    assert flags.says(words, key, value) is says
 
 
 @given(st.lists(st.text(max_size=10), max_size=6))

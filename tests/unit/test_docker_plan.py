@@ -280,7 +280,20 @@ def test_what_is_no_setting(bad: dict[str, Any]) -> None:
             ("containerd.io", "docker-ce"),
             ("containerd.io", "docker-ce"),
         ),
-        (("moby-engine",), ("docker-ce",), ()),
+        (
+            ("moby-engine", "docker-cli"),
+            ("docker-ce", "docker-ce-cli", "containerd.io", "docker-ce-rootless-extras"),
+            ("docker-ce", "docker-ce-cli", "containerd.io", "docker-ce-rootless-extras"),
+        ),
+        # openSUSE's buildx needs its docker
+        (
+            ("docker-ce", "docker-ce-cli", "containerd.io"),
+            ("docker", "containerd", "runc", "docker-buildx"),
+            ("docker", "containerd", "runc", "docker-buildx"),
+        ),
+        (("docker",), ("docker", "containerd", "docker-buildx"), ()),
+        # nobody's here
+        (("balena-engine",), ("docker-ce",), ()),
     ],
 )
 def test_what_is_in_the_way_of_an_engine(
@@ -289,10 +302,121 @@ def test_what_is_in_the_way_of_an_engine(
     assert packages.in_the_way(wanted, installed) == goes
 
 
-def test_mirantis_repository_is_by_channel_and_for_ubuntu_alone() -> None:
+@pytest.mark.parametrize(
+    ("os_release", "names"),
+    [
+        ("ID=debian VERSION_ID=12", ("docker.io",)),
+        ("ID=debian VERSION_ID=13", ("docker.io", "docker-cli")),
+        ("ID=debian", ("docker.io", "docker-cli")),
+        ("ID=ubuntu ID_LIKE=debian VERSION_ID=24.04", ("docker.io",)),
+        ("ID=fedora VERSION_ID=43", ("moby-engine", "docker-cli")),
+        ("ID=opensuse-leap ID_LIKE=suse,opensuse VERSION_ID=15.6", ("docker",)),
+        ("ID=sles ID_LIKE=suse VERSION_ID=15.6", ("docker",)),
+        ("", ("docker.io",)),
+    ],
+)
+def test_the_distributions_packages(os_release: str, names: tuple[str, ...]) -> None:
+    fields = dict(each.split("=") for each in os_release.replace(",", " ").split() if "=" in each)
+    fields["ID_LIKE"] = fields.get("ID_LIKE", "").replace(",", " ")
+    assert packages.wanted("distribution", fields) == names
+    assert packages.wanted("docker", fields)[0] == "docker-ce"
+
+
+@pytest.mark.parametrize("like", [{"ID": "rhel"}, {"ID": "rocky", "ID_LIKE": "rhel centos fedora"},
+                                  {"ID": "ol", "ID_LIKE": "fedora"}])  # fmt: skip
+def test_rhel_has_no_engine(like: dict[str, str]) -> None:
+    with pytest.raises(NotBuiltFor, match="set kubenode_docker_source to 'docker'"):
+        packages.wanted("distribution", {**like, "VERSION_ID": "9.6"})
+    assert packages.wanted("mcr", like)[0] == "docker-ee"
+
+
+@pytest.mark.parametrize(
+    ("engine", "installed", "os_release", "chosen"),
+    [
+        ("docker.io", ["docker.io"], {"ID": "debian", "VERSION_ID": "13"}, None),
+        (
+            "docker-ce",
+            ["containerd.io", "docker-ce", "docker-ce-cli"],
+            {"ID": "debian", "VERSION_ID": "13"},
+            ("docker-ce", "docker-ce-cli", "containerd.io"),
+        ),
+        ("moby-engine", ["moby-engine", "containerd"], {"ID": "fedora"}, None),
+        ("docker", ["docker", "containerd", "runc"], {"ID": "sles", "ID_LIKE": "suse"}, None),
+        ("docker-ce", ["docker-ce"], {"ID": "rhel"}, ("docker-ce",)),
+        ("docker-stable", ["docker-stable", "containerd"], {"ID": "sles"}, ("docker-stable",)),
+    ],
+)
+def test_an_engine_that_somebody_chose(
+    engine: str,
+    installed: list[str],
+    os_release: dict[str, str],
+    chosen: tuple[str, ...] | None,
+) -> None:
+    assert packages.chosen(engine, installed, os_release) == chosen
+
+
+@pytest.mark.parametrize(
+    ("wanted", "version", "versions"),
+    [
+        (("docker-ce", "docker-ce-cli", "containerd.io"), None, None),
+        (
+            ("docker-ce", "docker-ce-cli", "containerd.io"),
+            "3:29.7.2-1.el9",
+            {"docker-ce": "3:29.7.2-1.el9", "docker-ce-cli": "29.7.2-1.el9"},
+        ),
+        (("docker.io", "docker-cli"), "26.1", {"docker.io": "26.1", "docker-cli": "26.1"}),
+        # Fedora's client is another source package
+        (("moby-engine", "docker-cli"), "28.5.1", {"moby-engine": "28.5.1"}),
+    ],
+)
+def test_which_packages_have_the_engines_version(
+    wanted: tuple[str, ...], version: str | None, versions: dict[str, str] | None
+) -> None:
+    assert packages.versions(wanted, version) == versions
+
+
+def test_podmans_docker_is_in_the_way() -> None:
+    assert packages.conflict(["docker-ce"], ["runc", "docker-cli"]) is None
+    said = packages.conflict(["docker-ce"], ["podman-docker"])
+    assert said is not None
+    assert said.startswith("podman-docker is installed, whose program docker is Podman's")
+
+
+def test_mirantis_repository_is_by_channel() -> None:
     repository = source.mcr_repository({"ID": "ubuntu", "VERSION_CODENAME": "noble"}, "stable-25.0")
     assert (repository.suite, repository.components) == ("noble", ("stable-25.0",))
     assert repository.packages[0] == "docker-ee"
-    for other in ({"ID": "debian", "VERSION_CODENAME": "trixie"}, {"ID": "ubuntu"}):
-        with pytest.raises(NotBuiltFor, match="Ubuntu jammy, noble"):
-            source.mcr_repository(other, "stable-29.4")
+
+
+@pytest.mark.parametrize(
+    ("os_release", "url"),
+    [
+        ({"ID": "rhel", "VERSION_ID": "9.6"}, "rhel/9/$basearch/stable-29.4"),
+        ({"ID": "rocky", "VERSION_ID": "8.10"}, "rocky/8/$basearch/stable-29.4"),
+        ({"ID": "sles", "VERSION_ID": "15.6"}, "sles/15/$basearch/stable-29.4"),
+    ],
+)
+def test_mirantis_rpm_repository(os_release: dict[str, str], url: str) -> None:
+    repository = source.mcr_repository(os_release, "stable-29.4")
+    assert repository.url == f"https://repos.mirantis.com/{url}"
+    assert repository.key == f"https://repos.mirantis.com/{os_release['ID']}/gpg"
+    assert repository.fingerprint == source.MCR_RPM_FINGERPRINT
+
+
+@pytest.mark.parametrize(
+    "os_release",
+    [
+        {"ID": "debian", "VERSION_CODENAME": "trixie"},
+        {"ID": "ubuntu"},
+        {"ID": "rhel", "VERSION_ID": "10.1"},
+        {"ID": "rocky"},
+        {"ID": "almalinux", "ID_LIKE": "rhel centos fedora", "VERSION_ID": "9.6"},
+        {"ID": "sles", "VERSION_ID": "16.0"},
+        {"ID": "opensuse-leap", "VERSION_ID": "15.6"},
+        {"ID": "fedora", "VERSION_ID": "43"},
+        {},
+    ],
+)
+def test_mirantis_has_nothing_for_others(os_release: dict[str, str]) -> None:
+    with pytest.raises(NotBuiltFor, match="ubuntu jammy, noble; rhel 8, 9; rocky 8, 9; sles 15"):
+        source.mcr_repository(os_release, "stable-29.4")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from kubenode.files.cannot_tell import CannotTell
 from kubenode.kubelet import command_line
 from kubenode.kubelet.command_line import UNIT, EnvironmentFile, Flag, Word
+from kubenode.linux import environment_file
 
 # as `systemctl show` of systemd 252, 257 and 262 has it, of kubeadm's 10-kubeadm.conf
 KUBEADM = (
@@ -107,7 +108,7 @@ def test_variables(arguments: str, words: list[str]) -> None:
     ],
 )
 def test_environment_files(text: str, value: str) -> None:
-    assert dict(command_line.environment_file(text, "/f"))["X"] == value
+    assert dict(environment_file.environment_file(text, "/f"))["X"] == value
 
 
 @pytest.mark.parametrize(
@@ -171,13 +172,13 @@ def test_splitting_takes_back_what_quoting_did(words: list[str]) -> None:
         '"' + word.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$") + '"'
         for word in words
     )
-    assert command_line.split(quoted) == words
+    assert environment_file.split(quoted) == words
 
 
 @given(st.lists(st.from_regex(r"[ -~]{0,20}", fullmatch=True)))
 def test_plain_quoting_is_read_as_a_shell_reads_it(words: list[str]) -> None:
     without = [word.replace("\\", "/").replace("'", "") for word in words]
-    assert command_line.split(shlex.join(without)) == shlex.split(shlex.join(without))
+    assert environment_file.split(shlex.join(without)) == shlex.split(shlex.join(without))
 
 
 @given(st.from_regex(r"[A-Za-z_]\w{0,9}", fullmatch=True).filter(str.isascii), st.text())
@@ -186,7 +187,7 @@ def test_a_quoted_value_comes_back(name: str, value: str) -> None:
         value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$").replace("`", "\\`")
     )
     text = f'# first\n{name}="{escaped}"\nLAST=1\n'
-    assert command_line.environment_file(text, "/f") == [(name, value), ("LAST", "1")]
+    assert environment_file.environment_file(text, "/f") == [(name, value), ("LAST", "1")]
 
 
 TEXT = st.text(st.sampled_from("aA_=$'\"\\{}#; \n\r\t-/1é"), max_size=40)

@@ -10,10 +10,12 @@ Source: moby, cmd/dockerd/config.go and config_unix.go, daemon/config/config.go
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 from kubenode.files.cannot_tell import CannotTell
+from kubenode.linux.environment_file import NAME, environment_file, split
 
 CONFIG_FLAG = "config-file"
 
@@ -48,7 +50,7 @@ _OF_FLAG: Mapping[str, str] = {
 _SHORT_WITH_VALUE = "HlsbGpg"
 # merged by dockerd (skipDuplicates)
 _IN_BOTH = {"add-runtime", "runtimes"}
-_UNDECIDED = re.compile(r"\$")
+_OF_DISTRIBUTIONS = ("DOCKER_OPTS", "OPTIONS", "DOCKER_NETWORK_OPTIONS", "DOCKER_STORAGE_OPTIONS")
 
 _KNOWN = """
     allow-direct-routing allow-nondistributable-artifacts api-cors-header authorization-plugins bip
@@ -101,39 +103,39 @@ def stated(words: Sequence[str]) -> dict[str, list[str]]:
     return found
 
 
-def words_of(start: str, environment: str | None = None) -> list[str]:
+def words_of(start: str, files: Mapping[str, str | None] = MappingProxyType({})) -> list[str]:
     """The words of the command line in ``ExecStart`` as ``systemctl show`` prints it, no program.
 
     + start: the property's value
-    + environment: text of ``/etc/default/docker``, where the unit reads it, for its
-      ``$DOCKER_OPTS``; None where there is none
+    + files: the unit's ``EnvironmentFiles`` in order, text by path; None is one that is not read
+      here. Debian's unit has ``$DOCKER_OPTS`` of such a file, Fedora's ``$OPTIONS``, openSUSE's
+      ``$DOCKER_NETWORK_OPTIONS`` too
 
     CannotTell where it has variables that nobody knows the value of.
     """
     arguments, semicolon, _ = start.partition("argv[]=")[2].partition(" ;")
     if not semicolon:
         return []
-    words = []
+    words: list[str] = []
     for word in arguments.split()[1:]:
-        if word in ("$DOCKER_OPTS", "${DOCKER_OPTS}"):
-            words += _options(environment)
-        elif _UNDECIDED.search(word):
+        found = re.fullmatch(rf"\$({NAME})|\$\{{({NAME})\}}", word)
+        name = found and (found[1] or found[2])
+        if name in _OF_DISTRIBUTIONS:
+            words += split(_variables(word, files).get(name, ""))
+        elif "$" in word:
             raise CannotTell(f"docker.service has the variable {word[:60]} in its command line")
         else:
             words.append(word)
     return words
 
 
-def _options(environment: str | None) -> list[str]:
-    value = ""
-    for line in (environment or "").splitlines():
-        name, equals, rest = line.strip().partition("=")
-        if equals and name == "DOCKER_OPTS":
-            value = rest
-    try:
-        return shlex.split(value.strip().strip("\"'"))
-    except ValueError as error:
-        raise CannotTell(f"/etc/default/docker: DOCKER_OPTS: {error}") from error
+def _variables(word: str, files: Mapping[str, str | None]) -> dict[str, str]:
+    variables: dict[str, str] = {}
+    for path, text in files.items():
+        if text is None:
+            raise CannotTell(f"docker.service has {word}, which may be of {path}: that is not read")
+        variables.update(environment_file(text, path))
+    return variables
 
 
 def in_both(keys: Iterable[str], words: Sequence[str]) -> list[str]:
@@ -144,3 +146,16 @@ def in_both(keys: Iterable[str], words: Sequence[str]) -> list[str]:
     """
     flags = stated(words)
     return [key for key in keys if key in flags and key not in _IN_BOTH]
+
+
+def says(words: Sequence[str], key: str, value: Any) -> bool:
+    """Whether a flag of the command line says what a key of daemon.json would.
+
+    + words: of the command line
+    + key, value: of daemon.json; only switches and text count
+    """
+    values = stated(words).get(key)
+    if values is None or not isinstance(value, (bool, str)):
+        return False
+    last = values[-1] if values else "true"
+    return last == (str(value).lower() if isinstance(value, bool) else value)

@@ -116,7 +116,9 @@ def _driver(wanted: DockerWanted, state: State) -> str | None:
 def _keys(document: daemon_json.Document, wanted: DockerWanted, state: State) -> Mapping[str, Any]:
     if state.flags is None:
         raise _Blocked("cannot tell which flags docker.service has")
-    keys = wanted.keys
+    words = state.flags
+    # Fedora's unit has live-restore as a flag
+    keys = {key: value for key, value in wanted.keys.items() if not flags.says(words, key, value)}
     if clash := flags.in_both(keys, state.flags):
         raise _Blocked(
             f"docker.service states {', '.join(clash)} as a flag: dockerd does not start where "

@@ -19,8 +19,13 @@ MCR_URL = "https://repos.mirantis.com"
 MCR_CHANNEL = "stable-29.4"
 MCR_FINGERPRINT = "DD911E995A64A202E85907D6BC14F10B6D085F96"
 """Of the key of its deb repositories."""
+MCR_RPM_FINGERPRINT = "77FEDA131A831D29A418D3E899E5FF2E76682BC9"
+"""Of that of its RPM repositories. Source: docs.mirantis.com, mcr 20.10 and 23.0; a host is refused
+where a later release is signed by another one."""
 _MCR_SUITES = ("jammy", "noble")
-"""Source: Mirantis/launchpad, pkg/configurer/ubuntu and test/smoke, 2026-07."""
+_MCR_RELEASES = {"rhel": ("8", "9"), "rocky": ("8", "9"), "sles": ("15",)}
+"""Source: Mirantis/launchpad, pkg/configurer and test/smoke, 2026-07: RHEL and Rocky Linux 10 have
+packages that do not start."""
 
 
 def engine_source(stated: object) -> EngineSource:
@@ -92,22 +97,34 @@ def mcr_repository(os_release: Mapping[str, str], channel: str) -> Repository:
     + os_release: the host's os-release(5), by name
     + channel: such as ``stable-29.4``; its exact releases and FIPS are channels too
 
-    Source: Mirantis/launchpad, pkg/configurer/ubuntu.
+    Source: Mirantis/launchpad, pkg/configurer (ubuntu, enterpriselinux, sles).
     """
-    suite = codename(os_release)
-    if os_release.get("ID") != "ubuntu" or suite not in _MCR_SUITES:
-        name = os_release.get("PRETTY_NAME") or "this host"
-        raise NotBuiltFor(
-            f"kubenode knows Mirantis' repository for Ubuntu {', '.join(_MCR_SUITES)}, and this is "
-            f"{name}: state a Repository of your own as kubenode_docker_source"
+    packages = ("docker-ee", "docker-ee-cli", "containerd.io")
+    own, suite = os_release.get("ID", ""), codename(os_release)
+    base = f"{MCR_URL}/{own}"
+    if own == "ubuntu" and suite in _MCR_SUITES:
+        return Repository(
+            name="mirantis",
+            url=base,
+            suite=suite,
+            components=(channel,),
+            key=f"{base}/gpg",
+            fingerprint=MCR_FINGERPRINT,
+            packages=packages,
         )
-    base = f"{MCR_URL}/ubuntu"
-    return Repository(
-        name="mirantis",
-        url=base,
-        suite=suite,
-        components=(channel,),
-        key=f"{base}/gpg",
-        fingerprint=MCR_FINGERPRINT,
-        packages=("docker-ee", "docker-ee-cli", "containerd.io"),
+    release = os_release.get("VERSION_ID", "").partition(".")[0]
+    if release in _MCR_RELEASES.get(own, ()):
+        return Repository(
+            name="mirantis",
+            url=f"{base}/{release}/$basearch/{channel}",
+            key=f"{base}/gpg",
+            fingerprint=MCR_RPM_FINGERPRINT,
+            packages=packages,
+        )
+    name = os_release.get("PRETTY_NAME") or "this host"
+    known = {"ubuntu": _MCR_SUITES, **_MCR_RELEASES}
+    listed = "; ".join(f"{system} {', '.join(releases)}" for system, releases in known.items())
+    raise NotBuiltFor(
+        f"kubenode knows Mirantis' repository for {listed}, and this is {name}: state a Repository "
+        "of your own as kubenode_docker_source"
     )

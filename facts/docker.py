@@ -205,7 +205,6 @@ def script_package() -> probe.Script:
         CHANGE=program_change.DIRECTORY,
         LICENCE=LICENCE,
         LINK=cri_archive.LINK,
-        UNPROVEN=cri_archive.UNPROVEN,
         UNITS=" ".join(f"{cri_archive.UNITS_IN}/{name}" for name in cri_archive.UNITS),
     )
     return probe.Script(

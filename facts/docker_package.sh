@@ -13,8 +13,6 @@ build=
 if [ -x @LINK@ ] && [ "$(readlink @LINK@)" = @ARCHIVES@/current/cri-dockerd ]; then
   build=$(readlink @ARCHIVES@/current)
   for file in @UNITS@; do [ -f "$file" ] || build=; done
-  # a switch that was interrupted is not done
-  [ ! -e @UNPROVEN@ ] || build=
 fi
 value cri_build "$build"
 # a change of the engine that was interrupted

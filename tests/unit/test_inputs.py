@@ -28,7 +28,7 @@ _PATH = re.compile(
 
 
 def scripts() -> list[Script]:
-    found: list[Script] = []
+    found = []
     for kind in FACTS:
         fact = kind()
         needed = [

@@ -21,9 +21,6 @@ from kubenode.runtimes.docker import cri_dockerd, proof
 
 ROOT = "/usr/local/lib/kubenode/cri-dockerd"
 LINK = "/usr/local/bin/cri-dockerd"
-UNPROVEN = f"{ROOT}/unproven"
-"""Which build was there before a switch that nobody has seen serve yet."""
-
 UNITS_IN = "/usr/local/lib/systemd/system"
 
 _HEAD = "# cri-dockerd of a release archive, by kubenode: see systemctl edit for drop-ins.\n"
@@ -85,8 +82,7 @@ def change(version: str, file: ArchiveFile) -> StringCommand:
     + file: its archive, which waits on the host (:mod:`kubenode.packages.archive_transfer`)
 
     Nothing that runs is changed when the archive is not whole, is another one, or does not run
-    here. cri-dockerd is restarted where it runs; containers are Docker Engine's, and go on. A
-    switch that was interrupted is proven, or undone, by the next run.
+    here. cri-dockerd is restarted where it runs; containers are Docker Engine's, and go on.
     """
     units = "\n".join(
         f"unit_of {name} {whole_file.sum_of(text.encode())} "
@@ -110,7 +106,6 @@ def change(version: str, file: ArchiveFile) -> StringCommand:
         SUM=file.sha256,
         UNITS=units,
         UNITS_IN=UNITS_IN,
-        UNPROVEN=UNPROVEN,
         VERSION=shlex.quote(version),
     )
     return host_lock.under_lock(script)

@@ -15,13 +15,6 @@ if [ -e @LINK@ ] && [ "$(readlink @LINK@)" != @ROOT@/current/cri-dockerd ]; then
   fail '@LINK@ is none of kubenode'"'"'s: remove it first; nothing was changed'
 fi
 old=; [ ! -L @ROOT@/current ] || old=$(readlink @ROOT@/current)
-# a switch that was interrupted: nobody has seen that one serve, and the one before it is noted
-unproven=@UNPROVEN@; switches=
-if [ -f "$unproven" ]; then
-  IFS= read -r old <"$unproven"
-  case $old in *[!0-9A-Za-z.-]* | .*) old=;; esac
-  switches=yes
-fi
 make_directory @ROOT@ || fail 'cannot make @ROOT@: nothing was changed'
 for left in @ROOT@/.*.kubenode.[0-9]*; do if [ -d "$left" ]; then rm -rf -- "$left"; fi; done
 
@@ -74,37 +67,26 @@ unit_of() {
   stage "@UNITS_IN@/$1" "$2" "$3" && commit "@UNITS_IN@/$1" "$now" ||
     fail "cannot write @UNITS_IN@/$1: cri-dockerd was not switched"
 }
-if [ "$old" != "$build" ] && systemctl -q is-active cri-docker.service; then
-  switches=yes
-  # shellcheck disable=SC2015  # the last is for either failure
-  staging "$unproven" && printf '%s\n' "$old" >"$temp" && place "$unproven" ||
-    fail "cannot write $unproven: cri-dockerd was not switched"
-fi
-proven() { rm -f "$unproven" && sync_directory @ROOT@; }
 make_directory @UNITS_IN@ || fail 'cannot make @UNITS_IN@: cri-dockerd was not switched'
 @UNITS@
 # shellcheck disable=SC2015  # the last is for either failure
 point @ROOT@/current "$build" && point @LINK@ @ROOT@/current/cri-dockerd ||
   fail 'cannot switch to it: run again'
 systemctl daemon-reload
-if [ -n "$switches" ]; then
+if systemctl -q is-active cri-docker.service && [ "$old" != "$build" ]; then
   systemctl reset-failed cri-docker.service 2>/dev/null
   # shellcheck disable=SC2015  # the last is for either failure
   systemctl restart cri-docker.service && wait_for_cri @CRI_WAIT_SECONDS@ || {
     words=$(last_words)
-    if [ -z "$old" ] || [ "$old" = "$build" ]; then
-      fail "cri-dockerd $version does not serve: $words"
-    fi
+    [ -n "$old" ] || fail "cri-dockerd $version does not serve: $words"
     point @ROOT@/current "$old"
     systemctl reset-failed cri-docker.service 2>/dev/null
     # shellcheck disable=SC2015  # the last is for either failure
     systemctl restart cri-docker.service && wait_for_cri @CRI_WAIT_SECONDS@ ||
       fail "cri-dockerd $version does not serve, and neither does $old now: $words"
-    proven
     fail "cri-dockerd $version does not serve, and $old serves again: $words"
   }
 fi
-proven || fail "cri-dockerd $version serves, and $unproven cannot be removed"
 # the one before stays, others go
 for left in @ROOT@/[0-9]*; do
   case ${left##*/} in "$build" | "$old") ;; *) rm -rf -- "$left";; esac

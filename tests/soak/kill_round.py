@@ -216,14 +216,19 @@ def _is_whole(path: str, file: File | None) -> bool:
     return True
 
 
-def serves(host: Host, seconds: float) -> bool:
-    """Whether the runtime serves CRI within some time."""
+def serves(host: Host, seconds: float, socket: str = _CRI_SOCKET) -> bool:
+    """Whether the runtime serves CRI within some time.
+
+    + host: the target
+    + seconds: how long it is waited for
+    + socket: where it does
+    """
     deadline = time.monotonic() + seconds
     while True:
         try:
             # a client waits long for one that nobody listens for
-            with host.target.cri() as cri:
-                if host.listens(_CRI_SOCKET) and cri.conditions()["RuntimeReady"]:
+            with host.target.cri(socket) as cri:
+                if host.listens(socket) and cri.conditions()["RuntimeReady"]:
                     return True
         except CriError:
             pass

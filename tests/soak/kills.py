@@ -5,11 +5,14 @@ from __future__ import annotations
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tests.soak.deploy import Deploy, pause
 from tests.soak.host import Host, Process
+
+DAEMONS = ("containerd", "containerd restarts")
+"""Victims that are not who makes the change."""
 
 # apt-get and dpkg work for moments
 _APPEARS_SECONDS = 20.0
@@ -83,14 +86,19 @@ def choose(chance: random.Random, over_ssh: bool, installs: bool) -> Kill:
         victim = chance.choice([*victims, "dpkg", "dpkg", "apt-get", "apt-get"])
         longest = 0.5 if victim in ("dpkg", "apt-get") else _INSTALLING_SECONDS
         return Kill(victim, INSTALLING, chance.uniform(0, longest))
-    victim = chance.choice([*victims, "containerd", "containerd restarts"])
+    victim = chance.choice([*victims, *DAEMONS])
     weights = [weight for _, weight in _OPERATIONS.values()]
     operation = chance.choices(list(_OPERATIONS), weights)[0]
     return Kill(victim, operation, chance.uniform(0, _OPERATIONS[operation][0]))
 
 
 def choose_exchange(
-    chance: random.Random, over_ssh: bool, operation: str, packages: bool, begun: str
+    chance: random.Random,
+    over_ssh: bool,
+    operation: str,
+    packages: bool,
+    begun: str,
+    more: Sequence[str] = (),
 ) -> Kill:
     """A kill for a round that exchanges the runtime's program.
 
@@ -99,9 +107,10 @@ def choose_exchange(
     + operation: its name
     + packages: whether a package comes or goes
     + begun: the file that is there once the exchange has begun to change the host
+    + more: further victims
     """
     victims = [
-        *("pyinfra KILL", "pyinfra TERM", "pyinfra INT", "containerd", "containerd restarts"),
+        *("pyinfra KILL", "pyinfra TERM", "pyinfra INT", *more),
         *("remote shell", "remote process") * 3,
         *["sshd session"] * (2 if over_ssh else 0),
         *("dpkg", "apt-get") * (3 if packages else 0),

@@ -14,13 +14,12 @@ from kubenode.facts.package_versions import PackageVersions, PackageVersionsShap
 from kubenode.facts.repositories import Repositories
 from kubenode.operations import package_steps
 from kubenode.operations import packages as package_operations
-from kubenode.operations.docker_host import daemon_of, state
+from kubenode.operations.docker_host import daemon_of, service_of, state
 from kubenode.packages.package_change import PackageChange
 from kubenode.packages.source import Repository
 from kubenode.run.telling import explain, refuse
 from kubenode.runtimes import program_change
 from kubenode.runtimes.docker import daemon_json, packages
-from kubenode.runtimes.program_change import Service
 from kubenode.runtimes.restart import Restart, postponed
 from kubenode.wire import joint_reading
 
@@ -164,16 +163,6 @@ def _change(
 def _exchanged(change: PackageChange, daemon: DockerServiceShape) -> Commands:
     program = program_change.of_packages("Docker Engine", change, "apt-get")
     explain(host, program.explained)
-    unit = daemon["unit"]
     yield program_change.change(
-        program,
-        {},
-        daemon_json.PATH,
-        daemon_of(daemon),
-        Service(
-            is_enabled=unit is not None and unit["enabled"] == "enabled",
-            is_active=unit is not None and unit["active"] in ("active", "activating", "reloading"),
-            serves=daemon["cri"] == "serving",
-            is_masked=unit is not None and unit["load"] == "masked",
-        ),
+        program, {}, daemon_json.PATH, daemon_of(daemon), service_of(daemon["unit"], daemon)
     )

@@ -420,18 +420,28 @@ def start_docker(host: Host) -> str:
 
 def unpack_cri_dockerd(host: Host) -> str:
     """One that is not there yet, which is a script here."""
-    program = b"#!/bin/sh\necho 'cri-dockerd 0.4.3 (x)'\n"
+    content = b"#!/bin/sh\necho 'cri-dockerd 0.4.3 (x)'\n"
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as tar:
         member = tarfile.TarInfo("cri-dockerd/cri-dockerd")
-        member.size = len(program)
-        tar.addfile(member, io.BytesIO(program))
+        member.size = len(content)
+        tar.addfile(member, io.BytesIO(content))
     digest = whole_file.sum_of(packed.getvalue())
     store = Path(archive_change.STORE)
     store.mkdir(exist_ok=True)
     (store / digest).write_bytes(packed.getvalue())
-    host.program("systemctl", '[ "$1" != -q ]')
-    script = cri_archive.change("0.4.3", ArchiveFile("/x.tgz", digest)).get_raw_value()
+    program = cri_archive.program("0.4.3", ArchiveFile("/x.tgz", digest), None)
+    steps = ("fetch", "keep", "switch", "is_there", "back", "hold")
+    parts = [
+        whole_file.FUNCTIONS,
+        time_limit.FUNCTIONS,
+        program.functions,
+        f"change={host.programs.parent}/change; mkdir $change",
+        *(f"program_{step} || fail {step}" for step in steps),
+        # there was none
+        "! program_is_there || fail back",
+    ]
+    script = host_lock.under_lock("\n".join(parts)).get_raw_value()
     # the places are root's
     for place in (cri_archive.ROOT, cri_archive.LINK, cri_archive.UNITS_IN):
         script = script.replace(place, f"{host.programs.parent}{place}")
@@ -814,6 +824,7 @@ def program_changes(host: Host) -> list[str]:
         archive_program.of_archive(build, None),
         archive_program.of_archive(None, build.name, "2.3.4", packages),
         crio_archive_program.program("1.36.3", file, None, None),
+        cri_archive.program("0.4.3", file, None),
     ):
         service = program_change.Service(is_enabled=True, is_active=True, serves=True)
         files = {str(host.config): (b"old\n", b"new\n")}

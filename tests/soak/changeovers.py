@@ -44,10 +44,9 @@ SOCKETS = {
 _UNITS = {
     "containerd": ("containerd",),
     "crio": ("crio",),
-    "docker": ("docker", "cri-docker.socket", "cri-docker"),
+    # containerd is the engine's too
+    "docker": ("containerd", "docker.socket", "docker", "cri-docker.socket", "cri-docker"),
 }
-# docker.service starts them, at boot too, whether they are enabled or not
-_OF_THE_ENGINE = ("containerd", "docker.socket")
 _CONFIG = "/var/lib/kubelet/config.yaml"
 
 
@@ -135,12 +134,10 @@ class Changeovers:
         if self.host.target.try_sh(health)[1] != "ok":
             yield f"{when} kubelet is not healthy"
         units = {unit for units in _UNITS.values() for unit in units}
-        for unit in sorted({*units, *_OF_THE_ENGINE}):
+        for unit in sorted(units):
             state = self._state(unit)
             if unit in _UNITS[used]:
                 expected = "active enabled"
-            elif used == "docker" and unit in _OF_THE_ENGINE:
-                state, expected = state.partition(" ")[0], "active"
             elif used == allowed[-1]:
                 expected = "inactive disabled"
             else:

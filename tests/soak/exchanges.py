@@ -108,6 +108,7 @@ class Subject:
     + packages, programs, units: all that it may have
     + links: that lead to the build of an archive, by the unit that runs it
     + victims: who is killed beside those of each exchange
+    + seconds: how long an exchange lasts, until it begins to change the host and from then on
     """
 
     module: str
@@ -117,6 +118,7 @@ class Subject:
     units: Sequence[str]
     links: Mapping[str, str] = field(default_factory=dict)
     victims: Sequence[str] = ()
+    seconds: tuple[float, float] = (6.0, 6.0)
 
     @property
     def operation(self) -> str:
@@ -395,6 +397,7 @@ def play(
         loop.subject.operation,
         old.package is not None or wanted.package is not None,
         BEGUN,
+        loop.subject.seconds,
         loop.subject.victims,
     )
     pod = "with a pod" if loop.pod else "without pods"

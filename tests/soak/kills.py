@@ -28,9 +28,7 @@ _OPERATIONS = {
 }
 INSTALLING = "Node | containerd is installed"
 _INSTALLING_SECONDS = 5.0
-# the same of an exchange, before it has begun and from then on; how many kills come before
-_FETCHING_SECONDS = 6.0
-_EXCHANGING_SECONDS = 6.0
+# how many kills come before an exchange has begun
 _BEFORE = 0.3
 
 
@@ -98,6 +96,7 @@ def choose_exchange(
     operation: str,
     packages: bool,
     begun: str,
+    seconds: tuple[float, float],
     more: Sequence[str] = (),
 ) -> Kill:
     """A kill for a round that exchanges the runtime's program.
@@ -107,6 +106,7 @@ def choose_exchange(
     + operation: its name
     + packages: whether a package comes or goes
     + begun: the file that is there once the exchange has begun to change the host
+    + seconds: how long it lasts on an idle machine, until then and from then on
     + more: further victims
     """
     victims = [
@@ -117,8 +117,8 @@ def choose_exchange(
     ]
     victim = chance.choice(victims)
     if chance.random() < _BEFORE:
-        return Kill(victim, operation, chance.uniform(0, _FETCHING_SECONDS))
-    longest = 1.5 if victim in ("dpkg", "apt-get") else _EXCHANGING_SECONDS
+        return Kill(victim, operation, chance.uniform(0, seconds[0]))
+    longest = 1.5 if victim in ("dpkg", "apt-get") else seconds[1]
     return Kill(victim, operation, chance.uniform(0, longest), begun)
 
 

@@ -76,7 +76,7 @@ from kubenode.packages.archive import ArchiveFile, Build
 from kubenode.packages.package_change import PackageChange
 from kubenode.packages.source import Repository
 from kubenode.run import host_script
-from kubenode.runtimes import archive_program, config_swap, program_change
+from kubenode.runtimes import archive_program, config_swap, other_runtimes, program_change
 from kubenode.runtimes.containerd import proof, removal
 from kubenode.runtimes.crio import archive as crio_archive_program
 from kubenode.runtimes.crio import proof as crio_proof
@@ -173,6 +173,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     monkeypatch.setattr(archive_change, "ROOT", str(tmp_path / "lib"))
     monkeypatch.setattr(archive_change, "STORE", str(tmp_path / "store"))
     monkeypatch.setattr(program_change, "DIRECTORY", str(tmp_path / "change"))
+    monkeypatch.setattr(other_runtimes, "DISABLED", str(tmp_path / "disabled"))
     monkeypatch.setattr(plugins_change, "NOTE", str(tmp_path / "plugins"))
     return Host(tmp_path)
 
@@ -308,7 +309,9 @@ def switch_runtime(host: Host, comes_up: bool = True) -> str:
         "/nowhere",
         Stopped(("crio.service",), ()),
         {str(host.config): (b"old\n", b"new\n")},
+        ("containerd.service",),
     )
+    Path(other_runtimes.DISABLED).write_text("containerd.service\ndocker.socket\n")
     words = [Word("--v=2", "/etc/default/kubelet")]
     command = runtime_switch.switch(
         to_do, kubelet_service.daemon(words, "127.0.0.1:10248"), daemon(host)
@@ -623,9 +626,12 @@ def test_each_shell_runs_what_changes_a_host(
         assert [verb for verb in verbs if "daemon-reload" not in verb] == [
             "stop kubelet.service",
             "restart kubelet.service",
+            "-q enable containerd.service",
             "-q disable crio.service",
             "stop crio.service",
         ]
+        # what was enabled, and is not any more
+        assert Path(other_runtimes.DISABLED).read_text() == "docker.socket\ncrio.service\n"
     if change is swap_off:
         said = host.log.read_text().splitlines()
         assert said[:3] == ["swapoff /a swap /dev/zram0",
@@ -672,6 +678,7 @@ def test_a_kubelet_that_does_not_come_up_gets_the_old_runtime_again(
     assert host.config.read_text() == "old\n"
     log = host.log.read_text()
     assert "stop crio.service" not in log
+    assert Path(other_runtimes.DISABLED).read_text() == "containerd.service\ndocker.socket\n"
     assert "systemctl -q enable crio.service" in log
     assert not Path(program_change.DIRECTORY).exists()
 

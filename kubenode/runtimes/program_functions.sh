@@ -37,10 +37,12 @@ watch_over() {
 }
 # is_new NEW OLD SUFFIX FILE
 is_new() { target_of "$4" && [ "$(sum_of "$target")" = "$1" ]; }
+# is_another: whether the daemon was restarted: one that ran before the change is no proof of it
+is_another() { [ "$(systemctl show -p MainPID "$unit")" != "$(cat "$change/daemon")" ]; }
 is_done() {
   [ -z "$restarts" ] || cri_serves || return 1
   program_is_there && { [ ! -e "$note" ] || { is_whole && each_noted is_new; }; } &&
-    { [ -z "$restarts" ] || runs_what_is_there; }
+    { [ -z "$restarts" ] || { is_another && runs_what_is_there; }; }
 }
 # forget_change: it is proven, or undone
 forget_change() {

@@ -439,7 +439,7 @@ def unpack_cri_dockerd(host: Host) -> str:
         whole_file.FUNCTIONS,
         time_limit.FUNCTIONS,
         program.functions,
-        f"change={host.programs.parent}/change; mkdir $change",
+        f"unit=cri-docker.service; restarts=; change={host.programs.parent}/change; mkdir $change",
         *(f"program_{step} || fail {step}" for step in steps),
         # there was none
         "! program_is_there || fail back",

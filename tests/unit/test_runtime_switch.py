@@ -128,14 +128,14 @@ if [ "$left" = 0 ]; then {strike}; fi
 _SYSTEMCTL = """
 case "$*" in
   *--value*) echo {pid};;
-  "show -p MainPID"*) echo MainPID={pid};;
+  "show -p MainPID"*) if [ -e {folder}/again ]; then echo MainPID={pid}; else echo MainPID=1; fi;;
   "show -p LoadState"*) echo LoadState=loaded;;
   "show -p ActiveState crio.service") read -r now <{folder}/crio; echo "ActiveState=$now";;
   "show -p ActiveState"*) echo ActiveState=active;;
   "is-enabled crio.service") echo enabled;;
   "start crio.service") echo active >{folder}/crio;;
   "stop crio.service") echo inactive >{folder}/crio;;
-  "restart kubelet.service") cp {folder}/config {folder}/runs;;
+  "restart kubelet.service") cp {folder}/config {folder}/runs; : >{folder}/again;;
   "stop kubelet.service") rm -f {folder}/runs;;
 esac
 """

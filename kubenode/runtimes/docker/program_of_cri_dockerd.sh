@@ -92,7 +92,15 @@ program_switch() {
 program_is_there() {
   [ "$(cri_current)" = "$cri_build" ] && [ -x "@ROOT@/$cri_build/cri-dockerd" ] &&
     [ "$(readlink @LINK@)" = @ROOT@/current/cri-dockerd ] &&
-    [ "$(sum_of @SERVICE@)" = "$cri_service_sum" ] && [ "$(sum_of @SOCKET@)" = "$cri_socket_sum" ]
+    [ "$(sum_of @SERVICE@)" = "$cri_service_sum" ] &&
+    [ "$(sum_of @SOCKET@)" = "$cri_socket_sum" ] || return 1
+  [ "$restarts" ] || return 0
+  # the old one's program is still there, so that it may have been started once more
+  pid=$(systemctl show -p MainPID "$unit"); pid=${pid#MainPID=}
+  case $(readlink "/proc/$pid/exe") in
+    "@ROOT@/$cri_build"/*) ;;
+    @ROOT@/*) return 1;;
+  esac
 }
 program_back() {
   for file in @SERVICE@ @SOCKET@; do

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from docker import DockerClient
 
+from kubenode.runtimes.docker import cri_archive
 from tests.conftest import RunPyinfra, WriteInventory
 from tests.end_to_end import docker_hosts
 from tests.end_to_end.docker_hosts import CONFIG
@@ -147,6 +148,24 @@ def test_what_the_engine_does_not_take_comes_back(
     assert "serves CRI again; the old configuration is back" in words(result.output), result.output
     assert node.read(CONFIG) == good
     assert engine(node, "Driver") == storage
+    assert serves(node)
+
+
+def test_a_cri_dockerd_that_does_not_start_gives_way_to_the_one_before(
+    node: Target, run_pyinfra: RunPyinfra, inventory: WriteInventory, archives: Path
+) -> None:
+    version = "0.3.99" if node.suite == "bookworm" else "0.4.99"
+    program = f'#!/bin/sh\n[ "$1" = --version ] && echo "cri-dockerd {version} (x)"\n'
+    source = docker_hosts.source(archives, version, program.encode())
+    before = node.sh(f"readlink {cri_archive.ROOT}/current")
+    data = {"cgroup_driver": engine(node, "CgroupDriver"), "cri_dockerd_source": source}
+    broken = inventory(docker_hosts.host(node, archives, **data))
+    result = run_pyinfra("-y", broken, DEPLOY)
+    assert result.returncode == 1, result.output
+    assert "the new cri-dockerd did not come up; the old program is back, and serves again" in (
+        words(result.output)
+    ), result.output
+    assert node.sh(f"readlink {cri_archive.ROOT}/current") == before
     assert serves(node)
 
 

@@ -47,7 +47,7 @@ def test_an_exchange_of_another_runtime_is_killed_at_any_moment(
     """On hosts side by side, by SSH and by Docker."""
     address = gateway(docker_client)
     rounds.side_by_side(
-        "other exchanges",
+        "other-exchanges",
         KILLS,
         [
             partial(

@@ -20,13 +20,11 @@ from tests.conftest import ROOT
 from tests.soak import kills, loops
 from tests.soak.deploy import Deploy
 from tests.soak.host import Host
-from tests.soak.kill_round import CRI_SECONDS, Played, second_time, serves
+from tests.soak.kill_round import CRI_SECONDS, Played, second_time, serves, settled
 from tests.soak.kills import DAEMONS, Kill
 from tests.targets.cri import Cri, CriError, Pod
 
 BEGUN = f"{program_change.DIRECTORY}/back.sh"
-SETTLED_SECONDS = 240
-"""How long a host may be at it after its controller has gone: a daemon's start and its return."""
 
 _DEPLOY = """\
 from kubenode.operations import {module}
@@ -265,7 +263,7 @@ class Exchanges:
             if code is None:
                 faults.append("pyinfra does not end")
             if waits:
-                faults += self._settled()
+                faults += settled(self.host)
                 faults += self.judge(AFTER_KILL, [old, wanted])
             elif code == 0 and kill.victim not in ("pyinfra INT", *DAEMONS):
                 faults += self.judge("pyinfra reports success, and", [wanted])
@@ -300,18 +298,6 @@ class Exchanges:
 
     def _started(self, deploy: Path, data: Mapping[str, Any], name: str) -> Deploy:
         return Deploy(self.folder, deploy, (self.place[0], {**self.place[1], **data}), name)
-
-    def _settled(self) -> Iterator[str]:
-        """Wait until nobody on the host is at it any more."""
-        # who ends a change looks once a second whether its shell is there
-        time.sleep(1.5)
-        script = (
-            f"flock -w {SETTLED_SECONDS} /run/kubenode/lock true && "
-            f'timeout {SETTLED_SECONDS} sh -c \'while pgrep -x "apt-get|dpkg" >/dev/null || '
-            'systemctl -q is-active "kubenode-change-*"; do sleep 0.1; done\''
-        )
-        if self.host.target.try_sh(script)[0] != 0:
-            yield f"the host is at it {SETTLED_SECONDS} s after the kill"
 
     def judge(self, when: str, allowed: list[Kind]) -> Iterator[str]:
         """What is wrong with a host that should be of one of these kinds, and serve."""

@@ -28,7 +28,7 @@ program_keep() {
   else systemctl show -p ActiveState "$unit"; fi >"$change/kubelet"
   sync_file "$change/kubelet" && sync_file "$change/units"
 }
-program_switch() { limited @STOP_SECONDS@ systemctl stop "$unit"; }
+program_switch() { limited @STOP_SECONDS@ systemctl stop "$unit" 9>&-; }
 # note_disabled: the list of what was enabled before a change has disabled it
 note_disabled() {
   # shellcheck disable=SC2086  # a unit a line
@@ -49,7 +49,7 @@ program_hold() {
   done
   # shellcheck disable=SC2086  # split on purpose
   [ -z "$stopped_units" ] || {
-    why=$({ systemctl -q disable $stopped_units && limited @STOP_SECONDS@ systemctl stop $stopped_units; } 2>&1) ||
+    why=$({ systemctl -q disable $stopped_units && limited @STOP_SECONDS@ systemctl stop $stopped_units 9>&-; } 2>&1) ||
       fail "kubelet uses @NEW@, and the old runtime cannot be stopped and disabled: $why"
     systemctl reset-failed $stopped_units 2>/dev/null
   }
@@ -65,14 +65,14 @@ program_back() {
     case $was in
       active | activating | reloading)
         systemctl reset-failed "$each" 2>/dev/null
-        limited @STOP_SECONDS@ systemctl start "$each" || return 1;;
+        limited @STOP_SECONDS@ systemctl start "$each" 9>&- || return 1;;
     esac
   done <"$change/units"
   read -r was <"$change/kubelet" 2>/dev/null
   # one that was not healthy before is not waited for
   case ${was:-healthy} in
     healthy) ;;
-    ActiveState=inactive | ActiveState=failed) limited @STOP_SECONDS@ systemctl stop "$unit"; restarts=;;
+    ActiveState=inactive | ActiveState=failed) limited @STOP_SECONDS@ systemctl stop "$unit" 9>&-; restarts=;;
     *) systemctl --no-block restart "$unit"; restarts=;;
   esac
 }

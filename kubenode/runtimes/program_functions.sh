@@ -15,9 +15,10 @@ bring_up() {
   # units that are restarted with it are words, and have a limit of starts too
   # shellcheck disable=SC2086
   systemctl reset-failed ${units:-$unit} 2>/dev/null
-  # a unit may have no limit of its own
+  # a unit may have no limit of its own. It is without the lock: where this shell is killed meanwhile,
+  # whoever ends the change need not wait for a start that hangs.
   # shellcheck disable=SC2086
-  limited @RESTART_SECONDS@ systemctl restart ${units:-$unit} && wait_for_cri @CRI_WAIT_SECONDS@ && runs_what_is_there
+  limited @RESTART_SECONDS@ systemctl restart ${units:-$unit} 9>&- && wait_for_cri @CRI_WAIT_SECONDS@ && runs_what_is_there
 }
 # runs_what_is_there: whether the daemon that runs is the program that is there
 runs_what_is_there() {

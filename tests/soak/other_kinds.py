@@ -78,12 +78,8 @@ DOCKER = _Docker(
     links={"cri-docker.service": "/usr/local/lib/kubenode/cri-dockerd/current"},
     seconds=(6.0, 8.0),
 )
-# without the client's own package up to Debian 12
-_DEBIANS = {
-    "bookworm": ("docker.io", "containerd", "runc"),
-    "trixie": ("docker.io", "docker-cli", "containerd", "runc"),
-}
-_CONTAINERD_IO = {"bookworm": "1.6", "trixie": "1.7"}
+_DEBIANS = ("docker.io", "docker-cli", "containerd", "runc")
+SUITE = "trixie"
 
 
 def docker(server: Server, host: Host) -> Loop:
@@ -92,17 +88,16 @@ def docker(server: Server, host: Host) -> Loop:
     + server: what serves them
     + host: that is going to have them
     """
-    suite = host.target.suite
     docker_hosts.ready(host.target)
-    debian = [binaries.plain(suite, name) for name in _DEBIANS[suite]]
+    debian = [binaries.plain(SUITE, name) for name in _DEBIANS]
     release = debian[0].name.split("_")[1].partition("+")[0]
     # of the same version at both, or where a host comes from would tell which one it has
-    rest = containerd_io.built(_CONTAINERD_IO[suite], suite)
+    rest = containerd_io.built("1.7", SUITE)
     debs = {
-        "docker.io": (debian, _DEBIANS[suite]),
+        "docker.io": (debian, _DEBIANS),
         **{
             edition.engine: (
-                [*docker_engine.built(edition, suite), rest],
+                [*docker_engine.built(edition, SUITE), rest],
                 (edition.engine, edition.cli, "containerd.io"),
             )
             for edition in (CE, MCR)
@@ -110,13 +105,9 @@ def docker(server: Server, host: Host) -> Loop:
     }
     folder = server.folder
     sources = {
-        name: _repository(server, suite, name, paths, packages)
-        for name, (paths, packages) in debs.items()
+        name: _repository(server, name, paths, packages) for name, (paths, packages) in debs.items()
     }
     says = [None] if cri_dockerd.real() else ["0.4.3", "0.4.2"]
-    if suite == "bookworm":
-        # its engine speaks API 1.41
-        says = ["0.3.25", "0.3.24"]
     archives = [docker_hosts.source(folder, each) for each in says]
     # the engine is what it is, whichever cri-dockerd is there
     both = [(name, archive) for name in sources for archive in archives]
@@ -143,17 +134,17 @@ def docker(server: Server, host: Host) -> Loop:
 
 
 def _repository(
-    server: Server, suite: str, name: str, debs: Sequence[Path], packages: Sequence[str]
+    server: Server, name: str, debs: Sequence[Path], packages: Sequence[str]
 ) -> dict[str, Any]:
     key = keys.generated()
-    repository = AptRepository(server.folder / name, suite)
+    repository = AptRepository(server.folder / name, SUITE)
     for deb in debs:
         repository.add(deb)
     repository.publish(key)
     return {
         "name": f"test-{name.replace('.', '-')}",
         "url": f"{server.http}/{name}",
-        "suite": suite,
+        "suite": SUITE,
         "components": ["stable"],
         "key": key.public,
         "fingerprint": key.fingerprint,
@@ -182,7 +173,7 @@ def crio_packages(server: Server, host: Host) -> Loop:
     """
     crio_hosts.ready(host.target)
     versions = (cri_o.OLD, cri_o.NEW)
-    minors = crio_hosts.Minors(server, host.target.suite, *versions)
+    minors = crio_hosts.Minors(server, SUITE, *versions)
     stated = [minors.settings(version.rpartition(".")[0]) for version in versions]
     source = json.loads(stated[0]["kubenode_crio_source"])
     kinds = [
@@ -232,11 +223,10 @@ LOOPS = {"docker": docker, "crio packages": crio_packages, "crio bundles": crio_
 """Of a server and a host, by name."""
 
 
-def started(fleet: Fleet, name: str, suite: str = "trixie") -> Target:
+def started(fleet: Fleet, name: str) -> Target:
     """A target for a loop.
 
     + fleet: where it is from
     + name: of :data:`LOOPS`
-    + suite: Debian code name
     """
-    return docker_hosts.start(fleet, suite) if name == "docker" else fleet.start(suite)
+    return docker_hosts.start(fleet, SUITE) if name == "docker" else fleet.start(SUITE)

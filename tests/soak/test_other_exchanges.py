@@ -28,15 +28,10 @@ pytestmark = pytest.mark.targets
 KILLS = loops.count(2, 120)
 # of Docker Engine: an exchange of packages, and one of cri-dockerd's archive; or all
 KINDS = loops.count(3, 4)
-# what is exchanged, suite, and whether by SSH
+# what is exchanged, and whether by SSH
 HOSTS = loops.choice(
-    [("docker", "trixie", True)],
-    [
-        ("docker", "trixie", True),
-        ("docker", "bookworm", False),
-        ("crio packages", "trixie", True),
-        ("crio bundles", "trixie", False),
-    ],
+    [("docker", True)],
+    [("docker", True), ("docker", False), ("crio packages", True), ("crio bundles", False)],
 )
 
 
@@ -52,12 +47,12 @@ def test_an_exchange_of_another_runtime_is_killed_at_any_moment(
         [
             partial(
                 _go_round,
-                other_kinds.started(targets, name, suite),
+                other_kinds.started(targets, name),
                 (name, over_ssh),
                 tmp_path / str(number),
                 address,
             )
-            for number, (name, suite, over_ssh) in enumerate(HOSTS)
+            for number, (name, over_ssh) in enumerate(HOSTS)
         ],
     )
 
@@ -70,7 +65,7 @@ def _go_round(
     served.mkdir(parents=True)
     with Server(served, address) as server:
         loop = _begun(target, server, name, folder, over_ssh)
-        said = f"{name} on {target.suite} by {'SSH' if over_ssh else 'Docker'}"
+        said = f"{name} by {'SSH' if over_ssh else 'Docker'}"
         return rounds.go_round(said, partial(exchanges.play, loop, over_ssh), kills, seed)
 
 
@@ -94,7 +89,9 @@ def node(
     served = folder / "served"
     served.mkdir()
     with Fleet(docker_client, login_key) as fleet, Server(served, gateway(docker_client)) as server:
-        yield _begun(fleet.start("trixie"), server, "crio packages", folder, True)
+        yield _begun(
+            other_kinds.started(fleet, "crio packages"), server, "crio packages", folder, True
+        )
 
 
 # a deploy, who is killed in it, and what must be said of the round

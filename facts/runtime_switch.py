@@ -9,7 +9,7 @@ from kubenode.files.exact_text import text_of
 from kubenode.run import host_script
 from kubenode.runtimes import program_change
 from kubenode.runtimes.crictl import CRICTL_CONFIG
-from kubenode.runtimes.other_runtimes import ENGINE_UNITS, RuntimesShape
+from kubenode.runtimes.other_runtimes import DISABLED, ENGINE_UNITS, UNITS, RuntimesShape
 from kubenode.wire import probe
 from kubenode.wire.probe_fact import ProbeFact
 from kubenode.wire.reading import ProbeError, Reading, Readings
@@ -28,6 +28,9 @@ class RuntimeSwitchShape(TypedDict):
     """``/etc/crictl.yaml``, exact; None when there is none, or it could not be read."""
     crictl_readable: bool
     """Whether that is known."""
+    disabled: list[str] | None
+    """Units that changes of the runtime have disabled, and that were enabled before; None: their
+    list cannot be read."""
     change: str | None
     """A change that was interrupted, of a runtime or of a program: ``containerd -> cri-dockerd``;
     None: there is none."""
@@ -37,6 +40,7 @@ def script() -> probe.Script:
     """The probe's script."""
     return probe.Script(
         host_script.read(__file__, "runtime_switch.sh", CHANGE=program_change.DIRECTORY),
+        files=(DISABLED,),
         units=ENGINE_UNITS,
         properties=("ActiveState",),
         answers=("known",),
@@ -55,6 +59,13 @@ def _engine(reading: Reading) -> dict[str, str] | None:
     return found
 
 
+def _disabled(reading: Reading) -> list[str] | None:
+    if reading.is_unreadable(DISABLED):
+        return None
+    lines = dict.fromkeys(reading.text(DISABLED))
+    return [line for line in lines if line in UNITS or line in ENGINE_UNITS]
+
+
 class RuntimeSwitch(ProbeFact[RuntimeSwitchShape]):
     """
     Returns which runtimes a host has, who uses them, and whether a change of them was interrupted
@@ -67,6 +78,7 @@ class RuntimeSwitch(ProbeFact[RuntimeSwitchShape]):
             "engine": {"docker.socket": "active", "docker.service": "active"},
             "crictl": "runtime-endpoint: unix:///run/cri-dockerd.sock\\n",
             "crictl_readable": True,
+            "disabled": [],
             "change": None,
         }
 
@@ -90,5 +102,6 @@ class RuntimeSwitch(ProbeFact[RuntimeSwitchShape]):
             "engine": _engine(own),
             "crictl": None if content is None else text_of(content),
             "crictl_readable": not of_crictl.is_unreadable(CRICTL_CONFIG),
+            "disabled": _disabled(own),
             "change": own.value("change"),
         }

@@ -107,7 +107,8 @@ def installed(
     A release of cri-dockerd that cannot talk to this Docker Engine is refused, see
     :mod:`kubenode.runtimes.docker.releases`. An archive stands beside others in
     ``/usr/local/lib/kubenode/cri-dockerd``, with units of its own; one that does not serve gives
-    way to the one before. A host where another runtime is in use is refused.
+    way to the one before, also where the change is interrupted. A host where another runtime is in
+    use is refused.
 
     **Example:**
 

@@ -17,14 +17,13 @@ from kubenode.facts.package_versions import PackageVersions, PackageVersionsShap
 from kubenode.facts.repositories import Repositories
 from kubenode.operations import package_hold, package_steps
 from kubenode.operations import packages as package_operations
-from kubenode.operations.docker_host import daemon_of, state
+from kubenode.operations.docker_host import daemon_of, service_of, state
 from kubenode.packages.choice import choose
 from kubenode.packages.package_change import PackageChange
 from kubenode.packages.source import Repository
 from kubenode.run.telling import explain, refuse
 from kubenode.runtimes import program_change
 from kubenode.runtimes.docker import daemon_json, packages
-from kubenode.runtimes.program_change import Service
 from kubenode.runtimes.restart import Restart, postponed
 from kubenode.wire import joint_reading
 
@@ -228,18 +227,8 @@ def _exchanged(change: PackageChange, daemon: DockerServiceShape, by: str) -> Co
     change = replace(change, holds=hold.names if hold.conf is None else ())
     program = program_change.of_packages("Docker Engine", change, by)
     explain(host, program.explained)
-    unit = daemon["unit"]
     yield program_change.change(
-        program,
-        {},
-        daemon_json.PATH,
-        daemon_of(daemon),
-        Service(
-            is_enabled=unit is not None and unit["enabled"] == "enabled",
-            is_active=unit is not None and unit["active"] in ("active", "activating", "reloading"),
-            serves=daemon["cri"] == "serving",
-            is_masked=unit is not None and unit["load"] == "masked",
-        ),
+        program, {}, daemon_json.PATH, daemon_of(daemon), service_of(daemon["unit"], daemon)
     )
     if hold.conf is not None:
         yield from package_hold.held(hold)

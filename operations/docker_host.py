@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from kubenode.facts.docker import DockerShape
 from kubenode.linux.cgroups import Driver
-from kubenode.linux.unit import unit_of
+from kubenode.linux.unit import UnitShape, unit_of
 from kubenode.runtimes.config_swap import Daemon
 from kubenode.runtimes.docker import proof
 from kubenode.runtimes.docker.state import State
+from kubenode.runtimes.program_change import Service
 
 CANNOT_TELL = "cannot tell how Docker Engine is configured, see the lines above"
 
@@ -64,4 +65,18 @@ def daemon_of(shape: DockerShape, driver: Driver | None = None, *, engine: bool 
         shape["flags"] or (),
         driver,
         with_engine=engine,
+    )
+
+
+def service_of(unit: UnitShape | None, shape: DockerShape) -> Service:
+    """What a unit did before its program is changed.
+
+    + unit: the engine's or cri-dockerd's
+    + shape: what the host says
+    """
+    return Service(
+        is_enabled=unit is not None and unit["enabled"] == "enabled",
+        is_active=unit is not None and unit["active"] in ("active", "activating", "reloading"),
+        serves=shape["cri"] == "serving",
+        is_masked=unit is not None and unit["load"] == "masked",
     )

@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 from pyinfra import host, logger
 from pyinfra.api import FileUploadCommand, FunctionCommand, StringCommand
 
-from kubenode.facts.docker import LICENCE, DockerPackage, DockerPackageShape
+from kubenode.facts.docker import LICENCE, Docker, DockerPackage, DockerPackageShape
 from kubenode.facts.platform import Platform
 from kubenode.files import host_lock, whole_file
 from kubenode.operations import docker_exchange, interrupted_change, other_runtime, package_steps
 from kubenode.operations import packages as package_operations
+from kubenode.operations.docker_host import service_of
 from kubenode.packages import archive_cache, archive_transfer
 from kubenode.packages.archive import Archive
 from kubenode.packages.archive_transfer import FetchedBy
@@ -360,4 +361,9 @@ def _from_archive(now: DockerPackageShape, wanted: Wanted, source: Archive) -> C
     except archive_cache.FetchError as error:
         yield refuse(host, f"{error}: nothing was changed")
         return
-    yield cri_archive.change(source.version, file)
+    daemon = joint_reading.get_fact_now(Docker)
+    if daemon is None:
+        yield refuse(host, _CANNOT_TELL)
+        return
+    service = service_of(daemon["cri_dockerd"]["unit"], daemon)
+    yield cri_archive.change(source.version, file, now["cri_dockerd_version"], service)

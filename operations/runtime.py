@@ -55,9 +55,10 @@ def replaced(by: str, cgroup_driver: Driver | None = DEFAULTS.cgroup_driver) -> 
     at.
 
     Docker Engine's containerd stays where containerd is wanted, and stops with the engine where
-    CRI-O is. Where Docker Engine comes back, ``docker.service`` starts it and ``docker.socket``, at
-    boot too. The old runtime's packages, their holds, files and data stay: going back is the same
-    with the other name. ``containerd.absent``, or the package manager, removes them.
+    CRI-O is. A unit that an earlier change has disabled is enabled again where its runtime comes
+    back, ``docker.socket`` too. The old runtime's packages, their holds, files and data stay: going
+    back is the same with the other name. ``containerd.absent``, or the package manager, removes
+    them.
 
     What kubeadm keeps of a node in the cluster is printed: the annotation
     ``kubeadm.alpha.kubernetes.io/cri-socket``.
@@ -104,7 +105,8 @@ def _replaced(
 ) -> Commands:
     of_kubelet, pods = joint_reading.get_each([(KubeletFiles, {}), (Pods, {})])
     new = _daemon_of(wanted)
-    if of_kubelet is None or now["engine"] is None or new is None:
+    engine, disabled = now["engine"], now["disabled"]
+    if of_kubelet is None or engine is None or disabled is None or new is None:
         yield refuse(host, _CANNOT_TELL)
         return
     daemon, socket = new
@@ -129,8 +131,9 @@ def _replaced(
         f"{' and '.join(other.name for other in others)} -> {wanted.cri}",
         wanted.cri,
         socket,
-        other_runtimes.stopped(now["runtimes"], now["engine"], wanted),
+        other_runtimes.stopped(now["runtimes"], engine, wanted),
         _changed(of_kubelet, of_files, of_crictl),
+        other_runtimes.enabled_again(now["runtimes"], engine, disabled, wanted),
         starts=of_kubelet["joined"] == "yes" or of_kubelet["active"] is True,
     )
     _explain(to_do, of_kubelet, of_files)
@@ -196,6 +199,9 @@ def _explain(to_do: Switch, of_kubelet: KubeletFilesShape, of_files: configurati
             "this node has not joined a cluster: kubeadm init and join take --cri-socket "
             f"{endpoint} where they find several",
         )
+    if to_do.enabled_again:
+        units = ", ".join(to_do.enabled_again)
+        explain(host, f"enable {units} again, as before an earlier change of the runtime")
     if to_do.stopped.units:
         units = ", ".join(to_do.stopped.units)
         explain(

@@ -19,6 +19,7 @@ from pyinfra_testing import operations  # type: ignore[import-untyped]
 from pyinfra_testing.operations import make_operation_tests  # type: ignore[import-untyped]
 
 from kubenode.files import host_lock, whole_file
+from kubenode.kubelet import runtime_switch
 from kubenode.operations import swap
 from kubenode.packages import package_change, package_locks
 from kubenode.runtimes import config_swap, program_change
@@ -68,6 +69,9 @@ def _stage(cases: Any, data: dict[str, Any]) -> Iterator[None]:
             _FUNCTIONS="# program_change._FUNCTIONS",
             _BACK="# program_change._BACK",
             _OF_PACKAGES="# program_change._OF_PACKAGES",
+        ),
+        patch.object(
+            runtime_switch, "_FUNCTIONS", "# runtime_switch @NEW@ @DISABLED@ @STOP_SECONDS@"
         ),
         patch.multiple(package_change, _APT="# package_change._APT", _RPM="# package_change._RPM"),
         patch.multiple(

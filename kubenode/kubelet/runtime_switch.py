@@ -16,7 +16,7 @@ containerd".
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,7 +28,7 @@ from kubenode.kubelet import configuration
 from kubenode.kubelet.configuration import Files, Plan
 from kubenode.run import host_script
 from kubenode.run.pyinfra_internals import Telling
-from kubenode.runtimes import config_swap, program_change
+from kubenode.runtimes import config_swap, other_runtimes, program_change
 from kubenode.runtimes.config_swap import Daemon
 from kubenode.runtimes.other_runtimes import Stopped
 from kubenode.runtimes.program_change import Program, Service
@@ -50,6 +50,7 @@ class Switch:
     + socket: where that serves CRI
     + stopped: what nobody needs afterwards
     + files: content now (None: there is no such file) and new content, by path
+    + enabled_again: units that an earlier change has disabled
     + starts: whether kubelet is restarted, or started; without a cluster it cannot be
     """
 
@@ -58,6 +59,7 @@ class Switch:
     socket: str
     stopped: Stopped
     files: Mapping[str, tuple[bytes | None, bytes]] = field(default_factory=dict)
+    enabled_again: Sequence[str] = ()
     starts: bool = True
 
 
@@ -114,7 +116,13 @@ def switch(to_do: Switch, kubelet: Daemon, new: Daemon) -> StringCommand:
     functions = [
         f"stopped_units={shlex.quote(' '.join(to_do.stopped.units))}",
         f"left_sockets={shlex.quote(' '.join(to_do.stopped.sockets))}",
-        host_script.filled(_FUNCTIONS, NEW=to_do.new, STOP_SECONDS=STOP_SECONDS),
+        f"enabled_again={shlex.quote(' '.join(to_do.enabled_again))}",
+        host_script.filled(
+            _FUNCTIONS,
+            DISABLED=other_runtimes.DISABLED,
+            NEW=to_do.new,
+            STOP_SECONDS=STOP_SECONDS,
+        ),
     ]
     definitions = program_change.definitions_of(
         Program(to_do.new, to_do.explained, "\n".join(functions)),

@@ -5,6 +5,7 @@ lines='@NOTE_BEGINS@'$nl
 @KEEP@
 program_keep || fail "cannot keep what is there now: nothing was changed"
 printf '%s\n' @EXPLAINED@ >"$change/what"
+systemctl show -p MainPID "$unit" >"$change/daemon" || fail "$unit is not known: nothing was changed"
 # shellcheck disable=SC2015  # the last is for either failure
 stage "$change/back.sh" @BACK_SUM@ "$content_@BACK@" && place "$change/back.sh" ||
   fail "cannot write $change/back.sh: nothing was changed"

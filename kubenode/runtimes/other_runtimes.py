@@ -11,7 +11,7 @@ belongs to it: beside Docker Engine that is another runtime only where kubelet o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypedDict
 
@@ -30,6 +30,8 @@ ENGINE = "dockerd"
 """The program of Docker Engine, which has a containerd of its own use."""
 ENGINE_UNITS = ("docker.socket", "docker.service")
 """Docker Engine's own, which go with cri-dockerd."""
+DISABLED = "/var/lib/kubenode/disabled-units"
+"""The units that changes of the runtime have disabled, a line each: they were enabled before."""
 
 UNITS: Mapping[str, str] = {unit: row.cri for row in RUNTIMES for unit in row.units}
 PROGRAMS: Mapping[str, str] = {program: row.cri for row in RUNTIMES for program in row.programs}
@@ -203,6 +205,25 @@ def stopped(shape: RuntimesShape, engine: Mapping[str, str], wanted: Runtime) ->
     units.sort(key=lambda unit: not unit.endswith(".socket"))
     units += engine if has_engine_gone else []
     return Stopped(tuple(units), tuple(dict.fromkeys([*own, *listens])))
+
+
+def enabled_again(
+    shape: RuntimesShape, engine: Mapping[str, str], disabled: Sequence[str], wanted: Runtime
+) -> tuple[str, ...]:
+    """Units of *wanted* that start at boot again, since a change of the runtime has disabled them.
+
+    + shape: what the host has
+    + engine: those of :data:`ENGINE_UNITS` that it has, by name
+    + disabled: what :data:`DISABLED` says
+    + wanted: the runtime that comes back
+
+    Docker Engine comes with its socket and its containerd, which ``docker.service`` would start
+    also where they are not enabled.
+    """
+    names = {wanted.cri, CONTAINERD.cri} if wanted.cri == DOCKER.cri else {wanted.cri}
+    units = [unit for unit in shape["units"] if UNITS.get(unit) in names]
+    units += engine if wanted.cri == DOCKER.cri else []
+    return tuple(unit for unit in disabled if unit in units)
 
 
 _AT_REST = ("", "inactive", "failed")

@@ -15,9 +15,10 @@ bring_up() {
   # units that are restarted with it are words, and have a limit of starts too
   # shellcheck disable=SC2086
   systemctl reset-failed ${units:-$unit} 2>/dev/null
-  # a unit may have no limit of its own
+  # a unit may have no limit of its own. It is without the lock: where this shell is killed meanwhile,
+  # whoever ends the change need not wait for a start that hangs.
   # shellcheck disable=SC2086
-  limited @RESTART_SECONDS@ systemctl restart ${units:-$unit} && wait_for_cri @CRI_WAIT_SECONDS@ && runs_what_is_there
+  limited @RESTART_SECONDS@ systemctl restart ${units:-$unit} 9>&- && wait_for_cri @CRI_WAIT_SECONDS@ && runs_what_is_there
 }
 # runs_what_is_there: whether the daemon that runs is the program that is there
 runs_what_is_there() {
@@ -37,10 +38,12 @@ watch_over() {
 }
 # is_new NEW OLD SUFFIX FILE
 is_new() { target_of "$4" && [ "$(sum_of "$target")" = "$1" ]; }
+# is_another: whether the daemon was restarted: one that ran before the change is no proof of it
+is_another() { [ "$(systemctl show -p MainPID "$unit")" != "$(cat "$change/daemon")" ]; }
 is_done() {
   [ -z "$restarts" ] || cri_serves || return 1
   program_is_there && { [ ! -e "$note" ] || { is_whole && each_noted is_new; }; } &&
-    { [ -z "$restarts" ] || runs_what_is_there; }
+    { [ -z "$restarts" ] || { is_another && runs_what_is_there; }; }
 }
 # forget_change: it is proven, or undone
 forget_change() {

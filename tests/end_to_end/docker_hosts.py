@@ -57,13 +57,16 @@ def knows_cri(target: Shell) -> None:
     target.sh(f"mkdir -p {Path(path).parent}; printf %s {encoded} | base64 -d >{path}")
 
 
-def source(folder: Path, says: str | None = None) -> dict[str, Any]:
+def source(
+    folder: Path, says: str | None = None, program: bytes | None = None
+) -> dict[str, Any]:  # fmt: skip
     """What ``kubenode_cri_dockerd_source`` is for an archive on this machine.
 
     + folder: where the archive is put
     + says: the version that a stand-in says
+    + program: another one than the stand-in or the real one
     """
-    release = cri_dockerd.archive(folder, says)
+    release = cri_dockerd.archive(folder, says, program)
     return {
         "version": release.version,
         "url": str(release.path),

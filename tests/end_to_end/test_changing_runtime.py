@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from docker import DockerClient
 
+from kubenode.runtimes.other_runtimes import DISABLED
 from tests.conftest import RunPyinfra, WriteInventory
 from tests.end_to_end import crio_hosts, docker_hosts
 from tests.end_to_end.crio_hosts import Minors
@@ -199,6 +200,10 @@ def test_docker_takes_containerds_place_and_gives_it_back(node: Target, deploy: 
     assert states(node, "containerd") == ["active enabled"]
     for each in states(node, "docker.socket", "docker", "cri-docker.socket", "cri-docker"):
         assert each == "inactive disabled"
+    # whoever brings it back enables them again, its socket too
+    assert sorted(node.read(DISABLED).split()) == [
+        *("cri-docker.service", "cri-docker.socket", "docker.service", "docker.socket"),
+    ]
     assert {"docker.io", "containerd"} <= set(node.sh("apt-mark showhold").split())
     assert node.try_sh("test -e /run/cri-dockerd.sock")[0] == 1
     again = deploy("containerd")
@@ -261,12 +266,7 @@ def test_docker_and_crio_take_each_others_place(node: Target, deploy: Deploy) ->
         assert there.returncode == 0, there.output
         assert endpoints(node) == [endpoint] * 4
         assert healthy(node)
-        # docker.service starts its socket and containerd, also at boot, be they enabled or not
-        for unit, state in zip(active, states(node, *active), strict=True):
-            is_started_by_another = runtime == "docker" and unit in engine[:2]
-            assert state == "active enabled" or (
-                is_started_by_another and state.startswith("active")
-            )
+        assert set(states(node, *active)) == {"active enabled"}
         # the first time there is no CRI-O yet
         assert set(states(node, *stopped)) <= {"inactive disabled", "inactive not-found"}
         before = states(node, *active, *stopped)

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from docker import DockerClient
 
+from kubenode.runtimes.docker import cri_archive
 from tests.conftest import RunPyinfra, WriteInventory
 from tests.end_to_end import docker_hosts
 from tests.end_to_end.docker_hosts import CONFIG
 from tests.end_to_end.test_prepare import DEPLOY, remote_commands
 from tests.soak import loops
+from tests.soak.deploy import Deploy
+from tests.soak.host import Host
+from tests.soak.kill_round import settled
+from tests.soak.kills import Kill
 from tests.targets import image, pyinfra_cli
 from tests.targets.container import Target
 from tests.targets.fleet import Fleet
@@ -147,6 +153,48 @@ def test_what_the_engine_does_not_take_comes_back(
     assert "serves CRI again; the old configuration is back" in words(result.output), result.output
     assert node.read(CONFIG) == good
     assert engine(node, "Driver") == storage
+    assert serves(node)
+
+
+def test_a_cri_dockerd_that_does_not_start_gives_way_to_the_one_before(
+    node: Target, run_pyinfra: RunPyinfra, inventory: WriteInventory, archives: Path
+) -> None:
+    version = "0.3.99" if node.suite == "bookworm" else "0.4.99"
+    program = f'#!/bin/sh\n[ "$1" = --version ] && echo "cri-dockerd {version} (x)"\n'
+    source = docker_hosts.source(archives, version, program.encode())
+    before = node.sh(f"readlink {cri_archive.ROOT}/current")
+    data = {"cgroup_driver": engine(node, "CgroupDriver"), "cri_dockerd_source": source}
+    broken = inventory(docker_hosts.host(node, archives, **data))
+    result = run_pyinfra("-y", broken, DEPLOY)
+    assert result.returncode == 1, result.output
+    assert "the new cri-dockerd did not come up; the old program is back, and serves again" in (
+        words(result.output)
+    ), result.output
+    assert node.sh(f"readlink {cri_archive.ROOT}/current") == before
+    assert serves(node)
+
+
+def test_a_cri_dockerd_that_hangs_gives_way_also_where_who_waits_for_it_is_killed(
+    node: Target, archives: Path, tmp_path: Path
+) -> None:
+    version = "0.3.98" if node.suite == "bookworm" else "0.4.98"
+    program = (
+        f'#!/bin/sh\n[ "$1" != --version ] || {{ echo "cri-dockerd {version} (x)"; exit; }}\n'
+        "exec sleep 900\n"
+    )
+    source = docker_hosts.source(archives, version, program.encode())
+    before = node.sh(f"readlink {cri_archive.ROOT}/current")
+    data = {"cgroup_driver": engine(node, "CgroupDriver"), "cri_dockerd_source": source}
+    target = Host(node)
+    with Deploy(tmp_path, DEPLOY, docker_hosts.host(node, archives, **data), "killed") as deploy:
+        state = "systemctl show -P ActiveState cri-docker"
+        while deploy.runs and node.sh(state) != "activating\n":
+            time.sleep(0.1)
+        operation = "Node | Docker Engine and cri-dockerd are installed"
+        assert Kill("remote shell", operation, 0).strike(target, deploy), deploy.output
+        assert deploy.end() == 1
+    assert list(settled(target)) == []
+    assert node.sh(f"readlink {cri_archive.ROOT}/current") == before
     assert serves(node)
 
 

@@ -83,12 +83,14 @@ def messages() -> tuple[str, bytes]:
         return f"/usr/local/lib/{_MESSAGES}", output.read_bytes()
 
 
-def archive(folder: Path, says: str | None = None) -> Release:
+def archive(folder: Path, says: str | None = None, program: bytes | None = None) -> Release:
     """An archive as upstream has it: the program in a folder of its name, and no units.
 
     + folder: where it is put
     + says: what a stand-in says is its version
+    + program: another one than the stand-in or the real one
     """
+    packed_programs = programs(says) if program is None else {"cri-dockerd": (program, 0o755)}
     stated = says or version()
     path = folder / f"cri-dockerd-{stated}.amd64.tgz"
     # the same each time, to the byte
@@ -97,7 +99,7 @@ def archive(folder: Path, says: str | None = None) -> Release:
         gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w") as tar,
     ):
-        for name, (content, mode) in programs(says).items():
+        for name, (content, mode) in packed_programs.items():
             info = tarfile.TarInfo(f"cri-dockerd/{name}")
             info.size, info.mode, info.uid, info.uname = len(content), mode, 1001, "runner"
             tar.addfile(info, io.BytesIO(content))

@@ -1,7 +1,7 @@
-"""Rounds in which containerd is exchanged for another one, and whoever does it is killed.
+"""Rounds in which a runtime's program is exchanged for another one, and whoever does it is killed.
 
-A host has six containerds to choose from: of the distribution's package, of a mirror of Docker's
-and of release archives, an old one and a new one each. A pod runs wherever it may stay.
+A host has a few kinds of it to choose from: of packages, of repositories and of release archives.
+A pod runs wherever it may stay.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,55 +17,57 @@ from typing import Any
 from kubenode.packages import archive_change
 from kubenode.runtimes import program_change
 from tests.conftest import ROOT
-from tests.repositories import binaries, releases
-from tests.repositories.apt import AptRepository
-from tests.repositories.docker_mirror import DockerMirror
-from tests.repositories.server import Server
+from tests.soak import kills, loops
 from tests.soak.deploy import Deploy
 from tests.soak.host import Host
-from tests.soak.kill_round import CRI_SECONDS, Played, second_time, serves
-from tests.soak.kills import Kill
-from tests.targets.cri import CriError, Pod
+from tests.soak.kill_round import CRI_SECONDS, Played, second_time, serves, settled
+from tests.soak.kills import DAEMONS, Kill
+from tests.targets.cri import Cri, CriError, Pod
 
-OPERATION = "containerd is exchanged"
 BEGUN = f"{program_change.DIRECTORY}/back.sh"
-SETTLED_SECONDS = 240
-"""How long a host may be at it after its controller has gone: a daemon's start and its return."""
 
-DEPLOY = f"""\
-from kubenode.operations import containerd
+_DEPLOY = """\
+from kubenode.operations import {module}
 from pyinfra import host
 
 for number in range(host.data.times):
-    containerd.installed(name="{OPERATION}", **host.data.exchange)
+    {module}.installed(name="{operation}", **host.data.exchange)
 """
 
-_RUNC = "/opt/kubenode-test/runc"
-_PROGRAMS = ("containerd", "containerd-shim-runc-v2", "ctr", "runc")
-
-# what a host is, a line each: what is installed and held, and each program by each of its names
-_LOOK = f"""
+# what a host is, a line each: what is installed and held, each program by each of its names, and
+# each unit. A daemon that is older than the link to its program was not restarted for it.
+_LOOK = """
 dpkg-query -W -f 'package ${{Package}} ${{Version}} ${{db:Status-Status}}\\n' \\
-  containerd containerd.io runc 2>/dev/null | grep -v 'not-installed\\|config-files$'
+  {packages} 2>/dev/null | grep -v 'not-installed\\|config-files$'
 apt-mark showhold | sed 's/^/held /'
 dpkg --audit | sed 's/^/audit /'
-for program in {" ".join(_PROGRAMS)}; do
+for program in {programs}; do
   for place in /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin; do
     [ -e $place/$program ] || [ -L $place/$program ] || continue
     sum=$(sha256sum $place/$program 2>/dev/null)
     echo "program $place/$program ${{sum:-leads nowhere}}"
   done
 done
-for unit in /usr/local/lib /usr/lib; do
-  unit=$unit/systemd/system/containerd.service
-  [ ! -e $unit ] || echo "unit $unit $(sha256sum <$unit)"
+for name in {units}; do
+  for unit in /etc /usr/local/lib /usr/lib; do
+    unit=$unit/systemd/system/$name
+    [ ! -e $unit ] || echo "unit $unit $(sha256sum <$unit)"
+  done
+  echo "state $name $(systemctl is-active $name) $(systemctl is-enabled $name 2>&1)"
+  pid=$(systemctl show -P MainPID $name); [ "${{pid:-0}}" != 0 ] || continue
+  echo "daemon $(readlink /proc/$pid/exe)"
 done
-pid=$(systemctl show -P MainPID containerd); echo "daemon $(readlink /proc/$pid/exe)"
+for each in {links}; do
+  unit=${{each%=*}}; link=${{each#*=}}
+  started=$(date -d "$(systemctl show -P ExecMainStartTimestamp $unit)" +%s)
+  [ ! -L $link ] || [ "$started" -ge "$(stat -c %Y $link)" ] ||
+    echo "left $unit is older than its program"
+done
 n=0
 while systemctl -q is-active 'kubenode-change-*' && [ $n -lt 50 ]; do n=$((n + 1)); sleep 0.1; done
 systemctl list-units --plain --no-legend --all 'kubenode-change-*' | sed 's/^/left unit /'
-ls -A {program_change.DIRECTORY} 2>/dev/null | sed 's/^/left change of /'
-find /usr/bin /usr/sbin /usr/local /usr/lib/systemd /etc /var/lib/kubenode {archive_change.STORE} \\
+ls -A {change} 2>/dev/null | sed 's/^/left change of /'
+find /usr/bin /usr/sbin /usr/local /usr/lib/systemd /etc /var/lib/kubenode {store} \\
   \\( -name '.*.kubenode*' -o -name '*.dpkg-new' -o -name '*.dpkg-tmp' -o -name '*-unproven' \\) \\
   2>/dev/null | sed 's/^/left /'
 """
@@ -76,10 +78,10 @@ AFTER_KILL = "after the kill"
 
 @dataclass(frozen=True)
 class Kind:
-    """A containerd that a host may have.
+    """A program that a host may have.
 
     + source: for messages
-    + arguments: of ``containerd.installed``
+    + arguments: of the operation that installs it
     + version: what CRI says, without what a distribution adds
     + package: that it comes in, None for an archive
     """
@@ -94,71 +96,65 @@ class Kind:
         """For messages."""
         return f"{self.source} {self.version}"
 
-    def keeps_pods(self, new: Kind) -> bool:
-        """Whether pods may run while it is exchanged for a new one."""
-        is_downgrade = self.version[0] == "2" and new.version[0] == "1"
-        # a package takes its shim with it
-        takes_shim = self.package is not None and new.package is None
-        return not is_downgrade and not takes_shim
 
+@dataclass(frozen=True)
+class Subject:
+    """Whose program is exchanged.
 
-def kinds(server: Server, host: Host, old: str) -> list[Kind]:
-    """Serve six of them, and let the host have no other source of packages.
-
-    + server: what serves them, and nothing else
-    + host: that is going to have them
-    + old: the Debian release whose containerd is the older one
-
-    The first has both releases, packages and archives.
+    + module: of ``kubenode.operations``, whose ``installed`` does it
+    + socket: where it serves CRI
+    + packages, programs, units: all that it may have
+    + links: that lead to the build of an archive, by the unit that runs it
+    + victims: who is killed beside those of each exchange
+    + seconds: how long an exchange lasts, until it begins to change the host and from then on
     """
-    suite = host.target.suite
-    folder = server.folder
-    mirror = DockerMirror(server, suite, [_SERIES[old], "2.1"])
-    distribution = AptRepository(folder / "debian", suite, "main")
-    debs = [binaries.plain(each, "containerd") for each in (old, "forky")]
-    for deb in (*debs, binaries.plain(suite, "runc")):
-        distribution.add(deb)
-    distribution.publish(mirror.key)
-    host.target.sh(
-        "apt-get -qq update; apt-get -qq install -y --no-install-recommends wget >/dev/null"
-    )
-    host.target.sh("rm -f /etc/apt/sources.list /etc/apt/sources.list.d/*")
-    keyring = "/etc/apt/keyrings/tests.asc"
-    host.target.write(keyring, mirror.key.public)
-    host.target.write(
-        "/etc/apt/sources.list.d/debian.sources",
-        f"Types: deb\nURIs: {server.http}/debian\nSuites: {suite}\nComponents: main\n"
-        f"Signed-By: {keyring}\n",
-    )
-    wrapper = releases.RUNC.read_text().replace("/usr/sbin/runc.real", _RUNC)
-    (folder / "runc").write_text(wrapper)
-    host.target.sh("mkdir -p /opt/kubenode-test")
-    place = Path(f"/proc/{host.target.pid}/root{_RUNC}")
-    place.write_bytes(releases.debians_runc(suite))
-    place.chmod(0o755)
-    docker = {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in mirror.fields().items()
-    }
-    found = []
-    for suite_of, series in ((old, _SERIES[old]), ("forky", "2.1")):
-        # the file's name has an escape for what is in a version
-        version = binaries.plain(suite_of, "containerd").name.split("_")[1].replace("%3a", ":")
-        release = releases.of_debian(suite_of, folder)
-        stated = releases.stated(release, server.http, folder / "runc")
-        found.append(
-            [
-                Kind("distribution", {"version": version}, release.version, "containerd"),
-                Kind("archive", {"source": stated}, release.version, None),
-                Kind("docker", {"source": docker, "version": series}, release.version, _IO),
-            ]
+
+    module: str
+    socket: str
+    packages: Sequence[str]
+    programs: Sequence[str]
+    units: Sequence[str]
+    links: Mapping[str, str] = field(default_factory=dict)
+    victims: Sequence[str] = ()
+    seconds: tuple[float, float] = (6.0, 6.0)
+
+    @property
+    def operation(self) -> str:
+        """Its name."""
+        return f"{self.module} is exchanged"
+
+    @property
+    def deploy(self) -> str:
+        """What does it, as often as the host's data say."""
+        return _DEPLOY.format(module=self.module, operation=self.operation)
+
+    @property
+    def look(self) -> str:
+        """The script that tells what a host has."""
+        return _LOOK.format(
+            packages=" ".join(self.packages),
+            programs=" ".join(self.programs),
+            units=" ".join(self.units),
+            links=" ".join(f"{unit}={link}" for unit, link in self.links.items()),
+            change=program_change.DIRECTORY,
+            store=archive_change.STORE,
         )
-    (debian_1, archive_1, docker_1), (debian_2, archive_2, docker_2) = found
-    return [debian_1, docker_2, archive_1, archive_2, docker_1, debian_2]
 
+    def may_follow(self, old: Kind, new: Kind) -> bool:
+        """Whether *new* may be asked for where *old* is: between them there is nothing else."""
+        return old is not new
 
-_IO = "containerd.io"
-_SERIES = {"bookworm": "1.6", "trixie": "1.7"}
+    def keeps_pods(self, old: Kind, new: Kind) -> bool:
+        """Whether pods may run while that is done."""
+        return False
+
+    def cri(self, host: Host) -> Cri:
+        """A client of its CRI."""
+        return host.target.cri(self.socket)
+
+    def load_image(self, host: Host) -> None:
+        """Have the image that pods need."""
+        host.target.import_pause_image()
 
 
 @dataclass
@@ -180,8 +176,9 @@ class Look:
 
 @dataclass
 class Exchanges:
-    """A host whose containerd is exchanged again and again."""
+    """A host whose runtime's program is exchanged again and again."""
 
+    subject: Subject
     host: Host
     place: tuple[str, dict[str, str]]
     """The host in an inventory."""
@@ -195,31 +192,37 @@ class Exchanges:
     process: str = ""
     """The pod's."""
 
-    def begin(self) -> None:
-        """Make it a node, and let it have each kind once."""
+    def begin(self, settings: Mapping[str, Any]) -> None:
+        """Make it a node, and let it have each kind once.
+
+        + settings: with which ``deploy.py`` gives it the first kind
+        """
         self.folder.mkdir(exist_ok=True)
         first = self.kinds[0]
-        data = {"kubenode_containerd_version": first.arguments["version"]}
-        with self._started(ROOT / "deploy.py", data, "begin") as deploy:
+        with self._started(ROOT / "deploy.py", settings, "begin") as deploy:
             assert deploy.end() == 0, deploy.output
         self.now = first
         for kind in (*self.kinds[1:], first):
             code, output = self.rerun(kind)
             assert code == 0, output
-            assert list(second_time(output, OPERATION)) == [], output
-            assert serves(self.host, CRI_SECONDS), output
+            assert list(second_time(output, self.subject.operation)) == [], output
+            assert self._serves(), output
             self.now = kind
             self.clean[kind.name] = self.look()
 
+    def _serves(self) -> bool:
+        return serves(self.host, CRI_SECONDS, self.subject.socket)
+
     def look(self) -> Look:
         """What the host is now."""
-        return Look(self.host.target.sh(_LOOK).splitlines())
+        return Look(self.host.target.sh(self.subject.look).splitlines())
 
     def next(self, chance: random.Random) -> Kind:
         """Another kind than the one that is there, and a pod where it may stay."""
         assert self.now is not None
-        wanted = chance.choice([kind for kind in self.kinds if kind is not self.now])
-        keeps = self.now.keeps_pods(wanted)
+        now, may_follow = self.now, self.subject.may_follow
+        wanted = chance.choice([kind for kind in self.kinds if may_follow(now, kind)])
+        keeps = self.subject.keeps_pods(now, wanted)
         if self.pod and not keeps:
             self.remove_pod()
         if keeps and self.pod is None and chance.random() < 0.8:
@@ -228,15 +231,15 @@ class Exchanges:
 
     def run_pod(self) -> None:
         """Have a pod from now on."""
-        self.host.target.import_pause_image()
-        with self.host.target.cri() as cri:
+        self.subject.load_image(self.host)
+        with self._cri() as cri:
             self.pod = cri.run_pod()
         self.process = self._process()
 
     def remove_pod(self) -> None:
         """Have none."""
         assert self.pod is not None
-        with self.host.target.cri() as cri:
+        with self._cri() as cri:
             cri.remove_pod(self.pod.id)
         self.pod = None
 
@@ -260,16 +263,16 @@ class Exchanges:
             if code is None:
                 faults.append("pyinfra does not end")
             if waits:
-                faults += self._settled()
+                faults += settled(self.host)
                 faults += self.judge(AFTER_KILL, [old, wanted])
-            elif code == 0 and kill.victim not in ("pyinfra INT", "containerd"):
+            elif code == 0 and kill.victim not in ("pyinfra INT", *DAEMONS):
                 faults += self.judge("pyinfra reports success, and", [wanted])
         started = time.monotonic()
         code, output = self.rerun(wanted)
         seconds = time.monotonic() - started
         if code != 0:
             faults.append(f"the rerun fails with {code}")
-        faults += second_time(output, OPERATION)
+        faults += second_time(output, self.subject.operation)
         faults += self.judge("after the rerun", [wanted])
         self.now = wanted
         return Played(killed, faults, deploy.output + output, seconds)
@@ -290,27 +293,15 @@ class Exchanges:
         """
         if deploy is None:
             deploy = self.folder / "exchange.py"
-            deploy.write_text(DEPLOY)
+            deploy.write_text(self.subject.deploy)
         return self._started(deploy, {"exchange": dict(wanted.arguments), "times": times}, name)
 
     def _started(self, deploy: Path, data: Mapping[str, Any], name: str) -> Deploy:
         return Deploy(self.folder, deploy, (self.place[0], {**self.place[1], **data}), name)
 
-    def _settled(self) -> Iterator[str]:
-        """Wait until nobody on the host is at it any more."""
-        # who ends a change looks once a second whether its shell is there
-        time.sleep(1.5)
-        script = (
-            f"flock -w {SETTLED_SECONDS} /run/kubenode/lock true && "
-            f'timeout {SETTLED_SECONDS} sh -c \'while pgrep -x "apt-get|dpkg" >/dev/null || '
-            'systemctl -q is-active "kubenode-change-*"; do sleep 0.1; done\''
-        )
-        if self.host.target.try_sh(script)[0] != 0:
-            yield f"the host is at it {SETTLED_SECONDS} s after the kill"
-
     def judge(self, when: str, allowed: list[Kind]) -> Iterator[str]:
         """What is wrong with a host that should be of one of these kinds, and serve."""
-        if not serves(self.host, CRI_SECONDS):
+        if not self._serves():
             yield f"{when} CRI does not serve within {CRI_SECONDS:.0f} s"
             return
         look = self.look()
@@ -327,15 +318,15 @@ class Exchanges:
         if self.pod and self._process() != self.process:
             yield f"{when} the pod's process is {self._process() or 'gone'}, was {self.process}"
         elif self.pod and not self._knows_pod():
-            yield f"{when} containerd does not know that the pod runs"
+            yield f"{when} CRI does not know that the pod runs"
 
     def _differences(self, look: Look, kind: Kind) -> Iterator[str]:
         clean = self.clean[kind.name]
-        with self.host.target.cri() as cri:
+        with self._cri() as cri:
             version = cri.version().removeprefix("v")
         if not version.startswith(kind.version):
             yield f"{kind.name}: CRI is of {version}"
-        for word in ("package", "held", "unit", "daemon"):
+        for word in ("package", "held", "unit", "state", "daemon"):
             if look.of(word) != clean.of(word):
                 yield f"{kind.name}: {word} {look.of(word)}, not {clean.of(word)}"
         if look.programs() != clean.programs():
@@ -349,6 +340,9 @@ class Exchanges:
             if digest not in known and re.fullmatch("[0-9a-f]{64}", digest):
                 yield f"{when} {path} is nothing that it ever was whole"
 
+    def _cri(self) -> Cri:
+        return self.subject.cri(self.host)
+
     def _process(self) -> str:
         assert self.pod is not None
         found = self.host.target.sh(
@@ -360,7 +354,7 @@ class Exchanges:
     def _knows_pod(self) -> bool:
         assert self.pod is not None
         try:
-            with self.host.target.cri() as cri:
+            with self._cri() as cri:
                 return cri.is_ready(self.pod)
         except CriError:
             return False
@@ -368,3 +362,30 @@ class Exchanges:
 
 def _files(look: Look) -> list[str]:
     return [*look.of("program"), *look.of("unit")]
+
+
+def play(
+    loop: Exchanges, over_ssh: bool, number: int, chance: random.Random
+) -> tuple[Kill, Played]:  # fmt: skip
+    """A round of a host that goes round: to another kind, with a kill that chance chooses.
+
+    + loop: the host
+    + over_ssh: whether it is reached by SSH
+    + number: of the round
+    + chance: where all choices come from
+    """
+    old = loop.now
+    wanted = loop.next(chance)
+    assert old is not None
+    kill = kills.choose_exchange(
+        chance,
+        over_ssh,
+        loop.subject.operation,
+        old.package is not None or wanted.package is not None,
+        BEGUN,
+        loop.subject.seconds,
+        loop.subject.victims,
+    )
+    pod = "with a pod" if loop.pod else "without pods"
+    loops.say(f"{loop.host.target.suite} {number}: {old.name} -> {wanted.name} {pod}; {kill}")
+    return kill, loop.play(wanted, kill, chance)

@@ -21,6 +21,9 @@ from tests.targets.cri import CriError
 CRI_SECONDS = 75.0
 """How long the runtime may be away after a kill: a rollback waits for it itself, 60 s at most."""
 
+_SETTLED_SECONDS = 240
+"""How long a host may be at it after its controller has gone: a daemon's start and its return."""
+
 # the rerun proves convergence and, by a second time in one process, that nothing is left to do
 _TWICE = "from kubenode.node import prepare\n\nprepare()\nprepare()\n"
 
@@ -216,20 +219,38 @@ def _is_whole(path: str, file: File | None) -> bool:
     return True
 
 
-def serves(host: Host, seconds: float) -> bool:
-    """Whether the runtime serves CRI within some time."""
+def serves(host: Host, seconds: float, socket: str = _CRI_SOCKET) -> bool:
+    """Whether the runtime serves CRI within some time.
+
+    + host: the target
+    + seconds: how long it is waited for
+    + socket: where it does
+    """
     deadline = time.monotonic() + seconds
     while True:
         try:
             # a client waits long for one that nobody listens for
-            with host.target.cri() as cri:
-                if host.listens(_CRI_SOCKET) and cri.conditions()["RuntimeReady"]:
+            with host.target.cri(socket) as cri:
+                if host.listens(socket) and cri.conditions()["RuntimeReady"]:
                     return True
         except CriError:
             pass
         if time.monotonic() > deadline:
             return False
         time.sleep(0.2)
+
+
+def settled(host: Host) -> Iterator[str]:
+    """Wait until nobody on the host is at a change any more, and say where that does not come."""
+    # who ends a change looks once a second whether its shell is there
+    time.sleep(1.5)
+    script = (
+        f"flock -w {_SETTLED_SECONDS} /run/kubenode/lock true && "
+        f'timeout {_SETTLED_SECONDS} sh -c \'while pgrep -x "apt-get|dpkg" >/dev/null || '
+        'systemctl -q is-active "kubenode-change-*"; do sleep 0.1; done\''
+    )
+    if host.target.try_sh(script)[0] != 0:
+        yield f"the host is at it {_SETTLED_SECONDS} s after the kill"
 
 
 def second_time(output: str, operations: str = "Node | ") -> Iterator[str]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tests.soak.deploy import Deploy, pause
 from tests.soak.host import Host, Process
+
+DAEMONS = ("containerd", "containerd restarts")
+"""Victims that are not who makes the change."""
 
 # apt-get and dpkg work for moments
 _APPEARS_SECONDS = 20.0
@@ -25,9 +28,7 @@ _OPERATIONS = {
 }
 INSTALLING = "Node | containerd is installed"
 _INSTALLING_SECONDS = 5.0
-# the same of an exchange, before it has begun and from then on; how many kills come before
-_FETCHING_SECONDS = 6.0
-_EXCHANGING_SECONDS = 6.0
+# how many kills come before an exchange has begun
 _BEFORE = 0.3
 
 
@@ -83,14 +84,20 @@ def choose(chance: random.Random, over_ssh: bool, installs: bool) -> Kill:
         victim = chance.choice([*victims, "dpkg", "dpkg", "apt-get", "apt-get"])
         longest = 0.5 if victim in ("dpkg", "apt-get") else _INSTALLING_SECONDS
         return Kill(victim, INSTALLING, chance.uniform(0, longest))
-    victim = chance.choice([*victims, "containerd", "containerd restarts"])
+    victim = chance.choice([*victims, *DAEMONS])
     weights = [weight for _, weight in _OPERATIONS.values()]
     operation = chance.choices(list(_OPERATIONS), weights)[0]
     return Kill(victim, operation, chance.uniform(0, _OPERATIONS[operation][0]))
 
 
 def choose_exchange(
-    chance: random.Random, over_ssh: bool, operation: str, packages: bool, begun: str
+    chance: random.Random,
+    over_ssh: bool,
+    operation: str,
+    packages: bool,
+    begun: str,
+    seconds: tuple[float, float],
+    more: Sequence[str] = (),
 ) -> Kill:
     """A kill for a round that exchanges the runtime's program.
 
@@ -99,17 +106,19 @@ def choose_exchange(
     + operation: its name
     + packages: whether a package comes or goes
     + begun: the file that is there once the exchange has begun to change the host
+    + seconds: how long it lasts on an idle machine, until then and from then on
+    + more: further victims
     """
     victims = [
-        *("pyinfra KILL", "pyinfra TERM", "pyinfra INT", "containerd", "containerd restarts"),
+        *("pyinfra KILL", "pyinfra TERM", "pyinfra INT", *more),
         *("remote shell", "remote process") * 3,
         *["sshd session"] * (2 if over_ssh else 0),
         *("dpkg", "apt-get") * (3 if packages else 0),
     ]
     victim = chance.choice(victims)
     if chance.random() < _BEFORE:
-        return Kill(victim, operation, chance.uniform(0, _FETCHING_SECONDS))
-    longest = 1.5 if victim in ("dpkg", "apt-get") else _EXCHANGING_SECONDS
+        return Kill(victim, operation, chance.uniform(0, seconds[0]))
+    longest = 1.5 if victim in ("dpkg", "apt-get") else seconds[1]
     return Kill(victim, operation, chance.uniform(0, longest), begun)
 
 

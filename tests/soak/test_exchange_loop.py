@@ -13,13 +13,12 @@ import pytest
 from docker import DockerClient
 
 from tests.repositories.server import Server, gateway
-from tests.soak import exchanges, kills, loops, rounds
+from tests.soak import containerd_kinds, exchanges, loops, rounds
+from tests.soak.containerd_kinds import CONTAINERD
 from tests.soak.exchanges import Exchanges
 from tests.soak.host import Host
-from tests.soak.kill_round import Played
-from tests.soak.kills import Kill
 from tests.soak.rounds import Tally
-from tests.soak.test_judge import MARK, AtMark
+from tests.soak.test_judge import MARK, NOW, AtMark
 from tests.soak.test_two_controllers import EXCUSE
 from tests.targets.container import Target
 from tests.targets.fleet import Fleet
@@ -61,29 +60,11 @@ def _go_round(
     with Server(served, address) as server:
         host = Host(target)
         place = target.host_over_ssh("root") if over_ssh else target.host()
-        kinds = exchanges.kinds(server, host, target.suite)[:KINDS]
-        loop = Exchanges(host, place, folder, kinds)
-        loop.begin()
+        kinds = containerd_kinds.kinds(server, host, target.suite)[:KINDS]
+        loop = Exchanges(CONTAINERD, host, place, folder, kinds)
+        loop.begin(containerd_kinds.settings(kinds[0]))
         name = f"{target.suite} by {'SSH' if over_ssh else 'Docker'}"
-        return rounds.go_round(name, partial(_play, loop, over_ssh), kills, seed)
-
-
-def _play(
-    loop: Exchanges, over_ssh: bool, number: int, chance: random.Random
-) -> tuple[Kill, Played]:  # fmt: skip
-    old = loop.now
-    wanted = loop.next(chance)
-    assert old is not None
-    kill = kills.choose_exchange(
-        chance,
-        over_ssh,
-        exchanges.OPERATION,
-        old.package is not None or wanted.package is not None,
-        exchanges.BEGUN,
-    )
-    pod = "with a pod" if loop.pod else "without pods"
-    loops.say(f"{loop.host.target.suite} {number}: {old.name} -> {wanted.name} {pod}; {kill}")
-    return kill, loop.play(wanted, kill, chance)
+        return rounds.go_round(name, partial(exchanges.play, loop, over_ssh), kills, seed)
 
 
 # ---- Two controllers, and controls
@@ -102,9 +83,9 @@ def node(
     served.mkdir()
     with Fleet(docker_client, login_key) as fleet, Server(served, gateway(docker_client)) as server:
         host = Host(fleet.start("trixie"))
-        kinds = exchanges.kinds(server, host, "trixie")[:3]
-        started = Exchanges(host, host.target.host_over_ssh("root"), folder, kinds)
-        started.begin()
+        kinds = containerd_kinds.kinds(server, host, "trixie")[:3]
+        started = Exchanges(CONTAINERD, host, host.target.host_over_ssh("root"), folder, kinds)
+        started.begin(containerd_kinds.settings(kinds[0]))
         yield started
 
 
@@ -148,20 +129,19 @@ from pyinfra.operations import server
 
 server.shell(name={name!r}, commands=[{script!r}])
 """
-_NOW = f"touch {MARK}; sleep 3"
 
 # a deploy, who is killed in it, whether the operator waits, and what must be said of the round
 WRONG = {
     "it stops the runtime, and leaves half a program": (
         "cp -p /usr/bin/ctr /root/ctr; systemctl stop containerd; "
-        f"head -c 1000 /root/ctr >/usr/bin/ctr; {_NOW}",
+        f"head -c 1000 /root/ctr >/usr/bin/ctr; {NOW}",
         "remote shell",
         True,
         ["at once /usr/bin/ctr is nothing that it ever was", "after the kill CRI does not serve"],
     ),
     "it leaves what shadows and what was staged, and no hold": (
         "cp /bin/true /usr/local/sbin/runc; touch /usr/bin/.ctr.kubenode.1; "
-        f"apt-mark unhold containerd; {_NOW}",
+        f"apt-mark unhold containerd; {NOW}",
         "pyinfra KILL",
         True,
         ["/usr/local/sbin/runc", "held [], not ['containerd']", "left: /usr/bin/.ctr.kubenode.1"],
@@ -190,28 +170,50 @@ class _Chance(random.Random):
         return 0.0 if self._waits else 0.99
 
 
+def found_in_a_wrong_round(
+    node: Exchanges,
+    wrong: tuple[str, str, bool],
+    right: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> list[str]:
+    """What the judge says of a round whose deploy is wrong on purpose.
+
+    + node: which has its first kind afterwards, as before
+    + wrong: what the deploy runs, who is killed then, and whether the operator waits
+    + right: what puts right what it has done
+    + folder: for the deploy
+    + monkeypatch: pytest's
+    """
+    script, victim, waits = wrong
+    monkeypatch.setattr(exchanges, "CRI_SECONDS", 2)
+    first, wanted, *_ = node.kinds
+    deploy = folder / "wrong.py"
+    deploy.write_text(_SHELL.format(name=node.subject.operation, script=script))
+    # what is right comes only when all was judged
+    monkeypatch.setattr(Exchanges, "rerun", lambda *_: (1, ""))
+    try:
+        kill = AtMark(victim, node.subject.operation, 0)
+        return node.play(wanted, kill, _Chance(waits), deploy).faults
+    finally:
+        monkeypatch.undo()
+        node.now = first
+        node.host.target.sh(right)
+
+
 @pytest.mark.parametrize("wrong", WRONG)
 def test_a_wrong_exchange_is_found_out(
     node: Exchanges, wrong: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Control: the judge finds what is wrong after exchanges that are wrong on purpose."""
     script, victim, waits, findings = WRONG[wrong]
-    monkeypatch.setattr(exchanges, "CRI_SECONDS", 2)
-    first, wanted, *_ = node.kinds
+    first = node.kinds[0]
     assert node.rerun(first)[0] == 0
     node.now = first
     node.run_pod()
-    deploy = tmp_path / "wrong.py"
-    deploy.write_text(_SHELL.format(name=exchanges.OPERATION, script=script))
-    # what is right comes only when all was judged
-    monkeypatch.setattr(Exchanges, "rerun", lambda *_: (1, ""))
     try:
-        kill = AtMark(victim, exchanges.OPERATION, 0)
-        played = node.play(wanted, kill, _Chance(waits), deploy)
+        found = found_in_a_wrong_round(node, (script, victim, waits), _RIGHT, tmp_path, monkeypatch)
     finally:
-        monkeypatch.undo()
-        node.now = first
-        node.host.target.sh(_RIGHT)
         node.remove_pod()
     for finding in findings:
-        assert any(finding in fault for fault in played.faults), played.faults
+        assert any(finding in fault for fault in found), found

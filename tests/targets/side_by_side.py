@@ -23,6 +23,7 @@ LONGEST = tuple(
     f"tests/{name}.py"
     for name in (
         "soak/test_exchange_loop",
+        "soak/test_other_exchanges",
         "end_to_end/test_changing_runtime",
         "end_to_end/test_docker_editions",
         "end_to_end/test_docker_on_rpm",

@@ -76,7 +76,7 @@ from kubenode.packages.archive import ArchiveFile, Build
 from kubenode.packages.package_change import PackageChange
 from kubenode.packages.source import Repository
 from kubenode.run import host_script
-from kubenode.runtimes import archive_program, config_swap, program_change
+from kubenode.runtimes import archive_program, config_swap, other_runtimes, program_change
 from kubenode.runtimes.containerd import proof, removal
 from kubenode.runtimes.crio import archive as crio_archive_program
 from kubenode.runtimes.crio import proof as crio_proof
@@ -173,6 +173,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     monkeypatch.setattr(archive_change, "ROOT", str(tmp_path / "lib"))
     monkeypatch.setattr(archive_change, "STORE", str(tmp_path / "store"))
     monkeypatch.setattr(program_change, "DIRECTORY", str(tmp_path / "change"))
+    monkeypatch.setattr(other_runtimes, "DISABLED", str(tmp_path / "disabled"))
     monkeypatch.setattr(plugins_change, "NOTE", str(tmp_path / "plugins"))
     return Host(tmp_path)
 
@@ -308,7 +309,9 @@ def switch_runtime(host: Host, comes_up: bool = True) -> str:
         "/nowhere",
         Stopped(("crio.service",), ()),
         {str(host.config): (b"old\n", b"new\n")},
+        ("containerd.service",),
     )
+    Path(other_runtimes.DISABLED).write_text("containerd.service\ndocker.socket\n")
     words = [Word("--v=2", "/etc/default/kubelet")]
     command = runtime_switch.switch(
         to_do, kubelet_service.daemon(words, "127.0.0.1:10248"), daemon(host)
@@ -420,18 +423,28 @@ def start_docker(host: Host) -> str:
 
 def unpack_cri_dockerd(host: Host) -> str:
     """One that is not there yet, which is a script here."""
-    program = b"#!/bin/sh\necho 'cri-dockerd 0.4.3 (x)'\n"
+    content = b"#!/bin/sh\necho 'cri-dockerd 0.4.3 (x)'\n"
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as tar:
         member = tarfile.TarInfo("cri-dockerd/cri-dockerd")
-        member.size = len(program)
-        tar.addfile(member, io.BytesIO(program))
+        member.size = len(content)
+        tar.addfile(member, io.BytesIO(content))
     digest = whole_file.sum_of(packed.getvalue())
     store = Path(archive_change.STORE)
     store.mkdir(exist_ok=True)
     (store / digest).write_bytes(packed.getvalue())
-    host.program("systemctl", '[ "$1" != -q ]')
-    script = cri_archive.change("0.4.3", ArchiveFile("/x.tgz", digest)).get_raw_value()
+    program = cri_archive.program("0.4.3", ArchiveFile("/x.tgz", digest), None)
+    steps = ("fetch", "keep", "switch", "is_there", "back", "hold")
+    parts = [
+        whole_file.FUNCTIONS,
+        time_limit.FUNCTIONS,
+        program.functions,
+        f"unit=cri-docker.service; restarts=; change={host.programs.parent}/change; mkdir $change",
+        *(f"program_{step} || fail {step}" for step in steps),
+        # there was none
+        "! program_is_there || fail back",
+    ]
+    script = host_lock.under_lock("\n".join(parts)).get_raw_value()
     # the places are root's
     for place in (cri_archive.ROOT, cri_archive.LINK, cri_archive.UNITS_IN):
         script = script.replace(place, f"{host.programs.parent}{place}")
@@ -613,9 +626,12 @@ def test_each_shell_runs_what_changes_a_host(
         assert [verb for verb in verbs if "daemon-reload" not in verb] == [
             "stop kubelet.service",
             "restart kubelet.service",
+            "-q enable containerd.service",
             "-q disable crio.service",
             "stop crio.service",
         ]
+        # what was enabled, and is not any more
+        assert Path(other_runtimes.DISABLED).read_text() == "docker.socket\ncrio.service\n"
     if change is swap_off:
         said = host.log.read_text().splitlines()
         assert said[:3] == ["swapoff /a swap /dev/zram0",
@@ -715,6 +731,7 @@ def test_a_kubelet_that_does_not_come_up_gets_the_old_runtime_again(
     assert host.config.read_text() == "old\n"
     log = host.log.read_text()
     assert "stop crio.service" not in log
+    assert Path(other_runtimes.DISABLED).read_text() == "containerd.service\ndocker.socket\n"
     assert "systemctl -q enable crio.service" in log
     assert not Path(program_change.DIRECTORY).exists()
 
@@ -867,6 +884,7 @@ def program_changes(host: Host) -> list[str]:
         archive_program.of_archive(build, None),
         archive_program.of_archive(None, build.name, "2.3.4", packages),
         crio_archive_program.program("1.36.3", file, None, None),
+        cri_archive.program("0.4.3", file, None),
     ):
         service = program_change.Service(is_enabled=True, is_active=True, serves=True)
         files = {str(host.config): (b"old\n", b"new\n")}

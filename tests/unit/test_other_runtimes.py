@@ -427,6 +427,29 @@ def test_what_nobody_needs_any_more_is_stopped_and_dockers_containerd_is_dockers
     assert wanted.socket not in found.sockets
 
 
+@pytest.mark.parametrize(
+    ("wanted", "disabled", "units"),
+    [
+        (
+            DOCKER,
+            ["cri-docker.socket", "docker.socket", "containerd.service", "crio.service"],
+            ("cri-docker.socket", "docker.socket", "containerd.service"),
+        ),
+        # of what there was only one was enabled
+        (DOCKER, ["docker.service"], ("docker.service",)),
+        (CONTAINERD, ["docker.socket", "containerd.service"], ("containerd.service",)),
+        (CRIO, ["docker.socket", "containerd.service"], ()),
+        # it was removed since
+        (CRIO, ["crio.service"], ()),
+    ],
+)
+def test_what_was_disabled_starts_at_boot_again_where_its_runtime_comes_back(
+    wanted: Runtime, disabled: list[str], units: tuple[str, ...]
+) -> None:
+    host = shape(**DOCKERS)
+    assert other_runtimes.enabled_again(host, RUNNING, disabled, wanted) == units
+
+
 @given(st.text(max_size=60))
 def test_any_endpoint_leads_somewhere_or_nowhere(endpoint: str) -> None:
     for wanted in (CONTAINERD, CRIO, DOCKER):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import re
 import shlex
 import shutil
@@ -135,6 +136,19 @@ def test_a_change_that_came_to_its_end_is_left_alone(directory: Path) -> None:
     finally:
         shell.kill()
         watch.kill()
+
+
+@pytest.mark.parametrize("is_another", [True, False])
+def test_a_daemon_that_ran_before_is_no_proof_of_a_change(is_another: bool, tmp_path: Path) -> None:
+    """Its program may be a script, or stand beside the new one: the file it runs tells nothing."""
+    (tmp_path / "daemon").write_text(f"MainPID={1 if is_another else os.getpid()}\n")
+    script = f"""change={tmp_path}; unit=x.service; restarts=yes; note=/nowhere
+systemctl() {{ echo MainPID={os.getpid()}; }}
+program_is_there() {{ :; }}
+cri_serves() {{ :; }}
+{program_change._FUNCTIONS}
+is_done"""
+    assert (subprocess.run(["dash", "-c", script]).returncode == 0) is is_another
 
 
 @pytest.mark.parametrize("is_over", [True, False])

@@ -128,14 +128,14 @@ if [ "$left" = 0 ]; then {strike}; fi
 _SYSTEMCTL = """
 case "$*" in
   *--value*) echo {pid};;
-  "show -p MainPID"*) echo MainPID={pid};;
+  "show -p MainPID"*) if [ -e {folder}/again ]; then echo MainPID={pid}; else echo MainPID=1; fi;;
   "show -p LoadState"*) echo LoadState=loaded;;
   "show -p ActiveState crio.service") read -r now <{folder}/crio; echo "ActiveState=$now";;
   "show -p ActiveState"*) echo ActiveState=active;;
   "is-enabled crio.service") echo enabled;;
   "start crio.service") echo active >{folder}/crio;;
   "stop crio.service") echo inactive >{folder}/crio;;
-  "restart kubelet.service") cp {folder}/config {folder}/runs;;
+  "restart kubelet.service") cp {folder}/config {folder}/runs; : >{folder}/again;;
   "stop kubelet.service") rm -f {folder}/runs;;
 esac
 """
@@ -188,6 +188,8 @@ def test_stopped_at_any_program_one_runtime_is_left_that_kubelet_uses(
 ) -> None:
     monkeypatch.setattr(host_lock, "DIRECTORY", str(tmp_path / "lock"))
     monkeypatch.setattr(program_change, "DIRECTORY", str(tmp_path / "change"))
+    disabled = tmp_path / "disabled"
+    monkeypatch.setattr(other_runtimes, "DISABLED", str(disabled))
     outcomes = set()
     for number in range(1, 120, loops.count(4, 1)):
         folder = tmp_path / str(number)
@@ -209,6 +211,9 @@ def test_stopped_at_any_program_one_runtime_is_left_that_kubelet_uses(
         settle = program_change.settle()
         node.run(settle.get_raw_value(), [], 0)
         assert node.is_one_of_two(), (number, os.listdir(folder))
+        # CRI-O was enabled, and whoever brings it back is told so
+        assert disabled.exists() == (node.config.read_text() == "new\n"), number
+        disabled.unlink(missing_ok=True)
         # without what undoes it, it was not begun, or has come to its end
         assert not Path(program_change.DIRECTORY, "back.sh").exists()
         outcomes.add(node.config.read_text())

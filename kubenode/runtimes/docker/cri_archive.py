@@ -12,12 +12,13 @@ import shlex
 
 from pyinfra.api import StringCommand
 
-from kubenode.files import host_lock, whole_file
+from kubenode.files import whole_file
 from kubenode.packages import archive_change
 from kubenode.packages.archive import ArchiveFile
 from kubenode.run import host_script
-from kubenode.runtimes.config_swap import CRI_WAIT_SECONDS
+from kubenode.runtimes import program_change
 from kubenode.runtimes.docker import cri_dockerd, proof
+from kubenode.runtimes.program_change import Program
 
 ROOT = "/usr/local/lib/kubenode/cri-dockerd"
 LINK = "/usr/local/bin/cri-dockerd"
@@ -75,37 +76,54 @@ def build_of(version: str, file: ArchiveFile) -> str:
     return f"{version}-{file.sha256[:8]}"
 
 
-def change(version: str, file: ArchiveFile) -> StringCommand:
-    """A command that unpacks a release, tries it, and switches to it; back where it does not serve.
+def program(version: str, file: ArchiveFile, now: str | None) -> Program:
+    """The program that a release brings, as :mod:`kubenode.runtimes.program_change` changes it.
 
     + version: of the release, which the program has to say too
     + file: its archive, which waits on the host (:mod:`kubenode.packages.archive_transfer`)
+    + now: cri-dockerd's version now, None where there is none
 
-    Nothing that runs is changed when the archive is not whole, is another one, or does not run
-    here. cri-dockerd is restarted where it runs; containers are Docker Engine's, and go on.
+    It is unpacked beside the others, and tried. Nothing is changed when the archive is not whole,
+    is another one, or does not run here.
     """
-    units = "\n".join(
-        f"unit_of {name} {whole_file.sum_of(text.encode())} "
-        f"{base64.b64encode(text.encode()).decode()}"
-        for name, text in UNITS.items()
-    )
-    daemon = proof.daemon("cri-docker.service", cri_dockerd.SOCKET, with_engine=False)
-    script = host_script.read(
+    variables = {
+        "cri_build": build_of(version, file),
+        "cri_version": version,
+        "cri_sum": file.sha256,
+        "archive_store": archive_change.STORE,
+    }
+    for name, text in (("service", SERVICE), ("socket", SOCKET)):
+        variables[f"cri_{name}_sum"] = whole_file.sum_of(text.encode())
+        variables[f"cri_{name}_text"] = base64.b64encode(text.encode()).decode()
+    functions = host_script.read(
         __file__,
-        "cri_archive.sh",
-        FUNCTIONS="\n".join(
-            [whole_file.FUNCTIONS, archive_change.STORE_FUNCTIONS, daemon.head],
-        ),
-        BUILD=shlex.quote(build_of(version, file)),
-        CRI_WAIT_SECONDS=CRI_WAIT_SECONDS,
+        "program_of_cri_dockerd.sh",
         HEAD=shlex.quote(_HEAD.strip()),
         LINK=LINK,
         MOST_BLOCKS=archive_change.MOST_BLOCKS,
         ROOT=ROOT,
-        STORE=shlex.quote(archive_change.STORE),
-        SUM=file.sha256,
-        UNITS=units,
-        UNITS_IN=UNITS_IN,
-        VERSION=shlex.quote(version),
+        SERVICE=f"{UNITS_IN}/cri-docker.service",
+        SOCKET=f"{UNITS_IN}/cri-docker.socket",
     )
-    return host_lock.under_lock(script)
+    stated = [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
+    return Program(
+        f"cri-dockerd {version} of an archive",
+        f"cri-dockerd {now or '(not installed)'} -> {version} ({LINK})",
+        "\n".join([*stated, archive_change.STORE_FUNCTIONS.strip(), functions.strip()]),
+    )
+
+
+def change(
+    version: str, file: ArchiveFile, now: str | None, service: program_change.Service
+) -> StringCommand:
+    """A command that switches to a release; back where it does not serve, or is interrupted.
+
+    + version, file, now: see :func:`program`
+    + service: what its unit did before
+
+    cri-dockerd is restarted where it runs; containers are Docker Engine's, and go on.
+    """
+    daemon = proof.daemon("cri-docker.service", cri_dockerd.SOCKET, with_engine=False)
+    # there is no such file: cri-dockerd has flags only
+    main = f"{program_change.DIRECTORY}/cri-dockerd"
+    return program_change.change(program(version, file, now), {}, main, daemon, service)

@@ -371,7 +371,7 @@ def test_a_program_of_nobody_stays_and_is_refused(node: Node) -> None:
     node.becomes(node.bundle(cri_o.NEW))
     target.sh(
         f"cp -r $(readlink -f {archive.ROOT}/current) /opt/crio; rm -r {archive.ROOT}; "
-        f"rm {archive.PROGRAMS_IN}/crio; ln -s /opt/crio/crio {archive.PROGRAMS_IN}/crio; "
+        f"ln -sf /opt/crio/crio /opt/crio/pinns {archive.PROGRAMS_IN}; "
         f"sed -i s,{archive.ROOT}/current,/opt/crio, {archive.DROP_IN}; systemctl restart crio"
     )
     for settings in (node.package(cri_o.OLD), node.bundle(cri_o.NEW)):

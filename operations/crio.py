@@ -81,7 +81,11 @@ def installed(
       :func:`kubenode.operations.runtime.replaced` changes over. False refuses such a host
 
     A bundle stands beside others in ``/usr/local/lib/kubenode/crio``, with a unit of its own and
-    a drop-in that names its programs; a host that has CRI-O of a package is refused.
+    a drop-in that names its programs. With apt it takes the place of a package, which goes, and a
+    package of a repository takes its place. The package's own drop-ins go and come with it; all
+    else in ``/etc`` stays as it is. A host is refused where somebody has edited such a drop-in, or
+    another file names a program that goes. A CRI-O of neither stays, and is refused where it
+    will not do.
 
     Another minor release, newer or older, removes all containers and makes them again when it
     starts: that is refused while pods run. What is there is changed in one command on the host: the

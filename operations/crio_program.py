@@ -23,7 +23,13 @@ from kubenode.operations import (
 )
 from kubenode.operations import packages as package_operations
 from kubenode.operations.packages import PlannedSource
-from kubenode.packages import archive_cache, archive_transfer, repository_proof
+from kubenode.packages import (
+    archive_cache,
+    archive_transfer,
+    manager,
+    package_locks,
+    repository_proof,
+)
 from kubenode.packages.archive import Archive
 from kubenode.packages.archive_transfer import FetchedBy
 from kubenode.packages.choice import Choice, choose, satisfies, upstream_of
@@ -35,7 +41,7 @@ from kubenode.runtimes import program_change
 from kubenode.runtimes.crio import archive, own_file, releases
 from kubenode.runtimes.crio.source import PACKAGE, PROGRAM, RepositoryOfMinors, Source
 from kubenode.runtimes.crio.version_choice import Asked
-from kubenode.runtimes.program_change import Service
+from kubenode.runtimes.program_change import Program, Service
 from kubenode.runtimes.restart import Restart, postponed
 from kubenode.runtimes.runtime import CRIO
 from kubenode.wire import joint_reading
@@ -87,26 +93,48 @@ def steps(wanted: Wanted) -> Commands:
     if isinstance(wanted.source, Archive):
         yield from _of_archive(wanted, there, wanted.source)
         return
-    if there.works and wanted.asked.is_met_by(there.release, there.package_version):
+    if there.may_be_of_archive:
+        archives = joint_reading.get_fact_now(CrioArchive)
+        if archives is None:
+            yield refuse(host, _NO_ARCHIVES)
+            return
+        there = _There(now, archives["build"])
+    is_met = wanted.asked.is_met_by(there.release, there.package_version)
+    # what somebody chose otherwise is not taken for a repository's
+    gives_way = there.build is not None and isinstance(wanted.source, RepositoryOfMinors)
+    if there.works and is_met and not gives_way:
         yield from _left(wanted, there)
         return
-    if there.works and there.package_version is None:
+    if there.works and there.package_version is None and there.build is None:
         yield refuse(
             host,
-            f"CRI-O {there.release} at {now['installed']['binary']} is from no package, so it "
-            f"cannot be changed to {wanted.asked.taken}: remove it first",
+            f"CRI-O {there.release} at {now['installed']['binary']} is from no package and from no "
+            f"archive of kubenode's, so it cannot be changed to {wanted.asked.taken}: remove it "
+            "first",
         )
         return
-    if problem := package_steps.not_for_packages():
+    if problem := package_steps.not_for_packages() or _not_instead_of_archive(there):
         yield refuse(host, problem)
         return
     yield from _brought(wanted, there)
+
+
+_NO_ARCHIVES = "cannot tell which archives of CRI-O the host has, see the lines above"
 
 
 class _There(NamedTuple):
     """What a host has."""
 
     shape: CrioServiceShape
+    build: str | None = None
+    """Of archives, the one in use; None: of none, or nobody asked, since it is a package's."""
+
+    @property
+    def may_be_of_archive(self) -> bool:
+        """Whether an archive's CRI-O may be in use: its unit wins over a package's."""
+        unit, works = self.shape["unit"], self.shape["installed"]["binary"] is not None
+        of_archive = unit is not None and unit["fragment"] == archive.UNIT_FILE
+        return of_archive or (works and self.shape["installed"]["package"] is None)
 
     @property
     def works(self) -> bool:
@@ -225,7 +253,7 @@ def _source(wanted: Wanted, there: _There, by: str) -> PlannedSource | str | Non
     planned = package_operations.planned_source(repository, now, by)
     if isinstance(planned, str):
         return planned.removesuffix(": nothing was changed")
-    return planned._replace(keeps=[PACKAGE] if there.works else ())
+    return planned._replace(keeps=[PACKAGE] if there.package_version else ())
 
 
 def _holds(wanted: Wanted, there: _There) -> list[str]:
@@ -270,6 +298,9 @@ def _taken(wanted: Wanted, there: _There, by: str, repository: Repository | None
         return
     for warning in wanted.asked.warnings(release):
         logger.warning(f"{print_prefix(host)}{warning}")
+    if there.build is not None:
+        yield from _instead_of_archive(wanted, there, by, choice.version)
+        return
     if there.works and choice.version is not None:
         yield from _exchanged(wanted, there, by, choice.version)
         return
@@ -299,7 +330,7 @@ def _of_archive(wanted: Wanted, there: _There, source: Archive) -> Commands:
     """The build of an archive becomes the one in use: proven, or undone."""
     now = joint_reading.get_fact(CrioArchive)
     if now is None:
-        yield refuse(host, "cannot tell which archives of CRI-O the host has, see the lines above")
+        yield refuse(host, _NO_ARCHIVES)
         return
     release = Version(source.version)
     try:
@@ -313,21 +344,28 @@ def _of_archive(wanted: Wanted, there: _There, source: Archive) -> Commands:
     for warning in wanted.asked.warnings(release):
         logger.warning(f"{print_prefix(host)}{warning}")
     assert file is not None
-    if now["build"] == archive.build_of(source.version, file) and now["whole"]:
+    bundle = archive.Bundle(source.version, file)
+    going = _going(there)
+    if now["build"] == bundle.name and now["whole"] and going is None:
         host.noop(f"CRI-O {source.version} of an archive is installed: {now['build']}")
         return
     problem = package_steps.not_for_packages() or _gate(wanted, there, release)
+    if problem is None and going is not None:
+        problem = _not_instead_of_package(there)
     if problem:
         yield refuse(host, f"{problem}: nothing was changed")
         return
     old = str(there.release) if there.release else None
-    program = archive.program(source.version, file, now["build"], old)
-    if _is_active(there) and (waits := postponed(wanted.restart, there.pods)):
-        logger.warning(f"{print_prefix(host)}{program.explained} waits: {waits}")
-        host.noop(f"{program.explained} waits: {waits}")
+    program = archive.program(bundle, now["build"], old, going)
+    if _waits(wanted, there, program):
         return
     explain(host, f"{file.address} comes to the host, sha256 {file.sha256}")
     explain(host, f"{program.explained}, with its unit and {archive.DROP_IN}")
+    if going is not None:
+        explain(host, f"{_DROP_INS_OF_PACKAGES} go with it, all else in /etc stays as it is")
+        if there.finishes:
+            finish = manager.finish("apt-get", list(going.removes))
+            yield package_locks.patiently("apt-get", finish)
     try:
         yield from archive_transfer.brought([file], wanted.fetched_by, is_executing(host))
     except archive_cache.FetchError as error:
@@ -337,16 +375,23 @@ def _of_archive(wanted: Wanted, there: _There, source: Archive) -> Commands:
     yield program_change.change(program, {}, own_file.FILE, daemon, _service(there))
 
 
+_DROP_INS_OF_PACKAGES = "the package's own drop-ins in /etc/crio/crio.conf.d"
+
+
+def _going(there: _There) -> PackageChange | None:
+    """The package that would be in PATH, and a unit of systemd's, beside the archive's."""
+    package = there.shape["installed"]["package"]
+    if package is None:
+        return None
+    name = package["name"]
+    return PackageChange(removes=(name,), now={name: package["version"]})
+
+
 def _not_from_archive(
     wanted: Wanted, there: _There, build: str | None, release: Version
 ) -> str | None:
     """Why an archive's CRI-O may not come to a host."""
-    if there.package_version is not None:
-        return (
-            f"CRI-O of the package {PACKAGE} {there.package_version} is here, and an archive does "
-            "not take its place: remove the package first, on an idle node"
-        )
-    if there.works and build is None:
+    if there.works and there.package_version is None and build is None:
         return (
             f"CRI-O {there.release} at {there.shape['installed']['binary']} is from no package and "
             "from no archive of kubenode's: remove it first"
@@ -355,6 +400,60 @@ def _not_from_archive(
     if asked is not None and not satisfies(str(release), asked):
         return f"the archive is of CRI-O {release}, and {asked} is wanted (kubenode_crio_version)"
     return None
+
+
+def _not_instead_of_package(there: _There) -> str | None:
+    """Why an archive's CRI-O may not take a package's place, None when it may."""
+    by = _package_manager()
+    if by == "apt-get":
+        return None
+    return (
+        f"CRI-O of the package {PACKAGE} {there.package_version} is here, and only with apt an "
+        f"archive takes its place, not with {by or 'no known package manager'}: remove the package "
+        "first, on an idle node"
+    )
+
+
+def _not_instead_of_archive(there: _There) -> str | None:
+    """Why a package's CRI-O may not take an archive's place, None when it may."""
+    if there.build is None or (by := _package_manager()) == "apt-get":
+        return None
+    return (
+        f"CRI-O of the archive {there.build} is here, and only with apt a package takes its place, "
+        f"not with {by or 'no known package manager'}: keep the archive (kubenode_crio_source): "
+        "nothing was changed"
+    )
+
+
+def _instead_of_archive(wanted: Wanted, there: _There, by: str, version: str | None) -> Commands:
+    """A package's CRI-O takes the place of an archive's: proven, or undone."""
+    release = upstream_of(version) if version else None
+    if refusal := _gate(wanted, there, release):
+        yield refuse(host, f"{refusal}: nothing was changed")
+        return
+    change = PackageChange(
+        installs={PACKAGE: version or ""},
+        now={PACKAGE: there.package_version} if there.package_version else {},
+        related=(PACKAGE,),
+        holds=(PACKAGE,) if wanted.hold or there.is_held else (),
+    )
+    old = str(there.release) if there.release else None
+    program = archive.program(None, there.build, old, change, by)
+    if _waits(wanted, there, program):
+        return
+    explain(host, f"{program.explained}: its links, its unit and {archive.DROP_IN} go")
+    explain(host, f"{_DROP_INS_OF_PACKAGES} come, what is in /etc stays as it is")
+    daemon = crio_host.daemon_of(there.shape)
+    yield program_change.change(program, {}, own_file.FILE, daemon, _service(there))
+
+
+def _waits(wanted: Wanted, there: _There, program: Program) -> bool:
+    """Whether a change has to wait for its restart, which is said then."""
+    waits = postponed(wanted.restart, there.pods) if _is_active(there) else None
+    if waits:
+        logger.warning(f"{print_prefix(host)}{program.explained} waits: {waits}")
+        host.noop(f"{program.explained} waits: {waits}")
+    return bool(waits)
 
 
 def _service(there: _There) -> Service:

@@ -105,7 +105,21 @@ pm_keep() {
     repack "$name" || { say "cannot keep the package $name as it is"; return 1; }
     dpkg-query -s "$name" >"$change/old/$name.status" || return 1
   done
+  new_conffiles >"$change/coming"
+  while read -r path; do keep_beside "$path" || return 1; done <"$change/coming"
   sync
+}
+# keep_beside CONFFILE: what a package has put beside it
+keep_beside() {
+  printf '%s\n' "$1" >>"$change/old/conffiles"
+  [ ! -e "$1.dpkg-dist" ] || {
+    mkdir -p "$change/dist${1%/*}" && cp -dp "$1.dpkg-dist" "$change/dist$1.dpkg-dist"
+  }
+}
+new_conffiles() {
+  for deb in "$change"/new/*.deb; do
+    [ ! -e "$deb" ] || dpkg-deb -I "$deb" conffiles 2>/dev/null
+  done
 }
 # repack NAME: a package of what is installed; the source may not have it any more
 repack() {
@@ -140,11 +154,7 @@ repack() {
   dpkg-query -W -f '${Conffiles}\n' "$name" >"$change/recorded" || return 1
   while read -r path recorded flag; do
     if [ -z "$path" ] || [ "$flag" ]; then continue; fi
-    printf '%s\n' "$path" >>"$change/old/conffiles"
-    if [ -e "$path.dpkg-dist" ]; then
-      mkdir -p "$change/dist${path%/*}" &&
-        cp -dp "$path.dpkg-dist" "$change/dist$path.dpkg-dist" || return 1
-    fi
+    keep_beside "$path" || return 1
     [ -e "$tree$path" ] || continue
     now=$(md5sum <"$tree$path") || return 1
     [ "${now%% *}" = "$recorded" ] || echo '# kept by kubenode' >>"$tree$path"
@@ -155,6 +165,22 @@ repack() {
     find . -path ./DEBIAN -prune -o -path ./etc -prune -o -type f -exec sha256sum {} +
   ) >"$change/old/$name.sums" || return 1
   dpkg-deb -Znone -b "$tree" "$change/old/$name.deb" >/dev/null && rm -rf "$tree"
+}
+# files_of NAME: what is of an installed package; own_files NAME: what of /etc goes with it, and is
+# overwritten by the next one: no conffiles; edited_files NAME: what is not as the package has it;
+# new_files: the same as own_files, of what was downloaded
+files_of() { dpkg-query -L "$1"; }
+# shellcheck disable=SC2016  # not for sh to expand
+own_files() {
+  [ -n "$(version_of "$1")" ] || return 0
+  dpkg-query -W -f '${Conffiles}\n' "$1" | sed -n 's,^ *\(/[^ ]*\) .*,\1,p' >"$change/conffiles"
+  files_of "$1" | grep '^/etc/' | grep -Fxv -f "$change/conffiles"
+}
+edited_files() { dpkg --verify "$1" | sed -n 's,^[^m][^/]*\(/.*\),\1,p'; }
+new_files() {
+  new_conffiles >"$change/conffiles"
+  (cd "$change/root" && find etc ! -type d 2>/dev/null) | sed 's,^,/,' |
+    grep -Fxv -f "$change/conffiles"
 }
 pm_switch() {
   # what reads our output may be gone, and dpkg stops half-way then

@@ -49,9 +49,17 @@ def of_archive(
         phrases = [f"containerd {was}{build.version} (archive {build.name})"]
     if packages is not None:
         phrases += packages.explained
-    functions = [
-        _NO_PACKAGES if packages is None else package_change.functions(packages, manager),
-        archive_change.change(build, old_build),
-        _OF_ARCHIVE,
-    ]
-    return Program(what, ", ".join(phrases), "\n".join(functions))
+    functions = with_packages(archive_change.change(build, old_build), packages, manager)
+    return Program(what, ", ".join(phrases), functions)
+
+
+def with_packages(archive: str, packages: PackageChange | None, manager: str) -> str:
+    """The functions of a program that an archive brings, and packages that go for it or come.
+
+    + archive: sh of what the head of ``archive_change.sh`` names, and of what it has otherwise than
+      ``program_of_archive.sh``
+    + packages: those that go for it, or come instead of it
+    + manager: ``apt-get``, ``dnf`` or ``zypper``
+    """
+    of_packages = _NO_PACKAGES if packages is None else package_change.functions(packages, manager)
+    return "\n".join([of_packages, _OF_ARCHIVE, archive])

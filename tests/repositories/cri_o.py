@@ -216,9 +216,13 @@ def needs(version: str) -> tuple[str, ...]:
     return (*NEEDS, *(STAND_IN_NEEDS if is_stand_in(version) else ()))
 
 
+_MESSAGES = "/usr/libexec/crio/cri.binpb"
+
+
 def messages() -> tuple[str, bytes]:
-    """Path on a host and content of what a stand-in knows the CRI by."""
-    return "/usr/libexec/crio/cri.binpb", cri.descriptors()
+    """Path on a host and content of what a bundle's stand-in knows the CRI by; a package has its
+    own, which goes with it."""
+    return "/usr/local/share/cri-o/cri.binpb", cri.descriptors()
 
 
 def bundle(version: str, folder: Path, program: bytes | None = None) -> Release:
@@ -229,9 +233,9 @@ def bundle(version: str, folder: Path, program: bytes | None = None) -> Release:
     + program: another crio than the stand-in or the real one
     """
     programs = None if program else real_crio.programs(version)
+    own = stand_in(version).replace(_MESSAGES.encode(), messages()[0].encode())
     files = {
-        "crio": program
-        or (stand_in(version) if programs is None else (programs / "crio").read_bytes()),
+        "crio": program or (own if programs is None else (programs / "crio").read_bytes()),
         "pinns": b"#!/bin/sh\n" if programs is None else (programs / "pinns").read_bytes(),
         "conmon": b'#!/bin/sh\nexec /usr/bin/conmon "$@"\n',
         "crun": wrapper("/usr/bin/crun"),
@@ -274,7 +278,7 @@ def _build(work: Path, version: str, programs: Path | None, architecture: str) -
     (root / "usr/bin").mkdir(parents=True)
     if programs is None:
         depends += ["python3-grpcio", "python3-protobuf"]
-        _write(own / "cri.binpb", cri.descriptors())
+        _write(root / _MESSAGES[1:], cri.descriptors())
         _write(root / "usr/bin/crio", stand_in(version), 0o755)
         _write(root / "usr/bin/pinns", b"#!/bin/sh\n", 0o755)
     else:

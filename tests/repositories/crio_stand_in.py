@@ -352,7 +352,10 @@ class Server:
         return {}
 
     def PodSandboxStatus(self, request) -> dict:
-        return self._status(request.pod_sandbox_id)
+        own = request.pod_sandbox_id
+        answer = self._status(own)
+        runs = Path(f"/proc/{self.containers.all[own]['pid']}").exists()
+        return {**answer, "status": {"id": own, "state": 0 if runs else 1}}
 
     def ContainerStatus(self, request) -> dict:
         return self._status(request.container_id)

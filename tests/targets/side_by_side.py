@@ -37,6 +37,7 @@ LONGEST = tuple(
         "end_to_end/test_docker",
         "end_to_end/test_docker_breaks",
         "end_to_end/test_crio_archive",
+        "end_to_end/test_crio_exchanges",
         "end_to_end/test_crio_on_targets",
         "end_to_end/test_crio_on_rpm",
         "end_to_end/test_handlers",

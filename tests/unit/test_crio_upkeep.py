@@ -200,7 +200,7 @@ def test_an_archive_is_stated_by_version_url_and_sum() -> None:
     assert file.address == "https://mirror.example.org/cri-o.amd64.v1.36.3.tar.gz"
     # another archive of the same version is another build
     other = ArchiveFile(file.address, "1" * 64)
-    names = {archive.build_of("1.36.3", each) for each in (file, other)}
+    names = {archive.Bundle("1.36.3", each).name for each in (file, other)}
     assert len(names) == 2
     assert all(re.fullmatch(r"1\.36\.3-[0-9a-f]{8}", name) for name in names)
     with pytest.raises(ValueError, match="has no 'url'"):

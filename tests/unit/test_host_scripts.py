@@ -883,7 +883,8 @@ def program_changes(host: Host) -> list[str]:
         program_change.of_packages("containerd 2.1.9", packages, "zypper"),
         archive_program.of_archive(build, None),
         archive_program.of_archive(None, build.name, "2.3.4", packages),
-        crio_archive_program.program("1.36.3", file, None, None),
+        crio_archive_program.program(crio_archive_program.Bundle("1.36.3", file), None, None),
+        crio_archive_program.program(None, "1.36.3-01234567", "1.36.3", packages),
         cri_archive.program("0.4.3", file, None),
     ):
         service = program_change.Service(is_enabled=True, is_active=True, serves=True)

@@ -28,7 +28,7 @@ _PATH = re.compile(
 
 
 def scripts() -> list[Script]:
-    found = []
+    found: list[Script] = []
     for kind in FACTS:
         fact = kind()
         needed = [

@@ -12,17 +12,21 @@ from __future__ import annotations
 import base64
 import hashlib
 import shlex
+from dataclasses import dataclass
 
 from kubenode.files import whole_file
 from kubenode.packages import archive_change
 from kubenode.packages.archive import ArchiveFile
+from kubenode.packages.package_change import PackageChange
 from kubenode.run import host_script
+from kubenode.runtimes import archive_program
+from kubenode.runtimes.crio.config import DROP_INS, MAIN
 from kubenode.runtimes.program_change import Program
 
 ROOT = "/usr/local/lib/kubenode/crio"
 PROGRAMS_IN = "/usr/local/bin"
 UNIT_FILE = "/usr/local/lib/systemd/system/crio.service"
-DROP_IN = "/etc/crio/crio.conf.d/05-kubenode-archive.conf"
+DROP_IN = f"{DROP_INS}/05-kubenode-archive.conf"
 POLICY = "/etc/crio/policy.json"
 SUMS = archive_change.SUMS
 SUMS_END = archive_change.SUMS_END
@@ -67,56 +71,98 @@ default_runtime = "crun"
 runtime_path = "{ROOT}/current/crun"
 runtime_root = "/run/crun"
 monitor_path = "{ROOT}/current/conmon"
+
+[crio.runtime.runtimes.runc]
+runtime_path = "{ROOT}/current/runc"
+runtime_root = "/run/runc"
+monitor_path = "{ROOT}/current/conmon"
 """
+"""The handlers that upstream's package and bundle have. Pods that name one find it again."""
+
 _ANY_IMAGE = '{ "default": [{ "type": "insecureAcceptAnything" }] }\n'
 """What upstream's bundle has: images are not signed in general."""
 
 
-def build_of(version: str, file: ArchiveFile) -> str:
-    """The name of a build's directory: another archive of the same version stands beside it.
+@dataclass(frozen=True)
+class Bundle:
+    """Upstream's static bundle.
 
     + version: CRI-O's
     + file: the archive
     """
-    digest = hashlib.sha256(f"{version}\n{file.sha256}".encode()).hexdigest()
-    return f"{version}-{digest[:8]}"
+
+    version: str
+    file: ArchiveFile
+
+    @property
+    def name(self) -> str:
+        """Of its directory: another archive of the same version stands beside it."""
+        digest = hashlib.sha256(f"{self.version}\n{self.file.sha256}".encode()).hexdigest()
+        return f"{self.version}-{digest[:8]}"
 
 
-def program(version: str, file: ArchiveFile, old_build: str | None, now: str | None) -> Program:
-    """The program that the bundle brings, as :mod:`kubenode.runtimes.program_change` changes it.
+def program(
+    bundle: Bundle | None,
+    old_build: str | None,
+    now: str | None,
+    packages: PackageChange | None = None,
+    manager: str = "apt-get",
+) -> Program:
+    """The program that a bundle brings, or that a package brings instead of one, as
+    :mod:`kubenode.runtimes.program_change` changes it.
 
-    + version: CRI-O's
-    + file: the archive, which waits on the host (:mod:`kubenode.packages.archive_transfer`)
+    + bundle: the new one, which waits on the host (:mod:`kubenode.packages.archive_transfer`). None
+      leaves bundles: the package brings the program
     + old_build: the build that is in use, None for none
     + now: CRI-O's version now, None where there is none
+    + packages: those that go for it, or come instead of it
+    + manager: their package manager
+
+    **Example:**
+
+    .. code:: python
+
+        going = PackageChange(removes=("cri-o",), now={"cri-o": "1.35.6-1.1"})
+        program(Bundle("1.36.3", file), None, "1.35.6", going)
     """
+    if bundle is None:
+        what = "CRI-O of a package instead of the archive's"
+        phrases = [f"CRI-O {now or 'of an archive'} (archive) goes"]
+    else:
+        what = f"CRI-O {bundle.version} of an archive"
+        was = f"{now} -> " if now else ""
+        phrases = [f"CRI-O {was}{bundle.version} (archive {bundle.name})"]
+    if packages is not None:
+        phrases += packages.explained
+    functions = archive_program.with_packages(_change(bundle, old_build), packages, manager)
+    return Program(what, ", ".join(phrases), functions)
+
+
+def _change(bundle: Bundle | None, old_build: str | None) -> str:
     variables = {
-        "crio_build": build_of(version, file),
-        "crio_version": version,
-        "crio_old": old_build or "",
-        "crio_sum": file.sha256,
+        "archive_root": ROOT,
+        "archive_build": "" if bundle is None else bundle.name,
+        "archive_version": "" if bundle is None else bundle.version,
+        "archive_old": old_build or "",
+        "archive_sum": "" if bundle is None else bundle.file.sha256,
         "archive_store": archive_change.STORE,
     }
     for name, text in (("unit", UNIT), ("conf", SETTINGS), ("policy", _ANY_IMAGE)):
-        variables[f"crio_{name}_sum"] = whole_file.sum_of(text.encode())
-        variables[f"crio_{name}_text"] = base64.b64encode(text.encode()).decode()
+        variables[f"archive_{name}_sum"] = whole_file.sum_of(text.encode())
+        variables[f"archive_{name}_text"] = base64.b64encode(text.encode()).decode()
     functions = host_script.read(
         __file__,
-        "program_of_bundle.sh",
+        "bundle_change.sh",
         DROP_IN=DROP_IN,
+        DROP_INS=DROP_INS,
         HEAD=shlex.quote(_HEAD.strip()),
+        MAIN=MAIN,
         MOST_BLOCKS=archive_change.MOST_BLOCKS,
         POLICY=POLICY,
         PROGRAMS_IN=PROGRAMS_IN,
-        ROOT=ROOT,
         SUMS=SUMS,
         SUMS_END=shlex.quote(SUMS_END),
         UNIT_FILE=UNIT_FILE,
     )
     stated = [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
-    was = f"{now} -> " if now else ""
-    return Program(
-        f"CRI-O {version} of an archive",
-        f"CRI-O {was}{version} (archive {variables['crio_build']})",
-        "\n".join([*stated, archive_change.STORE_FUNCTIONS.strip(), functions.strip()]),
-    )
+    return "\n".join([*stated, archive_change.STORE_FUNCTIONS.strip(), functions.strip()])

@@ -106,7 +106,9 @@ def test_a_fresh_host_becomes_a_node_and_another_build_takes_the_first_ones_plac
     )
     live = crio_hosts.live(node)
     assert live["cgroup_manager"] == '"systemd"'
-    assert live["runtime_path"] == f'"{ROOT}/current/crun"'
+    assert live["default_runtime"] == '"crun"'
+    handlers = node.sh("crio --config= --config-dir= status config 2>/dev/null | grep runtime_path")
+    assert [f"{ROOT}/current/{name}" in handlers for name in ("crun", "runc")] == [True, True]
     again = deploy(old, "-y", "-vv")
     assert all(row == (0, 0, 1) for row in changes(again.output).values()), again.output
     assert remote_commands(again.output, node.host()) == 1

@@ -109,8 +109,7 @@ def docker(server: Server, host: Host) -> Loop:
     }
     says = [None] if cri_dockerd.real() else ["0.4.3", "0.4.2"]
     archives = [docker_hosts.source(folder, each) for each in says]
-    # the engine is what it is, whichever cri-dockerd is there
-    both = [(name, archive) for name in sources for archive in archives]
+    both = [(name, archive) for archive in archives for name in sources]
     kinds = [
         Kind(
             f"{name} with cri-dockerd {archive['version']}, Docker",
@@ -119,7 +118,8 @@ def docker(server: Server, host: Host) -> Loop:
             name,
         )
         for name, archive in both
-        if archive is archives[0] or name == "docker.io"
+        # from each but this one both are exchanged in turn
+        if archive is archives[0] or name != MCR.engine
     ]
     first = kinds[0].arguments
     return Loop(

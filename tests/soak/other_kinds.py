@@ -50,7 +50,13 @@ class _Docker(Subject):
         return same.count(True) == 1
 
     def keeps_pods(self, old: Kind, new: Kind) -> bool:
-        return bool(old.arguments["source"] == new.arguments["source"])
+        return not self.has_packages(old, new)
+
+    def has_packages(self, old: Kind, new: Kind) -> bool:
+        return bool(old.arguments["source"] != new.arguments["source"])
+
+    def lasts(self, old: Kind, new: Kind) -> tuple[float, float]:
+        return self.seconds if self.has_packages(old, new) else (4.0, 2.0)
 
     def cri(self, host: Host) -> Cri:
         return host.target.cri_dockerd()

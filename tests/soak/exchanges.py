@@ -148,6 +148,14 @@ class Subject:
         """Whether pods may run while that is done."""
         return False
 
+    def has_packages(self, old: Kind, new: Kind) -> bool:
+        """Whether a package comes or goes for that."""
+        return old.package is not None or new.package is not None
+
+    def lasts(self, old: Kind, new: Kind) -> tuple[float, float]:
+        """How long that takes, as *seconds* has it."""
+        return self.seconds
+
     def cri(self, host: Host) -> Cri:
         """A client of its CRI."""
         return host.target.cri(self.socket)
@@ -381,9 +389,9 @@ def play(
         chance,
         over_ssh,
         loop.subject.operation,
-        old.package is not None or wanted.package is not None,
+        loop.subject.has_packages(old, wanted),
         BEGUN,
-        loop.subject.seconds,
+        loop.subject.lasts(old, wanted),
         loop.subject.victims,
     )
     pod = "with a pod" if loop.pod else "without pods"

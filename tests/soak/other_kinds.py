@@ -50,7 +50,13 @@ class _Docker(Subject):
         return same.count(True) == 1
 
     def keeps_pods(self, old: Kind, new: Kind) -> bool:
-        return bool(old.arguments["source"] == new.arguments["source"])
+        return not self.has_packages(old, new)
+
+    def has_packages(self, old: Kind, new: Kind) -> bool:
+        return bool(old.arguments["source"] != new.arguments["source"])
+
+    def lasts(self, old: Kind, new: Kind) -> tuple[float, float]:
+        return self.seconds if self.has_packages(old, new) else (4.0, 2.0)
 
     def cri(self, host: Host) -> Cri:
         return host.target.cri_dockerd()
@@ -109,8 +115,7 @@ def docker(server: Server, host: Host) -> Loop:
     }
     says = [None] if cri_dockerd.real() else ["0.4.3", "0.4.2"]
     archives = [docker_hosts.source(folder, each) for each in says]
-    # the engine is what it is, whichever cri-dockerd is there
-    both = [(name, archive) for name in sources for archive in archives]
+    both = [(name, archive) for archive in archives for name in sources]
     kinds = [
         Kind(
             f"{name} with cri-dockerd {archive['version']}, Docker",
@@ -119,7 +124,8 @@ def docker(server: Server, host: Host) -> Loop:
             name,
         )
         for name, archive in both
-        if archive is archives[0] or name == "docker.io"
+        # from each but this one both are exchanged in turn
+        if archive is archives[0] or name != MCR.engine
     ]
     first = kinds[0].arguments
     return Loop(

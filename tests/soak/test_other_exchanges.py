@@ -27,7 +27,7 @@ pytestmark = pytest.mark.targets
 
 KILLS = loops.count(2, 120)
 # of Docker Engine: an exchange of packages, and one of cri-dockerd's archive; or all
-KINDS = loops.count(3, 4)
+KINDS = loops.count(4, 5)
 # what is exchanged, and whether by SSH
 HOSTS = loops.choice(
     [("docker", True)],

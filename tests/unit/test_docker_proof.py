@@ -38,7 +38,7 @@ def test_a_library_that_comes_with_it_is_found(
     script = "\n".join(
         [
             f"change={tmp_path} dockerd_flags= PATH={program.parent}:$PATH",
-            'limited() { shift; "$@"; }',
+            'limited() { shift; "$@"; }; told() { "$@"; }',
             proof.FUNCTIONS,
             call,
             'status=$?; [ -z "$LD_LIBRARY_PATH" ] || exit 9; exit $status',

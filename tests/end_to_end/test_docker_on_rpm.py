@@ -291,6 +291,15 @@ def test_the_distributions_engine_takes_its_place_and_the_other_way(node: Node) 
     assert is_no_change(node.changed(docker_source="distribution").output)
     source = of_the_distribution(node)
     more = [] if node.host.is_dnf else ["docker-buildx"]
+    if node.host.is_dnf:
+        # Fedora has live-restore as a flag, and daemon.json has it here
+        undone = node.deploy(docker_source=source)
+        assert undone.returncode == 1, undone.output
+        assert "specified both as a flag and in the configuration file: live-restore" in (
+            words(undone.output)
+        )
+        assert serves(node.host.target)
+        node.host.target.write("/etc/sysconfig/docker", "OPTIONS=\n")
     node.changed(docker_source=source)
     assert node.packages().keys() == {*source["packages"], *more, "containerd", "runc"}
     assert serves(node.host.target)
@@ -331,8 +340,9 @@ def test_the_distributions_engine_comes_to_a_fresh_host(node: Node) -> None:
     remove = "dnf -y remove" if node.host.is_dnf else "zypper -n remove"
     node.sh(
         "for name in cri-dockerd docker-ce docker-ce-cli containerd.io; do\n"
-        'rpm -q $name >/dev/null && names="$names $name"\n'
-        f"done; {remove} $names; rm -f {STORE}/*"
+        'rpm -q $name >/dev/null && names="$names $name"; done\n'
+        "[ ! -e /etc/zypp/locks ] || zypper -n removelock $names\n"
+        f"{remove} $names; rm -f {STORE}/* /etc/docker/daemon.json* /etc/sysconfig/docker*"
     )
     node.changed(docker_source="distribution")
     own = {"moby-engine", "docker-cli"} if node.host.is_dnf else {"docker", "docker-buildx"}

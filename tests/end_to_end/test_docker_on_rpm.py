@@ -291,11 +291,22 @@ def test_the_distributions_engine_takes_its_place_and_the_other_way(node: Node) 
     assert is_no_change(node.changed(docker_source="distribution").output)
     source = of_the_distribution(node)
     more = [] if node.host.is_dnf else ["docker-buildx"]
+    if node.host.is_dnf:
+        # Fedora has live-restore as a flag, and daemon.json has it here
+        undone = node.deploy(docker_source=source)
+        assert undone.returncode == 1, undone.output
+        assert "specified both as a flag and in the configuration file: live-restore" in (
+            words(undone.output)
+        )
+        assert serves(node.host.target)
+        node.host.target.write("/etc/sysconfig/docker", "OPTIONS=\n")
     node.changed(docker_source=source)
     assert node.packages().keys() == {*source["packages"], *more, "containerd", "runc"}
     assert serves(node.host.target)
     assert engine(node.host.target, "LiveRestoreEnabled") == "true"
-    assert node.findings() == {}
+    # openSUSE's daemon.json is beside the one that is there
+    found = set() if node.host.is_dnf else {"runtime.config-merged"}
+    assert node.findings().keys() == found
     for again in (node.changed(docker_source=source), node.changed(docker_source="distribution")):
         assert is_no_change(again.output), again.output
 
@@ -327,7 +338,12 @@ def test_the_distributions_engine_comes_to_a_fresh_host(node: Node) -> None:
     if node.host.kind == "dnf4":
         pytest.skip("RHEL has no package of Docker Engine")
     remove = "dnf -y remove" if node.host.is_dnf else "zypper -n remove"
-    node.sh(f"{remove} cri-dockerd docker-ce docker-ce-cli containerd.io; rm -f {STORE}/*")
+    node.sh(
+        "for name in cri-dockerd docker-ce docker-ce-cli containerd.io; do\n"
+        'rpm -q $name >/dev/null && names="$names $name"; done\n'
+        "[ ! -e /etc/zypp/locks ] || zypper -n removelock $names\n"
+        f"{remove} $names; rm -f {STORE}/* /etc/docker/daemon.json* /etc/sysconfig/docker*"
+    )
     node.changed(docker_source="distribution")
     own = {"moby-engine", "docker-cli"} if node.host.is_dnf else {"docker", "docker-buildx"}
     assert node.packages().keys() == {*own, "containerd", "runc"}

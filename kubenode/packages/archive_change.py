@@ -42,6 +42,11 @@ MOST_BYTES = 256 * 1024 * 1024
 MOST_BLOCKS = MOST_BYTES // 512
 
 STORE_FUNCTIONS = host_script.read(__file__, "archive_store.sh")
+BUILD_FUNCTIONS = host_script.read(
+    __file__, "archive_builds.sh", SUMS=SUMS, SUMS_END=shlex.quote(SUMS_END)
+)
+"""What all archives' builds have, where ``archive_root``, ``archive_build`` and ``archive_old`` are
+set."""
 
 _UNIT_BEGINS = "# containerd of a release archive, by kubenode: see systemctl edit for drop-ins."
 
@@ -112,9 +117,8 @@ def change(build: Build | None, old_build: str | None) -> str:
         BACKUP_SUFFIX=whole_file.BACKUP_SUFFIX,
         MOST_BLOCKS=MOST_BLOCKS,
         SUMS=SUMS,
-        SUMS_END=shlex.quote(SUMS_END),
         TAKE_STATIC=take_static("VERSION"),
         UNIT_BEGINS=_UNIT_BEGINS,
     )
     stated = [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
-    return "\n".join([*stated, STORE_FUNCTIONS, functions])
+    return "\n".join([*stated, STORE_FUNCTIONS, BUILD_FUNCTIONS, functions])

@@ -22,18 +22,6 @@
 # archive_prune    removes builds that nothing uses: neither a link, nor a process
 
 archive_programs='containerd containerd-shim-runc-v2 ctr runc'
-archive_stage=
-# archive_fail TEXT: nothing stays staged
-archive_fail() {
-  [ -z "$archive_stage" ] || rm -rf -- "$archive_stage"
-  fail "$@"
-}
-# archive_is_whole NAME: whether all of a build is there, as it was unpacked
-archive_is_whole() {
-  [ -f "$archive_root/$1/@SUMS@" ] && [ ! -L "$archive_root/$1" ] || return 1
-  [ "$(tail -n 1 "$archive_root/$1/@SUMS@")" = @SUMS_END@ ] || return 1
-  (cd "$archive_root/$1" && grep -Fxv @SUMS_END@ @SUMS@ | sha256sum -c) >/dev/null 2>&1
-}
 # archive_members FILE: succeeds when all that is in it is in bin/
 archive_members() {
   members=$(limited 300 tar -tzf "$1" 2>/dev/null | head -c 8192)
@@ -118,15 +106,7 @@ archive_unpack() {
     said=$(cp "$archive_store/$archive_runc_sum" "$archive_stage/runc" 2>&1) ||
       archive_fail "cannot copy runc ($said): nothing was changed; $(room "$archive_root")"
   fi
-  owner=$(id -u):$(id -g)
-  (
-    cd "$archive_stage" || exit 1
-    for program in *; do
-      chown "$owner" "$program" && chmod 0755 "$program" && sync_file "$program" || exit 1
-    done
-    sha256sum -- * >.sums && echo @SUMS_END@ >>.sums && mv .sums @SUMS@ && chmod 0644 @SUMS@ &&
-      sync_file @SUMS@ && sync_directory "$archive_stage"
-  ) || archive_full
+  archive_seal || archive_full
   archive_try
   # one that is there is not whole: what runs from it may go on to find its files
   if [ -d "$archive_root/$archive_build" ] && [ ! -L "$archive_root/$archive_build" ]; then
@@ -185,10 +165,6 @@ archive_prepare() {
   candidate=$archive_root/$archive_build
 }
 
-# archive_current: the name of the build that is in use, empty for none
-archive_current() {
-  if [ -L "$archive_root/current" ]; then readlink "$archive_root/current"; fi
-}
 archive_link_of() {
   case $1 in runc) link=$archive_runc_in/runc;; *) link=$archive_programs_in/$1;; esac
 }
@@ -298,17 +274,4 @@ archive_is_there() {
   done
   if [ -z "$archive_build" ]; then return 0; fi
   [ -f "$archive_unit_file" ] && archive_is_whole "$archive_build" && archive_starts
-}
-archive_prune() {
-  used=" $(archive_current) $archive_build $archive_old "
-  for process in /proc/[0-9]*/exe; do
-    program=$(readlink "$process") || continue
-    case $program in
-      "$archive_root"/*) program=${program#"$archive_root"/}; used="$used${program%%/*} ";;
-    esac
-  done
-  for left in "$archive_root"/[0-9]*; do
-    case $used in *" ${left##*/} "*) continue;; esac
-    if [ -f "$left/@SUMS@" ] && [ ! -L "$left" ]; then rm -rf -- "$left" || return 1; fi
-  done
 }

@@ -160,9 +160,8 @@ def _change(bundle: Bundle | None, old_build: str | None) -> str:
         MOST_BLOCKS=archive_change.MOST_BLOCKS,
         POLICY=POLICY,
         PROGRAMS_IN=PROGRAMS_IN,
-        SUMS=SUMS,
-        SUMS_END=shlex.quote(SUMS_END),
         UNIT_FILE=UNIT_FILE,
     )
     stated = [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
-    return "\n".join([*stated, archive_change.STORE_FUNCTIONS.strip(), functions.strip()])
+    shared = [archive_change.STORE_FUNCTIONS.strip(), archive_change.BUILD_FUNCTIONS.strip()]
+    return "\n".join([*stated, *shared, functions.strip()])

@@ -14,19 +14,6 @@
 
 # sudo may leave one of them out, and the program is not in the same one afterwards
 PATH=$PATH:@PROGRAMS_IN@:/usr/bin
-archive_stage=
-archive_fail() {
-  [ -z "$archive_stage" ] || rm -rf -- "$archive_stage"
-  fail "$@"
-}
-archive_current() {
-  if [ -L "$archive_root/current" ]; then readlink "$archive_root/current"; fi
-}
-archive_is_whole() {
-  [ -f "$archive_root/$1/@SUMS@" ] && [ ! -L "$archive_root/$1" ] || return 1
-  [ "$(tail -n 1 "$archive_root/$1/@SUMS@")" = @SUMS_END@ ] || return 1
-  (cd "$archive_root/$1" && grep -Fxv @SUMS_END@ @SUMS@ | sha256sum -c) >/dev/null 2>&1
-}
 # archive_take PROGRAM: one member of the bundle, and nothing else, whatever it calls itself. tar
 # writes to standard output only: no link, owner or mode of the archive's comes to the host.
 archive_take() {
@@ -66,15 +53,7 @@ archive_unpack() {
       "right; nothing was changed; $(room "$archive_root")"
   done
   for program in conmonrs runc crio-credential-provider; do archive_take "$program" || :; done
-  owner=$(id -u):$(id -g)
-  (
-    cd "$archive_stage" || exit 1
-    for program in *; do
-      chown "$owner" "$program" && chmod 0755 "$program" && sync_file "$program" || exit 1
-    done
-    sha256sum -- * >.sums && echo @SUMS_END@ >>.sums && mv .sums @SUMS@ && chmod 0644 @SUMS@ &&
-      sync_file @SUMS@ && sync_directory "$archive_stage"
-  ) || archive_fail "cannot write in $archive_root: nothing was changed; $(room "$archive_root")"
+  archive_seal || archive_fail "cannot write in $archive_root: nothing was changed; $(room "$archive_root")"
   archive_try
   # one that is there is not whole
   # shellcheck disable=SC2015  # the last is for either failure
@@ -250,19 +229,4 @@ archive_runs() {
     in:archive:* | ::*) return 0;;
     *) return 1;;
   esac
-}
-# the one before stays, and what a monitor of a running container is from
-archive_prune() {
-  used=" $(archive_current) $archive_build $archive_old "
-  for process in /proc/[0-9]*/exe; do
-    program=$(readlink "$process") || continue
-    case $program in
-      "$archive_root"/*) program=${program#"$archive_root"/}; used="$used${program%%/*} ";;
-    esac
-  done
-  for left in "$archive_root"/[0-9]*; do
-    case $used in *" ${left##*/} "*) continue;; esac
-    [ -f "$left/@SUMS@" ] && [ ! -L "$left" ] || continue
-    rm -rf -- "$left" || return 1
-  done
 }

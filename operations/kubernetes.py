@@ -21,7 +21,7 @@ from kubenode.files.whole_file import Change
 from kubenode.kubelet import service, upgrade
 from kubenode.kubelet.command_line import Flag, Word, flags
 from kubenode.linux import image_based
-from kubenode.operations import interrupted_change
+from kubenode.operations import interrupted_change, package_hold
 from kubenode.operations import packages as package_operations
 from kubenode.packages import kubernetes_source, repository_files
 from kubenode.packages.choice import upstream_of
@@ -210,7 +210,7 @@ def _taken_to(
     if isinstance(source, str):
         yield refuse(host, source)
         return
-    exchange = _Exchange(node, asked.hold) if node["active"] is True else None
+    exchange = _Exchange(node) if node["active"] is True else None
     source = source._replace(
         change=_with(source.change, sources, giving_way), keeps=asked.packages if exchange else ()
     )
@@ -243,13 +243,11 @@ def _taken_to(
 class _Exchange:
     """Another kubelet in place of the one that runs: proven by its health, or undone."""
 
-    def __init__(self, node: KubernetesShape, hold: bool) -> None:
+    def __init__(self, node: KubernetesShape) -> None:
         """
         + node: what the host is
-        + hold: keep upgrades from the packages
         """
         self._node = node
-        self._hold = hold
         self.is_made = False
 
     def of(self, by: str, to_do: Selection) -> Commands | None:
@@ -273,10 +271,15 @@ class _Exchange:
         self, by: str, versions: Mapping[str, str], to_do: Selection, stated: Mapping[str, Flag]
     ) -> Commands:
         node = self._node
+        hold = package_hold.planned(to_do.holds, by)
+        if hold.refusal:
+            yield refuse(host, f"{hold.refusal}: nothing was installed")
+            return
         packages = PackageChange(
             installs=versions,
             now={name: version for name, version in to_do.now.items() if name in versions},
-            holds=tuple(versions) if self._hold else (),
+            # what a file says is written where all files are, and not by what changes packages
+            holds=hold.names if hold.conf is None else (),
         )
         version = versions[upgrade.KUBELET]
         program = program_change.of_packages(f"kubelet {version}", packages, by)
@@ -294,6 +297,8 @@ class _Exchange:
             service.daemon(_words(node), address),
             Service(node["enabled"] == "enabled", is_active=True, serves=True),
         )
+        if hold.conf is not None:
+            yield from package_hold.held(hold)
 
 
 def _enables(asked: _Asked, node: KubernetesShape) -> bool:

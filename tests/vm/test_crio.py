@@ -31,6 +31,8 @@ def test_a_fresh_machine_becomes_a_node_with_crio(
     vm_lab: tuple[Lab, Machine], tmp_path: Path
 ) -> None:
     machine = vm_lab[1]
+    if machine.suite == "bookworm" and not cri_o.is_stand_in(cri_o.NEW):
+        pytest.skip("Debian 12's crun does not know the containers that CRI-O 1.36 has it make")
     machine.restore(FRESH)
     crio_hosts.give_needs(machine)
     source = crio_hosts.bundle_source(tmp_path)

@@ -13,6 +13,7 @@ import pytest
 
 from tests.end_to_end import crio_hosts
 from tests.end_to_end.crio_hosts import PAUSE_IMAGE, SOCKET
+from tests.repositories import cri_o
 from tests.repositories.server import Server
 from tests.soak import loops
 from tests.targets import pyinfra_cli

@@ -28,6 +28,8 @@ from tests.targets.pyinfra_cli import Result
 
 pytestmark = [pytest.mark.targets, pytest.mark.soak]
 
+_SOAK = pytest.mark.skipif(not loops.is_soak(), reason="make soak does it on each host")
+
 SYSTEM = {
     "dnf5": 'ID=fedora\nVERSION_ID=43\nPRETTY_NAME="Fedora Linux 43"\n',
     "dnf4": 'ID=rhel\nID_LIKE=fedora\nVERSION_ID=9.6\nPRETTY_NAME="RHEL 9.6"\n',
@@ -110,11 +112,14 @@ class Node(NamedTuple):
         }
 
     def state(self) -> str:
-        """Packages, holds, repositories and whether the engine is the process that it was."""
+        """Packages, holds, repositories and whether the engine is the process that it was.
+
+        A repository's file is put in place before its packages can be asked for.
+        """
         return self.sh(
             "rpm -qa --qf '%{NEVRA} %{INSTALLTIME}\\n' | sort\n"
             "cat /etc/dnf/*lock* /etc/dnf/*/*lock* /etc/zypp/locks 2>/dev/null\n"
-            "ls /etc/yum.repos.d /etc/zypp/repos.d 2>/dev/null\n"
+            "ls /etc/yum.repos.d /etc/zypp/repos.d 2>/dev/null | grep -v kubenode-backup\n"
             "systemctl show -p MainPID -p ActiveState docker cri-docker\n"
             "ls /var/lib/kubenode 2>/dev/null || :"
         )
@@ -241,6 +246,7 @@ def test_another_release_waits_for_containers_and_takes_its_place_then(node: Nod
     assert is_no_change(node.changed(docker_version="28").output)
 
 
+@_SOAK
 def test_an_engine_that_does_not_serve_gives_way_to_the_one_before(node: Node) -> None:
     mcr = {"runtime": "mcr", "docker_source": node.sources["mcr"]}
     before, held = node.packages(), node.held()
@@ -280,9 +286,6 @@ def of_the_distribution(node: Node) -> dict[str, Any]:
     }
 
 
-_SOAK = pytest.mark.skipif(not loops.is_soak(), reason="make soak has the distribution's engine")
-
-
 @_SOAK
 def test_the_distributions_engine_takes_its_place_and_the_other_way(node: Node) -> None:
     if node.host.kind == "dnf4":
@@ -314,6 +317,7 @@ def test_the_distributions_engine_takes_its_place_and_the_other_way(node: Node) 
     assert serves(node.host.target)
 
 
+@_SOAK
 def test_cri_dockerd_of_an_rpm(node: Node) -> None:
     node.sh("systemctl disable --now cri-docker.service cri-docker.socket")
     node.sh("rm -r /usr/local/lib/kubenode /usr/local/bin/cri-dockerd "

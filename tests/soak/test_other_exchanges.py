@@ -26,11 +26,9 @@ from tests.targets.ssh_key import SshKey
 pytestmark = pytest.mark.targets
 
 KILLS = loops.count(2, 120)
-# of Docker Engine: an exchange of packages, and one of cri-dockerd's archive; or all
-KINDS = loops.count(4, 5)
-# what is exchanged, and whether by SSH
+# what is exchanged, and whether by SSH. Docker Engine's kinds take minutes before the first kill
 HOSTS = loops.choice(
-    [("docker", True)],
+    [("crio packages", True)],
     [("docker", True), ("docker", False), ("crio packages", True), ("crio bundles", False)],
 )
 
@@ -73,7 +71,7 @@ def _begun(target: Target, server: Server, name: str, folder: Path, over_ssh: bo
     host = Host(target)
     loop = other_kinds.LOOPS[name](server, host)
     place = target.host_over_ssh("root") if over_ssh else target.host()
-    begun = Exchanges(loop.subject, host, place, folder, list(loop.kinds)[:KINDS])
+    begun = Exchanges(loop.subject, host, place, folder, list(loop.kinds))
     begun.begin(loop.settings)
     return begun
 
@@ -124,6 +122,8 @@ systemctl enable crio; apt-mark hold cri-o
 """
 
 
+@pytest.mark.soak
+@pytest.mark.skipif(not loops.is_soak(), reason="the judge has its controls in test_exchange_loop")
 @pytest.mark.parametrize("wrong", WRONG)
 def test_a_wrong_exchange_of_another_runtime_is_found_out(
     node: Exchanges, wrong: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

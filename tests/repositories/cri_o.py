@@ -216,7 +216,8 @@ def needs(version: str) -> tuple[str, ...]:
     return (*NEEDS, *(STAND_IN_NEEDS if is_stand_in(version) else ()))
 
 
-_MESSAGES = "/usr/libexec/crio/cri.binpb"
+MESSAGES = "/usr/libexec/crio/cri.binpb"
+"""What a package's stand-in knows the CRI by; the descriptors of :mod:`tests.targets.cri`."""
 
 
 def messages() -> tuple[str, bytes]:
@@ -233,7 +234,7 @@ def bundle(version: str, folder: Path, program: bytes | None = None) -> Release:
     + program: another crio than the stand-in or the real one
     """
     programs = None if program else real_crio.programs(version)
-    own = stand_in(version).replace(_MESSAGES.encode(), messages()[0].encode())
+    own = stand_in(version).replace(MESSAGES.encode(), messages()[0].encode())
     files = {
         "crio": program or (own if programs is None else (programs / "crio").read_bytes()),
         "pinns": b"#!/bin/sh\n" if programs is None else (programs / "pinns").read_bytes(),
@@ -278,7 +279,7 @@ def _build(work: Path, version: str, programs: Path | None, architecture: str) -
     (root / "usr/bin").mkdir(parents=True)
     if programs is None:
         depends += ["python3-grpcio", "python3-protobuf"]
-        _write(root / _MESSAGES[1:], cri.descriptors())
+        _write(root / MESSAGES[1:], cri.descriptors())
         _write(root / "usr/bin/crio", stand_in(version), 0o755)
         _write(root / "usr/bin/pinns", b"#!/bin/sh\n", 0o755)
     else:

@@ -24,6 +24,7 @@ from pysequoia import Cert
 from tests import real_crio
 from tests.repositories import cri_o, kubernetes_rpm
 from tests.repositories.server import Server
+from tests.targets import cri
 from tests.targets.container import Target
 
 
@@ -201,8 +202,7 @@ def _lay_out(root: Path, package: Package, files: dict[str, str]) -> None:
     programs = None if package.program else real_crio.programs(package.version)
     if programs is None:
         contents["usr/bin/crio"] = package.program or cri_o.stand_in(package.version)
-        place, messages = cri_o.messages()
-        contents[place.lstrip("/")] = messages
+        contents[cri_o.MESSAGES.lstrip("/")] = cri.descriptors()
     for name, content in contents.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -150,8 +150,9 @@ def assert_nothing_changes(machine: Machine, folder: Path, settings: dict[str, A
 
 
 def scopes(machine: Machine, runtime: str) -> list[str]:
-    """The cgroups with the limit that are a container's of a runtime."""
-    return [path for path in limits(machine) if f"/{SCOPES[runtime]}" in path]
+    """The units with the limit that are a container's of a runtime; crun has a cgroup in its own."""
+    found = re.findall(rf"^(.*/{SCOPES[runtime]}\w+\.scope)/", "\n".join(limits(machine)), re.M)
+    return sorted(set(found))
 
 
 def runs(machine: Machine, runtime: str) -> bool:
@@ -167,7 +168,7 @@ def assert_it_runs_a_pod(machine: Machine, runtime: str) -> None:
     [scope] = scopes(machine, runtime)
     assert re.match(
         r"/sys/fs/cgroup/kubepods\.slice/kubepods-burstable\.slice/"
-        rf"kubepods-burstable-pod\w+\.slice/{SCOPES[runtime]}\w+\.scope/",
+        rf"kubepods-burstable-pod\w+\.slice/{SCOPES[runtime]}\w+\.scope$",
         scope,
     ), scope
     say(scope)

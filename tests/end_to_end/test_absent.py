@@ -162,15 +162,15 @@ def test_containers_are_ended_and_data_goes_when_that_is_said(node: Node) -> Non
     assert "there is no containerd" in again.output
 
 
-@pytest.mark.parametrize(
-    "interruption",
-    [
-        # stopped and not removed; removed and nothing else; removed, files half gone
-        "systemctl stop containerd",
-        "apt-mark unhold containerd; apt-get -qq remove containerd",
-        "apt-get -qq remove --allow-change-held-packages containerd; rm -r /etc/containerd/certs.d",
-    ],
-)
+INTERRUPTIONS = [
+    # stopped and not removed; removed and nothing else; removed, files half gone
+    "systemctl stop containerd",
+    "apt-mark unhold containerd; apt-get -qq remove containerd",
+    "apt-get -qq remove --allow-change-held-packages containerd; rm -r /etc/containerd/certs.d",
+]
+
+
+@pytest.mark.parametrize("interruption", loops.choice(INTERRUPTIONS[-1:], INTERRUPTIONS))
 def test_one_that_was_interrupted_is_gone_on_with(node: Node, interruption: str) -> None:
     if node.target.suite != "trixie":
         pytest.skip("the steps are the same on every suite")

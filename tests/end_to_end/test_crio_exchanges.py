@@ -249,6 +249,7 @@ def test_each_takes_the_others_place(node: Node) -> None:
     assert whence(target) == ("package", cri_o.NEW)
 
 
+@pytest.mark.skipif(not loops.is_soak(), reason="make soak lets pods live")
 def test_pods_survive_where_the_minor_release_is_the_same(node: Node) -> None:
     target = node.target
     node.becomes(node.package(cri_o.NEW))
@@ -348,6 +349,7 @@ def settled(target: Target) -> None:
         time.sleep(0.5)
 
 
+@pytest.mark.skipif(not loops.is_soak(), reason="make soak puts a package beside")
 def test_a_package_that_somebody_puts_beside_a_bundle_goes(node: Node) -> None:
     target = node.target
     node.becomes(node.package(cri_o.NEW))

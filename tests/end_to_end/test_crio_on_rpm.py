@@ -279,6 +279,7 @@ packages.PlannedSource.loses = False
 """
 
 
+@pytest.mark.skipif(not loops.is_soak(), reason="make soak has this control")
 def test_where_nothing_was_kept_there_is_no_way_back(node: Host, source: dict[str, str]) -> None:
     """What keeping is worth: without it nothing can be changed, and with it the same is done."""
     without = node.folder / "without.py"

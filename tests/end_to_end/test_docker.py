@@ -174,6 +174,7 @@ def test_a_cri_dockerd_that_does_not_start_gives_way_to_the_one_before(
     assert serves(node)
 
 
+@pytest.mark.skipif(not loops.is_soak(), reason="it waits for minutes: make soak")
 def test_a_cri_dockerd_that_hangs_gives_way_also_where_who_waits_for_it_is_killed(
     node: Target, archives: Path, tmp_path: Path
 ) -> None:

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.targets
 
 KILLS = loops.count(4, 200)
 # an old and a new one of packages, and of archives; or all
-KINDS = loops.count(4, 6)
+KINDS = loops.count(3, 6)
 # suite, and whether by SSH; one goes from 1.6 to 2.1
 HOSTS = loops.choice(
     [("bookworm", True)],

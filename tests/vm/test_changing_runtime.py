@@ -150,7 +150,7 @@ def assert_nothing_changes(machine: Machine, folder: Path, settings: dict[str, A
 
 
 def scopes(machine: Machine, runtime: str) -> list[str]:
-    """The units with the limit that are a container's of a runtime; crun has a cgroup in its own."""
+    """The units with the limit that are a container's; crun has a cgroup in its own."""
     found = re.findall(rf"^(.*/{SCOPES[runtime]}\w+\.scope)/", "\n".join(limits(machine)), re.M)
     return sorted(set(found))
 

@@ -27,7 +27,7 @@ from tests.targets.ssh_key import SshKey
 pytestmark = pytest.mark.targets
 
 KILLS = loops.count(4, 200)
-# an old and a new one of packages, and of archives; or all
+# an old and a new one of packages, and an archive; or all
 KINDS = loops.count(3, 6)
 # suite, and whether by SSH; one goes from 1.6 to 2.1
 HOSTS = loops.choice(

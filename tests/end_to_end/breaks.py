@@ -592,14 +592,13 @@ KUBELET_BREAKS = (
     Break(
         "a kubelet that looks for dockershim",
         # of a node: before that the file is kubeadm's to write
-        # one that says no release: others would be judged by that
         f"{_FAKE_KUBELET}; systemctl enable -q kubelet; mkdir -p /etc/kubernetes; "
-        "printf '#!/bin/sh\\n' >/usr/local/bin/kubelet; "
         f"sed -i 's|^ExecStart=.*|& --config={KUBELET}|' /etc/systemd/system/kubelet.service; "
         "systemctl daemon-reload; : >/etc/kubernetes/kubelet.conf; "
         + _kubelet_says(
             "apiVersion: kubelet.config.k8s.io/v1beta1",
             "kind: KubeletConfiguration",
+            "cgroupDriver: systemd",
             "containerRuntimeEndpoint: unix:///var/run/dockershim.sock",
         ),
         "kubelet.runtime-endpoint",

@@ -13,13 +13,14 @@ from docker import DockerClient
 from tests.conftest import ROOT, RunPyinfra, WriteInventory
 from tests.end_to_end.test_package_repositories import nothing_changed
 from tests.repositories import kubernetes
+from tests.soak import loops
 from tests.targets import kubenode_cli
 from tests.targets.container import Target
 from tests.targets.fleet import Fleet
 from tests.targets.pyinfra_cli import Result
 from tests.targets.ssh_key import SshKey
 
-pytestmark = pytest.mark.targets
+pytestmark = [pytest.mark.targets, pytest.mark.soak]
 
 CONFIG = "/var/lib/kubelet/config.yaml"
 ENV = "/var/lib/kubelet/kubeadm-flags.env"
@@ -137,18 +138,27 @@ def test_the_place_that_counts_is_changed(joined: Target, deploy: Deploy) -> Non
     assert "--max-pods=150" in joined.sh(f"tr '\\0' ' ' </proc/{process(joined)}/cmdline")
 
 
-@pytest.mark.parametrize(
-    ("wanted", "says"),
-    [
-        ({"containerRuntimeEndpoint": "unix:///run/nowhere.sock"}, "validate CRI v1 runtime API"),
-        ({"enforceNodeAllocatable": ["pods", "system-reserved"],
-          "systemReservedCgroup": "/nowhere"}, "/nowhere cgroup does not exist"),
-    ],
-    ids=["endpoint", "cgroup"],
-)  # fmt: skip
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "endpoint": (
+        {"containerRuntimeEndpoint": "unix:///run/nowhere.sock"},
+        "validate CRI v1 runtime API",
+    ),
+    "cgroup": (
+        {
+            "enforceNodeAllocatable": ["pods", "system-reserved"],
+            "systemReservedCgroup": "/nowhere",
+        },
+        "/nowhere cgroup does not exist",
+    ),
+}
+"""What it ends over, and its words, by what is wrong."""
+
+
+@pytest.mark.parametrize("wrong", loops.choice(["cgroup"], REFUSED))
 def test_what_kubelet_does_not_start_with_is_put_back(
-    wanted: dict[str, Any], says: str, joined: Target, deploy: Deploy
+    wrong: str, joined: Target, deploy: Deploy
 ) -> None:
+    wanted, says = REFUSED[wrong]
     result = deploy(wanted)
     assert result.returncode == 1
     said = " ".join(result.output.split())
